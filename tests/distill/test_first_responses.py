@@ -5,7 +5,6 @@ import re
 
 import pytest
 
-from virgo_factory.cli.main import main
 from virgo_factory.core.thought import MARKERS, LongThought
 from virgo_factory.distill.config import read_folder
 from virgo_factory.distill.first_responses import ENOUGH, ENOUGH_BROKEN, FirstResponses, UnreadableResponses
@@ -24,14 +23,6 @@ THINK = "<think>\nLook.\n</think>\n\nSo \\boxed{7}."
 CLOSING = "Look.\n</think>\n\nSo \\boxed{7}."
 QVQ = "Look.\n\n**Final Answer**\n\n\\boxed{7}"
 PLAIN = "It is seven."
-
-
-def command(*words):
-    """Return the exit code of a command line."""
-    with pytest.raises(SystemExit) as ended:
-        main(["distill", *map(str, words)])
-
-    return ended.value.code
 
 
 def rollouts(*responses, finish_reason="stop", sample=0):
@@ -111,7 +102,7 @@ def test_a_think_teacher_is_distilled_from(style, start_replay, sky_config, tmp_
     assert not any("think>" in row["thought"] + row["solution"] for row in rows)
 
 
-def test_a_run_with_the_wrong_format_ends_at_its_first_responses(start_replay, sky_config, capsys):
+def test_a_run_with_the_wrong_format_ends_at_its_first_responses(start_replay, sky_config, command):
     server = start_replay(max_chars=4000, style="think")
     config = sky_config(40, urls=[server.url], response_format="four_markers", requests_in_flight=2)
     file = config.output_dir.with_name("config.yaml")
@@ -119,8 +110,8 @@ def test_a_run_with_the_wrong_format_ends_at_its_first_responses(start_replay, s
     file.write_text(json.dumps(keys | {"questions": str(config.questions)}), encoding="utf-8")
 
     def refused(*words) -> bool:
-        said = command(*words), capsys.readouterr().err
-        return said[0] == 1 and "set response_format=think" in said[1] and "distill resume" in said[1]
+        code, _, error = command("distill", *words)
+        return code == 1 and "set response_format=think" in error and "distill resume" in error
 
     assert refused("run", file)
     made = list(read_rollouts(config.output_dir))
@@ -128,8 +119,8 @@ def test_a_run_with_the_wrong_format_ends_at_its_first_responses(start_replay, s
     asked = len(server.asked()["started"])
     assert refused("resume", config.output_dir)
     assert len(server.asked()["started"]) == asked, "nobody is asked before the key is set"
-    code = command("resume", config.output_dir, "response_format=think", "max_rollouts=30")
-    assert code in (0, None), capsys.readouterr().err
+    code, _, error = command("distill", "resume", config.output_dir, "response_format=think", "max_rollouts=30")
+    assert code == 0, error
     assert len(list(read_rollouts(config.output_dir))) == 30
     assert read_folder(config.output_dir).response_format == "think"
 

@@ -11,6 +11,7 @@ import replay
 from PIL import Image
 
 from virgo_factory.answers.batch import verdict_of
+from virgo_factory.cli.main import main
 from virgo_factory.distill.config import DistillConfig
 from virgo_factory.evaluation.scorers import judging
 from virgo_factory.rollouts.judge import verdicts
@@ -45,6 +46,20 @@ def sky_problems(replaying, shared_data) -> list:
         return any(f"\\boxed{{{problem.gold}}}" in text and len(text) < 4000 for text in problem.responses)
 
     return list(filter(is_solved, problems))
+
+
+@pytest.fixture
+def command(capsys) -> Callable[..., tuple[int, str, str]]:
+    """A function that runs `virgo-factory ...` and returns its exit code, what it printed, and its errors."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(list(map(str, words)))
+
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture

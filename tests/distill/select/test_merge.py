@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from virgo_factory.cli.main import main
 from virgo_factory.distill.config import DistillConfig, read_folder
 from virgo_factory.distill.select.merge import merge
 from virgo_factory.rollouts.judge.verdicts import judge_rollouts, read_verdicts
@@ -176,12 +175,9 @@ def test_a_folder_that_is_there_is_not_written_to(part, tmp_path):
         merge([folder, tmp_path / "." / "a"], tmp_path / "whole")
 
 
-def test_the_command_tells_what_was_read_and_written(part, tmp_path, capsys):
+def test_the_command_tells_what_was_read_and_written(part, tmp_path, command):
     first, second = part("a", [rollout(0, 0)]), part("b", [rollout(0, 0), rollout(1, 0)])
-    with pytest.raises(SystemExit) as ended:
-        main(["distill", "merge", str(first), str(second), "--out", str(tmp_path / "whole")])
-
-    assert ended.value.code == 0
-    told = capsys.readouterr().out.splitlines()
-    assert told[1].split() == "rollouts 3 read, 2 written, left out: 1 there already".split()
-    assert told[-1].endswith(f"Next: virgo-factory distill status {tmp_path}/whole")
+    code, told, _ = command("distill", "merge", first, second, "--out", tmp_path / "whole")
+    lines = told.splitlines()
+    assert code == 0 and lines[1].split() == "rollouts 3 read, 2 written, left out: 1 there already".split()
+    assert lines[-1].endswith(f"Next: virgo-factory distill status {tmp_path}/whole")

@@ -7,7 +7,6 @@ import time
 import pytest
 from rich.cells import cell_len
 
-from virgo_factory.cli.main import main
 from virgo_factory.core.thought import MARKERS
 from virgo_factory.distill.config import read_folder
 from virgo_factory.distill.select.select import select
@@ -135,7 +134,7 @@ def test_shards_are_counted_together(folders, tmp_path):
     assert split == whole
 
 
-def test_a_machine_with_one_shard(folders, tmp_path, capsys):
+def test_a_machine_with_one_shard(folders, tmp_path, status):
     """What the other machines ask is not left to be asked here."""
     mine = [id for id in ASKED if is_in_shard(id, (1, 2))]
     assert 2 < len(mine) < len(ASKED) - 2
@@ -144,12 +143,12 @@ def test_a_machine_with_one_shard(folders, tmp_path, capsys):
     found = summarise(tmp_path)
     assert (found.all.questions, found.elsewhere, found.stray) == (len(mine), len(ASKED) - len(mine), 0)
     assert (found.left, found.base_left) == (5 * len(mine) - 3, len(mine) - 1)
-    assert f"Go on: virgo-factory distill resume {tmp_path} --shard 1/2\n" in run(capsys, str(tmp_path))[1]
+    assert f"Go on: virgo-factory distill resume {tmp_path} --shard 1/2\n" in status()[1]
     folders.add(tmp_path, *folders.sampled(mine[0], ["wrong", "wrong"], first=3), shard=(1, 2))
     for id in mine[1:]:
         folders.add(tmp_path, *folders.sampled(id, ["base:correct"]), shard=(1, 2))
 
-    assert "All of shard 1/2 is asked" in run(capsys, str(tmp_path))[1]
+    assert "All of shard 1/2 is asked" in status()[1]
 
 
 def test_while_a_run_writes(folders, tmp_path):
@@ -256,21 +255,18 @@ def test_questions_are_drawn_evenly_and_by_seed(folders, tmp_path):
     assert len(summarise(tmp_path, choose=1000).chosen) == 42, "not the one without rollouts"
 
 
-def run(capsys, *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(["distill", "status", *arguments])
-
-    out, err = capsys.readouterr()
-    return ended.value.code or 0, out, err
+@pytest.fixture
+def status(command, tmp_path):
+    return lambda *options: command("distill", "status", tmp_path, *options)
 
 
-def test_the_verb_prints_tables(folders, tmp_path, capsys, monkeypatch):
+def test_the_verb_prints_tables(folders, tmp_path, status, command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     write(folders, tmp_path)
     with RolloutStore(tmp_path) as store:
         store.drop("figureqa/5", folders.BASE, "400: too long \x1b[31m")
 
-    code, out, _ = run(capsys, str(tmp_path))
+    code, out, _ = status()
     lines = [line.split() for line in out.splitlines()]
     assert code == 0
     assert ["tabmwp", "4", "1", "1", "1", "1", "0", "0"] in lines
@@ -282,15 +278,15 @@ def test_the_verb_prints_tables(folders, tmp_path, capsys, monkeypatch):
     assert "1  400: too long \\x1b[31m" in out and "\x1b" not in out
     assert f"Left: 11 rollouts\nGo on: virgo-factory distill resume {tmp_path}" in out
     assert max(len(line) for line in out.splitlines() if str(tmp_path) not in line) < 116
-    row = json.loads(run(capsys, str(tmp_path), "--json")[1])
+    row = json.loads(status("--json")[1])
     assert row["all"]["levels"]["medium"] == 1 and row["by_source"]["tabmwp"]["tokens"] == 4500
     assert (row["left"], row["base_left"], row["config"]["samples"]) == (11, 0, 5)
-    code, out, err = run(capsys, str(tmp_path.parent))
+    code, out, err = command("distill", "status", tmp_path.parent)
     assert (code, out) == (1, "") and "no folder of a distillation" in err
 
 
 @pytest.mark.parametrize("columns", ["20", "40", "60", "80", "120", ""])
-def test_no_figure_and_no_name_is_cut(columns, folders, tmp_path, capsys, monkeypatch):
+def test_no_figure_and_no_name_is_cut(columns, folders, tmp_path, status, monkeypatch):
     """Large numbers and long names, at every width; tables that do not fit are parted, and names go on below."""
     monkeypatch.setenv("COLUMNS", columns)
     names = ["a_source_with_a_name_of_more_than_thirty_letters", "[red]x", "数学题" * 9]
@@ -301,7 +297,7 @@ def test_no_figure_and_no_name_is_cut(columns, folders, tmp_path, capsys, monkey
         outcomes = ["correct", "wrong", "unverifiable", "truncated", "looping"]
         folders.add(tmp_path, *folders.sampled(f"{n}", ["base:wrong", *outcomes], tokens=123_456_789 + n))
 
-    _, out, _ = run(capsys, str(tmp_path))
+    _, out, _ = status()
     assert "…" not in out
     for figure in ("617,283,945", "617,283,950", "617,283,955", "1,851,851,850", "per accepted", "unverifiable"):
         assert figure in out, figure
@@ -312,12 +308,12 @@ def test_no_figure_and_no_name_is_cut(columns, folders, tmp_path, capsys, monkey
         assert max(cell_len(line.rstrip()) for line in tables) <= int(columns)
 
 
-def test_the_verb_says_what_comes_next(folders, tmp_path, capsys):
+def test_the_verb_says_what_comes_next(folders, tmp_path, status):
     folders.start(tmp_path, [question("tabmwp/1")])
-    assert "Left: 1 of the base model and 5 rollouts at most" in run(capsys, str(tmp_path))[1]
+    assert "Left: 1 of the base model and 5 rollouts at most" in status()[1]
     folders.add(tmp_path, *folders.sampled("tabmwp/1", ["base:wrong", *["correct"] * 5]))
-    assert f"virgo-factory distill select {tmp_path}" in run(capsys, str(tmp_path))[1]
+    assert f"virgo-factory distill select {tmp_path}" in status()[1]
     told = {"running": True, "pid": 7, "rollouts_per_second": 1.0, "tokens_per_second": 812.0}
     (tmp_path / "progress.json").write_text(json.dumps(told))
-    out = run(capsys, str(tmp_path))[1]
+    out = status()[1]
     assert "Running (process 7): 812 tokens/s" in out and "distill select" not in out
