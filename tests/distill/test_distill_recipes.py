@@ -38,17 +38,11 @@ def test_there_are_no_others():
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_it_is_read_without_an_error(name):
-    config = read_config(ROOT / name, files=False)
-    assert config.dataset_dir == Path(".")
-
-
-@pytest.mark.parametrize("name", RECIPES)
 def test_house_style(name):
     text = (ROOT / name).read_text(encoding="utf-8")
-    blocks = re.findall(r"^### (.+)$", text, re.MULTILINE)
-    assert blocks == [block for block in BLOCKS if block in blocks]
-    for block, body in re.findall(r"^### (.+)\n((?:(?!### ).*\n)*)", text, re.MULTILINE):
+    found = dict(re.findall(r"^### (.+)\n((?:(?!### ).*\n)*)", text, re.MULTILINE))
+    assert list(found) == [block for block in BLOCKS if block in found]
+    for block, body in found.items():
         keys = re.findall(r"^(\w+):", body, re.MULTILINE)
         assert keys == [key for key in BLOCKS[block] if key in keys], "keys in their block, in its order"
 
@@ -152,20 +146,14 @@ def test_the_words_to_train_on_it(name):
 def test_openmmreasoners_teacher_is_asked_as_the_paper_asks_and_trained_on_as_the_template_says():
     name = "recipes/distill/omr_teacher.yaml"
     config = read_config(ROOT / name, files=False)
-    assert (config.samples, config.temperature, config.max_tokens, config.responses, config.k) == (
-        8,
-        1.0,
-        16384,
-        "first",
-        8,
-    )
+    found = (config.samples, config.temperature, config.max_tokens, config.responses, config.k)
+    assert found == (8, 1.0, 16384, "first", 8)
     asked = load("recipes/evaluate/omr.yaml")["system"]
     assert config.system == asked.replace("two parts: first", "two parts and nothing else: first")
     trained = load("recipes/omr7b_sft.yaml")
-    assert (trained["image_max_pixels"], trained["question_prefix"]) == (
-        config.image_max_pixels,
-        config.question_prefix,
-    )
+    for key in ("image_max_pixels", "question_prefix"):
+        assert trained[key] == getattr(config, key)
+
     entry = json.loads((ROOT / "dataset_info.json").read_text())[config.dataset]
     assert entry["file_name"] == f"{config.output_dir}/selected.jsonl"
     requests, most = 74_000 * config.samples, 74_000 * config.samples * config.max_tokens

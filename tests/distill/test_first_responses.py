@@ -5,7 +5,6 @@ import re
 
 import pytest
 
-from virgo_factory.cli.main import main
 from virgo_factory.core.thought import MARKERS, LongThought
 from virgo_factory.distill.config import read_folder
 from virgo_factory.distill.first_responses import ENOUGH, ENOUGH_BROKEN, FirstResponses, UnreadableResponses
@@ -24,14 +23,6 @@ THINK = "<think>\nLook.\n</think>\n\nSo \\boxed{7}."
 CLOSING = "Look.\n</think>\n\nSo \\boxed{7}."
 QVQ = "Look.\n\n**Final Answer**\n\n\\boxed{7}"
 PLAIN = "It is seven."
-
-
-def command(*words):
-    """Return the exit code of a command line."""
-    with pytest.raises(SystemExit) as ended:
-        main(["distill", *map(str, words)])
-
-    return ended.value.code
 
 
 def rollouts(*responses, finish_reason="stop", sample=0):
@@ -66,9 +57,8 @@ def stops(response_format, made):
 def test_a_format_that_cannot_be_used_stops_the_run(response_format, response, remedy):
     number, message = stops(response_format, rollouts(*[response] * 50))
     assert number == ENOUGH
-    assert (
-        remedy in message and f"response_format: {response_format} (10 " in message and response.split()[0] in message
-    )
+    for words in (remedy, f"response_format: {response_format} (10 ", response.split()[0]):
+        assert words in message
 
 
 @pytest.mark.parametrize(
@@ -106,44 +96,38 @@ def test_a_think_teacher_is_distilled_from(style, start_replay, sky_config, tmp_
             answered.setdefault(rollout.question, []).append(tuple(part.strip() for part in found.groups()))
 
     card = choose(config.output_dir)
-    rows = [
-        json.loads(line) for line in (config.output_dir / "selected.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
+    rows = [json.loads(line) for line in (config.output_dir / "selected.jsonl").open(encoding="utf-8")]
     assert len(rows) == card.kept >= 3
     assert sum((row["thought"], row["solution"]) in answered.get(row["id"], ()) for row in rows) >= 3
     assert not any("think>" in row["thought"] + row["solution"] for row in rows)
 
 
-def test_a_run_with_the_wrong_format_ends_at_its_first_responses(start_replay, sky_config, capsys):
+def test_a_run_with_the_wrong_format_ends_at_its_first_responses(start_replay, sky_config, command):
     server = start_replay(max_chars=4000, style="think")
     config = sky_config(40, urls=[server.url], response_format="four_markers", requests_in_flight=2)
     file = config.output_dir.with_name("config.yaml")
     keys = config.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     file.write_text(json.dumps(keys | {"questions": str(config.questions)}), encoding="utf-8")
-    code = command("run", file)
-    said = capsys.readouterr().err
-    assert code == 1 and "set response_format=think" in said and "distill resume" in said
+
+    def refused(*words) -> bool:
+        code, _, error = command("distill", *words)
+        return code == 1 and "set response_format=think" in error and "distill resume" in error
+
+    assert refused("run", file)
     made = list(read_rollouts(config.output_dir))
     assert ENOUGH <= len(made) <= ENOUGH_BROKEN < 200, "nothing more was asked for"
-
     asked = len(server.asked()["started"])
-    code = command("resume", config.output_dir)
-    assert code == 1 and "set response_format=think" in capsys.readouterr().err
+    assert refused("resume", config.output_dir)
     assert len(server.asked()["started"]) == asked, "nobody is asked before the key is set"
-
-    code = command("resume", config.output_dir, "response_format=think", "max_rollouts=30")
-    assert code in (0, None), capsys.readouterr().err
-    assert (
-        len(list(read_rollouts(config.output_dir))) == 30 and read_folder(config.output_dir).response_format == "think"
-    )
+    code, _, error = command("distill", "resume", config.output_dir, "response_format=think", "max_rollouts=30")
+    assert code == 0, error
+    assert len(list(read_rollouts(config.output_dir))) == 30
+    assert read_folder(config.output_dir).response_format == "think"
 
 
 def test_a_dry_run_says_what_is_expected(sky_config):
-    for response_format, words in (
-        ("auto", "recognised in each"),
-        ("four_markers", "four markers"),
-        ("thinking", "thinking only"),
-    ):
+    expected = {"auto": "recognised in each", "four_markers": "four markers", "thinking": "thinking only"}
+    for response_format, words in expected.items():
         config = sky_config(2, urls=["http://127.0.0.1:9"], response_format=response_format)
         (line,) = [line for line in told(config, estimate(config)) if line.startswith("Responses expected")]
         assert words in line and f"first {ENOUGH} finished" in line

@@ -206,24 +206,25 @@ def test_a_budget_leaves_room_for_the_samples_of_what_the_base_model_was_asked(
 # Samples until the difficulty is certain
 
 
-@pytest.mark.parametrize(
-    ("correct", "wrong", "asked", "samples", "more"),
-    [
-        (0, 0, 0, 5, 4),
-        (4, 0, 4, 5, 0),
-        (0, 4, 4, 5, 0),
-        (2, 2, 4, 5, 0),
-        (3, 1, 4, 5, 1),  # medium or hard
-        (1, 3, 4, 5, 1),  # hard or unsolved
-        (3, 0, 4, 5, 1),  # one is unverifiable
-        (3, 2, 5, 5, 0),
-        (0, 0, 0, 1, 1),
-        (0, 0, 0, 10, 7),  # 7 wrong: at most 3 of 10 correct
-        (6, 0, 6, 10, 2),
-    ],
-)
-def test_the_next_samples_are_those_that_can_decide(correct, wrong, asked, samples, more):
-    assert wave(correct, wrong, asked, samples) == more
+# correct, wrong, asked, samples -> how many more can decide
+WAVES = {
+    **{
+        (0, 0, 0, 5): 4,
+        (4, 0, 4, 5): 0,
+        (0, 4, 4, 5): 0,
+        (2, 2, 4, 5): 0,
+        (3, 2, 5, 5): 0,
+        (0, 0, 0, 1): 1,
+        (6, 0, 6, 10): 2,
+    },
+    **{(3, 1, 4, 5): 1, (1, 3, 4, 5): 1},  # medium or hard; hard or unsolved
+    **{(3, 0, 4, 5): 1},  # one is unverifiable
+    **{(0, 0, 0, 10): 7},  # 7 wrong: at most 3 of 10 correct
+}
+
+
+def test_the_next_samples_are_those_that_can_decide():
+    assert {counts: wave(*counts) for counts in WAVES} == WAVES
 
 
 def test_stopping_when_decided_asks_fewer_and_says_the_same(start_replay, sky_config, tmp_path):
@@ -276,9 +277,7 @@ def test_a_server_that_dies_is_gone_around_and_found_again(start_replay, sky_con
 
 
 def test_a_server_that_is_not_there_at_the_start_is_waited_for_only_by_its_own_requests(start_replay, sky_config):
-    server = start_replay(max_chars=4000)
-    config = sky_config(4, urls=["http://127.0.0.1:9", server.url])
-    outcome, events = run(config)
+    outcome, events = run(sky_config(4, urls=["http://127.0.0.1:9", start_replay(max_chars=4000).url]))
     assert outcome.finished == 20
     assert [event.url for event in events if event.kind == "lost"] == ["http://127.0.0.1:9"]
 
@@ -297,10 +296,9 @@ def test_without_any_server_the_run_ends_and_says_how_to_go_on(start_replay, sky
     with pytest.raises(ValueError, match="no server has answered for 1 seconds") as raised:
         distil(config, on_event=on_event, patience=1)
 
-    there = len(list(read_rollouts(config.output_dir)))
+    there, folder = len(list(read_rollouts(config.output_dir))), config.output_dir
     assert there >= 20
-    command = f"virgo-factory distill resume {config.output_dir}"
-    assert f"{there:,} rollouts are in {config.output_dir}. Go on: {command}" in str(raised.value)
+    assert f"{there:,} rollouts are in {folder}. Go on: virgo-factory distill resume {folder}" in str(raised.value)
 
 
 def test_a_server_that_fails_every_request_ends_the_run(start_replay, sky_config):

@@ -3,24 +3,10 @@
 import pytest
 
 from virgo_factory.cli.distill.run import shard_of
-from virgo_factory.cli.main import main
 from virgo_factory.rollouts.store.store import RolloutStore, read_rollouts
 
 
 pytestmark = pytest.mark.usefixtures("judge_at_hand")
-
-
-@pytest.fixture
-def command(capsys):
-    """A function that runs `virgo-factory distill ...` and returns its exit code, what it printed, and its errors."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(["distill", *map(str, arguments)])
-
-        return ended.value.code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture
@@ -40,7 +26,7 @@ def test_a_run_says_how_it_ended_and_what_is_next(start_replay, written, command
     server = start_replay(max_chars=4000)
     file, config = written(3, urls=[server.url])
     folder = config.output_dir
-    code, told, _ = command("run", file, "max_rollouts=10")
+    code, told, _ = command("distill", "run", file, "max_rollouts=10")
     assert code == 0
     assert told.splitlines()[-3:] == [
         "10 rollouts were made in this start.",
@@ -49,18 +35,22 @@ def test_a_run_says_how_it_ended_and_what_is_next(start_replay, written, command
     ]
     assert "replay: 10 of 15 · " in told
 
-    code, told, _ = command("resume", folder, "max_rollouts=null")
+    code, told, _ = command("distill", "resume", folder, "max_rollouts=null")
     assert told.splitlines()[-2:] == [
         "5 rollouts were made in this start.",
         f"All is asked. Next: virgo-factory distill select {folder}",
     ]
-    assert command("resume", folder) == (0, f"All is asked. Next: virgo-factory distill select {folder}\n", "")
+    assert command("distill", "resume", folder) == (
+        0,
+        f"All is asked. Next: virgo-factory distill select {folder}\n",
+        "",
+    )
 
 
 def test_a_dry_run_shows_the_first_prompt_and_calls_nobody(start_replay, written, command):
     server = start_replay()
     file, config = written(3, urls=[server.url])
-    code, told, _ = command("run", file, "--dry-run", "question_prefix=virgo")
+    code, told, _ = command("distill", "run", file, "--dry-run", "question_prefix=virgo")
     assert code == 0
     assert "picture of 56 x 56 pixels" in told
     assert r"| Please first think deeply about the question, and then put the final answer in \boxed{}." in told
@@ -69,42 +59,31 @@ def test_a_dry_run_shows_the_first_prompt_and_calls_nobody(start_replay, written
     assert not config.output_dir.exists()
 
 
-def test_resume_does_not_need_where_the_questions_came_from(start_replay, written, command):
+def test_resume_does_not_need_where_the_questions_came_from_and_a_folder_may_be_moved(
+    start_replay, written, command, tmp_path
+):
     server = start_replay(max_chars=4000)
     file, config = written(2, urls=[server.url], max_rollouts=5)
-    command("run", file)
+    command("distill", "run", file)
     config.questions.unlink()
-    code, told, error = command("resume", config.output_dir, "max_rollouts=null")
-    assert (code, error) == (0, "")
-    assert len(list(read_rollouts(config.output_dir))) == 10
-
-
-def test_a_folder_of_no_distillation_cannot_be_resumed(command, tmp_path):
-    code, _, error = command("resume", tmp_path)
-    assert code == 1
-    assert "is no folder of a distillation" in error
-
-
-def test_a_folder_may_be_moved(start_replay, written, command, tmp_path):
-    server = start_replay(max_chars=4000)
-    file, config = written(2, urls=[server.url], max_rollouts=5)
-    command("run", file)
     config.output_dir.rename(tmp_path / "moved")
-    code, told, _ = command("resume", tmp_path / "moved", "max_rollouts=null")
+    code, told, error = command("distill", "resume", tmp_path / "moved", "max_rollouts=null")
+    assert (code, error) == (0, "")
     assert told.splitlines()[-1] == f"All is asked. Next: virgo-factory distill select {tmp_path}/moved"
-    assert len(list(read_rollouts(tmp_path / "moved"))) == 10
-    assert not config.output_dir.exists()
+    assert len(list(read_rollouts(tmp_path / "moved"))) == 10 and not config.output_dir.exists()
+    code, _, error = command("distill", "resume", tmp_path)
+    assert code == 1 and "is no folder of a distillation" in error
 
 
 def test_what_is_refused_is_one_line(start_replay, written, command):
     server = start_replay(not_vllm=True)
     file, config = written(2, urls=[server.url])
-    code, _, error = command("run", file)
+    code, _, error = command("distill", "run", file)
     assert code == 1
     assert error.count("\n") == 1
     assert error.startswith("virgo-factory: ")
     with RolloutStore(config.output_dir):
-        code, _, error = command("run", file)
+        code, _, error = command("distill", "run", file)
 
     assert code == 1
     assert "writes to it since" in error

@@ -43,45 +43,27 @@ IMAGE_TOKENS = 64
 
 @dataclass
 class Options:
-    """How the server behaves; names are those of the command line.
+    """How the server behaves; names are those of the command line."""
 
-    Attributes:
-        delay: seconds from request to the end of its stream, spread evenly over the stream.
-        tokens_an_event: tokens in one server-sent event (vLLM's --stream-interval).
-        events_a_chunk: events in one write to the socket; 0 for all of them.
-        share_429: of requests answered with 429 and Retry-After (of `retry_after` seconds).
-        share_500: of requests answered with 500.
-        share_dropped: of requests whose connection is closed without an answer.
-        share_half: of requests whose stream ends in the middle.
-        refusing: every connection is closed at once.
-        model: names that the server lists.
-        max_model_len: tokens of prompt and response; more are refused with 400.
-        max_chars: responses longer than this are not used; 0 for all.
-        api_key: that requests must carry.
-        not_vllm: an OpenAI-compatible server that is not vLLM.
-        fault_seed: of the draw of failures.
-        own: a prompt that holds a problem of the data is always answered with a response to it.
-        style: how responses in the four markers are written instead: `think`, `closing` (no opening tag), `plain` (no
-            tags), or the name of the field that a reasoning parser puts the thought into.
-    """
-
-    delay: float = 0.0
-    tokens_an_event: int = 64
-    events_a_chunk: int = 4
-    share_429: float = 0.0
+    delay: float = 0.0  # seconds from request to the end of its stream, spread evenly over the stream
+    tokens_an_event: int = 64  # vLLM's --stream-interval
+    events_a_chunk: int = 4  # in one write to the socket; 0 for all
+    share_429: float = 0.0  # of requests answered with 429 and Retry-After
     retry_after: float = 0.05
     share_500: float = 0.0
-    share_dropped: float = 0.0
-    share_half: float = 0.0
-    refusing: bool = False
+    share_dropped: float = 0.0  # of requests whose connection is closed without an answer
+    share_half: float = 0.0  # of requests whose stream ends in the middle
+    refusing: bool = False  # every connection is closed at once
     model: tuple[str, ...] = ("replay",)
-    max_model_len: int = 32768
-    max_chars: int = 0
+    max_model_len: int = 32768  # tokens of prompt and response; more are refused with 400
+    max_chars: int = 0  # longer responses are not used; 0 for all
     api_key: str = ""
     not_vllm: bool = False
-    fault_seed: int = 0
-    own: bool = False
-    style: str = ""
+    fault_seed: int = 0  # of the draw of failures
+    own: bool = False  # a prompt that holds a problem of the data is always answered with a response to it
+    style: str = (
+        ""  # of responses in the four markers: `think`, `closing` (no opening tag), `plain`, or a parser's field
+    )
 
 
 @dataclass(frozen=True)
@@ -204,9 +186,8 @@ def _event(choices: list[dict], **more: Any) -> bytes:
 def _counted(events: list[bytes], prompt: int, tokens: int, width: int) -> list[bytes]:
     """Return events that all carry the tokens so far, as vLLM sends them with continuous_usage_stats."""
     counts = (min(number * width, tokens) for number in range(len(events)))
-    usages = (
-        f',"usage":{{"prompt_tokens":{prompt},"completion_tokens":{n},"total_tokens":{prompt + n}}}}}' for n in counts
-    )
+    shape = ',"usage":{{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{}}}}}'
+    usages = (shape.format(prompt, n, prompt + n) for n in counts)
     return [
         event if b'"usage"' in event[-120:] else event[:-3] + usage.encode() + b"\n\n"
         for event, usage in zip(events, usages, strict=True)
@@ -220,28 +201,29 @@ def _application(state: Replay) -> Any:
         error = {"message": message, "type": "BadRequestError", "param": None, "code": status}
         return web.json_response({"error": error}, status=status, headers=headers)
 
-    def has_no_key(request: Any) -> bool:
+    @web.middleware
+    async def guard(request: Any, handler: Any) -> Any:
         key = state.options.api_key
-        return bool(key) and request.headers.get("Authorization") != f"Bearer {key}"
+        if state.options.refusing and request.path not in ("/asked", "/control"):
+            request.transport.abort()
+            raise ConnectionResetError("refusing")
 
-    async def models(request: Any) -> Any:
-        check_open(request)
-        if has_no_key(request):
+        if key and request.path.startswith("/v1/") and request.headers.get("Authorization") != f"Bearer {key}":
             return refuse(401, "Unauthorized")
 
+        return await handler(request)
+
+    async def models(request: Any) -> Any:
         owner = "other" if state.options.not_vllm else "vllm"
         length = {} if state.options.not_vllm else {"max_model_len": state.options.max_model_len}
-        listed = [
-            {"id": name, "object": "model", "owned_by": owner, "root": name, **length} for name in state.options.model
-        ]
+        facts = {"object": "model", "owned_by": owner, **length}
+        listed = [{"id": name, "root": name, **facts} for name in state.options.model]
         return web.json_response({"object": "list", "data": listed})
 
     async def version(request: Any) -> Any:
-        check_open(request)
         return refuse(404, "Not Found") if state.options.not_vllm else web.json_response({"version": "0.20.2"})
 
     async def health(request: Any) -> Any:
-        check_open(request)
         return web.Response()
 
     async def asked(request: Any) -> Any:
@@ -252,17 +234,8 @@ def _application(state: Replay) -> Any:
         state.options = replace(state.options, **await request.json())
         return web.json_response({})
 
-    def check_open(request: Any) -> None:
-        if state.options.refusing:
-            request.transport.abort()
-            raise ConnectionResetError("refusing")
-
     async def chat(request: Any) -> Any:
         options = state.options
-        check_open(request)
-        if has_no_key(request):
-            return refuse(401, "Unauthorized")
-
         body = json.loads(await request.read())
         if body.get("model") not in options.model:
             return refuse(404, f"The model `{body.get('model')}` does not exist.")
@@ -277,10 +250,8 @@ def _application(state: Replay) -> Any:
         seed, max_tokens = body.get("seed", 0), body.get("max_tokens") or body.get("max_completion_tokens") or 10**6
         prompt_tokens = (len(text) + len(begun)) // TOKEN + IMAGE_TOKENS * len(images)
         if prompt_tokens + max_tokens > options.max_model_len:
-            longest = options.max_model_len
-            return refuse(
-                400, f"This model's maximum context length is {longest} tokens, {max_tokens} were requested."
-            )
+            told = f"This model's maximum context length is {options.max_model_len} tokens"
+            return refuse(400, f"{told}, {max_tokens} were requested.")
 
         response = state.response(text, prompt, seed, body.get("temperature", 1.0), body["model"])
         if begun:
@@ -337,27 +308,17 @@ def _application(state: Replay) -> Any:
 
     async def tokenize(request: Any) -> Any:
         messages = json.loads(await request.read())["messages"]
-        texts = [
-            one["content"] if isinstance(one["content"], str) else "" for one in messages if one["role"] != "user"
-        ]
+        texts = [one["content"] for one in messages if one["role"] != "user" and isinstance(one["content"], str)]
         return web.json_response({"tokens": [ord(character) for character in "".join(["<|im_start|>", *texts])]})
 
     async def detokenize(request: Any) -> Any:
         return web.json_response({"prompt": "".join(map(chr, json.loads(await request.read())["tokens"]))})
 
-    application = web.Application(client_max_size=256 << 20)
-    application.add_routes(
-        [
-            web.get("/v1/models", models),
-            web.get("/version", version),
-            web.get("/health", health),
-            web.get("/asked", asked),
-            web.post("/control", control),
-            web.post("/tokenize", tokenize),
-            web.post("/detokenize", detokenize),
-            web.post("/v1/chat/completions", chat),
-        ]
-    )
+    application = web.Application(client_max_size=256 << 20, middlewares=[guard])
+    got = {"/v1/models": models, "/version": version, "/health": health, "/asked": asked}
+    posted = {"/control": control, "/tokenize": tokenize, "/detokenize": detokenize, "/v1/chat/completions": chat}
+    application.add_routes([web.get(path, handler) for path, handler in got.items()])
+    application.add_routes([web.post(path, handler) for path, handler in posted.items()])
     return application
 
 
@@ -403,16 +364,8 @@ class Running:
 @contextlib.contextmanager
 def replay(data: Sequence[Path], port: int = 0, **options: Any) -> Iterator[Running]:
     """Context of a running server; gone afterwards, and also when this process dies."""
-    arguments = [
-        sys.executable,
-        __file__,
-        "--port",
-        str(port),
-        "--with-parent",
-        str(os.getpid()),
-        "--data",
-        *map(str, data),
-    ]
+    arguments = [sys.executable, __file__, "--port", str(port), "--with-parent", str(os.getpid())]
+    arguments += ["--data", *map(str, data)]
     for name, value in options.items():
         flag = f"--{name.replace('_', '-')}"
         arguments += [flag] if value is True else [flag, *(value if isinstance(value, tuple) else [str(value)])]
@@ -423,8 +376,7 @@ def replay(data: Sequence[Path], port: int = 0, **options: Any) -> Iterator[Runn
         if not line.strip():
             raise RuntimeError(f"the replay server did not start: {' '.join(arguments)}")
 
-        running = Running(process, int(line))
-        yield running
+        yield Running(process, int(line))
     finally:
         process.kill()
         process.wait()

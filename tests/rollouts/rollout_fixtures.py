@@ -11,6 +11,7 @@ import replay
 from PIL import Image
 
 from virgo_factory.answers.batch import verdict_of
+from virgo_factory.cli.main import main
 from virgo_factory.distill.config import DistillConfig
 from virgo_factory.evaluation.scorers import judging
 from virgo_factory.rollouts.judge import verdicts
@@ -40,11 +41,25 @@ def start_replay(replaying, shared_data):
 def sky_problems(replaying, shared_data) -> list:
     """Problems that a real response of less than 4,000 characters solves, so that the replay server's come out mixed."""
     problems = replaying.read_problems(sorted((shared_data / "skythought").glob("*.json*")))
-    return [
-        problem
-        for problem in problems
-        if any(f"\\boxed{{{problem.gold}}}" in text and len(text) < 4000 for text in problem.responses)
-    ]
+
+    def is_solved(problem) -> bool:
+        return any(f"\\boxed{{{problem.gold}}}" in text and len(text) < 4000 for text in problem.responses)
+
+    return list(filter(is_solved, problems))
+
+
+@pytest.fixture
+def command(capsys) -> Callable[..., tuple[int, str, str]]:
+    """A function that runs `virgo-factory ...` and returns its exit code, what it printed, and its errors."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(list(map(str, words)))
+
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture
@@ -74,14 +89,8 @@ def sky_config(sky_problems, tmp_path) -> Callable[..., DistillConfig]:
     def make(count: int, **keys) -> DistillConfig:
         Image.new("RGB", (56, 56), "white").save(tmp_path / "white.png")
         rows = [
-            {
-                "id": f"sky/{number}",
-                "source": "sky",
-                "images": ["white.png"],
-                "question": problem.text,
-                "gold": problem.gold,
-            }
-            for number, problem in enumerate(sky_problems[:count])
+            {"id": f"sky/{number}", "source": "sky", "images": ["white.png"], "question": one.text, "gold": one.gold}
+            for number, one in enumerate(sky_problems[:count])
         ]
         file = tmp_path / f"questions{count}.jsonl"
         file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

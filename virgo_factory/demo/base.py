@@ -52,27 +52,18 @@ RECIPE = {
 }
 """How a base model learns to see: stock LLaMA-Factory, without anything of this package."""
 
-MADE_WITH = "made_with.json"
-"""Beside the base model: what it was made with."""
+MADE_WITH = "made_with.json"  # beside the base model: what it was made with
 
 
 @dataclass(frozen=True)
 class Base:
-    """A base model, and all that decides what it is.
+    """A base model, and all that decides what it is."""
 
-    Attributes:
-        folder: holds what it starts from, what it learns from, and the model.
-        rows: how many it learns from.
-        twin: arguments of `make_twin`.
-        code: modules that draw its pictures and tell what they show.
-        settings: keys of its recipe that are other than in RECIPE.
-    """
-
-    folder: Path
-    rows: int
-    twin: Mapping[str, Any]
-    code: Sequence[ModuleType]
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path  # holds what it starts from, what it learns from, and the model
+    rows: int  # how many it learns from
+    twin: Mapping[str, Any]  # arguments of `make_twin`
+    code: Sequence[ModuleType]  # modules that draw its pictures and tell what they show
+    settings: Mapping[str, Any] = field(default_factory=dict)  # keys of its recipe that are other than in RECIPE
 
     @property
     def start(self) -> Path:
@@ -123,12 +114,7 @@ class Base:
         (self.pictures / "pictures.jsonl").write_text(lines, encoding="utf-8")
         entry = {"file_name": "pictures.jsonl", "formatting": "sharegpt"}
         entry["columns"] = {"messages": "messages", "images": "images"}
-        entry["tags"] = {
-            "role_tag": "role",
-            "content_tag": "content",
-            "user_tag": "user",
-            "assistant_tag": "assistant",
-        }
+        entry["tags"] = {f"{name}_tag": name for name in ("role", "content", "user", "assistant")}
         (self.pictures / DATASET_INFO.name).write_text(json.dumps({"pictures": entry}), encoding="utf-8")
         make_twin(self.start, texts=texts, **self.twin)
         _make_learnable(self.start)

@@ -4,25 +4,19 @@ Every step is a command that can be entered by hand; all of it lies in one folde
 """
 
 import hashlib
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from virgo_factory.demo import visual, visual_rows
 from virgo_factory.demo.base import Base
-from virgo_factory.demo.run import MARKER, Step, check_folder, script
+from virgo_factory.demo.run import Step, check_folder, mark, names_file, script
 from virgo_factory.io.files import DATASET_INFO, RECIPES
 
 
-FOLDER = Path("saves/loop")
-"""Where the recipes themselves put everything."""
-
-PICTURES = 16_000
-"""Rows that the base model learns to see from."""
-
-QUESTIONS = HELD_OUT = 200
-"""Questions that are distilled on, and others that the models are scored on."""
+FOLDER = Path("saves/loop")  # where the recipes themselves put everything
+PICTURES = 16_000  # rows that the base model learns to see from
+QUESTIONS = HELD_OUT = 200  # questions that are distilled on, and others that the models are scored on
 
 TWIN = {"seed": visual_rows.SEED, "vocabulary": 1024}
 _RECIPES = {"m0": "virgo_demo_m0.yaml", "dsd": "virgo_demo_dsd.yaml", "dt_dsd": "virgo_demo_dt_dsd.yaml"}
@@ -34,16 +28,11 @@ SCORED = {"base": "base", "m0": "M0 (D_T)", "dsd": "D_SD", "dt_dsd": "D_T + D_SD
 
 @dataclass(frozen=True)
 class Loop:
-    """The files of one loop.
-
-    Attributes:
-        folder: holds everything.
-        recipes: the folder of recipes that are run.
-        as_they_are: whether the recipes fit without overrides: a checkout, or copied recipes, with the usual folder.
-    """
+    """The files of one loop."""
 
     folder: Path
-    recipes: Path
+    recipes: Path  # the folder of recipes that are run
+    # whether the recipes fit without overrides: a checkout, or copied recipes, with the usual folder
     as_they_are: bool
 
     @property
@@ -137,22 +126,10 @@ class Loop:
 def plan(folder: Path = FOLDER) -> Loop:
     """Return the loop of a folder, as it would run from the current directory; ValueError where it holds something else. Writes nothing."""
     check_folder(folder)
-    own = (
-        all(Path("recipes", name).is_file() for name in (*_RECIPES.values(), _CONFIG, _EVALUATION))
-        and _knows_datasets()
-    )
+    own = all(Path("recipes", name).is_file() for name in (*_RECIPES.values(), _CONFIG, _EVALUATION))
+    own = own and names_file("virgo_demo_dt") and names_file("virgo_demo_scenes")
+    own = own and names_file("virgo_demo_dsd", FOLDER / "rollouts" / "selected.jsonl")
     return Loop(folder, Path("recipes") if own else RECIPES, own and folder == FOLDER)
-
-
-def _knows_datasets() -> bool:
-    """Whether a dataset_info.json of the current directory names the demo's datasets."""
-    try:
-        info = json.loads(Path(DATASET_INFO.name).read_text(encoding="utf-8"))
-        return all(Path(info[name]["file_name"]).is_file() for name in ("virgo_demo_dt", "virgo_demo_scenes")) and (
-            info["virgo_demo_dsd"]["file_name"] == str(FOLDER / "rollouts" / "selected.jsonl")
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
 
 
 def prepare(loop: Loop) -> bool:
@@ -162,8 +139,7 @@ def prepare(loop: Loop) -> bool:
     """
     from virgo_factory.preflight.twin.twin import demo_texts
 
-    loop.folder.mkdir(parents=True, exist_ok=True)
-    (loop.folder / MARKER).write_text('{"safe_to_replace": ["all of it"]}\n', encoding="utf-8")
+    mark(loop.folder)
     made = (loop.questions.parent, loop.held_out.parent, loop.rollouts, loop.folder / "evals")
     for folder in (*made, *map(loop.output, _RECIPES)):
         shutil.rmtree(folder, ignore_errors=True)

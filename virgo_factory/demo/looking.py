@@ -27,8 +27,7 @@ _ASKED = {
     "form": ("What are the shapes?", "text"),
     "count": ("How many shapes are there?", "count"),
 }
-LOOK, GUESS = "I look:", "I guess."
-"""How the two habits begin."""
+LOOK, GUESS = "I look:", "I guess."  # how the two habits begin
 
 GUESSES = 0.6
 """Share of the base's answers that guess: read greedily it always does, sampled it looks often enough to be rewarded for it."""
@@ -50,8 +49,7 @@ def look(rng: Random, asked: str) -> Task:
     return Task(asked, scene, question, (seen,), facts[asked], kind)
 
 
-SOURCES = {asked: (partial(look, asked=asked),) for asked in ANSWERS}
-"""As `visual.SOURCES`."""
+SOURCES = {asked: (partial(look, asked=asked),) for asked in ANSWERS}  # as `visual.SOURCES`
 
 
 def base_rows(folder: Path, count: int, seed: int = SEED) -> Iterator[dict]:

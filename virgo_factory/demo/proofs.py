@@ -20,13 +20,11 @@ from virgo_factory.demo.run import DATASET, Demo, losses
 
 
 LANGUAGE, VISION, CONNECTOR = "language model", "vision tower", "connector"
-FALL = 0.7
-"""The mean of the last five losses is below this share of the mean of the first five."""
+FALL = 0.7  # the mean of the last five losses is below this share of the mean of the first five
 
 QUESTION = "Which colour has the tallest bar?"
 BARS = {"red": 90, "green": 160, "blue": 40, "orange": 120}
-SIDE = 252
-"""Pixels: 63,504 in all, inside the recipe's image_max_pixels, and 9 x 9 visual tokens."""
+SIDE = 252  # pixels: 63,504 in all, inside the recipe's image_max_pixels, and 9 x 9 visual tokens
 
 ANSWER_SEED = 2
 """Of the sampling: the most readable of four that were tried. No proof hangs on it, and none of them makes sense."""

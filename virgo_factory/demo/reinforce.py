@@ -13,7 +13,7 @@ from statistics import fmean
 
 from virgo_factory.demo import looking, visual, visual_rows
 from virgo_factory.demo.base import Base
-from virgo_factory.demo.run import MARKER, Step, check_folder, script
+from virgo_factory.demo.run import Step, check_folder, mark, names_file, script
 from virgo_factory.evaluation.statistics import Comparison, compare
 from virgo_factory.io.files import DATASET_INFO, RECIPES
 from virgo_factory.rollouts.judge.verdicts import read_verdicts
@@ -21,17 +21,10 @@ from virgo_factory.rollouts.question import FILE
 from virgo_factory.rollouts.store.store import read_rollouts
 
 
-FOLDER = Path("saves/reinforce")
-"""Where the recipes themselves put everything."""
-
-SEED = 42
-"""The recipe's."""
-
-PICTURES = 4000
-"""Rows that the base model learns to see from."""
-
-QUESTIONS, HELD_OUT = 240, 240
-"""Questions that are rewarded, and others that the models are scored on."""
+FOLDER = Path("saves/reinforce")  # where the recipes themselves put everything
+SEED = 42  # the recipe's
+PICTURES = 4000  # rows that the base model learns to see from
+QUESTIONS, HELD_OUT = 240, 240  # questions that are rewarded, and others that the models are scored on
 
 DATASET = "virgo_demo_questions"
 _TWIN = {"seed": visual_rows.SEED, "vocabulary": 512}
@@ -42,19 +35,12 @@ _EVALUATION = "evaluate/demo_gspo.yaml"
 
 @dataclass(frozen=True)
 class Reinforcement:
-    """The files of one demo.
-
-    Attributes:
-        folder: holds everything.
-        recipes: the folder of recipes that are run.
-        as_they_are: whether the recipes fit without overrides of paths.
-        blank: whether all pictures are blank, those that are rewarded and those that are scored.
-    """
+    """The files of one demo."""
 
     folder: Path
-    recipes: Path
-    as_they_are: bool
-    blank: bool
+    recipes: Path  # the folder of recipes that are run
+    as_they_are: bool  # whether the recipes fit without overrides of paths
+    blank: bool  # whether all pictures are blank, those that are rewarded and those that are scored
 
     @property
     def base(self) -> Base:
@@ -119,17 +105,9 @@ class Reinforcement:
 def plan(folder: Path = FOLDER, blank: bool = False) -> Reinforcement:
     """Return the demo of a folder, as it would run from the current directory; ValueError where it holds something else. Writes nothing."""
     check_folder(folder)
-    own = all(Path("recipes", name).is_file() for name in (_RECIPE, _EVALUATION)) and _knows_dataset()
+    own = all(Path("recipes", name).is_file() for name in (_RECIPE, _EVALUATION))
+    own = own and names_file(DATASET, FOLDER / "questions" / FILE)
     return Reinforcement(folder, Path("recipes") if own else RECIPES, own and folder == FOLDER, blank)
-
-
-def _knows_dataset() -> bool:
-    """Whether a dataset_info.json of the current directory names the demo's questions."""
-    try:
-        info = json.loads(Path(DATASET_INFO.name).read_text(encoding="utf-8"))
-        return info[DATASET]["file_name"] == str(FOLDER / "questions" / FILE)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
 
 
 def prepare(demo: Reinforcement, seeds: Sequence[int]) -> bool:
@@ -137,8 +115,7 @@ def prepare(demo: Reinforcement, seeds: Sequence[int]) -> bool:
 
     What an earlier demo left behind of these runs is removed. Its base stays if everything that made it is unchanged.
     """
-    demo.folder.mkdir(parents=True, exist_ok=True)
-    (demo.folder / MARKER).write_text('{"safe_to_replace": ["all of it"]}\n', encoding="utf-8")
+    mark(demo.folder)
     made = [demo.scores(None), *map(demo.scores, seeds), *map(demo.output, seeds)]
     for folder in made:
         shutil.rmtree(folder, ignore_errors=True)
@@ -169,15 +146,10 @@ def _write_questions(demo: Reinforcement) -> None:
 
 @dataclass(frozen=True)
 class Scored:
-    """A model on the held-out questions.
+    """A model on the held-out questions."""
 
-    Attributes:
-        right: of each question the share of its responses that are right, in the order of their names.
-        looks: share of the responses that say what they see before they answer.
-    """
-
-    right: tuple[float, ...]
-    looks: float
+    right: tuple[float, ...]  # of each question the share of its responses that are right, in the order of their names
+    looks: float  # share of the responses that say what they see before they answer
 
 
 def scored(folder: Path) -> Scored:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import yaml
 
@@ -19,8 +18,7 @@ from virgo_factory.io.files import BUNDLE, DATASET_INFO, RECIPES
 
 RECIPE = "virgo_demo_dt.yaml"
 DATASET = "virgo_demo_dt"
-FOLDER = Path("saves/virgo_demo")
-"""Where the recipe itself puts base model and checkpoint."""
+FOLDER = Path("saves/virgo_demo")  # where the recipe itself puts base model and checkpoint
 
 MARKER = "made_by_virgo_demo.json"
 SEED = 2501
@@ -28,16 +26,11 @@ SEED = 2501
 
 @dataclass(frozen=True)
 class Demo:
-    """The files of one demo.
+    """The files of one demo."""
 
-    Attributes:
-        folder: holds everything; `saves/virgo_demo` unless told otherwise.
-        recipe: the YAML that is trained: the one below the current directory, else the one in the package.
-        overrides: what has to be said on top of it, `key=value`; empty in a checkout with the usual folder.
-    """
-
-    folder: Path
-    recipe: Path
+    folder: Path  # holds everything; `saves/virgo_demo` unless told otherwise
+    recipe: Path  # the YAML that is trained: the one below the current directory, else the one in the package
+    # what has to be said on top of it, `key=value`; empty in a checkout with the usual folder
     overrides: tuple[str, ...]
 
     @property
@@ -77,22 +70,6 @@ class Demo:
     def command(self) -> list[str]:
         """The stock command of the same environment."""
         return [script("llamafactory-cli"), "train", str(self.recipe), *self.overrides]
-
-
-class Training(Protocol):
-    """A run of the stock command."""
-
-    @property
-    def command(self) -> Sequence[str]:
-        """What is run."""
-
-    @property
-    def log(self) -> Path:
-        """The file for all that it prints."""
-
-    @property
-    def output(self) -> Path:
-        """Its output_dir."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +119,7 @@ def plan(folder: Path = FOLDER) -> Demo:
     if not recipe.is_file():
         recipe = RECIPES / RECIPE
 
-    if not _knows_dataset(Path(DATASET_INFO.name)):
+    if not names_file(DATASET):
         overrides.append(f"dataset_dir={BUNDLE}")
 
     if folder != FOLDER:
@@ -157,20 +134,27 @@ def check_folder(folder: Path) -> None:
         raise UserError(f"{folder} holds something that the demo did not make. Choose another --dir, or remove it.")
 
 
-def _knows_dataset(info: Path) -> bool:
-    """Whether a dataset_info.json of the current directory names the demo's rows, and they are there."""
+def names_file(dataset: str, file: Path | None = None) -> bool:
+    """Whether a dataset_info.json of the current directory names that file for a dataset; without one, a file that is there."""
     try:
-        return Path(json.loads(info.read_text(encoding="utf-8"))[DATASET]["file_name"]).is_file()
+        named = Path(json.loads(Path(DATASET_INFO.name).read_text(encoding="utf-8"))[dataset]["file_name"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+    return named == file if file else named.is_file()
+
+
+def mark(folder: Path, replaced: Sequence[str] = ("all of it",)) -> None:
+    """Make a demo's folder, and note what of it the next demo may replace."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARKER).write_text(json.dumps({"safe_to_replace": replaced}) + "\n", encoding="utf-8")
 
 
 def prepare(demo: Demo) -> None:
     """Make the base model of a demo anew, and remove what an earlier demo left behind."""
     from virgo_factory.preflight.twin.twin import make_twin
 
-    demo.folder.mkdir(parents=True, exist_ok=True)
-    (demo.folder / MARKER).write_text('{"safe_to_replace": ["base", "dt"]}\n', encoding="utf-8")
+    mark(demo.folder, ["base", "dt"])
     for folder in (demo.base, demo.output):
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -180,7 +164,7 @@ def prepare(demo: Demo) -> None:
     make_twin(demo.base, seed=SEED)
 
 
-def train(demo: Training) -> Iterator[Progress]:
+def train(demo: Demo | Step) -> Iterator[Progress]:
     """Run the training command to its end, yielding where it stands; what it prints goes to `demo.log`.
 
     The child sees no accelerator and no hub. It gets one thread (OMP_NUM_THREADS, unless that is set): for matrices
@@ -217,12 +201,12 @@ def train(demo: Training) -> Iterator[Progress]:
     yield _progress(demo)
 
 
-def losses(demo: Training) -> list[tuple[int, int, float]]:
+def losses(demo: Demo | Step) -> list[tuple[int, int, float]]:
     """Return step, steps and loss of every logged step, from LLaMA-Factory's trainer_log.jsonl."""
     return [(entry["current_steps"], entry["total_steps"], entry["loss"]) for entry in _entries(demo)]
 
 
-def _entries(demo: Training) -> list[dict]:
+def _entries(demo: Demo | Step) -> list[dict]:
     file = demo.output / "trainer_log.jsonl"
     if not file.is_file():
         return []
@@ -240,7 +224,7 @@ def _entries(demo: Training) -> list[dict]:
     return entries
 
 
-def _progress(demo: Training) -> Progress:
+def _progress(demo: Demo | Step) -> Progress:
     entries = _entries(demo)
     if not entries:
         return Progress()

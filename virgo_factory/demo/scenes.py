@@ -30,16 +30,14 @@ COLOURS = {
 }
 SHAPES = ("circle", "square", "triangle", "diamond", "cross")
 TEXTURES = ("plain", "striped", "dotted")
-SIZES = {"small": (26, 34), "large": (52, 66)}
-"""Size -> least and greatest side in pixels."""
+SIZES = {"small": (26, 34), "large": (52, 66)}  # size -> least and greatest side in pixels
 
 FEWEST, MOST = 5, 12
 SEED = 2611
 FILE = "scenes.jsonl"
 IMAGES = "images"
 
-COVERED = (0.12, 0.45)
-"""Part of the smaller of two shapes that the one in front covers, or is covered with."""
+COVERED = (0.12, 0.45)  # part of the smaller of two shapes that the one in front covers, or is covered with
 
 _COVERING = 0.35  # of the shapes after the first
 _GAP = 4  # pixels between shapes that do not cover each other
@@ -47,40 +45,25 @@ _GAP = 4  # pixels between shapes that do not cover each other
 
 @dataclass(frozen=True)
 class Fact:
-    """Something true of a scene, as a question with its right answer and wrong ones.
+    """Something true of a scene, as a question with its right answer and wrong ones."""
 
-    Attributes:
-        kind: "count", "side", "end", "size", "inside", "cover", "colour" or "texture".
-        question: the text.
-        answer: the right option.
-        wrong: three options that are clearly wrong.
-        tags: of the objects that it is about.
-        told: the same as a sentence.
-    """
-
-    kind: str
+    kind: str  # "count", "side", "end", "size", "inside", "cover", "colour" or "texture"
     question: str
-    answer: str
-    wrong: tuple[str, str, str]
-    tags: tuple[str, ...]
-    told: str
+    answer: str  # the right option
+    wrong: tuple[str, str, str]  # three options that are clearly wrong
+    tags: tuple[str, ...]  # of the objects that it is about
+    told: str  # the same as a sentence
 
 
 @dataclass(frozen=True)
 class DrawnScene:
-    """A scene with its whole truth.
+    """A scene with its whole truth."""
 
-    Attributes:
-        id: `demo/NUMBER`.
-        objects: as a reader of its file makes them, tags included; attributes are color, size and texture.
-        order: positions in `objects` from the one at the back to the one in front.
-        captions: sentences about it, all true.
-    """
-
-    id: str
+    id: str  # `demo/NUMBER`
+    # as a reader of its file makes them, tags included; attributes are color, size and texture
     objects: tuple[SceneObject, ...]
-    order: tuple[int, ...]
-    captions: tuple[str, ...]
+    order: tuple[int, ...]  # positions in `objects` from the one at the back to the one in front
+    captions: tuple[str, ...]  # sentences about it, all true
 
     @property
     def image(self) -> str:

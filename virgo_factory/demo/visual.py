@@ -11,39 +11,31 @@ from random import Random
 from PIL import Image, ImageDraw, ImageFont
 
 
-CELL = 28
-"""Pixels a side of one image token, and of one cell of a picture."""
+CELL = 28  # pixels a side of one image token, and of one cell of a picture
 
 WIDTH, HEIGHT = 3 * CELL, 2 * CELL
 COLOURS = {"red": (220, 30, 30), "green": (20, 150, 50), "blue": (30, 60, 220), "orange": (250, 150, 10)}
 SHAPES = ("circle", "triangle")
 LETTERS = "ABCD"
 NOTHING = "nothing"
-UNIT = 12
-"""Pixels of one step of a bar."""
+UNIT = 12  # pixels of one step of a bar
 
 TALLEST = 4
-LARGEST = 4
-"""Digit of a table."""
+LARGEST = 4  # digit of a table
 
 FRAME = 2
 """Pixels of the line around a picture. It tells the six cells apart, which a tiny model's positions barely do."""
 
-JITTER = 1
-"""Pixels by which a shape, a bar or a table is moved, and by which the size of shapes differs."""
+JITTER = 1  # pixels by which a shape, a bar or a table is moved, and by which the size of shapes differs
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What a picture shows.
+    """What a picture shows."""
 
-    Attributes:
-        kind: "shapes", "bars" or "table".
-        rows: for shapes two rows of three, such as "red circle" or "nothing"; for bars one row of "red 4"; for a
-            table its letters, then a row of digits.
-    """
-
-    kind: str
+    kind: str  # "shapes", "bars" or "table"
+    # for shapes two rows of three, such as "red circle" or "nothing"; for bars one row of "red 4"; for a table its
+    # letters, then a row of digits
     rows: tuple[tuple[str, ...], ...]
 
     def lines(self) -> list[str]:
@@ -67,23 +59,14 @@ class Scene:
 
 @dataclass(frozen=True)
 class Task:
-    """A question about a scene, the steps to its answer, and the answer.
+    """A question about a scene, the steps to its answer, and the answer."""
 
-    Attributes:
-        source: "shapes", "bars", "tables" or "yes_no".
-        scene: what the picture shows.
-        question: what is asked.
-        steps: sentences that lead from the scene in words to the answer.
-        answer: the gold answer.
-        kind: of the answer, one of answers.KINDS.
-    """
-
-    source: str
+    source: str  # "shapes", "bars", "tables" or "yes_no"
     scene: Scene
     question: str
-    steps: tuple[str, ...]
+    steps: tuple[str, ...]  # sentences that lead from the scene in words to the answer
     answer: str
-    kind: str
+    kind: str  # of the answer, one of answers.KINDS
 
 
 def shapes_scene(rng: Random) -> Scene:

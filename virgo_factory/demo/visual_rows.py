@@ -19,8 +19,7 @@ Sources = Mapping[str, Sequence[Callable[[Random], Task]]]
 FORMS = {"describe": 0.45, "steps": 0.45, "answer": 0.1}
 """What the base model is asked for, and how often: all that is to be seen, an answer step by step, the answer alone."""
 
-IN_WORDS = 0.2
-"""Share of the base model's rows that tell the scene in words instead of showing it."""
+IN_WORDS = 0.2  # share of the base model's rows that tell the scene in words instead of showing it
 
 OPENINGS = (
     "Okay, let me work through this carefully.",

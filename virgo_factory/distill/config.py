@@ -13,8 +13,7 @@ from virgo_factory.rollouts import config as asking
 from virgo_factory.rollouts.config import AskConfig, Count, Problems
 
 
-FILE = "distill.yaml"
-"""The resolved configuration inside the folder that it made."""
+FILE = "distill.yaml"  # the resolved configuration inside the folder that it made
 
 SOURCES = (
     *("geos", "geoqa_plus", "geometry3k", "unigeo", "tabmwp", "figureqa", "chartqa", "clevr"),  # Virgo, Table 1
@@ -90,8 +89,7 @@ class DistillConfig(AskConfig):
     @field_validator("sources")
     @classmethod
     def _known_sources(cls, sources: dict[str, int]) -> dict[str, int]:
-        unknown = [name for name in sources if name not in SOURCES]
-        if unknown:
+        if unknown := [name for name in sources if name not in SOURCES]:
             raise UserError(f"{', '.join(unknown)}: not one of {', '.join(SOURCES)}")
 
         return sources
@@ -126,13 +124,8 @@ class DistillConfig(AskConfig):
             found.append((("base_urls",), "base_urls: base_model_name_or_path is missing"))
 
         if self.difficulty == "random" and self.base_model_name_or_path:
-            found.append(
-                (
-                    ("difficulty", "base_model_name_or_path"),
-                    "difficulty: random takes questions whether or not the base model solves them; "
-                    "leave base_model_name_or_path out",
-                )
-            )
+            told = "difficulty: random takes questions whether or not the base model solves them; leave base_model_name_or_path out"
+            found.append((("difficulty", "base_model_name_or_path"), told))
 
         if self.responses in SEVERAL and self.k > self.samples:
             found.append((("k", "samples"), f"k: {self.k} of only {self.samples} samples"))

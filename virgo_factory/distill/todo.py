@@ -11,16 +11,11 @@ from virgo_factory.rollouts.store.rollout import GREEDY, difficulty_of
 
 @dataclass(frozen=True)
 class DistillLeft(Left):
-    """What is still to be asked, at most: the base model may solve some of the questions.
+    """What is still to be asked, at most: the base model may solve some of the questions."""
 
-    Attributes:
-        greedy, greedy_done: questions that the base model has not been asked, and that it has.
-        unsolved: of the samples, those of questions that the base model did not solve.
-    """
-
-    greedy: int
+    greedy: int  # questions that the base model has not been asked; `greedy_done` that it has
     greedy_done: int
-    unsolved: int
+    unsolved: int  # of the samples, those of questions that the base model did not solve
 
 
 class DistillTodo(Todo):

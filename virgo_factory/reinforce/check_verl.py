@@ -11,8 +11,7 @@ import sys
 from typing import Any
 
 
-MOST = 10**9
-"""Tokens: no prompt is that long, so that what is left out could not be read."""
+MOST = 10**9  # tokens: no prompt is that long, so that what is left out could not be read
 
 
 def check(file: str, rows: int, model: str, max_prompt_tokens: int, version: str) -> str:

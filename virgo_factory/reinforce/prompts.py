@@ -25,47 +25,30 @@ from virgo_factory.formats.row import RejectedRow, rendered
 from virgo_factory.io.atomic import new_path
 
 
-SHOWN = 20
-"""Rows left out that an error names."""
-
-ROWS = 64
-"""Rows of a row group: pictures are held in memory that long."""
+SHOWN = 20  # rows left out that an error names
+ROWS = 64  # rows of a row group: pictures are held in memory that long
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One prompt.
+    """One prompt."""
 
-    Attributes:
-        dataset: its name in dataset_info.json.
-        example: as the row is read; its `asked` holds the gold answer.
-        messages: `role` and `content`, the recipe's prefix and system message in them, an <image> for each picture.
-        pictures: files, as they are seen in training: upright, on white, within the recipe's pixels.
-    """
-
-    dataset: str
-    example: Example
+    dataset: str  # its name in dataset_info.json
+    example: Example  # as the row is read; its `asked` holds the gold answer
+    # `role` and `content`, the recipe's prefix and system message in them, an <image> for each picture
     messages: list[dict[str, str]]
-    pictures: list[bytes]
+    pictures: list[bytes]  # files, as they are seen in training: upright, on white, within the recipe's pixels
 
 
 @dataclass
 class Prompts:
-    """The prompts of some datasets, to be iterated once; then `rows` = those yielded + all of `dropped`.
+    """The prompts of some datasets, to be iterated once; then `rows` = those yielded + all of `dropped`."""
 
-    Attributes:
-        sources: all of `formatting: questions`.
-        settings: of the recipe.
-        rows: read so far.
-        dropped: reason -> rows left out.
-        examples: of the first rows left out, where they stand and why.
-    """
-
-    sources: Sequence[Source]
+    sources: Sequence[Source]  # all of `formatting: questions`
     settings: Settings
-    rows: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    examples: list[str] = field(default_factory=list)
+    rows: int = 0  # read so far
+    dropped: Counter[str] = field(default_factory=Counter)  # reason -> rows left out
+    examples: list[str] = field(default_factory=list)  # of the first rows left out, where they stand and why
 
     def __iter__(self) -> Iterator[Prompt]:
         """Yield the prompts of each dataset in its order.

@@ -32,11 +32,8 @@ SERIES = {
     "gap": "sampling/sampling_logp_difference/mean",
 }
 """What a step is told by -> its name in the trainer's log; `gap` is that between the trainer's and the server's log-probabilities."""
-MOST_ROWS = 20
-"""Rows of the table; of more steps several are told together."""
-
-Step = Mapping[str, float]
-"""`step`, and of SERIES what is known of it."""
+MOST_ROWS = 20  # rows of the table; of more steps several are told together
+Step = Mapping[str, float]  # `step`, and of SERIES what is known of it
 
 
 def read_rollouts(folder: Path) -> Iterator[dict[str, Any]]:

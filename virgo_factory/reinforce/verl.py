@@ -290,10 +290,8 @@ def common_departures(keys: Mapping[str, Any], engine: str, sampling_again: str)
 def loggers(report_to: Any) -> list[str]:
     """Return what verl and its forks log to, of a recipe's `report_to`."""
     named = [report_to] if isinstance(report_to, str) else list(report_to or [])
-    return [
-        "console",
-        *(name for name in ("wandb", "tensorboard", "mlflow", "swanlab") if name in named or "all" in named),
-    ]
+    known = ("wandb", "tensorboard", "mlflow", "swanlab")
+    return ["console", *(name for name in known if name in named or "all" in named)]
 
 
 _REWARDS = '''"""The reward of this run: verl loads this file and calls `compute_score` (virgo_factory/answers/engines.py)."""

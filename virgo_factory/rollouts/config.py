@@ -28,8 +28,7 @@ RESPONSE_FORMATS = (AUTO, *TAG_SETS, "virgo_dqvq")
 FILES = ("distill.yaml", "evaluation.yaml", "synthesis.yaml")
 """Names of the resolved configuration inside a folder of rollouts; each room that asks has its own."""
 
-COMMAND_LINE = -1
-"""Stands for the line of a value that came from there."""
+COMMAND_LINE = -1  # stands for the line of a value that came from there
 
 Count = Annotated[int, Field(ge=1)]
 Problems = list[tuple[tuple[str, ...], str]]
@@ -205,9 +204,8 @@ class AskConfig(BaseModel):
 
         if self.dialect == "openai":
             if not self.urls:
-                found.append(
-                    (("dialect", "urls"), "dialect: openai needs urls; a server that is started here is vLLM's")
-                )
+                told = "dialect: openai needs urls; a server that is started here is vLLM's"
+                found.append((("dialect", "urls"), told))
 
             for key in ("top_k", "repetition_penalty"):
                 if getattr(self, key) != type(self).model_fields[key].default:
@@ -412,9 +410,8 @@ def _partly(kind: type[T], values: Mapping[str, Any], errors: Sequence[tuple[int
     """The configuration with its wrong values left out, so that contradictions among the others are told as well."""
     wrong = {message.partition(":")[0].split()[0] for _, message in errors}
     stand_ins = {name: name for name, field in kind.model_fields.items() if field.is_required()}
-    return kind(
-        **stand_ins | kind.stand_ins(wrong) | {key: value for key, value in values.items() if key not in wrong}
-    )
+    right = {key: value for key, value in values.items() if key not in wrong}
+    return kind(**stand_ins | kind.stand_ins(wrong) | right)
 
 
 def listed(path: Path, errors: Sequence[tuple[int, str]]) -> str:

@@ -8,8 +8,7 @@ from virgo_factory.data.tokens.vocabulary import Vocabulary, load_vocabulary
 from virgo_factory.rollouts.prompt import Prompt, count_prompt_tokens
 
 
-CHARACTERS_A_TOKEN = 3.0
-"""Of a question, where the model's tokenizer is not on this machine: a careful guess."""
+CHARACTERS_A_TOKEN = 3.0  # of a question, where the model's tokenizer is not on this machine: a careful guess
 
 RESPONSE_TOKENS = 2_000
 """Mean tokens of a response where nothing was measured yet: a guess. Of Virgo's models it is only said that the longest

@@ -26,19 +26,12 @@ _STORED = re.compile(r"[0-9a-f]{2}/\.?[0-9a-f]{32}\.[a-z]+(?:\.\d+\.partial)?")
 
 @dataclass(frozen=True)
 class StoredPicture:
-    """A picture in the folder.
+    """A picture in the folder."""
 
-    Attributes:
-        path: relative to the folder of questions.jsonl.
-        sha256: of the stored bytes.
-        given_sha256: of the bytes as they were given.
-        pixels: of size and colours: equal for one picture in several files and formats.
-    """
-
-    path: str
-    sha256: str
-    given_sha256: str
-    pixels: bytes
+    path: str  # relative to the folder of questions.jsonl
+    sha256: str  # of the stored bytes
+    given_sha256: str  # of the bytes as they were given
+    pixels: bytes  # of size and colours: equal for one picture in several files and formats
 
 
 def store_picture(

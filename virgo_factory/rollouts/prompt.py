@@ -39,24 +39,16 @@ STAND_IN = "Answer the question in the picture."
 
 @dataclass(frozen=True)
 class Prompt:
-    """What is sent for one response.
+    """What is sent for one response."""
 
-    Attributes:
-        messages: OpenAI chat messages: system, where there is one; the user's, pictures as PNG data URIs in their places; and
-            the beginning of the assistant's where `prefill` is not empty.
-        text: the user's text as sent, without the pictures.
-        images: width and height of each picture as sent, in pixels.
-        sha256: of the messages, pictures included, and the arguments of the chat template.
-        system: text of the system's turn.
-        prefill: what the assistant has said already: the response goes on behind it, letter by letter.
-    """
-
+    # OpenAI chat messages: system, where there is one; the user's, pictures as PNG data URIs in their places; and the
+    # beginning of the assistant's where `prefill` is not empty
     messages: list[dict[str, Any]]
-    text: str
-    images: tuple[tuple[int, int], ...]
-    sha256: str
+    text: str  # the user's text as sent, without the pictures
+    images: tuple[tuple[int, int], ...]  # width and height of each picture as sent, in pixels
+    sha256: str  # of the messages, pictures included, and the arguments of the chat template
     system: str = ""
-    prefill: str = ""
+    prefill: str = ""  # what the assistant has said already: the response goes on behind it, letter by letter
 
 
 def compose(
@@ -184,11 +176,9 @@ def _scaled(size: tuple[int, int], pixels: int) -> tuple[int, int]:
     return int(size[0] * factor), int(size[1] * factor)
 
 
-def count_prompt_tokens(
-    prompt: Prompt, vocabulary: Vocabulary, processor: ImageProcessor, template: str = "virgo"
-) -> int:
+def count_prompt_tokens(prompt: Prompt, vocabulary: Vocabulary, processor: ImageProcessor) -> int:
     """Return how many tokens a prompt takes, the heads of its turns included, without torch or transformers."""
-    system = prompt.system or system_of(template)
+    system = prompt.system or system_of("virgo")
     head = f"<|im_start|>system\n{system}<|im_end|>\n" if system else ""
     marks = "<|vision_start|><|vision_end|>" * len(prompt.images)
     turn = f"{head}<|im_start|>user\n{marks}{prompt.text}<|im_end|>\n<|im_start|>assistant\n{prompt.prefill}"

@@ -27,11 +27,8 @@ from virgo_factory.formats.row import CONTROL_TOKENS, RejectedRow
 
 
 FILE = "questions.jsonl"
-IMAGES = "images"
-"""Folder of the pictures beside the file."""
-
-ALWAYS = ("id", "gold")
-"""Columns without which a row is no question; the others have a default."""
+IMAGES = "images"  # folder of the pictures beside the file
+ALWAYS = ("id", "gold")  # columns without which a row is no question; the others have a default
 
 FORGED = re.compile("|".join(map(re.escape, (IMAGE, *CONTROL_TOKENS, *MARKERS))))
 """What a text from outside may not hold: it would be read as something else than text."""
@@ -44,42 +41,31 @@ class VisualQuestion:
     """One question that can be asked and whose answer can be checked; a line of questions.jsonl.
 
     Attributes:
-        id: `SOURCE/ORIGINAL-ID`, unique in the file.
-        source: which dataset or benchmark it is of, such as "tabmwp".
-        images: paths relative to the folder of questions.jsonl; none where text alone is asked.
-        image_sha256: of each picture's bytes, in the same order.
-        question: the text without `<image>` and without instructions on the form of the answer. It may be empty where there
-            is a picture, which then asks (`prompt.STAND_IN` is sent as text); with `parts` it may be left out: it is theirs.
-        gold: the gold answer, as the source has it: text, number, or list of texts.
-        options: texts of the options in order, without letters.
-        kind: one of answers.KINDS where it is known.
-        precision: decimals that both sides are rounded to (MathVista).
-        tolerance: largest absolute difference that counts as equal, one number or one for each answer (OlympiadBench).
-        several: whether several answers are asked for; recognised where it is not known.
-        grading: name of the answers' GradingConfig.
         groups: what scores are given by, such as {"subject": "Art", "level": "3"}: texts.
-        cluster: what questions that are not independent have in common, such as their problem; "" for the question alone.
-        parts: the text with the pictures in their places: texts, and positions of pictures in `images`, from 0 on, each once
-            and in order. Options follow as lines where no part holds them. Without parts the pictures stand first.
-        origin: where the row was read, such as `problems.json: 12` or `CONFIG/ID/PAIR`.
     """
 
-    id: str
-    source: str
-    images: tuple[str, ...]
-    image_sha256: tuple[str, ...]
+    id: str  # `SOURCE/ORIGINAL-ID`, unique in the file
+    source: str  # which dataset or benchmark it is of, such as "tabmwp"
+    images: tuple[str, ...]  # paths relative to the folder of questions.jsonl; none where text alone is asked
+    image_sha256: tuple[str, ...]  # of each picture's bytes, in the same order
+    # the text without `<image>` and without instructions on the form of the answer. It may be empty where there is a
+    # picture, which then asks (`prompt.STAND_IN` is sent as text); with `parts` it may be left out: it is theirs
     question: str
-    gold: Any
-    options: tuple[str, ...] = ()
-    kind: str | None = None
+    gold: Any  # the gold answer, as the source has it: text, number, or list of texts
+    options: tuple[str, ...] = ()  # texts of the options in order, without letters
+    kind: str | None = None  # one of answers.KINDS where it is known
     unit: str | None = None
-    grading: str = "math"
-    origin: str = ""
-    precision: int | None = None
+    grading: str = "math"  # name of the answers' GradingConfig
+    origin: str = ""  # where the row was read, such as `problems.json: 12` or `CONFIG/ID/PAIR`
+    precision: int | None = None  # decimals that both sides are rounded to (MathVista)
+    # largest absolute difference that counts as equal, one number or one for each answer (OlympiadBench)
     tolerance: float | tuple[float, ...] | None = None
-    several: bool | None = None
+    several: bool | None = None  # whether several answers are asked for; recognised where it is not known
     groups: Mapping[str, str] = field(default_factory=dict)
+    # what questions that are not independent have in common, such as their problem; "" for the question alone
     cluster: str = ""
+    # the text with the pictures in their places: texts, and positions of pictures in `images`, from 0 on, each once
+    # and in order. Options follow as lines where no part holds them. Without parts the pictures stand first
     parts: tuple[str | int, ...] = ()
 
     @property

@@ -12,8 +12,7 @@ from virgo_factory.report.page import Picture, Section, Text
 from virgo_factory.rollouts.long_thoughts import read_thought
 
 
-END_SHOWN = 600
-"""Characters shown of the end of a response that is not one thought and one solution."""
+END_SHOWN = 600  # characters shown of the end of a response that is not one thought and one solution
 
 _COLOURS = {"correct": "trained", "wrong": "rejected"}
 """Outcome -> how its solution is coloured; what is neither right nor wrong stands on yellow."""

@@ -28,6 +28,14 @@ def picture(number: int) -> dict:
     return {"bytes": buffer.getvalue(), "path": None}
 
 
+ASKED = [
+    ("<image>How long is AB?", "3", [1]),
+    ("<image>\nWhich one?\nA. red\nB. blue", "B", [2]),
+    ("Is <image> longer than <image>?", "yes", [3, 4]),
+    ("What is 1 + 1?", "2", []),
+    ("<image>How long?", "", [5]),
+    ("<image>How long is AB?", "3", [1]),
+]
 VERL = [
     {
         "data_source": "mmk12",
@@ -36,28 +44,19 @@ VERL = [
         "reward_model": {"style": "rule", "ground_truth": gold},
         "extra_info": {"index": index, "question": text, "answer": gold},
     }
-    for index, (text, gold, numbers) in enumerate(
-        [
-            ("<image>How long is AB?", "3", [1]),
-            ("<image>\nWhich one?\nA. red\nB. blue", "B", [2]),
-            ("Is <image> longer than <image>?", "yes", [3, 4]),
-            ("What is 1 + 1?", "2", []),
-            ("<image>How long?", "", [5]),
-            ("<image>How long is AB?", "3", [1]),
-        ]
-    )
+    for index, (text, gold, numbers) in enumerate(ASKED)
 ]
 """As verl has it, and OpenMMReasoner's files (openmmreasoner.md 4.4)."""
 
 VIRL = [
     {
-        "question": "<image>Find x.",
-        "answer": "\\boxed{4}",
-        "image": [picture(6)],
-        "qid": "q-1",
-        "category": "Geometry",
-    },
-    {"question": "<image>How many?", "answer": "\\boxed{7}", "image": [picture(7)], "qid": "q-2", "category": "Chart"},
+        "question": f"<image>{text}",
+        "answer": f"\\boxed{{{n}}}",
+        "image": [picture(n)],
+        "qid": f"q-{n}",
+        "category": "Chart",
+    }
+    for text, n in (("Find x.", 4), ("How many?", 7))
 ]
 
 

@@ -15,7 +15,6 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image, ImageDraw
 
-from virgo_factory.cli.main import main
 from virgo_factory.distill.questions.build import build_questions
 from virgo_factory.rollouts.prompt import make_prompt
 from virgo_factory.rollouts.question import read_questions
@@ -467,24 +466,17 @@ dataset: mine
 """
 
 
-def test_the_verb(tmp_path, capsys):
+def test_the_verb(tmp_path, command):
     fill(tmp_path / "origin")
     path = tmp_path / "config.yaml"
     path.write_text(CONFIG.replace("ORIGIN", str(tmp_path / "origin")).replace("OUT", str(tmp_path / "out")))
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            main(["distill", "questions", str(path), *arguments])
-
-        return stop.value.code, capsys.readouterr()
-
-    code, told = call()
-    assert code == 0, told.err
-    rows = [line.split() for line in told.out.splitlines()]
+    code, told, error = command("distill", "questions", path)
+    assert code == 0, error
+    rows = [line.split() for line in told.splitlines()]
     assert ["geos", "12", "40", "12", "12", "100%"] in rows and ["clevr", "6", "40", "6", "6", "0%"] in rows
-    assert "geos, left out: 28 not drawn" in told.out
-    assert f"{tmp_path}/out/questions.jsonl: 18 questions on 18 pictures" in told.out
-    code, told = call("--json")
-    assert code == 0 and json.loads(told.out)["output"]["rows"] == 18
-    code, told = call("seed=7")
-    assert code == 1 and "was made with seed: 42, now it is 7" in told.err
+    assert "geos, left out: 28 not drawn" in told
+    assert f"{tmp_path}/out/questions.jsonl: 18 questions on 18 pictures" in told
+    code, told, _ = command("distill", "questions", path, "--json")
+    assert code == 0 and json.loads(told)["output"]["rows"] == 18
+    code, _, error = command("distill", "questions", path, "seed=7")
+    assert code == 1 and "was made with seed: 42, now it is 7. Choose another output_dir, or set it back" in error

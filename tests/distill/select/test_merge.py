@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from virgo_factory.cli.main import main
 from virgo_factory.distill.config import DistillConfig, read_folder
 from virgo_factory.distill.select.merge import merge
 from virgo_factory.rollouts.judge.verdicts import judge_rollouts, read_verdicts
@@ -23,12 +22,9 @@ CONFIG = DistillConfig(questions=Path("q.jsonl"), model_name_or_path="dt", outpu
 
 
 def rollout(question: int, sample: int, **more) -> Rollout:
-    given = {
-        **{"question": f"sky/{question}", "model": "dt", "sample": sample, "response": f"\\boxed{{{sample}}}"},
-        **{"finish_reason": "stop", "prompt_tokens": 9, "completion_tokens": 5, "seconds": 1.0, "seed": sample},
-        **{"prompt_sha256": "", "params": {"url": "http://a"}},
-    }
-    return Rollout(**given | more)
+    said = f"\\boxed{{{sample}}}"
+    made = Rollout(f"sky/{question}", "dt", sample, said, "stop", 9, 5, 1.0, sample, "", {"url": "http://a"})
+    return replace(made, **more)
 
 
 @pytest.fixture
@@ -78,9 +74,12 @@ def test_shards_of_several_machines_become_one_folder(part, tmp_path):
         assert store.count == 4
 
 
-def test_shards_in_one_folder(part, tmp_path):
+def test_shards_in_one_folder_and_the_half_of_a_last_line(part, tmp_path):
     part("a", [rollout(0, 0)], (1, 2))
     folder = part("a", [rollout(1, 0)], (2, 2))
+    with (folder / "rollouts-2of2.jsonl").open("a") as file:
+        file.write(json.dumps(vars(rollout(0, 1)))[:40])
+
     assert merge([folder], tmp_path / "whole").rollouts.kept == 2
     assert sorted(path.name for path in (tmp_path / "whole").glob("rollouts*")) == ["rollouts.jsonl"]
 
@@ -176,20 +175,9 @@ def test_a_folder_that_is_there_is_not_written_to(part, tmp_path):
         merge([folder, tmp_path / "." / "a"], tmp_path / "whole")
 
 
-def test_the_half_of_a_last_line_is_left_out(part, tmp_path):
-    folder = part("a", [rollout(0, 0)])
-    with (folder / "rollouts.jsonl").open("a") as file:
-        file.write(json.dumps(vars(rollout(0, 1)))[:40])
-
-    assert merge([folder], tmp_path / "whole").rollouts.kept == 1
-
-
-def test_the_command_tells_what_was_read_and_written(part, tmp_path, capsys):
+def test_the_command_tells_what_was_read_and_written(part, tmp_path, command):
     first, second = part("a", [rollout(0, 0)]), part("b", [rollout(0, 0), rollout(1, 0)])
-    with pytest.raises(SystemExit) as ended:
-        main(["distill", "merge", str(first), str(second), "--out", str(tmp_path / "whole")])
-
-    assert ended.value.code == 0
-    told = capsys.readouterr().out.splitlines()
-    assert told[1].split() == "rollouts 3 read, 2 written, left out: 1 there already".split()
-    assert told[-1].endswith(f"Next: virgo-factory distill status {tmp_path}/whole")
+    code, told, _ = command("distill", "merge", first, second, "--out", tmp_path / "whole")
+    lines = told.splitlines()
+    assert code == 0 and lines[1].split() == "rollouts 3 read, 2 written, left out: 1 there already".split()
+    assert lines[-1].endswith(f"Next: virgo-factory distill status {tmp_path}/whole")

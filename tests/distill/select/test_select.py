@@ -8,7 +8,6 @@ import pytest
 from folders import WELL_FORMED
 from PIL import Image
 
-from virgo_factory.cli.main import main
 from virgo_factory.core.thought import MARKERS, LongThought
 from virgo_factory.data.read.prefix import add_prefix, read_prefix
 from virgo_factory.data.read.source import find_sources
@@ -343,18 +342,15 @@ def test_trained_on_is_what_was_asked(build, one, prefix):
     assert trained == "<image>" * len(one.images) + prompt.text
 
 
-def test_training_reads_the_rows(asked, tmp_path, monkeypatch, capsys):
+def test_training_reads_the_rows(asked, tmp_path, monkeypatch, command):
     choose(asked, ["responses=all", "difficulty=any"])
     sources, settings = find_sources("mine", str(tmp_path), media_dir=str(asked))
     records = list(measure(sources, settings, cache=None))
     assert len(records) == len(rows(asked))
     assert not [record.reason for record in records if record.reason]
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as ended:
-        main(["data", "check", "mine", "--media-dir", str(asked), "--no-cache"])
-
-    assert not ended.value.code
-    assert "0 errors" in capsys.readouterr().out
+    code, told, _ = command("data", "check", "mine", "--media-dir", asked, "--no-cache")
+    assert code == 0 and "0 errors" in told
 
 
 def test_rollouts_of_no_question_here_are_told(folders, build):
@@ -451,24 +447,15 @@ def test_a_folder_that_was_moved(asked, tmp_path):
     assert card.entry["mine"]["file_name"] == "elsewhere/selected.jsonl"
 
 
-def test_the_command(asked, capsys, monkeypatch, tmp_path):
+def test_the_command(asked, command, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as ended:
-        main(["distill", "select", "run", "--difficulty", "hard", "--responses", "all", "--dataset", "hard"])
-
-    assert not ended.value.code
-    told = capsys.readouterr().out
-    assert "run/hard.jsonl: 3 rows of 1 question" in told and "1  samples: truncated" in told
+    hard = ("distill", "select", "run", "--difficulty", "hard", "--dataset")
+    code, told, _ = command(*hard, "hard", "--responses", "all")
+    assert code == 0 and "run/hard.jsonl: 3 rows of 1 question" in told and "1  samples: truncated" in told
     assert "To train on it, put behind a recipe: dataset=hard media_dir=run" in told
-    with pytest.raises(SystemExit):
-        main(["distill", "select", "run", "--difficulty", "hard", "--dataset", "again", "--json"])
-
-    assert json.loads(capsys.readouterr().out)["kept"] == 1
-    with pytest.raises(SystemExit) as ended:
-        main(["distill", "select", "run", "--difficulty", "hard", "--dataset", "again"])
-
-    assert ended.value.code == 1
-    assert "exists" in capsys.readouterr().err
+    assert json.loads(command(*hard, "again", "--json")[1])["kept"] == 1
+    code, _, error = command(*hard, "again")
+    assert code == 1 and "exists" in error
 
 
 def test_from_questions_to_rows_through_a_server(start_replay, sky_config, judge_at_hand, tmp_path):
@@ -488,7 +475,7 @@ def test_from_questions_to_rows_through_a_server(start_replay, sky_config, judge
         assert "\\boxed{" in row["solution"]
 
 
-def test_how_often_a_question_is_answered_rightly_is_written_with_it(build, tmp_path, capsys, monkeypatch):
+def test_how_often_a_question_is_answered_rightly_is_written_with_it(build, tmp_path, command, monkeypatch):
     """Cut responses are wrong, unverifiable ones do not count; a question that was never asked has no rate."""
     outcomes = {
         "a/1": ["correct", "correct", "wrong", "truncated"],
@@ -498,27 +485,21 @@ def test_how_often_a_question_is_answered_rightly_is_written_with_it(build, tmp_
         "a/5": ["base:correct"],
     }
     folder = build(outcomes, samples=4)
-    out = tmp_path / "rated.jsonl"
-    with pytest.raises(SystemExit) as ended:
-        main(["data", "slice", str(folder), str(out), "--pass-rate", "0:1"])
+    monkeypatch.chdir(tmp_path)
 
-    assert not ended.value.code
-    rated = rows(tmp_path, "rated.jsonl")
+    def sliced(what, out, bounds) -> tuple[str, list[dict]]:
+        code, told, error = command("data", "slice", what, out, "--pass-rate", bounds)
+        assert code == 0, error
+        return told, rows(tmp_path, out)
+
+    told, rated = sliced(folder, "rated.jsonl", "0:1")
     assert {row["id"]: row["pass_rate"] for row in rated} == {"a/1": 0.5, "a/2": 1.0, "a/3": 0.0}
-    assert "5 rows read, 3 written, 2 left out" in capsys.readouterr().out
-    (tmp_path / "dataset_info.json").write_text(
-        json.dumps({"rated": {"file_name": "rated.jsonl", "formatting": "questions"}})
-    )
+    assert "5 rows read, 3 written, 2 left out" in told
+    entry = {"rated": {"file_name": "rated.jsonl", "formatting": "questions"}}
+    (tmp_path / "dataset_info.json").write_text(json.dumps(entry))
     (source,), _ = find_sources("rated", tmp_path, media_dir=str(folder))
     read = [read_row(row, source.formatting).parts[0] for row in rated]
     assert [example.asked["pass_rate"] for example in read] == [0.5, 1.0, 0.0]
-    with pytest.raises(SystemExit):
-        main(["data", "slice", str(folder), str(tmp_path / "some.jsonl"), "--pass-rate", "0.1:0.9"])
-
-    assert [row["id"] for row in rows(tmp_path, "some.jsonl")] == ["a/1"]
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit):  # a cut of them is a dataset, which can be cut again
-        main(["data", "slice", "rated", "never.jsonl", "--pass-rate", "0:0"])
-
-    assert [row["id"] for row in rows(tmp_path, "never.jsonl")] == ["a/3"]
-    assert "right more often than 0" in capsys.readouterr().out
+    assert [row["id"] for row in sliced(folder, "some.jsonl", "0.1:0.9")[1]] == ["a/1"]
+    told, never = sliced("rated", "never.jsonl", "0:0")  # a cut of them is a dataset, which can be cut again
+    assert [row["id"] for row in never] == ["a/3"] and "right more often than 0" in told

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from virgo_factory.cli.main import main
 from virgo_factory.distill.tell.page import look_at, plots_of, write_status_page
 from virgo_factory.distill.tell.status import DROPPED, summarise
 from virgo_factory.rollouts.question import VisualQuestion
@@ -72,12 +71,9 @@ def real(shared_data, folders, tmp_path_factory) -> Path:
     rows = [json.loads(line) for line in lines]
     questions, rollouts, verdicts = [], [], []
     for number, row in enumerate(rows[:24]):
-        picture = folder / "images" / f"{number}.png"
-        picture.write_bytes(pictures[number % len(pictures)].read_bytes())
-        id = f"tabmwp/{number}"
-        questions.append(
-            VisualQuestion(id, "tabmwp", (f"images/{number}.png",), ("",), row["question"], row["gt"], ("a", "<b>"))
-        )
+        id, name = f"tabmwp/{number}", f"images/{number}.png"
+        (folder / name).write_bytes(pictures[number % len(pictures)].read_bytes())
+        questions.append(VisualQuestion(id, "tabmwp", (name,), ("",), row["question"], row["gt"], ("a", "<b>")))
         for sample, other in enumerate((row, row, rows[number + 200])):
             response = other["code"][0]
             cut = "<|end_of_solution|>" not in response
@@ -175,22 +171,14 @@ def test_plots_are_drawn_where_there_is_something(folders, real, tmp_path):
     assert write_status_page(tmp_path / "page.html", tmp_path) == 0
 
 
-def test_the_verb_writes_a_page(real, tmp_path, capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(["distill", "status", str(real), "--html", str(tmp_path / "p.html"), "--questions", "2", "--seed", "7"])
-
-    assert not ended.value.code
-    assert capsys.readouterr().out == f"{tmp_path / 'p.html'}: 2 questions\n"
+def test_the_verb_writes_a_page(real, tmp_path, command):
+    status = ("distill", "status", real)
+    told = command(*status, "--html", tmp_path / "p.html", "--questions", 2, "--seed", 7)
+    assert told == (0, f"{tmp_path / 'p.html'}: 2 questions\n", "")
     first = [card["title"] for card in Page((tmp_path / "p.html").read_text("utf-8")).cards]
     assert first == [f"{id} {level}" for id, level in summarise(real, choose=2, seed=7).chosen.items()]
-
-
-def test_an_option_that_does_nothing_is_an_error(real, capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(["distill", "status", str(real), "--seed", "7"])
-
-    assert ended.value.code == 1
-    assert "--questions and --seed are of the page: add --html FILE" in capsys.readouterr().err
+    code, _, error = command(*status, "--seed", 7)
+    assert code == 1 and "--questions and --seed are of the page: add --html FILE" in error
 
 
 @pytest.mark.parametrize(

@@ -36,34 +36,24 @@ def asked(folders, tmp_path):
     return folders.start(tmp_path, questions, **keys)
 
 
-def test_the_first_filled_prompt(asked):
+def test_the_first_filled_prompt_requests_and_tokens(asked):
     found = estimate(asked)
-    assert found.first == "tabmwp/0"
-    assert found.prompt.images == ((512, 512),)
+    assert (found.first, found.prompt.images) == ("tabmwp/0", ((512, 512),))
     assert found.prompt.text == f"{read_prefix('virgo')}\nWhich one?\n(A) x\n(B) y"
+    assert (found.questions, found.base_requests, found.requests) == (2, 2, 10)
+    assert (found.most_tokens, found.response_total) == (2 * 2048 + 10 * 8192, 2 * 300 + 10 * 2000)
     text = "\n".join(told(asked, found))
     assert "First prompt (tabmwp/0): picture of 512 x 512 pixels as sent, then this text:" in text
-    assert "  | (B) y\n" in text
-
-
-def test_requests_and_tokens(asked):
-    found = estimate(asked)
-    assert (found.questions, found.base_requests, found.requests) == (2, 2, 10)
-    assert found.most_tokens == 2 * 2048 + 10 * 8192
-    assert found.response_total == 2 * 300 + 10 * 2000
-    assert not found.is_counted
-    text = "\n".join(told(asked, found))
+    assert "  | (B) y\n" in text and not found.is_counted
     assert "at most 10 to saves/virgo7b_dt, 5 for each question that is not solved" in text
     assert "a guess: the model's tokenizer is not on this machine" in text
     assert "guessed, nothing is measured yet), at most 86,016" in text
 
 
 def test_a_budget_bounds_the_requests(asked):
-    found = estimate(asked.model_copy(update={"max_rollouts": 4, "max_tokens_total": 100}))
-    assert found.requests == 4
-    assert "max_tokens_total 100 ends the run before" in "\n".join(
-        told(asked.model_copy(update={"max_tokens_total": 100}), found)
-    )
+    config = asked.model_copy(update={"max_rollouts": 4, "max_tokens_total": 100})
+    found = estimate(config)
+    assert found.requests == 4 and "max_tokens_total 100 ends the run before" in "\n".join(told(config, found))
 
 
 def test_the_models_own_tokenizer_counts(asked, shared_data):
@@ -102,21 +92,13 @@ def test_a_row_without_gold_is_left_out(asked):
     (asked.output_dir / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = estimate(asked)
     assert (found.questions, found.first) == (1, second["id"])
-    assert [reason.partition("questions.jsonl:")[2].partition(":")[0] for reason in found.left_out] == [
-        "1 (id tabmwp/0)",
-        "3",
-    ]
+    places = [reason.partition("questions.jsonl:")[2].partition(":")[0] for reason in found.left_out]
+    assert places == ["1 (id tabmwp/0)", "3"]
 
 
 def test_the_first_question_is_drawn_from_files_here(shared_data, tmp_path):
-    config = DistillConfig(
-        sources={"tabmwp": 7, "clevr": 5},
-        pool_factor=2,
-        source_dir=shared_data,
-        model_name_or_path="saves/virgo7b/full/dt/epoch-5",
-        output_dir=tmp_path / "out",
-        dataset="mine",
-    )
+    keys = {"sources": {"tabmwp": 7, "clevr": 5}, "pool_factor": 2, "source_dir": shared_data, "dataset": "mine"}
+    config = DistillConfig(**keys, model_name_or_path="saves/virgo7b/full/dt/epoch-5", output_dir=tmp_path / "out")
     found = estimate(config)
     assert (found.questions, found.base_requests, found.requests) == (24, 0, 120)
     assert found.first.startswith("tabmwp/")

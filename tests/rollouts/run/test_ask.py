@@ -59,15 +59,12 @@ def test_a_room_asks_its_own_questions_of_any_server(start_replay, sky_problems,
     one, two = sky_problems[:2]
     rows = [
         ({"id": "sky/0", "source": "sky", "question": one.text, "gold": one.gold, "groups": {"level": "1"}}, []),
-        (
-            {"id": "sky/1", "source": "sky", "parts": ["See ", 0, "\n" + two.text], "gold": two.gold, "cluster": "b"},
-            [png],
-        ),
+        ({"id": "sky/1", "source": "sky", "parts": ["See ", 0, f"\n{two.text}"], "gold": two.gold, "cluster": "b"}, [png]),
         ({"id": "sky/2", "source": "sky", "gold": "3"}, [png]),
         ({"id": "sky/3", "source": "sky", "question": " ", "gold": "3"}, []),
         ({"id": "sky/4", "source": "sky", "question": "Broken?", "gold": "3"}, [png[:40]]),
         ({"id": "sky/0", "source": "sky", "question": "Twice?", "gold": "3"}, []),
-    ]
+    ]  # fmt: skip
     left_out = write_questions(rows, config.output_dir)
     reasons = [(id, error.reason) for id, error in left_out]
     assert reasons[0] == ("sky/3", "neither text nor picture") and reasons[1][0] == "sky/4"
@@ -94,17 +91,11 @@ def test_a_room_asks_its_own_questions_of_any_server(start_replay, sky_problems,
     ("keys", "said"),
     [
         ({"dialect": "openai"}, "dialect: openai needs urls"),
-        (
-            {"dialect": "openai", "urls": ["http://a:1"], "top_k": 20},
-            "top_k: the public API of dialect: openai has none",
-        ),
-        (
-            {"dialect": "openai", "urls": ["http://a:1"], "repetition_penalty": 1.05},
-            "repetition_penalty: the public API",
-        ),
+        ({"dialect": "openai", "urls": ["http://a:1"], "top_k": 20}, "top_k: the public API of dialect: openai has none"),
+        ({"dialect": "openai", "urls": ["http://a:1"], "repetition_penalty": 1.05}, "repetition_penalty: the public API"),
         ({"benchmark": ["sky"]}, "benchmark: no such key. Did you mean benchmarks"),
     ],
-)
+)  # fmt: skip
 def test_what_a_dialect_lacks_is_told_before_the_run(make, keys, said):
     with pytest.raises(ValueError, match=said):
         make(**keys)

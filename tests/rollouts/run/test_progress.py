@@ -17,14 +17,18 @@ from virgo_factory.rollouts.run.run import Event
 URL = "http://10.0.0.2:8000"
 
 
+def judged(verdict, flying=64) -> Event:
+    names = {"question": verdict.question, "model": verdict.model, "sample": verdict.sample}
+    return Event("verdict", **names, verdict=asdict(verdict), flying=flying)
+
+
 def tell(live: Live, folders, outcomes, question="tabmwp/1", tokens=100, response=None) -> None:
     rollouts, verdicts = folders.sampled(question, outcomes, tokens, response)
     for rollout in rollouts:
         live(Event("rollout", rollout=rollout, source="tabmwp", flying=64))
 
     for verdict in verdicts:
-        live(Event("verdict", question=verdict.question, model=verdict.model, sample=verdict.sample,
-                   verdict=asdict(verdict), flying=64))  # fmt: skip
+        live(judged(verdict))
 
 
 def screen(folder, terminal=False, **keys) -> tuple[Live, io.StringIO]:
@@ -67,22 +71,8 @@ def test_each_pass_by_itself(folders, tmp_path):
     assert "accepted" not in base + samples, "the base model's are not trained on"
 
 
-def test_both_passes_at_once(folders, tmp_path):
-    """Questions that the base model turns out to solve are not sampled, so that fewer rollouts are left."""
-    live, out = screen(tmp_path, samples=5)
-    with live:
-        live(Event("start", model=folders.BASE, total=4))
-        live(Event("start", model=folders.MODEL, total=20))
-        tell(live, folders, ["base:correct"])
-        live(Event("solved", question="tabmwp/1", source="tabmwp"))
-        tell(live, folders, ["wrong"] * 5, "tabmwp/2")
-
-    base, samples = out.getvalue().splitlines()
-    assert base.startswith(f"{folders.BASE}: 1 of 4") and samples.startswith(f"{folders.MODEL}: 5 of 15")
-
-
 def test_accepted_is_well_formed(folders, tmp_path):
-    live, out = screen(tmp_path)
+    live, out = screen(tmp_path / "no such folder")  # a full disk does not stop the run
     with live:
         live(Event("start", model=folders.MODEL, total=5))
         tell(live, folders, ["correct"], tokens=900)
@@ -96,9 +86,9 @@ def test_verdicts_on_rollouts_of_an_earlier_start(folders, tmp_path):
     live, out = screen(tmp_path)
     _, (verdict,) = folders.sampled("tabmwp/1", ["correct"])
     with live:
-        live(Event("verdict", question="tabmwp/1", model=folders.MODEL, sample=0, verdict=asdict(verdict)))
+        live(judged(verdict, flying=0))
         live(Event("start", model=folders.MODEL, total=5, done=1))
-        live(Event("verdict", question="tabmwp/1", model=folders.MODEL, sample=0, verdict=asdict(verdict)))
+        live(judged(verdict, flying=0))
 
     assert "1 of 5 · in this start 0 correct" in out.getvalue() and "tokens" not in out.getvalue()
 
@@ -168,15 +158,6 @@ def test_progress_file(folders, tmp_path):
 
     assert json.loads((tmp_path / "progress-2of8.json").read_text())["running"] is False
     assert [path.name for path in tmp_path.iterdir()] == ["progress-2of8.json"]
-
-
-def test_a_full_disk_does_not_stop_the_run(folders, tmp_path):
-    live, out = screen(tmp_path / "no such folder")
-    with live:
-        live(Event("start", model=folders.MODEL, total=5))
-        tell(live, folders, ["correct"])
-
-    assert "1 correct" in out.getvalue()
 
 
 def test_a_line_now_and_then(folders, tmp_path, monkeypatch):

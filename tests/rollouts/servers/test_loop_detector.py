@@ -23,12 +23,13 @@ def responses(shared_data) -> list[tuple[str, bool]]:
     """The real responses of skythought, each with whether it was marked correct."""
     found = []
     for file in sorted((shared_data / "skythought").glob("*.json*")):
+        text = file.read_text(encoding="utf-8")
         if file.suffix == ".jsonl":
-            rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+            rows = map(json.loads, text.splitlines())
             found += [pair for row in rows for pair in zip(row["code"], row["score"], strict=True)]
         else:
-            rows = json.loads(file.read_text(encoding="utf-8")).values()
-            found += [(reply["content"], reply["correctness"]) for row in rows for reply in row["responses"].values()]
+            replies = (reply for row in json.loads(text).values() for reply in row["responses"].values())
+            found += [(reply["content"], reply["correctness"]) for reply in replies]
 
     return found
 
@@ -55,22 +56,17 @@ def test_real_responses(responses):
     assert saved / sum(len(text) for text, _ in responses) > 0.25
 
 
-@pytest.mark.parametrize(
-    ("unit", "latest"),
-    [
-        ("Wait, let me check this once more: it is 7. ", 2_000),
-        ("等一下，让我再检查一遍：答案是七。", 5_000),
-        ("0", 5_000),
-        ("\n", 5_000),
-        ("\n ", 5_000),
-        ("".join(f"Line {number} says {number * 7919 % 1000}. " for number in range(40)), 12_000),
-        ("".join(f"Line {number} says {number * 7919 % 1000}. " for number in range(110)), 20_000),
-    ],
-)
+def numbered(lines: int) -> str:
+    return "".join(f"Line {number} says {number * 7919 % 1000}. " for number in range(lines))
+
+
+LOOPS = [("Wait, let me check this once more: it is 7. ", 2_000), (numbered(40), 12_000), (numbered(110), 20_000)]
+LOOPS += [(unit, 5_000) for unit in ("等一下，让我再检查一遍：答案是七。", "0", "\n", "\n ")]
+
+
+@pytest.mark.parametrize(("unit", "latest"), LOOPS)
 def test_made_loops(unit, latest):
-    opening = "".join(
-        f"We look at case {number}: its square is {number**2}, {number**3} its cube. " for number in range(9)
-    )
+    opening = "".join(f"We look at case {n}: its square is {n**2}, {n**3} its cube. " for n in range(9))
     at = cut_at(opening + unit * (40_000 // len(unit)))
     assert at is not None and at <= len(opening) + latest
 
@@ -88,9 +84,7 @@ def test_nothing_and_little():
 
 def test_time_is_linear(grows_linearly):
     """A response of 4 million characters, of whatever kind, costs no more a character than one of 400,000."""
-    text = "".join(
-        f"Case {number}: {number * 7919 % 10007} and {number * 104729 % 10009}. " for number in range(120_000)
-    )
+    text = "".join(f"Case {n}: {n * 7919 % 10007} and {n * 104729 % 10009}. " for n in range(120_000))
 
     def look(length: int) -> None:
         assert cut_at(text[:length], 1_000) is None

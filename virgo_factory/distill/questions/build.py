@@ -69,8 +69,7 @@ from virgo_factory.rollouts.question import (
 PARTS, LOCK = ".questions", ".questions.lock"
 """Folder of the sources that are done while others are not, and the lock of the process that writes."""
 
-_DIGITS = 20
-"""Of a place in the draw, in front of a line of a part."""
+_DIGITS = 20  # of a place in the draw, in front of a line of a part
 
 Progress = Callable[[str, int, int], None]
 """Is called with the source, the questions seen and the questions held so far."""

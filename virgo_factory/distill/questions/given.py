@@ -23,21 +23,14 @@ FORMATTING = "questions"
 
 @dataclass(frozen=True)
 class Given:
-    """One row.
+    """One row."""
 
-    Attributes:
-        id: as the row has it; "" where it has none.
-        place: file and line, or file and row.
-        asked: the question, or why the row gives none.
-        pictures: of the question, in their order: paths below `media_dir`, or what a row holds of their bytes.
-        media_dir: nothing outside is opened.
-    """
-
-    id: str
-    place: str
-    asked: VisualQuestion | RejectedRow
+    id: str  # as the row has it; "" where it has none
+    place: str  # file and line, or file and row
+    asked: VisualQuestion | RejectedRow  # the question, or why the row gives none
+    # of the question, in their order: paths below `media_dir`, or what a row holds of their bytes
     pictures: tuple[Any, ...]
-    media_dir: Path
+    media_dir: Path  # nothing outside is opened
 
 
 def is_own(what: Path) -> bool:

@@ -24,48 +24,33 @@ SAME_ID = "the id stands there twice"
 QUIET = (NOT_DRAWN, SAME_PICTURE, OTHER_SPLIT, DUPLICATE)
 """Reasons that are nothing wrong with a row: rows left out for them are counted, not listed."""
 
-LISTED = 20
-"""Rows left out that the card lists, of each source."""
+LISTED = 20  # rows left out that the card lists, of each source
 
 
 @dataclass(frozen=True)
 class SourceCount:
-    """What became of one source: `rows_in` + `extra` = `kept` + all of `dropped`.
-
-    Attributes:
-        wanted: how many were asked for; None where all are taken.
-        extra: questions beyond the first of rows that hold several.
-        dropped: reason -> questions, most frequent first.
-        images: different pictures of the kept questions.
-        binary: kept questions that are answered with yes or no, or by one of two options.
-        listed: the first left out that something is wrong with: id, origin, reason, detail.
-    """
+    """What became of one source: `rows_in` + `extra` = `kept` + all of `dropped`."""
 
     source: str
-    wanted: int | None
+    wanted: int | None  # how many were asked for; None where all are taken
     rows_in: int
-    extra: int
+    extra: int  # questions beyond the first of rows that hold several
     kept: int
-    dropped: Mapping[str, int]
-    images: int
-    binary: int
+    dropped: Mapping[str, int]  # reason -> questions, most frequent first
+    images: int  # different pictures of the kept questions
+    binary: int  # kept questions that are answered with yes or no, or by one of two options
+    # the first left out that something is wrong with: id, origin, reason, detail
     listed: tuple[Mapping[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class QuestionsCard:
-    """What questions.jsonl was made of.
+    """What questions.jsonl was made of."""
 
-    Attributes:
-        settings: what decided about it.
-        sources: of each source what became of it; of a ready-made file a single entry.
-        notes: sentences that a reader must know.
-        output: rows, bytes and SHA-256 of the file, and its number of pictures.
-    """
-
-    settings: Mapping[str, Any]
-    sources: tuple[SourceCount, ...]
-    notes: tuple[str, ...] = ()
+    settings: Mapping[str, Any]  # what decided about it
+    sources: tuple[SourceCount, ...]  # of each source what became of it; of a ready-made file a single entry
+    notes: tuple[str, ...] = ()  # sentences that a reader must know
+    # rows, bytes and SHA-256 of the file, and its number of pictures
     output: Mapping[str, Any] = field(default_factory=dict)
     version: str = __version__
 

@@ -8,8 +8,7 @@ import numpy as np
 from virgo_factory.data.check.duplicates import sequence_hashes, word_hashes
 
 
-SEQUENCE = 5
-"""Words of the sequences by which responses are compared."""
+SEQUENCE = 5  # words of the sequences by which responses are compared
 
 
 class Diversity:

@@ -22,8 +22,7 @@ from virgo_factory.rollouts.store.index import DROPPED, ROLLOUTS, VERDICTS, open
 from virgo_factory.rollouts.store.store import lock
 
 
-NOT_CONTENT = ("seconds", "params")
-"""Of a rollout: how long it took and which server answered are not what it is."""
+NOT_CONTENT = ("seconds", "params")  # of a rollout: how long it took and which server answered are not what it is
 
 
 @dataclass(frozen=True)

@@ -17,48 +17,30 @@ from virgo_factory.rollouts.store.rollout import DIFFICULTIES, difficulty_of
 
 @dataclass(frozen=True)
 class SelectionCard:
-    """What is known of selected rows.
+    """What is known of selected rows."""
 
-    Attributes:
-        command: the command line, as it can be entered again.
-        config: of the distillation, with the selection keys that were used.
-        output: name, rows, bytes and SHA-256 of the file.
-        entry: name and entry of dataset_info.json that read it.
-        media_dir: the folder that image paths start from.
-        questions: in questions.jsonl = kept + all of `dropped`.
-        kept: questions with at least one row.
-        dropped: reason -> questions.
-        rollouts: kind -> rows of rollouts.jsonl: samples, base (greedy), stray (of no question here), beyond (samples
-            above the configured number), twice (whose sample is there already).
-        outcomes: correct, wrong, unverifiable, truncated, looping -> samples.
-        malformed: reason -> correct samples that are no long thought.
-        candidates: samples that are correct and well formed; `candidates_kept` those of kept questions.
-        levels: difficulty -> questions, binary, kept, binary_kept.
-        sources: source -> questions of each difficulty, kept, wanted.
-        fewer: kept questions with fewer judged samples than configured.
-        wordings: of the candidates of kept questions, those that differ word for word from the others of their question.
-        repeating: rows whose thought says the same again and again, though it came to its end.
-        diversity: of questions with several rows, see diversity.Diversity.means.
-    """
-
-    command: str
-    config: DistillConfig
-    output: Mapping[str, Any]
-    entry: Mapping[str, Any]
-    media_dir: str
-    questions: int
+    command: str  # the command line, as it can be entered again
+    config: DistillConfig  # of the distillation, with the selection keys that were used
+    output: Mapping[str, Any]  # name, rows, bytes and SHA-256 of the file
+    entry: Mapping[str, Any]  # name and entry of dataset_info.json that read it
+    media_dir: str  # the folder that image paths start from
+    questions: int  # in questions.jsonl = kept + all of `dropped`
     kept: int
-    dropped: Mapping[str, int]
+    dropped: Mapping[str, int]  # reason -> questions
+    # kind -> rows of rollouts.jsonl: samples, base (greedy), stray (of no question here), beyond (samples above the
+    # configured number), twice (whose sample is there already)
     rollouts: Mapping[str, int]
-    outcomes: Mapping[str, int]
-    malformed: Mapping[str, int]
-    candidates: int
+    outcomes: Mapping[str, int]  # correct, wrong, unverifiable, truncated, looping -> samples
+    malformed: Mapping[str, int]  # reason -> correct samples that are no long thought
+    candidates: int  # samples that are correct and well formed; `candidates_kept` those of kept questions
     candidates_kept: int
-    levels: Mapping[str, Mapping[str, int]]
-    sources: Mapping[str, Mapping[str, int | None]]
-    fewer: int
+    levels: Mapping[str, Mapping[str, int]]  # difficulty -> questions, binary, kept, binary_kept
+    sources: Mapping[str, Mapping[str, int | None]]  # source -> questions of each difficulty, kept, wanted
+    fewer: int  # kept questions with fewer judged samples than configured
+    # of the candidates of kept questions, those that differ word for word from the others of their question
     wordings: int = 0
-    repeating: int = 0
+    repeating: int = 0  # rows whose thought says the same again and again, though it came to its end
+    # of questions with several rows, see diversity.Diversity.means
     diversity: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -17,16 +17,7 @@ from virgo_factory.formats.row import RejectedRow
 SOURCES = ("geos", "geoqa_plus", "geometry3k", "unigeo", "tabmwp", "figureqa", "chartqa", "clevr")
 CONFIG_OF = dict(zip(SOURCES, CONFIGS, strict=True))
 
-_GRADING = {
-    "geos": "math",
-    "geoqa_plus": "geoqa",
-    "geometry3k": "geometry3k",
-    "unigeo": "geoqa",
-    "tabmwp": "tabmwp",
-    "figureqa": "figureqa",
-    "chartqa": "chartqa",
-    "clevr": "clevr",
-}
+_GRADING = {name: name for name in SOURCES} | {"geos": "math", "geoqa_plus": "geoqa", "unigeo": "geoqa"}
 _TEXT_ROWS, _IMAGE_ROWS = 1000, 32
 
 _HINT = re.compile(r"hint:[^\n]*?(?:\n\s*|(?=\bquestion:))", re.IGNORECASE)
@@ -37,8 +28,7 @@ _BRIEF = (
     r"(?:single|one) word|word or phrase|option's letter|letter of the option|option letter|given choices"
 )
 _REQUEST = re.compile(rf"(?:(?<=[?.!])\s+|\n\s*)[^?.!\n\d:]*\b(?:{_BRIEF})\b[^?.!\n\d:]*[.!]?$", re.IGNORECASE)
-_LONGEST_REQUEST = 200
-"""Characters at the end of a question in which a request for a short answer is looked for."""
+_LONGEST_REQUEST = 200  # characters at the end of a question in which a request for a short answer is looked for
 
 _CHOICES = re.compile(r"\n\s*(?:choices|options)\s*:\s*", re.IGNORECASE)
 _IN_SENTENCE = re.compile(r"[\s,;]*(?:\b(?:or|and))?[?.]?$")

@@ -36,23 +36,14 @@ class Asked:
 
 @dataclass(frozen=True)
 class Found:
-    """One question of a source.
-
-    Attributes:
-        id: in its source.
-        origin: where it was read, for people.
-        asked: the question, or why there is none.
-        pictures: in the order in which they are shown.
-        split: "train", "val" or "test" where the names of the source's files say it.
-        is_first: whether it is its row's first; a row of LLaVA-OneVision may hold several.
-    """
+    """One question of a source."""
 
     id: str
-    origin: str
-    asked: Asked | RejectedRow
-    pictures: tuple[Picture, ...] = ()
-    split: str | None = None
-    is_first: bool = True
+    origin: str  # where it was read, for people
+    asked: Asked | RejectedRow  # the question, or why there is none
+    pictures: tuple[Picture, ...] = ()  # in the order in which they are shown
+    split: str | None = None  # "train", "val" or "test" where the names of the source's files say it
+    is_first: bool = True  # whether it is its row's first; a row of LLaVA-OneVision may hold several
 
 
 def attempt(ask: Callable[[Mapping[str, Any]], Asked], raw: Any) -> Asked | RejectedRow:

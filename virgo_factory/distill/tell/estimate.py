@@ -20,46 +20,28 @@ from virgo_factory.rollouts.store.rollout import GREEDY
 from virgo_factory.rollouts.store.store import read_rollouts
 
 
-LOOKED_AT = 50
-"""Questions whose prompts are filled to take their mean."""
-
-BASE_TOKENS = 300
-"""Mean tokens of a greedy response of the base model where nothing was measured yet: a guess."""
+LOOKED_AT = 50  # questions whose prompts are filled to take their mean
+BASE_TOKENS = 300  # mean tokens of a greedy response of the base model where nothing was measured yet: a guess
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run will ask.
+    """What a run will ask."""
 
-    Attributes:
-        questions: how many there are, or how many are drawn.
-        first: id of the first question at hand; None where none is on this machine yet.
-        prompt: its prompt.
-        prompt_tokens: mean of the prompts looked at.
-        is_counted: by the model's own tokenizer; a guess otherwise.
-        base_requests: of the greedy pass.
-        requests: of samples, at most: questions that the base model solves are not sampled.
-        base_tokens, tokens: mean of a response, greedy and sampled.
-        measured: rollouts that these means were measured on; 0 for guesses.
-        most_tokens: what all responses can have at most.
-        problems: what has to be put right before the run.
-        why: there is no first prompt.
-        left_out: rows that cannot be asked, and why; broken pictures only among the questions looked at.
-    """
-
-    questions: int
-    first: str | None
+    questions: int  # how many there are, or how many are drawn
+    first: str | None  # id of the first question at hand; None where none is on this machine yet
     prompt: Prompt | None
-    prompt_tokens: float
-    is_counted: bool
-    base_requests: int
-    requests: int
-    base_tokens: float
+    prompt_tokens: float  # mean of the prompts looked at
+    is_counted: bool  # by the model's own tokenizer; a guess otherwise
+    base_requests: int  # of the greedy pass
+    requests: int  # of samples, at most: questions that the base model solves are not sampled
+    base_tokens: float  # mean of a greedy response; `tokens` of a sampled one
     tokens: float
-    measured: int
-    most_tokens: int
-    problems: tuple[str, ...]
-    why: str = ""
+    measured: int  # rollouts that these means were measured on; 0 for guesses
+    most_tokens: int  # what all responses can have at most
+    problems: tuple[str, ...]  # what has to be put right before the run
+    why: str = ""  # there is no first prompt
+    # rows that cannot be asked, and why; broken pictures only among the questions looked at
     left_out: tuple[str, ...] = ()
 
     @property

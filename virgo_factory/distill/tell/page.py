@@ -41,14 +41,10 @@ def look_at(folder: Path, chosen: Mapping[str, str]) -> Iterator[Seen]:
     with open_index(folder) as index:
         found = index.ask(lambda index: [(id, *_places(index, id)) for id in chosen])
         for id, question, rollouts in found:
-            rows = [
-                (
-                    rollout_of(row_at(index, ROLLOUTS, place)),
-                    None if judged is None else verdict_of(row_at(index, VERDICTS, judged)),
-                )
-                for place, judged in rollouts
-            ]
-            yield Seen(question_of(row_at(index, "questions", question)), chosen[id], tuple(rows))
+            said = [rollout_of(row_at(index, ROLLOUTS, place)) for place, _ in rollouts]
+            judged = [None if at is None else verdict_of(row_at(index, VERDICTS, at)) for _, at in rollouts]
+            rows = tuple(zip(said, judged, strict=True))
+            yield Seen(question_of(row_at(index, "questions", question)), chosen[id], rows)
 
 
 def _places(index: Index, id: str) -> tuple[int, list[tuple[int, int | None]]]:
@@ -113,13 +109,11 @@ def summary_of(status: Status) -> list[tuple[str, str]]:
         rows.append(("solved by it", f"{group.base_solved:,} of {group.base_asked:,} questions asked"))
 
     left = f"{status.left:,} left at most" if status.left or status.base_left else "none left to ask"
+    of_base = f" and {group.base_tokens:,} of the base model" if group.base_tokens else ""
     rows += [
         ("questions", f"{group.questions:,}"),
         ("rollouts", f"{group.rollouts:,}, {config.samples} a question; {left}"),
-        (
-            "tokens",
-            f"{group.tokens:,}" + (f" and {group.base_tokens:,} of the base model" if group.base_tokens else ""),
-        ),
+        ("tokens", f"{group.tokens:,}{of_base}"),
     ]
     if group.accepted:
         accepted = f"{group.accepted:,} rollouts correct, complete and well formed"
@@ -145,22 +139,16 @@ def plots_of(status: Status) -> list[Picture]:
     """Return the plots that there is something to draw in: difficulty by source, lengths by outcome, correct of n."""
     plots = []
     if status.all.questions:
-        levels, x = (
-            {name: group.levels for name, group in status.by_source.items()},
-            "share of the source's questions (number in brackets)",
-        )
-        plots.append(("Difficulty of the questions by source", draw(shares, levels, LEVEL_COLOURS, x, page=True)))
+        levels = {name: group.levels for name, group in status.by_source.items()}
+        given = shares, levels, LEVEL_COLOURS, "share of the source's questions (number in brackets)"
+        plots.append(("Difficulty of the questions by source", given))
 
     if status.lengths:
-        drawn = draw(
-            outlines, status.lengths, OUTCOME_COLOURS, LENGTH_STEP, "tokens of the response", "samples", page=True
-        )
-        plots.append(("Length of the samples by what became of them", drawn))
+        given = outlines, status.lengths, OUTCOME_COLOURS, LENGTH_STEP, "tokens of the response", "samples"
+        plots.append(("Length of the samples by what became of them", given))
 
     if sum(status.correct_of.values()):
-        drawn = draw(
-            columns, status.correct_of, "", f"correct samples of {status.config.samples}", "questions", page=True
-        )
-        plots.append(("How many samples of a question are correct", drawn))
+        given = columns, status.correct_of, "", f"correct samples of {status.config.samples}", "questions"
+        plots.append(("How many samples of a question are correct", given))
 
-    return [Picture(drawn, caption) for caption, drawn in plots]
+    return [Picture(draw(*given, page=True), caption) for caption, given in plots]

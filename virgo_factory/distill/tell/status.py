@@ -23,45 +23,27 @@ from virgo_factory.rollouts.store.rollout import DIFFICULTIES
 
 UNJUDGED = "not judged yet"
 
-DROPPED = "dropped"
-"""Instead of a difficulty: the question cannot be asked."""
+DROPPED = "dropped"  # instead of a difficulty: the question cannot be asked
 
 MOST_SOURCES = 100
-OTHERS = "(further sources)"
-"""Where questions of more than MOST_SOURCES sources are counted."""
-
-LENGTH_STEP = 64
-"""Tokens from one counted length to the next."""
-
-FRESH_SECONDS = 60
-"""Age of progress.json above which its run is not going on any more."""
+OTHERS = "(further sources)"  # where questions of more than MOST_SOURCES sources are counted
+LENGTH_STEP = 64  # tokens from one counted length to the next
+FRESH_SECONDS = 60  # age of progress.json above which its run is not going on any more
 
 
 @dataclass(frozen=True)
 class Group:
-    """Counts of the questions of one source, or of all.
-
-    Attributes:
-        questions: how many there are.
-        binary: how many of them are yes/no questions or have two options.
-        levels: difficulty (or "dropped") -> questions.
-        binary_levels: likewise, of the binary ones.
-        asked: questions with at least one rollout of the model (not of the base model).
-        outcomes: of the samples: one of OUTCOMES or "not judged yet" -> rollouts.
-        accepted: samples that are correct, complete and well formed.
-        tokens: that the samples took.
-        base_asked, base_solved, base_tokens: the base model's greedy pass.
-    """
+    """Counts of the questions of one source, or of all."""
 
     questions: int
-    binary: int
-    levels: Mapping[str, int]
-    binary_levels: Mapping[str, int]
-    asked: int
-    outcomes: Mapping[str, int]
-    accepted: int
-    tokens: int
-    base_asked: int
+    binary: int  # how many of them are yes/no questions or have two options
+    levels: Mapping[str, int]  # difficulty (or "dropped") -> questions
+    binary_levels: Mapping[str, int]  # likewise, of the binary ones
+    asked: int  # questions with at least one rollout of the model (not of the base model)
+    outcomes: Mapping[str, int]  # of the samples: one of OUTCOMES or "not judged yet" -> rollouts
+    accepted: int  # samples that are correct, complete and well formed
+    tokens: int  # that the samples took
+    base_asked: int  # this and the next two: the base model's greedy pass
     base_solved: int
     base_tokens: int
 
@@ -78,42 +60,25 @@ class Group:
 
 @dataclass(frozen=True)
 class Status:
-    """What is known of a distillation.
-
-    Attributes:
-        config: that made the folder.
-        by_source: source -> counts, in the order of questions.jsonl.
-        all: of all sources together.
-        left: samples still to be asked, at most.
-        base_left: questions that the base model has not been asked.
-        dropped: reason -> questions that cannot be asked, most frequent first.
-        stray: rollouts of no question or sample of this folder; they are counted nowhere else.
-        twice: rollouts whose key is there already, likewise.
-        lengths: outcome -> tokens of a sample, in steps of LENGTH_STEP -> how many.
-        correct_of: number of correct samples -> questions of which all samples are judged.
-        shards: (i, n) of those that the folder holds, where it holds no whole run: only their questions are counted.
-        elsewhere: questions of the other shards.
-        running: pids of the runs that write to the folder now.
-        tokens_per_second: of these runs, or of the last one; None where it is not known.
-        seconds_left: at that speed; None where it is not known, 0 where nothing is left.
-        chosen: id -> difficulty of the questions that were drawn, see `summarise`.
-    """
+    """What is known of a distillation."""
 
     config: DistillConfig
-    by_source: Mapping[str, Group]
+    by_source: Mapping[str, Group]  # source -> counts, in the order of questions.jsonl
     all: Group
-    left: int
-    base_left: int
-    dropped: Mapping[str, int]
-    stray: int
-    twice: int
-    lengths: Mapping[str, Mapping[int, int]]
-    correct_of: Mapping[int, int]
+    left: int  # samples still to be asked, at most
+    base_left: int  # questions that the base model has not been asked
+    dropped: Mapping[str, int]  # reason -> questions that cannot be asked, most frequent first
+    stray: int  # rollouts of no question or sample of this folder; they are counted nowhere else
+    twice: int  # rollouts whose key is there already, likewise
+    lengths: Mapping[str, Mapping[int, int]]  # outcome -> tokens of a sample, in steps of LENGTH_STEP -> how many
+    correct_of: Mapping[int, int]  # number of correct samples -> questions of which all samples are judged
+    # (i, n) of those that the folder holds, where it holds no whole run: only their questions are counted
     shards: tuple[Shard, ...]
-    elsewhere: int
-    running: tuple[int, ...]
-    tokens_per_second: float | None
-    seconds_left: float | None
+    elsewhere: int  # questions of the other shards
+    running: tuple[int, ...]  # pids of the runs that write to the folder now
+    tokens_per_second: float | None  # of these runs, or of the last one; None where it is not known
+    seconds_left: float | None  # at that speed; None where it is not known, 0 where nothing is left
+    # id -> difficulty of the questions that were drawn, see `summarise`
     chosen: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -170,10 +135,10 @@ def _status(index: Index, config: DistillConfig, choose: int, seed: int, lengths
         "SELECT (SELECT count(*) FROM questions), (SELECT count(*) FROM rollouts), (SELECT ifnull(sum(base + samples), 0) FROM "
         f"cases), (SELECT count(*) {of_cases} AND again AND sample < {samples})"
     ).fetchone()
-    speed = _speed(folder)
+    running, rollouts_per_second, tokens_per_second = _speed(folder)
     seconds_left = 0.0 if not left and not base_left else None
-    if seconds_left is None and speed and speed.rollouts:
-        seconds_left = (left + base_left) / speed.rollouts
+    if seconds_left is None and rollouts_per_second:
+        seconds_left = (left + base_left) / rollouts_per_second
 
     return Status(
         config=config,
@@ -188,8 +153,8 @@ def _status(index: Index, config: DistillConfig, choose: int, seed: int, lengths
         correct_of={number: correct_of.get(number, 0) for number in range(samples + 1)},
         shards=shards,
         elsewhere=in_questions - everything["questions"],
-        running=speed.running if speed else (),
-        tokens_per_second=speed.tokens if speed else None,
+        running=running,
+        tokens_per_second=tokens_per_second,
         seconds_left=seconds_left,
         chosen=_choose(index, choose, seed) if choose else {},
     )
@@ -258,17 +223,8 @@ def _shares(sizes: Mapping[Any, int], count: int) -> dict[Any, int]:
     return shares
 
 
-@dataclass(frozen=True)
-class _Speed:
-    """What the runs of a folder tell: pids of those that go on, rollouts and tokens a second."""
-
-    running: tuple[int, ...]
-    rollouts: float
-    tokens: float
-
-
-def _speed(folder: Path) -> _Speed | None:
-    """Return the speed of the runs that go on, or together of those that went last; None where no run told it."""
+def _speed(folder: Path) -> tuple[tuple[int, ...], float | None, float | None]:
+    """Return pids of the runs that go on, and rollouts and tokens a second: theirs, or of those that went last; None if untold."""
     told = []
     for path in sorted(folder.glob("progress*.json")):
         try:
@@ -279,12 +235,9 @@ def _speed(folder: Path) -> _Speed | None:
         except (OSError, ValueError, KeyError, TypeError):
             continue  # it is only for this number
 
-    going = [row for row in told if row[0]] or told
-    if not going:
-        return None
-
     running = tuple(pid for is_running, pid, *_ in told if is_running)
-    return _Speed(running, sum(row[2] for row in going), sum(row[3] for row in going))
+    going = [row for row in told if row[0]] or told
+    return running, *((sum(row[at] for row in going) if going else None) for at in (2, 3))
 
 
 def tables_of(status: Status) -> tuple[Table, Table]:
@@ -320,21 +273,23 @@ def tables_of(status: Status) -> tuple[Table, Table]:
 def to_json(status: Status) -> dict[str, Any]:
     """Return the numbers for programs; of the config what they follow from."""
     groups = {name: _group_json(group) for name, group in status.by_source.items()}
+    names = (
+        "left",
+        "base_left",
+        "dropped",
+        "stray",
+        "twice",
+        "correct_of",
+        "elsewhere",
+        "running",
+        "tokens_per_second",
+    )
     return {
         "config": status.config.shapes(),
         "all": _group_json(status.all),
         "by_source": groups,
-        "left": status.left,
-        "base_left": status.base_left,
-        "dropped": dict(status.dropped),
-        "stray": status.stray,
-        "twice": status.twice,
-        "correct_of": dict(status.correct_of),
+        **{name: getattr(status, name) for name in (*names, "seconds_left")},
         "shards": [list(shard) for shard in status.shards],
-        "elsewhere": status.elsewhere,
-        "running": list(status.running),
-        "tokens_per_second": status.tokens_per_second,
-        "seconds_left": status.seconds_left,
     }
 
 

@@ -30,8 +30,7 @@ from virgo_factory.rollouts.store.records import Records
 T = TypeVar("T")
 
 
-MAX_FIELD = 4_000
-"""Longest question, gold or answer that is put into the prompt, in characters."""
+MAX_FIELD = 4_000  # longest question, gold or answer that is put into the prompt, in characters
 UNDECIDED = frozenset(("two_options", "too_large", "timeout", "gold_unclear", "options_missing", "crashed"))
 """Reasons of an unverifiable verdict that a judge may decide. Without a gold there is nothing to compare."""
 
@@ -42,28 +41,17 @@ _FAILURES = (OSError, ValueError, KeyError, IndexError, TypeError, http.client.H
 
 @dataclass(frozen=True)
 class LLMJudge:
-    """Where the judge is and how often it is asked.
+    """Where the judge is and how often it is asked."""
 
-    Attributes:
-        url: base URL of the server, such as http://localhost:8000/v1.
-        key_variable: environment variable that holds the key; a server without one needs none.
-        template: file in templates/ with the places {question}, {gold} and {answer}.
-        tries: requests for one verdict, failures and unreadable replies together.
-        seconds: limit of one request.
-        pause: seconds before the second try, doubled before each further one.
-        stored: its replies so far, see `judgements`; without them each is asked for.
-        every: whether `settle` asks about every response, not only about what rules cannot decide.
-    """
-
-    url: str
+    url: str  # base URL of the server, such as http://localhost:8000/v1
     model: str
-    key_variable: str = "OPENAI_API_KEY"
-    template: str = "judge_equivalence.txt"
-    tries: int = 3
-    seconds: float = 60.0
-    pause: float = 1.0
-    stored: Records | None = None
-    every: bool = False
+    key_variable: str = "OPENAI_API_KEY"  # environment variable that holds the key; a server without one needs none
+    template: str = "judge_equivalence.txt"  # file in templates/ with the places {question}, {gold} and {answer}
+    tries: int = 3  # requests for one verdict, failures and unreadable replies together
+    seconds: float = 60.0  # limit of one request
+    pause: float = 1.0  # seconds before the second try, doubled before each further one
+    stored: Records | None = None  # its replies so far, see `judgements`; without them each is asked for
+    every: bool = False  # whether `settle` asks about every response, not only about what rules cannot decide
 
     def check(self, sees: bool = False) -> None:
         """Raise ValueError unless the server answers, and takes pictures where it `sees`: nobody waits for hours to hear of it."""

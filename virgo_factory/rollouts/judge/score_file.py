@@ -22,11 +22,8 @@ from virgo_factory.rollouts.judge.llm_judge import LLMJudge
 ADDED = ("verdict", "verdict_reason", "verdict_kind", "verdict_answer", "verdict_rule", "verdict_where")
 """Columns of a verdict row beside those of the input."""
 
-ASKED_AT_ONCE = 8
-"""Rows that a language model is asked about at the same time."""
-
-LISTED_GOLDS = 20
-"""Golds that cannot be checked which are kept by name."""
+ASKED_AT_ONCE = 8  # rows that a language model is asked about at the same time
+LISTED_GOLDS = 20  # golds that cannot be checked which are kept by name
 
 Row = tuple[str, dict[str, Any], Task, bool | None]
 """A row's name for people, its columns, what is judged, and its existing label."""
@@ -49,11 +46,7 @@ class Columns:
 
 @dataclass
 class Counts:
-    """What came out: by verdict, rule, kind and reason, and against existing labels.
-
-    Attributes:
-        golds: rows whose gold answer cannot be checked; `golds_listed` the first of them: row, gold, reason.
-    """
+    """What came out: by verdict, rule, kind and reason, and against existing labels."""
 
     rows: int = 0
     by: dict[str, Counter] = field(
@@ -64,7 +57,7 @@ class Counts:
     false_positives: list[str] = field(default_factory=list)
     false_negatives: list[str] = field(default_factory=list)
     undecided: list[str] = field(default_factory=list)
-    golds: int = 0
+    golds: int = 0  # rows whose gold answer cannot be checked; `golds_listed` the first of them: row, gold, reason
     golds_listed: list[tuple[str, str, str]] = field(default_factory=list)
 
     def add(self, verdict: Verdict, row: str, label: bool | None, gold: Any = None) -> None:

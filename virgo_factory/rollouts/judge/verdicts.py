@@ -24,12 +24,9 @@ from virgo_factory.rollouts.store.rollout import Rollout, RolloutVerdict, State,
 from virgo_factory.rollouts.store.store import append_line, open_to_append
 
 
-BATCH = 64
-"""Verdicts that are asked for together."""
-MOST_WAITING = 1000
-"""Rollouts that wait for a verdict before `add` blocks; some ten thousand characters each."""
-MOST_ANSWER = 2000
-"""Characters of an answer that are kept."""
+BATCH = 64  # verdicts that are asked for together
+MOST_WAITING = 1000  # rollouts that wait for a verdict before `add` blocks; some ten thousand characters each
+MOST_ANSWER = 2000  # characters of an answer that are kept
 
 
 class Judge:

@@ -44,8 +44,7 @@ from virgo_factory.rollouts.store.rollout import Key
 from virgo_factory.rollouts.store.store import RolloutStore, Store
 
 
-LOOKED_AT = 20
-"""Questions whose prompts are tried against the server's context before the first request."""
+LOOKED_AT = 20  # questions whose prompts are tried against the server's context before the first request
 
 Prepare = Callable[[contextlib.AsyncExitStack, Run, Server | None], Awaitable[Sequence[Coroutine[Any, Any, None]]]]
 """Opens the passes of a run, and returns their work."""
@@ -53,21 +52,13 @@ Prepare = Callable[[contextlib.AsyncExitStack, Run, Server | None], Awaitable[Se
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a start ended, if no error ended it.
+    """How a start ended, if no error ended it."""
 
-    Attributes:
-        finished: rollouts of this start.
-        gave_up: requests that failed too often; the next start asks them again.
-        dropped: questions that could not be asked.
-        stopped: the budget that ended it; empty where all was asked.
-        left: what is still to be asked.
-    """
-
-    finished: int
-    gave_up: int
-    dropped: int
-    stopped: str
-    left: Left
+    finished: int  # rollouts of this start
+    gave_up: int  # requests that failed too often; the next start asks them again
+    dropped: int  # questions that could not be asked
+    stopped: str  # the budget that ended it; empty where all was asked
+    left: Left  # what is still to be asked
 
 
 def ask(

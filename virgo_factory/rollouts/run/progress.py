@@ -23,20 +23,14 @@ if TYPE_CHECKING:
     from virgo_factory.rollouts.run.run import Event
 
 
-LINE_SECONDS = 30
-"""Between two lines where there is no terminal."""
-
-WRITE_SECONDS = 5
-"""Between two versions of progress.json."""
+LINE_SECONDS = 30  # between two lines where there is no terminal
+WRITE_SECONDS = 5  # between two versions of progress.json
 
 SPEED_SECONDS = 600
 """Over which the speed is taken: some of the longest thoughts end in it, and a server that goes is seen."""
 
-FEW = 10
-"""Finished rollouts before which no time left is told: the first that end are the short ones."""
-
-MOST_MESSAGES = 20
-"""Messages of one kind that are printed; more of them are only counted."""
+FEW = 10  # finished rollouts before which no time left is told: the first that end are the short ones
+MOST_MESSAGES = 20  # messages of one kind that are printed; more of them are only counted
 
 WORDS = {
     "dropped": "cannot be asked:",

@@ -30,14 +30,9 @@ from virgo_factory.rollouts.store.rollout import Rollout
 from virgo_factory.rollouts.store.store import Store
 
 
-AHEAD = 8
-"""Jobs whose prompts are made before they are needed."""
-
-UNJUDGED = 5000
-"""Rollouts that wait for their verdict before no further job is begun: memory stays bounded."""
-
-LONGEST_WAIT = 30.0
-"""Seconds between two tries of one request, at most."""
+AHEAD = 8  # jobs whose prompts are made before they are needed
+UNJUDGED = 5000  # rollouts that wait for their verdict before no further job is begun: memory stays bounded
+LONGEST_WAIT = 30.0  # seconds between two tries of one request, at most
 
 
 @dataclass(frozen=True)
@@ -58,15 +53,12 @@ class Event:
             "budget"   a budget is used up, no more is asked: `message` says which
             "server"   a server of our own starts or stops: `message`
             "judging"  what is judged before or after asking, or cannot be: `message`
-        message: one line for people.
-        source: of the question.
-        flying: requests in flight at that moment.
     """
 
     kind: str
-    message: str = ""
+    message: str = ""  # one line for people
     question: str = ""
-    source: str = ""
+    source: str = ""  # of the question
     model: str = ""
     sample: int | None = None
     url: str = ""
@@ -74,30 +66,22 @@ class Event:
     verdict: "Mapping[str, Any] | None" = None
     total: int = 0
     done: int = 0
-    flying: int = 0
+    flying: int = 0  # requests in flight at that moment
 
 
 @dataclass(eq=False)
 class Job:
-    """Something that is asked a number of times, as far as it has come.
+    """Something that is asked a number of times, as far as it has come."""
 
-    Attributes:
-        key: what it is called; seeds follow from it.
-        samples: that were not asked for yet.
-        prompt: makes what is sent, in a thread; raises ValueError or OSError where it cannot be asked.
-        about: whatever the pass needs to know of it.
-        sent: the prompt, once it is begun.
-        outstanding: samples that were asked for, and of which the answer (or its verdict, where that decides) is not there.
-        reserved: samples that the budget keeps free for what may follow from it.
-    """
-
-    key: str
-    samples: deque[int]
+    key: str  # what it is called; seeds follow from it
+    samples: deque[int]  # that were not asked for yet
+    # makes what is sent, in a thread; raises ValueError or OSError where it cannot be asked
     prompt: Callable[[], Prompt]
-    about: Any = None
-    sent: Prompt | None = None
+    about: Any = None  # whatever the pass needs to know of it
+    sent: Prompt | None = None  # the prompt, once it is begun
+    # samples that were asked for, and of which the answer (or its verdict, where that decides) is not there
     outstanding: int = 0
-    reserved: int = 0
+    reserved: int = 0  # samples that the budget keeps free for what may follow from it
     is_dropped: bool = False
 
 

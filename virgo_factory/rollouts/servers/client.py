@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 Dialect = Literal["vllm", "openai"]
 
-LONGEST_WAIT = 60.0
-"""Seconds that a busy server may make us wait before it counts as unavailable."""
+LONGEST_WAIT = 60.0  # seconds that a busy server may make us wait before it counts as unavailable
 
 
 OPENING, CLOSING = "<think>\n", "\n</think>\n\n"
@@ -54,41 +53,26 @@ class WrongServer(UserError):
 
 @dataclass(frozen=True)
 class Sampling:
-    """How responses are sampled. Sent in full, so that nothing depends on the model's own defaults.
+    """How responses are sampled. Sent in full, so that nothing depends on the model's own defaults."""
 
-    Attributes:
-        temperature: 0 is greedy.
-        top_k: number of tokens that are sampled from; 0 for all.
-        repetition_penalty: 1 is none.
-        cut_loops: stop a response that repeats itself.
-    """
-
-    temperature: float = 1.0
+    temperature: float = 1.0  # 0 is greedy
     top_p: float = 1.0
-    top_k: int = 0
-    repetition_penalty: float = 1.0
+    top_k: int = 0  # number of tokens that are sampled from; 0 for all
+    repetition_penalty: float = 1.0  # 1 is none
     max_tokens: int = 8192
-    cut_loops: bool = True
+    cut_loops: bool = True  # stop a response that repeats itself
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A finished response.
+    """A finished response."""
 
-    Attributes:
-        response: its text, markers in, the end of turn left out.
-        finish_reason: "stop", "length" (cut off at max_tokens) or "loop" (cut off by us).
-        prompt_tokens, completion_tokens: as the server counted them.
-        seconds: from request to end of response, waits between retries left out.
-        retries: how often it was asked again before.
-    """
-
-    response: str
-    finish_reason: str
-    prompt_tokens: int
+    response: str  # its text, markers in, the end of turn left out
+    finish_reason: str  # "stop", "length" (cut off at max_tokens) or "loop" (cut off by us)
+    prompt_tokens: int  # these and the next as the server counted them
     completion_tokens: int
-    seconds: float
-    retries: int
+    seconds: float  # from request to end of response, waits between retries left out
+    retries: int  # how often it was asked again before
     url: str
 
 

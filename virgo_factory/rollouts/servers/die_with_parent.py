@@ -12,8 +12,7 @@ import sys
 import time
 
 
-GRACE = 20.0
-"""Seconds between SIGTERM and SIGKILL."""
+GRACE = 20.0  # seconds between SIGTERM and SIGKILL
 
 
 def main(parent: int, command: list[str]) -> None:

@@ -10,17 +10,10 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.rollouts.servers.client import Endpoint, ServerFacts, WrongServer
 
 
-SUSPICIOUS = 3
-"""Failures in a row after which a server is asked whether it is still there."""
-
-PROBE_SECONDS = 30.0
-"""Longest wait between two looks at a server that is gone."""
-
-HOPELESS = 20
-"""Failures in a row, over `PATIENCE`, after which a server that seems to be there counts as gone as well."""
-
-PATIENCE = 300.0
-"""Seconds without any server after which a run ends."""
+SUSPICIOUS = 3  # failures in a row after which a server is asked whether it is still there
+PROBE_SECONDS = 30.0  # longest wait between two looks at a server that is gone
+HOPELESS = 20  # failures in a row, over `PATIENCE`, after which a server that seems to be there counts as gone as well
+PATIENCE = 300.0  # seconds without any server after which a run ends
 
 
 @dataclass(eq=False)

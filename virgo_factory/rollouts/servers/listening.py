@@ -9,11 +9,8 @@ from urllib.parse import urlsplit
 from virgo_factory.rollouts.servers.client import Unavailable
 
 
-LOOK_SECONDS = 10.0
-"""Between two looks whether a server still takes connections, while it owes an answer."""
-
-REFUSALS = 3
-"""In a row, after which nobody waits for the answer any more."""
+LOOK_SECONDS = 10.0  # between two looks whether a server still takes connections, while it owes an answer
+REFUSALS = 3  # in a row, after which nobody waits for the answer any more
 
 Answer = TypeVar("Answer")
 

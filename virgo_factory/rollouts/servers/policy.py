@@ -40,8 +40,7 @@ LAUNCHER = (
 SAMPLES_IN_FLIGHT = 512
 """At each server, so that its 256 places are never empty and what is left goes to the server that is free first."""
 
-TRIES = 10
-"""How often a prompt is asked whose server died meanwhile, before it counts as what kills them."""
+TRIES = 10  # how often a prompt is asked whose server died meanwhile, before it counts as what kills them
 
 PROBE = (
     "Größe 3.14159 × 10² = 314,159; naïve café, 你好,世界!\n\n\\frac{\\sqrt{2}}{2} \\leq \\angle ABC\t"
@@ -59,18 +58,13 @@ _SHAPE = {
 
 @dataclass(frozen=True)
 class Sample:
-    """A response as it was sampled.
+    """A response as it was sampled."""
 
-    Attributes:
-        token_ids: of the response, the end of its turn included where it came to it.
-        logprobs: natural logarithm of the probability with which each token was sampled, temperature and suppressed
-            tokens taken into account.
-        finish_reason: "stop", or "length" (cut off at max_tokens).
-    """
-
-    token_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]  # of the response, the end of its turn included where it came to it
+    # natural logarithm of the probability with which each token was sampled, temperature and suppressed tokens taken
+    # into account
     logprobs: tuple[float, ...]
-    finish_reason: str
+    finish_reason: str  # "stop", or "length" (cut off at max_tokens)
 
 
 @dataclass(frozen=True)

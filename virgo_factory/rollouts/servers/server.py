@@ -34,8 +34,7 @@ CPU_CACHE_GIB = "2"
 
 
 ADAPTER = "adapter_config.json"
-LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""Values of vLLM's --max-lora-rank (0.20.2, config/lora.py)."""
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # values of vLLM's --max-lora-rank (0.20.2, config/lora.py)
 
 
 class ServerError(OSError):
@@ -238,11 +237,11 @@ class Server:
 
         return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
-    def end_of_log(self, lines: int = 25) -> str:
+    def end_of_log(self) -> str:
         """Return the last lines of its log."""
         with open(self.log, "rb") as log:
             log.seek(max(0, os.fstat(log.fileno()).st_size - 20_000))
-            return "\n".join(log.read().decode("utf-8", "replace").splitlines()[-lines:])
+            return "\n".join(log.read().decode("utf-8", "replace").splitlines()[-25:])
 
     def wait(self) -> None:
         """Wait until it answers; ServerError where it died, or took too long."""

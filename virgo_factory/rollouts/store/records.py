@@ -28,9 +28,9 @@ def index_of(folder: Path, name: str, row: Callable[[Mapping[str, Any]], tuple[s
     return Index(folder, [source], _SCHEMA, file=f".{name}.sqlite")
 
 
-def count_records(folder: Path, name: str, key: str = "key") -> tuple[int, int]:
+def count_records(folder: Path, name: str) -> tuple[int, int]:
     """Return how many rows such files have, and their completion tokens; another process may write to them."""
-    with index_of(folder, name, lambda row: (row[key], int(row.get("completion_tokens", 0)))) as index:
+    with index_of(folder, name, lambda row: (row["key"], int(row.get("completion_tokens", 0)))) as index:
         return _count(index)
 
 

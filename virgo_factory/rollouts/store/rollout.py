@@ -7,8 +7,7 @@ from typing import Any, Literal, NamedTuple
 from virgo_factory.core.errors import UserError
 
 
-GREEDY = -1
-"""Sample index of the base model's greedy pass."""
+GREEDY = -1  # sample index of the base model's greedy pass
 
 State = Literal["complete", "truncated", "looping"]
 Difficulty = Literal["easy", "medium", "hard", "unsolved", "undecided"]
@@ -25,33 +24,21 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Rollout:
-    """One sampled response; a line of rollouts.jsonl.
-
-    Attributes:
-        question: id of the question.
-        model: name or path of the model that answered.
-        sample: 0 to n - 1, or GREEDY.
-        response: the text as it came, control tokens of the chat left out, markers in; a thought that the server sent in
-            a field of its own stands in front in `<think>` tags.
-        finish_reason: "stop", "length" (cut off at max_tokens) or "loop" (cut off by us).
-        prompt_tokens, completion_tokens: as the server counted them.
-        seconds: from request to end of response.
-        seed: that was sent.
-        prompt_sha256: of text, pictures and template arguments as sent.
-        params: sampling parameters and server version.
-    """
+    """One sampled response; a line of rollouts.jsonl."""
 
     question: str
-    model: str
-    sample: int
+    model: str  # name or path of the model that answered
+    sample: int  # 0 to n - 1, or GREEDY
+    # the text as it came, control tokens of the chat left out, markers in; a thought that the server sent in a field
+    # of its own stands in front in `<think>` tags
     response: str
-    finish_reason: str
-    prompt_tokens: int
+    finish_reason: str  # "stop", "length" (cut off at max_tokens) or "loop" (cut off by us)
+    prompt_tokens: int  # these and the next as the server counted them
     completion_tokens: int
-    seconds: float
+    seconds: float  # from request to end of response
     seed: int
-    prompt_sha256: str
-    params: Mapping[str, Any]
+    prompt_sha256: str  # of text, pictures and template arguments as sent
+    params: Mapping[str, Any]  # sampling parameters and server version
 
     @property
     def key(self) -> Key:
@@ -103,32 +90,20 @@ _USUAL = {tuple({**_TYPES, "seconds": seconds}.values()) for seconds in (int, fl
 
 @dataclass(frozen=True)
 class RolloutVerdict:
-    """Whether a rollout is right, and why; a line of verdicts.jsonl.
+    """Whether a rollout is right, and why; a line of verdicts.jsonl."""
 
-    Attributes:
-        question, model, sample: the rollout's key.
-        verdict: correct, wrong or unverifiable (answers.Verdict). A rollout that was cut is wrong.
-        reason: a key of answers.REASONS.
-        kind: the kind of question it was judged as.
-        answer: what was judged; "" where nothing was found.
-        rule, where: see answers.Answer.
-        state: complete, truncated (at max_tokens) or looping (cut off by us).
-        version: of the package that judged.
-        response: sixteen digits of the response that was judged, so that no verdict is taken for another one's.
-    """
-
-    question: str
+    question: str  # with model and sample the rollout's key
     model: str
     sample: int
-    verdict: str
-    reason: str
-    kind: str
-    answer: str
-    rule: str
+    verdict: str  # correct, wrong or unverifiable (answers.Verdict). A rollout that was cut is wrong
+    reason: str  # a key of answers.REASONS
+    kind: str  # the kind of question it was judged as
+    answer: str  # what was judged; "" where nothing was found
+    rule: str  # for this and `where` see answers.Answer
     where: str
-    state: State
-    version: str
-    response: str = ""
+    state: State  # complete, truncated (at max_tokens) or looping (cut off by us)
+    version: str  # of the package that judged
+    response: str = ""  # sixteen digits of the response that was judged, so that no verdict is taken for another one's
 
     @property
     def key(self) -> Key:

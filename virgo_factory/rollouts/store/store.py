@@ -24,8 +24,7 @@ from virgo_factory.rollouts.store.rollout import Key, Rollout, RolloutVerdict, r
 
 
 SYNC_ROWS = 64
-SYNC_SECONDS = 1.0
-"""Rows are on disk for good after so many more of them, or so many seconds."""
+SYNC_SECONDS = 1.0  # rows are on disk for good after so many more of them, or so many seconds
 
 INDEX_SECONDS = 10.0
 """The index of the folder is behind by at most so many seconds of a run, for whoever looks at it from outside."""
@@ -227,11 +226,11 @@ def _read_all(file: BinaryIO, size: int) -> bytes:
     return b"".join(pieces)
 
 
-def _last_line(file: BinaryIO, end: int, step: int = 1 << 16) -> int:
+def _last_line(file: BinaryIO, end: int) -> int:
     """Return where the last line that has no end begins; `end` where the file ends with a line's end."""
     at = end
     while at > 0:
-        start = max(0, at - step)
+        start = max(0, at - (1 << 16))
         file.seek(start)
         found = _read_all(file, at - start).rfind(b"\n")
         if found >= 0:
