@@ -11,17 +11,13 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from virgo_factory.cli.main import app
+from virgo_factory.core.thought import LongThought
 
 
 THOUGHT = "Seven eights: 7 * 8 = 56, since 7 * 4 is 28 and twice that is 56."
 SOLUTION = r"It is \boxed{56}."
-RESPONSE = (
-    f"<|begin_of_thought|>\n\n{THOUGHT}\n\n<|end_of_thought|>\n\n"
-    f"<|begin_of_solution|>\n\n{SOLUTION}\n\n<|end_of_solution|>"
-)
+RESPONSE = LongThought(THOUGHT, SOLUTION).render()
 
 
 def _row(id="a", question="What is 7 * 8?", response=RESPONSE, **more):
@@ -51,19 +47,12 @@ def _bomb():
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    """Runs `data check` in an empty folder; errors of users come back as main() prints them."""
-    monkeypatch.chdir(tmp_path)
+def run(call):
+    """Runs `data check` in an empty folder; returns exit code and what is printed."""
 
     def run(*arguments):
-        result = CliRunner().invoke(app, ["data", "check", *(str(argument) for argument in arguments)])
-        if isinstance(result.exception, ValueError | OSError):
-            return 1, str(result.exception)
-
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-
-        return result.exit_code, result.stdout
+        code, out, err = call("data", "check", *arguments)
+        return code, out or err
 
     return run
 
@@ -71,6 +60,11 @@ def run(tmp_path, monkeypatch):
 def _write(*lines, name="rows.jsonl"):
     Path(name).write_bytes(b"\n".join(lines) + b"\n")
     return name
+
+
+def _info(name, folder=".", **entry):
+    content = {name: {"formatting": "long_thought", **entry}}
+    Path(folder, "dataset_info.json").write_text(json.dumps(content))
 
 
 def test_good_rows_pass_and_say_what_is_trained_on(run):
@@ -252,14 +246,11 @@ IMAGES = {
 def test_images_in_every_form(case, run):
     image, expected = IMAGES[case]
     Path("media").mkdir()
-    for name, content in {
-        "media/good.png": _picture(),
-        "secret.png": _picture(),
-        "media/bomb.png": _bomb(),
-        "media/cut.jpg": _picture("JPEG", (300, 200))[:-900],
-        "media/cut.png": _picture("PNG", (300, 200))[:-900],
-        "media/text.png": b"no picture",
-    }.items():
+    files = {"media/good.png": _picture(), "secret.png": _picture(), "media/bomb.png": _bomb()}
+    files |= {
+        f"media/cut.{name}": _picture(kind, (300, 200))[:-900] for name, kind in (("png", "PNG"), ("jpg", "JPEG"))
+    }
+    for name, content in (files | {"media/text.png": b"no picture"}).items():
         Path(name).write_bytes(content)
 
     Path("media/link.png").symlink_to("../secret.png")
@@ -290,18 +281,9 @@ def test_images_as_bytes_in_parquet(run):
     assert "error       1  image cut off or damaged\n               rows.parquet row 2  an image of" in output
 
 
-@pytest.mark.parametrize(
-    ("picture", "words"),
-    [
-        (lambda: _picture("JPEG", (400, 300)), None),
-        (lambda: _cmyk(), "image in CMYK"),
-        (lambda: _animation(), "image with several frames"),
-        (lambda: _picture(size=(2_100, 10)), "image too long and narrow"),
-        (lambda: _large(), "image far larger than image_max_pixels"),
-    ],
-)
-def test_images_that_deserve_a_look_are_warnings(picture, words, run):
-    Path("a.img").write_bytes(picture())
+@pytest.mark.parametrize(("size", "words"), [((400, 300), None), ((2_100, 10), "image too long and narrow")])
+def test_images_that_deserve_a_look_are_warnings(size, words, run):
+    Path("a.img").write_bytes(_picture("JPEG", size))
     path = _write(_line("a", "<image>What?", images=["a.img"]))
     code, output = run(path)
     assert code == 0
@@ -322,33 +304,11 @@ def test_what_is_done_to_pictures_is_told_by_kind_and_is_no_fault(run):
     assert "of the kept" not in output
 
 
-def _cmyk():
-    content = io.BytesIO()
-    Image.new("CMYK", (50, 40)).save(content, "JPEG")
-    return content.getvalue()
-
-
-def _large():
-    content = io.BytesIO()
-    Image.new("L", (7_000, 6_000)).save(content, "PNG", compress_level=1)
-    return content.getvalue()
-
-
-def _animation():
-    content = io.BytesIO()
-    frames = [Image.new("RGB", (40, 40), (shade, 0, 0)) for shade in (0, 200)]
-    frames[0].save(content, "GIF", save_all=True, append_images=frames[1:])
-    return content.getvalue()
-
-
 def test_a_trailing_comma_in_dataset_info(run):
     Path("dataset_info.json").write_text('{\n "mine": {"file_name": "rows.jsonl", "formatting": "long_thought"},\n}\n')
     code, output = run("mine")
-    assert code == 1
-    assert (
-        "dataset_info.json:2:" in output
-        and "a comma behind the last entry, which JSON does not allow. Remove it." in output
-    )
+    assert code == 1 and "dataset_info.json:2:" in output
+    assert "a comma behind the last entry, which JSON does not allow. Remove it." in output
 
 
 def test_unknown_names_say_what_there_is(run):
@@ -358,9 +318,7 @@ def test_unknown_names_say_what_there_is(run):
 
 
 def test_a_hub_dataset_when_offline_says_how_to_get_it(run):
-    Path("dataset_info.json").write_text(
-        json.dumps({"far": {"hf_hub_url": "nobody/such-a-set", "formatting": "long_thought"}})
-    )
+    _info("far", hf_hub_url="nobody/such-a-set")
     code, output = run("far")
     assert code == 1
     assert "nobody/such-a-set is not in the Hugging Face cache" in output and "HF_HUB_OFFLINE=0" in output
@@ -369,9 +327,7 @@ def test_a_hub_dataset_when_offline_says_how_to_get_it(run):
 def test_a_dataset_by_name_and_overlong_rows(run, tokenizer):
     Path("data").mkdir()
     _write(_line("a"), _line("b", response=_response(THOUGHT * 40)), name="data/rows.jsonl")
-    Path("data/dataset_info.json").write_text(
-        json.dumps({"mine": {"file_name": "rows.jsonl", "formatting": "long_thought"}})
-    )
+    _info("mine", "data", file_name="rows.jsonl")
     code, output = run("mine", "--dataset-dir", "data", "--tokenizer", tokenizer, "--cutoff-len", 512)
     assert code == 0
     assert "warning     1  longer than cutoff_len" in output
@@ -390,9 +346,8 @@ def test_findings_go_to_a_file_and_into_json(run):
     assert [(kind["severity"], kind["count"]) for kind in report["kinds"]] == [("error", 30), ("warning", 1)]
     assert len(report["findings"]) == 21  # 20 of a kind
     written = [json.loads(line) for line in Path("findings.jsonl").read_text().splitlines()]
-    assert [row["place"] for row in written if row["severity"] == "error"] == [
-        f"rows.jsonl:{n + 1}" for n in range(30)
-    ]
+    places = [row["place"] for row in written if row["severity"] == "error"]
+    assert places == [f"rows.jsonl:{n + 1}" for n in range(30)]
     assert set(written[0]) == {"place", "dataset", "file", "line", "number", "id", "code", "severity", "detail"}
     assert written[0]["id"] == "r0"
     assert not list(Path().glob("*.partial"))
@@ -415,9 +370,8 @@ def test_the_terminal_shows_some_of_a_kind_and_how_many_more(run):
 
 
 def test_near_duplicates_only_when_asked(run):
-    thought = (
-        " ".join(f"Step {number} uses {number * number} and gives {number + 7}." for number in range(60)) + " So 56."
-    )
+    steps = (f"Step {number} uses {number * number} and gives {number + 7}." for number in range(60))
+    thought = " ".join([*steps, "So 56."])
     rows = [
         _line("a", response=_response(thought)),
         _line("b", response=_response(thought.replace("Step 30", "Stage 30"))),
@@ -433,7 +387,6 @@ def test_near_duplicates_only_when_asked(run):
 
 
 def test_a_benchmark_of_real_questions(run, shared_data):
-    """Three of MathVision's questions among ten others are found, whatever stands around them."""
     rows = [json.loads(line) for line in (shared_data / "mathvision/test.jsonl").read_text().splitlines()]
     leaked = [row["question"].replace("<image1>", "").strip() for row in rows if len(row["question"].split()) > 25][:3]
     questions = [f"Here is number {number} of my own questions, is it not?" for number in range(10)]
@@ -455,16 +408,13 @@ def test_a_second_check_and_one_without_the_cache_say_the_same(run):
 
 
 def test_what_is_kept_is_what_the_account_says(run, shared_data):
-    """Marco-o1's real rows, counted by their tags alone."""
     rows = json.loads((shared_data / "marco_o1/CoT_demo.json").read_text())
     tags = ("<Thought>", "</Thought>", "<Output>", "</Output>")
     whole = [row for row in rows if [row["response"].count(tag) for tag in tags] == [1, 1, 1, 1]]
     Path("marco.json").write_text(json.dumps(rows))
     code, output = run("marco.json")
-    assert (code, f"{len(rows)} rows in, {len(whole)} kept, {len(rows) - len(whole)} dropped" in output) == (
-        1,
-        True,
-    ), output
+    told = f"{len(rows)} rows in, {len(whole)} kept, {len(rows) - len(whole)} dropped"
+    assert code == 1 and told in output, output
 
 
 def test_real_perceptual_thoughts_without_their_pictures(run, shared_data):

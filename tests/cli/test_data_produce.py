@@ -9,29 +9,12 @@ from types import SimpleNamespace
 import pytest
 
 from virgo_factory.cli.data.stats import _show as show_stats
-from virgo_factory.cli.main import main
 from virgo_factory.data.read.source import Settings
 from virgo_factory.data.show.stats import measure_statistics
 
 
-@pytest.fixture
-def call(capsys, monkeypatch, tmp_path):
-    """Call `virgo-factory data ...` in an empty folder and return exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def called(*arguments: str):
-        monkeypatch.setattr(sys, "argv", ["virgo-factory", "data", *arguments])
-        with pytest.raises(SystemExit) as exit:
-            main(["data", *arguments])
-
-        said = capsys.readouterr()
-        return exit.value.code, said.out, said.err
-
-    return called
-
-
 def test_json_is_the_card_and_the_card_names_the_command(call, tmp_path):
-    code, out, _ = call("mix", "a.jsonl", "virgo_demo_dt[math]:7", "--seed", "3", "--json")
+    code, out, _ = call("data", "mix", "a.jsonl", "virgo_demo_dt[math]:7", "--seed", "3", "--json")
     (told,) = json.loads(out)
     card = json.loads((tmp_path / "a.card.json").read_text())
     assert code == 0 and told == {"path": "a.jsonl", **card}
@@ -40,14 +23,13 @@ def test_json_is_the_card_and_the_card_names_the_command(call, tmp_path):
     assert card["entry"]["a"]["formatting"] == "long_thought" and card["settings"]["seed"] == 3
 
     (tmp_path / "dataset_info.json").write_text(json.dumps(card["entry"]))  # the line that is printed works
-    code, out, err = call("stats", "a", "--json")
+    code, out, err = call("data", "stats", "a", "--json")
     assert err == "Measurements are kept for the next time in .virgo_factory; delete it when you like.\n"
     assert code == 0 and json.loads(out)["by"]["domain"]["math"]["rows"] == 7
 
 
 @pytest.mark.parametrize("columns", ["40", "60", "80", "120", ""])
 def test_stats_cut_no_figure(columns, capsys, monkeypatch):
-    """Large numbers and long names, at every width; tables that do not fit are parted, and names go on below."""
     monkeypatch.setenv("COLUMNS", columns)
     names = ["a_domain_with_a_name_of_38_letters_in_it", "[red]x"]
     values = dict(
@@ -70,18 +52,20 @@ def test_stats_cut_no_figure(columns, capsys, monkeypatch):
 
 
 def test_a_slice_of_a_slice_and_of_a_mix(call, tmp_path, shared_data):
-    assert call("mix", "m.parquet", "virgo_demo_dt:100")[0] == 0
+    assert call("data", "mix", "m.parquet", "virgo_demo_dt:100")[0] == 0
     tokenizer = str(shared_data / "qwen2.5_vl_tokenizer")
-    code, out, _ = call("slice", "m.parquet", "s.jsonl", "--tokens", "250:", "--tokenizer", tokenizer, "--json")
+    code, out, _ = call(
+        "data", "slice", "m.parquet", "s.jsonl", "--tokens", "250:", "--tokenizer", tokenizer, "--json"
+    )
     (card,) = json.loads(out)
     assert code == 0 and card["rows_in"] == 100 == card["kept"] + card["dropped"]["response < 250 tokens"]
-    assert call("convert", "s.jsonl", "again.jsonl")[0] == 0
+    assert call("data", "convert", "s.jsonl", "again.jsonl")[0] == 0
     assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "s.jsonl").read_bytes()
 
 
 def test_a_file_cut_by_pass_rate_is_read_as_questions(call, tmp_path):
     (tmp_path / "q.jsonl").write_text('{"question": "2 + 2?", "gold": "4", "pass_rate": 0.5}\n')
-    code, out, _ = call("slice", "q.jsonl", "s.jsonl", "--pass-rate", "0.1:0.9")
+    code, out, _ = call("data", "slice", "q.jsonl", "s.jsonl", "--pass-rate", "0.1:0.9")
     assert code == 0 and '"formatting": "questions"' in out
 
 
@@ -103,28 +87,29 @@ def test_a_file_cut_by_pass_rate_is_read_as_questions(call, tmp_path):
     ],
 )
 def test_errors_say_what_to_do(call, tmp_path, arguments, words):
-    code, out, err = call(*arguments)
+    code, out, err = call("data", *arguments)
     assert (code, out) == (1, "") and err.startswith("virgo-factory: ") and words in err
     assert not [path for path in tmp_path.iterdir() if path.name != ".virgo_factory"]
 
 
 def test_stats_of_rows_of_which_none_is_usable(call, tmp_path):
     (tmp_path / "rows.jsonl").write_text('{"question": "Q?", "response": "no thought"}\n' * 3)
-    code, out, _ = call("stats", "rows.jsonl", "--plots", "plots")
+    code, out, _ = call("data", "stats", "rows.jsonl", "--plots", "plots")
     assert code == 1 and "3 rows, 0 usable, 3 left out:" in out and not (tmp_path / "plots").exists()
 
 
 def test_a_recipe_means_what_it_trains_on(call, tmp_path, root, monkeypatch):
     recipe = (root / "recipes/virgo_demo_dt.yaml").read_text(encoding="utf-8")
     (tmp_path / "my.yaml").write_text(recipe + "\neval_dataset: virgo_demo_dt\n")
-    code, out, _ = call("slice", "my.yaml", "a.jsonl", "--dataset-dir", str(root), "--domain", "code", "--json")
+    code, out, _ = call(
+        "data", "slice", "my.yaml", "a.jsonl", "--dataset-dir", str(root), "--domain", "code", "--json"
+    )
     (card,) = json.loads(out)
     assert code == 0 and card["rows_in"] == 320 and card["by"]["domain"] == {"code": 14}
 
 
 @pytest.mark.integration
 def test_killed_while_it_writes_and_started_again(tmp_path, root):
-    """SIGKILL: no output, and the next run makes what an undisturbed one makes."""
     rows = (root / "recipes/demo/long_thoughts.jsonl").read_text(encoding="utf-8")
     (tmp_path / "rows.jsonl").write_text(rows * 25, encoding="utf-8")
     line = [sys.executable, "-m", "virgo_factory.cli.main", "data", "convert", "rows.jsonl", "out.jsonl"]

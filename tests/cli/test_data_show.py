@@ -7,25 +7,8 @@ import shlex
 import pytest
 from PIL import Image
 
-from virgo_factory.cli.main import main
-
 
 pytestmark = pytest.mark.usefixtures("one_vocabulary")
-
-
-@pytest.fixture
-def call(capsys, monkeypatch, tmp_path):
-    """Call `virgo-factory ...` in an empty folder; returns exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def called(*arguments: object):
-        with pytest.raises(SystemExit) as exit:
-            main([str(argument) for argument in arguments])
-
-        said = capsys.readouterr()
-        return exit.value.code, said.out, said.err
-
-    return called
 
 
 @pytest.fixture

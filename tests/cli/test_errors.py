@@ -2,25 +2,22 @@
 
 import pytest
 
-from virgo_factory.cli.main import main
 from virgo_factory.core.errors import UserError
 
 
 @pytest.fixture
-def fails(monkeypatch, capsys):
+def fails(monkeypatch, call):
     """A function that has `virgo-factory recipes list` fail, and returns exit code and standard error."""
 
-    def call(error):
+    def failing(error):
         def fail(*_):
             raise error
 
         monkeypatch.setattr("virgo_factory.cli.recipes.recipe_files", fail)
-        with pytest.raises(SystemExit) as stop:
-            main(["recipes", "list"])
+        code, _, said = call("recipes", "list")
+        return code, said
 
-        return stop.value.code, capsys.readouterr().err
-
-    return call
+    return failing
 
 
 @pytest.mark.parametrize(

@@ -11,23 +11,9 @@ import pytest
 
 import virgo_factory
 from virgo_factory.cli import data, distill, reinforce
-from virgo_factory.cli.main import VERBS, main
+from virgo_factory.cli.main import VERBS
 from virgo_factory.io.files import DATASET_INFO, RECIPES
 from virgo_factory.io.recipes import merge_entries, recipe_files, scan_object
-
-
-@pytest.fixture
-def call(capsys):
-    """Call `virgo-factory ...` in this process; returns exit code, stdout, stderr."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-
-        captured = capsys.readouterr()
-        return stopped.value.code, captured.out, captured.err
-
-    return run
 
 
 def test_help_answers_at_once():
@@ -56,7 +42,6 @@ def test_help_imports_no_verb_and_no_torch():
 
 
 def test_the_help_of_no_verb_imports_anything_heavy():
-    """Of all verbs in one process, which would have what one of them had imported."""
     calls = [["data", verb] for verb in data.VERBS] + [["distill", verb] for verb in distill.VERBS]
     calls += [["reinforce", verb] for verb in reinforce.VERBS]
     code = (

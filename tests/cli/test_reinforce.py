@@ -2,27 +2,8 @@
 
 import json
 
-import pytest
 
-from virgo_factory.cli.main import main
-
-
-@pytest.fixture
-def call(capsys):
-    """A function that calls the command, and returns its exit code, standard output and error."""
-
-    def run(*words):
-        with pytest.raises(SystemExit) as ended:
-            main(["reinforce", *map(str, words)])
-
-        shown = capsys.readouterr()
-        return ended.value.code, shown.out, shown.err
-
-    return run
-
-
-def test_an_export_tells_its_account_and_what_is_otherwise(call, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_an_export_tells_its_account_and_what_is_otherwise(call, tmp_path):
     rows = [{"question": "2 + 2?", "gold": "4"}] * 4 + [{"question": "No gold?"}]
     (tmp_path / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     entry = {"file_name": "asked.jsonl", "formatting": "questions"}
@@ -34,28 +15,21 @@ def test_an_export_tells_its_account_and_what_is_otherwise(call, tmp_path, monke
         "dataset": "asked",
         "dataset_dir": ".",
     }
-    recipe |= {
-        "finetuning_type": "full",
-        "global_batch_size": 8,
-        "rl_num_generations": 4,
-        "lr_scheduler_type": "constant",
-    }
+    recipe |= {"finetuning_type": "full", "global_batch_size": 8, "rl_num_generations": 4}
+    recipe |= {"lr_scheduler_type": "constant"}
     (tmp_path / "r.yaml").write_text(json.dumps(recipe))
-    code, out, _ = call("export", "r.yaml", "--verl", "out")
+    code, out, _ = call("reinforce", "export", "r.yaml", "--verl", "out")
     words = " ".join(out.split())
-    assert (
-        code == 0
-        and "rows read 5 kept 4 left out: no gold answer 1" in words
-        and "asked.jsonl:5: no gold answer" in out
-    )
+    assert code == 0 and "asked.jsonl:5: no gold answer" in out
+    assert "rows read 5 kept 4 left out: no gold answer 1" in words
     assert "verl 0.9.1 trains every part of the model" in words and "bash out/run.sh" in words
-    code, _, error = call("export", "r.yaml", "--verl", "out")
+    code, _, error = call("reinforce", "export", "r.yaml", "--verl", "out")
     assert code == 1 and "out: there is something in it" in error
     for wrong in ([], ["--verl", "a", "--easyr1", "b"]):
-        code, _, error = call("export", "r.yaml", *wrong)
+        code, _, error = call("reinforce", "export", "r.yaml", *wrong)
         assert code == 1 and "Name one folder: --verl DIR or --easyr1 DIR" in error
 
-    code, out, _ = call("export", "r.yaml", "--verl", "more", "--json")
+    code, out, _ = call("reinforce", "export", "r.yaml", "--verl", "more", "--json")
     told = json.loads(out)
     assert (told["rows"], told["prompts"], told["dropped"]) == (5, 4, {"no gold answer": 1})
 
@@ -64,11 +38,11 @@ def test_status_is_a_table_json_or_a_page(call, tmp_path):
     line = {"step": 1, "question": "q", "asked": "2 + 2?", "sample": 0, "response": "4", "finish_reason": "stop"}
     line |= {"completion_tokens": 3, "reward": 0.9, "accuracy": 1.0, "format": 0.0, "verdict": "correct", "gold": "4"}
     (tmp_path / "rollouts.jsonl").write_text(json.dumps(line) + "\n")
-    code, out, _ = call("status", tmp_path)
+    code, out, _ = call("reinforce", "status", tmp_path)
     assert code == 0 and "0.900" in out and "100%" in out
-    assert json.loads(call("status", tmp_path, "--json")[1])["steps"][0]["reward"] == 0.9
-    code, out, _ = call("status", tmp_path, "--html", tmp_path / "page.html")
+    assert json.loads(call("reinforce", "status", tmp_path, "--json")[1])["steps"][0]["reward"] == 0.9
+    code, out, _ = call("reinforce", "status", tmp_path, "--html", tmp_path / "page.html")
     assert code == 0 and "1 group of responses" in out and (tmp_path / "page.html").exists()
-    assert "--groups is of the page" in call("status", tmp_path, "--groups", 3)[2]
-    code, _, error = call("status", tmp_path / "none")
+    assert "--groups is of the page" in call("reinforce", "status", tmp_path, "--groups", 3)[2]
+    code, _, error = call("reinforce", "status", tmp_path / "none")
     assert code == 1 and "Name the output_dir" in error

@@ -7,17 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from virgo_factory.data.check import near_duplicates as texts
+from virgo_factory.core.thought import LongThought
 from virgo_factory.data.check.audit import audit
 from virgo_factory.data.check.overlap import read_benchmark
 from virgo_factory.data.read.source import find_sources
 
 
 def _response(thought="It is 56, as 7 * 8 is 56.", solution=r"\boxed{56}"):
-    return (
-        f"<|begin_of_thought|>\n\n{thought}\n\n<|end_of_thought|>\n\n"
-        f"<|begin_of_solution|>\n\n{solution}\n\n<|end_of_solution|>"
-    )
+    return LongThought(thought, solution).render()
 
 
 @pytest.fixture
@@ -50,34 +47,23 @@ def _codes(report):
 def test_the_same_id_in_two_datasets_is_no_finding(check):
     report = check({"one.jsonl": [_row("a")], "two.jsonl": [_row("a", "Another?")]})
     assert _codes(report) == {}
-    assert [(account.name, account.rows_in, account.kept) for account in report.accounts] == [
-        ("one", 1, 1),
-        ("two", 1, 1),
-    ]
+    told = [(account.name, account.rows_in, account.kept) for account in report.accounts]
+    assert told == [("one", 1, 1), ("two", 1, 1)]
 
 
 def test_the_same_row_in_two_datasets_names_both_files(check):
     report = check({"one.jsonl": [_row("a")], "two.jsonl": [_row("b", "Another?"), _row("c")]})
     assert _codes(report) == {"duplicate": 1}
     found = report.kinds[0].shown[0]
-    assert (found.dataset, found.place.endswith("two.jsonl:2"), found.detail.endswith("one.jsonl:1")) == (
-        "two",
-        True,
-        True,
-    )
+    assert found.dataset == "two" and found.place.endswith("two.jsonl:2") and found.detail.endswith("one.jsonl:1")
 
 
-def test_rows_without_ids_share_none(check):
-    """Their ids are made of the question: several responses to one question have the same."""
-    rows = [_row(None), _row(None, response=_response("Another way to 56, by adding 7 eight times."))]
-    assert _codes(check({"rows.jsonl": rows})) == {}
-
-
-def test_several_responses_under_one_id_are_told(check):
-    rows = [_row("a"), _row("a", response=_response("Another way to 56, by adding 7 eight times."))]
+@pytest.mark.parametrize("id", ["a", None])  # ids of rows without one are made of the question
+def test_several_responses_under_one_id_are_told(check, id):
+    rows = [_row(id), _row(id, response=_response("Another way to 56, by adding 7 eight times."))]
     report = check({"rows.jsonl": rows})
-    assert _codes(report) == {"duplicate_id": 1}
-    assert "another question" not in report.kinds[0].shown[0].detail
+    assert _codes(report) == ({"duplicate_id": 1} if id else {})
+    assert not any("another question" in kind.shown[0].detail for kind in report.kinds)
 
 
 def test_rows_that_give_no_example_are_not_each_others_duplicates(check):
@@ -95,15 +81,6 @@ def test_the_account_adds_up_whatever_is_in_the_file(check):
     assert report.count("error") == account.dropped
 
 
-def test_formats_mixed_across_the_files_of_rows(check):
-    think = "<think>It is 56, as 7 * 8 is 56.</think>\\boxed{56}"
-    rows = [_row(f"r{n}", f"Question {n}?", think if n in (3, 8) else None) for n in range(12)]
-    report = check({"rows.jsonl": rows})
-    kind = report.kinds[0]
-    assert (kind.code, kind.severity, [found.line for found in kind.shown]) == ("mixed_formats", "error", [4, 9])
-    assert all(found.detail == "think; 10 rows are four_markers" for found in kind.shown)
-
-
 @pytest.mark.parametrize(("overlong", "severity"), [("drop", "warning"), ("error", "error")])
 def test_overlong_is_an_error_where_a_run_stops_on_it(overlong, severity, check, shared_data):
     settings = {"tokenizer": str(shared_data / "qwen2.5_vl_tokenizer"), "cutoff_len": 100, "overlong": overlong}
@@ -114,14 +91,11 @@ def test_overlong_is_an_error_where_a_run_stops_on_it(overlong, severity, check,
 
 
 def test_a_row_that_is_dropped_from_an_evaluation_set_is_an_error(check, shared_data):
-    check(
-        {
-            "rows.jsonl": [_row("a")],
-            "held.jsonl": [_row("b"), _row("c", "Q?", _response("It is 56, says 1 of 3. " * 9))],
-        }
-    )
-    recipe = f"template: virgo\ndataset: rows\neval_dataset: held\ndataset_dir: .\nmax_response_tokens: 80\ncutoff_len: 4096\nmodel_name_or_path: {shared_data / 'qwen2.5_vl_tokenizer'}\n"
-    Path("recipe.yaml").write_text(recipe)
+    held = [_row("b"), _row("c", "Q?", _response("It is 56, says 1 of 3. " * 9))]
+    check({"rows.jsonl": [_row("a")], "held.jsonl": held})
+    recipe = {"template": "virgo", "dataset": "rows", "eval_dataset": "held", "dataset_dir": ".", "cutoff_len": 4096}
+    recipe |= {"max_response_tokens": 80, "model_name_or_path": str(shared_data / "qwen2.5_vl_tokenizer")}
+    Path("recipe.yaml").write_text(json.dumps(recipe))
     sources, settings = find_sources("recipe.yaml")
     report = audit(sources, settings, cache=None, workers=1)
     errors = [kind for kind in report.kinds if kind.severity == "error"]
@@ -130,9 +104,8 @@ def test_a_row_that_is_dropped_from_an_evaluation_set_is_an_error(check, shared_
 
 def test_rows_outside_the_bounds_are_not_selected_which_is_no_finding(check, shared_data):
     settings = {"tokenizer": str(shared_data / "qwen2.5_vl_tokenizer"), "max_response_tokens": 80}
-    report = check(
-        {"rows.jsonl": [_row("a"), _row("b", "Q?", _response("It is 56, says 1 of 3 of them. " * 9))]}, settings
-    )
+    rows = [_row("a"), _row("b", "Q?", _response("It is 56, says 1 of 3 of them. " * 9))]
+    report = check({"rows.jsonl": rows}, settings)
     assert report.accounts[0].reasons == {"response > 80 tokens": 1}
     assert report.count("error") == 0 and "overlong" not in _codes(report)
 
@@ -144,10 +117,8 @@ def test_a_tag_that_is_not_opened_and_one_that_is_not_closed_are_two_kinds(check
 
 def test_spellings_of_one_thought_are_no_mixture(check):
     """What the same model gives through two servers: tags, tags without the opening one, a field of its own."""
-    chat = [
-        {"role": "user", "content": "C?"},
-        {"role": "assistant", "content": "57.", "reasoning_content": "It is 57."},
-    ]
+    said = {"role": "assistant", "content": "57.", "reasoning_content": "It is 57."}
+    chat = [{"role": "user", "content": "C?"}, said]
     rows = [_row("a", "A?", "<think>It is 56.</think>56."), _row("b", "B?", "It is 55.</think>55.")]
     rows += [{"id": "c", "messages": chat}, _row("d", "D?", "[THINK]It is 58.[/THINK]58.")]
     report = check({"rows.jsonl": rows})
@@ -161,11 +132,8 @@ def test_spellings_of_one_thought_are_no_mixture(check):
 
 
 def test_wrong_rollouts_are_warnings(check):
-    responses = [_response()] * 5
-    rows = [
-        {"question": f"Question {n}?", "answer": "56", "response": responses, "score": [n] * 5, "images": []}
-        for n in (0, 1)
-    ]
+    row = {"answer": "56", "response": [_response()] * 5, "images": []}
+    rows = [row | {"question": f"Question {n}?", "score": [n] * 5} for n in (0, 1)]
     report = check({"rows.jsonl": rows}, entry={"formatting": "virgo_dsd"})
     assert report.accounts[0].kept == 1
     assert [(kind.code, kind.severity, kind.count) for kind in report.kinds] == [("no_correct_response", "warning", 1)]
@@ -194,36 +162,33 @@ def test_near_duplicates_in_a_broken_list(check):
 
 
 def test_one_process_and_two_find_the_same(check, monkeypatch, shared_data):
-    """Real questions, half of them MathVision's own, each with a text of its own but for ten near duplicates."""
     questions = read_benchmark(shared_data / "mathvision/test.jsonl")[:200]
     text = " ".join(f"Step {n} gives {n * n}." for n in range(80))
     rows = []
     for number, question in enumerate(questions[:60]):
         own = " ".join(f"{number + 3} times {n} is {(number + 3) * n}, and" for n in range(60))
-        rows.append(
-            _row(f"r{number}", question.text, _response(f"{text if number % 6 == 0 else own} so 56 in the end."))
-        )
+        response = _response(f"{text if number % 6 == 0 else own} so 56 in the end.")
+        rows.append(_row(f"r{number}", re.sub(r"<image\d*>", "", question.text), response))
 
-    rows = [{**row, "question": re.sub(r"<image\d*>", "", row["question"])} for row in rows]
     one = check({"rows.jsonl": rows}, near=True, benchmark=questions)
-    monkeypatch.setattr(texts, "WORTH", 0)
+    monkeypatch.setattr("virgo_factory.data.rows.pool.WORTH_BYTES", 0)
     sources, settings = find_sources("rows.jsonl")
     two = audit(sources, settings, near=True, benchmark=questions, cache=None, workers=2)
-    assert [(kind.code, kind.count, [found.line for found in kind.shown]) for kind in one.kinds] == [
-        (kind.code, kind.count, [found.line for found in kind.shown]) for kind in two.kinds
-    ]
+    told, again = (
+        [(kind.code, kind.count, [found.line for found in kind.shown]) for kind in report.kinds]
+        for report in (one, two)
+    )
+    assert told == again
     assert _codes(two)["benchmark_copy"] > 40
 
 
 def test_every_finding_of_real_responses_is_in_the_file(check, shared_data):
-    """Sky-T1's 882 responses: one row each, in the file's order, counted by their markers alone."""
     rows, states = [], Counter()
     for path in sorted((shared_data / "skythought").glob("*.jsonl")):
         for line in path.read_text(encoding="utf-8").splitlines():
             raw = json.loads(line)
-            rows.append(
-                {"id": f"{path.stem}-{raw['idx']}", "question": raw["question"], "combined_text": raw["code"][0]}
-            )
+            row = {"id": f"{path.stem}-{raw['idx']}", "question": raw["question"]}
+            rows.append(row | {"combined_text": raw["code"][0]})
             markers = [raw["code"][0].count(f"<|{name}|>") for name in MARKERS]
             states["whole" if markers == [1, 1, 1, 1] else "none" if not any(markers) else "other"] += 1
 
@@ -243,7 +208,6 @@ MARKERS = ("begin_of_thought", "end_of_thought", "begin_of_solution", "end_of_so
 
 
 def test_what_rows_say_of_themselves(check):
-    """Wrong ones and those not to be learned are no reason to fail; what is not understood, and prompts, deserve a look."""
     rows = [
         _row("a", "One?", correct=0.0),
         _row("b", "Two?", loss=False),

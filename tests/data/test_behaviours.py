@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from tests.data.conftest import write
 from virgo_factory.core.example import Example
 from virgo_factory.core.thought import BEGIN_THOUGHT, LongThought
 from virgo_factory.data.read.source import find_sources
-from virgo_factory.data.show import read_behaviours as reading
 from virgo_factory.data.show.behaviours import UNKNOWN, Behaviours, answers_of, events_of, shown_by
 from virgo_factory.data.show.read_behaviours import read_behaviours
 
@@ -67,12 +67,8 @@ def test_answers_in_their_order(thought, answers):
 
 def test_an_answer_that_changes_and_returns():
     found = Behaviours()
-    for thought in (
-        "So it is blue.",
-        "So it is red. No, so it is blue.",
-        "So it is blue. Or, the answer is (A). So it is blue.",
-    ):
-        found.add(shown_by(example(thought)))
+    for thought in ("", "So it is red. No, ", "So it is blue. Or, the answer is (A). "):
+        found.add(shown_by(example(f"{thought}So it is blue.")))
 
     found.add(shown_by(example("So it is blue.", question="How many?")))  # no choice question
     assert (found.choices, found.changed, found.changes, found.returned, found.returns) == (3, 2, 3, 1, 1)
@@ -114,18 +110,10 @@ def test_released_rows_do_not_all_backtrack(shared_data, tmp_path):
 
 
 def test_processes_count_what_one_counts(tmp_path, monkeypatch):
-    rows = [
-        {
-            "id": str(n),
-            "question": QUESTION[7:],
-            "thought": f"It is {n}. Wait, let me check. So blue.",
-            "solution": "(B) blue",
-        }
-        for n in range(4000)
-    ]
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    sources, _ = find_sources(str(tmp_path / "rows.jsonl"))
-    monkeypatch.setattr(reading, "SMALL", 0)
+    row = {"question": QUESTION[7:], "solution": "(B) blue"}
+    rows = [row | {"id": str(n), "thought": f"It is {n}. Wait, let me check. So blue."} for n in range(4000)]
+    sources, _ = find_sources(str(write(tmp_path / "rows.jsonl", rows)))
+    monkeypatch.setattr("virgo_factory.data.rows.pool.WORTH_BYTES", 0)
     done = []
     assert read_behaviours(sources, None, 2, lambda *told: done.append(told)) == read_behaviours(sources, None, 1)
     assert done[-1][0] == done[-1][1] > 0

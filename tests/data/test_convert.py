@@ -11,6 +11,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from tests.data.conftest import write
 from virgo_factory.core.example import Example
 from virgo_factory.data.make.convert import convert
 from virgo_factory.data.make.pipeline import Media, difficulty_of, portable_images
@@ -48,16 +49,15 @@ def _counts(text: str, tags: list[str]) -> bool:
     return all(text.count(tag) == 1 for tag in tags) and re.fullmatch(whole, text, re.DOTALL) is not None
 
 
+ROW = {"question": "Q?", "thought": "Hm.", "solution": "A."}
 FOUR = ["<|begin_of_thought|>", "<|end_of_thought|>", "<|begin_of_solution|>", "<|end_of_solution|>"]
 MARCO = ["<Thought>", "</Thought>", "<Output>", "</Output>"]
 THINK = ["<think>", "</think>", "<answer>", "</answer>"]
 LPT = "long_perceptual_thoughts"
 REAL = {
-    "skythought/sky_t1_math_correct_5k_27b__math500.jsonl": lambda row: (
-        row["score"][0] and _counts(row["code"][0], FOUR)
-    ),
-    "skythought/sky_t1_math_wrong_5k_27b__minerva_math.jsonl": lambda row: (
-        row["score"][0] and _counts(row["code"][0], FOUR)
+    **dict.fromkeys(
+        (f"skythought/sky_t1_math_{name}.jsonl" for name in ("correct_5k_27b__math500", "wrong_5k_27b__minerva_math")),
+        lambda row: row["score"][0] and _counts(row["code"][0], FOUR),
     ),
     "marco_o1/CoT_demo.json": lambda row: _counts(row["response"], MARCO),
     "huatuogpt_o1/demo_data.json": lambda row: bool(row["Complex_CoT"].strip() and row["Response"].strip()),
@@ -79,9 +79,8 @@ def test_what_is_kept_of_real_rows_is_what_an_independent_look_finds(shared_data
     left = _rows(tmp_path / "left.jsonl") if sum(card.dropped.values()) else []
     assert len(left) == len(raw) - card.kept
     if source.suffix == ".jsonl":
-        assert [int(row["place"].rsplit(":", 1)[1]) for row in left] == [
-            number for number, kept in enumerate(expected, start=1) if not kept
-        ]
+        lines = [number for number, kept in enumerate(expected, start=1) if not kept]
+        assert [int(row["place"].rsplit(":", 1)[1]) for row in left] == lines
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
@@ -101,14 +100,8 @@ def test_examples_are_equal_on_the_way_back(shared_data, tmp_path, name, suffix)
 
 
 def test_everything_that_is_wrong_is_counted_and_listed(tmp_path):
-    good = {"question": "Q?", "thought": "Hm.", "solution": "A."}
-    lines = [
-        json.dumps(good),
-        "{broken",
-        json.dumps({**good, "thought": ""}),
-        json.dumps(good | {"question": " "}),
-        "[1]",
-    ]
+    whole, *wrong = map(json.dumps, (ROW, ROW | {"thought": ""}, ROW | {"question": " "}))
+    lines = [whole, "{broken", *wrong, "[1]"]
     (tmp_path / "rows.jsonl").write_text("\n".join(lines) + "\n")
     card = _convert(tmp_path / "rows.jsonl", tmp_path / "out.jsonl", rejected=tmp_path / "left.jsonl")
     assert (card.rows_in, card.kept, sum(card.dropped.values())) == (5, 1, 4)
@@ -132,12 +125,8 @@ def test_nothing_is_written_where_nothing_can_be(tmp_path):
 
 
 def test_rows_of_several_formats_are_brought_to_one(tmp_path):
-    """Training and check refuse such a file and name this command as the remedy."""
-    rows = [
-        {"question": "Q?", "thought": "Hm.", "solution": "A."},
-        {"question": "Why?", "response": "<think>a</think>b"},
-    ]
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rows = [ROW, {"question": "Why?", "response": "<think>a</think>b"}]
+    write(tmp_path / "rows.jsonl", rows)
     card = _convert(tmp_path / "rows.jsonl", tmp_path / "out.jsonl")
     assert card.kept == 2 and "thought_solution (1, first at" in card.notes[0] and "rows.jsonl:2)" in card.notes[0]
     sources, _ = find_sources(str(tmp_path / "out.jsonl"))
@@ -145,7 +134,6 @@ def test_rows_of_several_formats_are_brought_to_one(tmp_path):
 
 
 def test_images_carried_by_rows_become_files_that_resolve(tmp_path, visual_questions):
-    """Parquet with pictures as bytes, as the hub stores them, next to rows with a path."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -175,8 +163,8 @@ def test_rows_that_carry_images_beside_rows_that_name_them(tmp_path, visual_ques
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "named.png").write_bytes(content)
     carried = f"data:image/png;base64,{base64.b64encode(content).decode()}"
-    rows = [{"question": "Q?", "thought": "Hm.", "solution": "A.", "image": image} for image in ("named.png", carried)]
-    (tmp_path / "in" / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rows = [ROW | {"image": image} for image in ("named.png", carried)]
+    write(tmp_path / "in" / "rows.jsonl", rows)
     card = _convert(tmp_path / "in" / "rows.jsonl", tmp_path / "out" / "rows.jsonl")
     assert card.media_dir == str(tmp_path) and card.kept == 2
     for row in _rows(tmp_path / "out" / "rows.jsonl"):
@@ -184,32 +172,19 @@ def test_rows_that_carry_images_beside_rows_that_name_them(tmp_path, visual_ques
 
 
 def test_relative_paths_stay_and_broken_pictures_are_told(tmp_path):
-    rows = [
-        {"question": "Q?", "thought": "Hm.", "solution": "A.", "image": image}
-        for image in (
-            "a/b.png",
-            "/data/c.png",
-            "\ud800.png",
-            "data:image/png;base64,bm90IGFuIGltYWdl",
-            "https://x.org/a.png",
-        )
-    ]
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    broken = ("\ud800.png", "data:image/png;base64,bm90IGFuIGltYWdl")
+    rows = [ROW | {"image": image} for image in ("a/b.png", "/data/c.png", *broken, "https://x.org/a.png")]
+    write(tmp_path / "rows.jsonl", rows)
     card = _convert(tmp_path / "rows.jsonl", tmp_path / "out.jsonl")
-    assert [row["images"] for row in _rows(tmp_path / "out.jsonl")] == [
-        ["a/b.png"],
-        ["/data/c.png"],
-        ["https://x.org/a.png"],
-    ]
+    images = [row["images"] for row in _rows(tmp_path / "out.jsonl")]
+    assert images == [["a/b.png"], ["/data/c.png"], ["https://x.org/a.png"]]
     assert card.dropped == {"text is not valid Unicode": 1, "image unreadable": 1}
 
 
 def test_an_output_is_replaced_only_when_asked_and_a_killed_run_leaves_no_trace(tmp_path):
-    row = json.dumps({"question": "Q?", "thought": "Hm.", "solution": "A."}) + "\n"
-    (tmp_path / "rows.jsonl").write_text(row)
-    _convert(tmp_path / "rows.jsonl", tmp_path / "out.jsonl")
+    _convert(write(tmp_path / "rows.jsonl", [ROW]), tmp_path / "out.jsonl")
     first = (tmp_path / "out.jsonl").read_bytes()
-    (tmp_path / "rows.jsonl").write_text(row * 2)
+    write(tmp_path / "rows.jsonl", [ROW] * 2)
     with pytest.raises(ValueError, match="--overwrite"):
         _convert(tmp_path / "rows.jsonl", tmp_path / "out.jsonl")
 
@@ -222,8 +197,7 @@ def test_an_output_is_replaced_only_when_asked_and_a_killed_run_leaves_no_trace(
 
 
 def test_the_list_of_rejected_rows_replaces_nothing(tmp_path):
-    path = tmp_path / "rows.jsonl"
-    path.write_text(json.dumps({"question": "Q?", "thought": "Hm.", "solution": "A."}) + "\n{}\n")
+    path = write(tmp_path / "rows.jsonl", [ROW, {}])
     for rejected in (path, tmp_path / "out.jsonl"):
         with pytest.raises(ValueError, match="is an input or the output"):
             _convert(path, tmp_path / "out.jsonl", rejected=rejected, overwrite=True)
@@ -237,12 +211,10 @@ def test_the_list_of_rejected_rows_replaces_nothing(tmp_path):
 
 
 def test_an_input_that_changes_meanwhile_is_told(tmp_path):
-    path = tmp_path / "rows.jsonl"
-    row = json.dumps({"question": "Q?", "thought": "Hm.", "solution": "A."}) + "\n"
-    path.write_text(row * 3)
+    path = write(tmp_path / "rows.jsonl", [ROW] * 3)
     sources, _ = find_sources(str(path))
     with pytest.raises(ValueError, match="changed while it was read"):
-        convert(sources, tmp_path / "out.jsonl", "x", progress=lambda done, total: path.write_text(row * 9))
+        convert(sources, tmp_path / "out.jsonl", "x", progress=lambda done, total: write(path, [ROW] * 9))
 
     assert not (tmp_path / "out.jsonl").exists()
 
@@ -250,7 +222,6 @@ def test_an_input_that_changes_meanwhile_is_told(tmp_path):
 @pytest.mark.parametrize("name", [f"{LPT}/dpo_docci_all_extended_cots_O.json", f"{LPT}/sft_docci_all_extended_cots.json", "marco_o1/CoT_demo.json"])  # fmt: skip
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
 def test_stock_llamafactory_reads_what_is_written_for_it(shared_data, tmp_path, name, suffix, monkeypatch):
-    """`--to sharegpt` through LLaMA-Factory's own loader, parser and converter; no class of this package takes part."""
     import datasets
     from llamafactory.data.converter import SharegptDatasetConverter
     from llamafactory.data.parser import get_dataset_list
@@ -273,9 +244,8 @@ def test_stock_llamafactory_reads_what_is_written_for_it(shared_data, tmp_path, 
         responses = [example.response, *([example.rejected] if options.ranking else [])]
         assert [message["content"] for message in aligned["_response"]] == [text.render() for text in responses]
         assert (aligned["_system"] or None) == example.system
-        assert [Path(image).name for image in aligned["_images"] or []] == [
-            Path(image).name for image in example.images
-        ]
+        names, own = ([Path(image).name for image in images or []] for images in (aligned["_images"], example.images))
+        assert names == own
 
     if name.endswith("sft_docci_all_extended_cots.json"):
         assert any("assistant_prefix" in note for note in card.notes)
@@ -360,7 +330,6 @@ def test_any_rows_are_counted_whatever_they_are(rows):
 
 
 def test_marks_and_requests_are_told_by_the_card(tmp_path):
-    """The normal form keeps what is not learned; messages for LLaMA-Factory without us have no place for it."""
     said = "<think>\nA.\n</think>\n\nA"
     messages = [
         {"role": "user", "content": "Which? Put your reasoning in <think> </think> tags."},

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from virgo_factory.cli.main import main
+from tests.data.conftest import write
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
 from virgo_factory.data.check.alike_pictures import gathered
@@ -27,11 +27,6 @@ from virgo_factory.formats import read_row
 def row(id: str, question: str, thought: str, answer: str, *images: str, **more) -> dict:
     response = f"<think>{thought}</think><answer>{answer}</answer>"
     return {"id": id, "question": question, "response": response, "images": list(images), **more}
-
-
-def write(path: Path, rows: list[dict]) -> str:
-    path.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in rows), encoding="utf-8")
-    return str(path)
 
 
 def told(folder: Path) -> list[tuple[str, str]]:
@@ -62,8 +57,8 @@ def geometry(shared_data, tmp_path) -> list[dict]:
     return rows
 
 
-def run(folder: Path, *names: str, **keys) -> dict:
-    sources = [source for name in names for source in find_sources(name)[0]]
+def run(folder: Path, *names: Path, **keys) -> dict:
+    sources = [source for name in names for source in find_sources(str(name))[0]]
     return dedup(sources, folder, "command", workers=1, **keys)
 
 
@@ -112,16 +107,16 @@ def embedding(tmp_path) -> Path:
 
 
 def test_a_model_at_hand_compares_texts_by_its_vectors(embedding, tmp_path):
-    """Another order and a word that hardly counts are the same to it; another word, number, answer or set is not."""
-    rows = [
-        ("a", "find the angle a 1", "x"),
-        ("b", "the angle a find quickly 1", "x"),
+    rows = [("a", "find the angle a 1", "x"), ("b", "the angle a find quickly 1", "x")]
+    rows += [
         ("c", "find the area a 1", "x"),
+        ("d", "find the angle a 2", "x"),
+        ("e", "find the angle a 1", "y"),
+        ("f", "of of of 1", "x"),
     ]
-    rows += [("d", "find the angle a 2", "x"), ("e", "find the angle a 1", "y"), ("f", "of of of 1", "x")]
     first = write(tmp_path / "one.jsonl", [{"id": id, "question": text, "gold": gold} for id, text, gold in rows])
     second = write(tmp_path / "two.jsonl", [{"id": "g", "question": "find the angle 1 a", "gold": "x"}])
-    sources = [find_sources(name, formatting="questions")[0][0] for name in (first, second)]
+    sources = [find_sources(str(name), formatting="questions")[0][0] for name in (first, second)]
     keys = {"command": "c", "workers": 1, "embedding": embedding}
     assert dedup(sources, tmp_path / "within", **keys)["settings"]["bound"] == 0.99
     assert told(tmp_path / "within") == [("b", "a"), ("g", "a")]
@@ -148,11 +143,7 @@ def test_across_leaves_alone_what_a_dataset_holds_twice_itself(geometry, tmp_pat
 
 
 def test_eight_responses_of_a_question_stay_unless_the_question_is_compared(geometry, tmp_path):
-    thoughts = [
-        "Count the arcs from the left.",
-        "Use that equal chords have equal arcs.",
-        "Guess from the figure and check it.",
-    ]
+    thoughts = ("Count the arcs.", "Use that equal chords have equal arcs.", "Guess from the figure and check it.")
     rows = [row(f"q#{at}", geometry[0]["question"], thought, "D", "11.png") for at, thought in enumerate(thoughts)]
     path = write(tmp_path / "x8.jsonl", rows)
     assert run(tmp_path / "rows", path)["kept"] == 3
@@ -160,7 +151,6 @@ def test_eight_responses_of_a_question_stay_unless_the_question_is_compared(geom
 
 
 def test_real_long_thoughts_that_two_files_share(shared_data, tmp_path):
-    """Real responses in two files that overlap by a third: what both have is found by its place, and nothing else."""
     lines = (shared_data / "skythought" / "sky_t1_math_correct_5k_27b__math500.jsonl").read_text().splitlines()
     third = len(lines) // 3
     a, b = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
@@ -180,15 +170,11 @@ def test_real_long_thoughts_that_two_files_share(shared_data, tmp_path):
 def test_tables_stay_tables_with_their_pictures_inside(geometry, tmp_path):
     import pyarrow as pa
 
-    rows = [
-        one
-        | {
-            "images": [{"bytes": (tmp_path / f"{one['id']}.{kind}").read_bytes(), "path": None}],
-            "id": f"{kind}{one['id']}",
-        }
-        for kind in ("png", "jpg")
-        for one in geometry
-    ]
+    def inside(one: dict, kind: str) -> dict:
+        image = {"bytes": (tmp_path / f"{one['id']}.{kind}").read_bytes(), "path": None}
+        return one | {"images": [image], "id": f"{kind}{one['id']}"}
+
+    rows = [inside(one, kind) for kind in ("png", "jpg") for one in geometry]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet", row_group_size=3)
     card = run(tmp_path / "out", str(tmp_path / "t.parquet"))
     kept = pq.read_table(tmp_path / "out" / "t.parquet")
@@ -197,19 +183,9 @@ def test_tables_stay_tables_with_their_pictures_inside(geometry, tmp_path):
 
 
 def test_what_cannot_be_compared_is_counted(geometry, tmp_path):
-    path = tmp_path / "a.jsonl"
-    write(
-        path,
-        [
-            geometry[0],
-            {"id": "x", "question": "Why?"},
-            {"id": "y", "question": "Why?"},
-            geometry[0] | {"images": ["gone.png"]},
-        ],
-    )
-    path.write_text(
-        path.read_text() + "{broken\n" + json.dumps(geometry[0] | {"id": "last", "images": ["gone.png"]}) + "\n"
-    )
+    why, gone = [{"id": id, "question": "Why?"} for id in "xy"], geometry[0] | {"images": ["gone.png"]}
+    path = write(tmp_path / "a.jsonl", [geometry[0], *why, gone])
+    path.write_text(path.read_text() + "{broken\n" + json.dumps(gone | {"id": "last"}) + "\n")
     card = run(tmp_path / "out", str(path))
     assert (card["not_compared"], card["by_name"]) == (2, 2)
     assert card["dropped"] == {"stands in a already": 1, "not JSON": 1}
@@ -218,11 +194,8 @@ def test_what_cannot_be_compared_is_counted(geometry, tmp_path):
 
 
 def test_the_entry_of_the_card_reads_the_output(geometry, tmp_path):
-    entry = {
-        "file_name": "a.jsonl",
-        "formatting": "long_thought",
-        "columns": {"prompt": "question", "response": "response"},
-    }
+    columns = {"prompt": "question", "response": "response"}
+    entry = {"file_name": "a.jsonl", "formatting": "long_thought", "columns": columns}
     write(tmp_path / "a.jsonl", geometry)
     (tmp_path / "dataset_info.json").write_text(json.dumps({"mine": entry | {"license": "mit", "num_rows": 5}}))
     sources, _ = find_sources("mine", tmp_path)
@@ -239,15 +212,11 @@ def test_the_entry_of_the_card_reads_the_output(geometry, tmp_path):
         ([".", "a.jsonl"], "a.jsonl exists"),
     ],
 )
-def test_bad_input(geometry, tmp_path, monkeypatch, capsys, arguments, message):
-    monkeypatch.chdir(tmp_path)
+def test_bad_input(geometry, tmp_path, call, arguments, message):
     write(tmp_path / "a.jsonl", geometry)
     write(tmp_path / "none.jsonl", [{"id": "x", "question": "Why?"}])
-    with pytest.raises(SystemExit) as ended:
-        main(["data", "dedup", *arguments])
-
-    assert ended.value.code
-    assert message in " ".join(capsys.readouterr().err.split())
+    code, _, err = call("data", "dedup", *arguments)
+    assert code and message in " ".join(err.split())
     assert not list(tmp_path.glob("out/*"))
 
 
@@ -256,11 +225,11 @@ def test_a_killed_run_leaves_no_output(geometry, tmp_path):
     path = write(tmp_path / "a.jsonl", rows)
     command = [
         sys.executable,
-        "-c",
-        "from virgo_factory.cli.main import main; main()",
+        "-m",
+        "virgo_factory.cli.main",
         "data",
         "dedup",
-        str(tmp_path / "out"),
+        tmp_path / "out",
         path,
         "--workers",
         "1",

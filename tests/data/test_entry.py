@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from tests.data.conftest import write
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.thought import LongThought
 from virgo_factory.data.rows.entry import UnreadHub, check_name, entry_of, file_name, recognise, write_entry
@@ -14,11 +15,6 @@ ROW = {"question": "What is 7*8?", "thought": "Seven eights are 56.", "solution"
 THINK = {
     "messages": [{"role": "user", "content": "Q?"}, {"role": "assistant", "content": "<think>\nHm.\n</think>\n\nA."}]
 }
-
-
-def write(path, rows) -> str:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return str(path)
 
 
 def look(path, folder, **more):
@@ -50,7 +46,6 @@ def test_real_files(file, format, rows, shared_data, tmp_path):
 
 
 def test_pairs_and_their_pictures(shared_data, tmp_path):
-    """Real preference pairs, their pictures (which are not published) replaced by one of the same name."""
     source = shared_data / "long_perceptual_thoughts/dpo_docci_all_extended_cots_X_O.json"
     rows = json.loads(source.read_text(encoding="utf-8"))[:20]
     for row in rows:
@@ -65,9 +60,7 @@ def test_pairs_and_their_pictures(shared_data, tmp_path):
     found = look(path, tmp_path)
     assert found.entry["ranking"] is True
     assert (found.kept, found.rows) == (20, 20)
-    assert found.media_dir.resolve() == data.resolve(), (
-        "the pictures lie beside the file, not beside dataset_info.json"
-    )
+    assert found.media_dir.resolve() == data.resolve(), "beside the file, not beside dataset_info.json"
     assert look(path, tmp_path, media_dir=data).media_dir == data
     assert look(path, data).media_dir is None
 
@@ -119,9 +112,8 @@ def test_a_hub_dataset_in_the_cache(tmp_path, monkeypatch):
 
     def load(path, **arguments):
         assert (path, arguments["split"]) == ("some/thoughts", "train")
-        return stock(
-            "json", data_files=write(tmp_path / "rows.jsonl", [ROW, ROW]), split="train", cache_dir=tmp_path / "c"
-        )
+        file = str(write(tmp_path / "rows.jsonl", [ROW, ROW]))
+        return stock("json", data_files=file, split="train", cache_dir=tmp_path / "c")
 
     monkeypatch.setattr(datasets, "load_dataset", load)
     found = recognise("hub", entry_of("some/thoughts", tmp_path, "long_thought"), tmp_path)
@@ -212,12 +204,11 @@ def test_a_folder_without_rows_is_the_fault_of_what_was_entered(tmp_path):
     (tmp_path / "shards").mkdir()
     (tmp_path / "shards" / "0.tar").write_text("x")
     with pytest.raises(UserError, match="0.tar is an archive: unpack it"):
-        recognise("d", entry_of(str(tmp_path / "shards"), tmp_path, "long_thought"), tmp_path)
+        look(tmp_path / "shards", tmp_path)
 
 
 def test_a_pair_of_any_name_is_recognised(tmp_path):
     texts = [LongThought("I add.", text).render() for text in ("2", "3")]
     row = {"question": "1 + 1?", "winner": texts[0], "loser": texts[1]}
-    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
-    found = recognise("d", entry_of(str(tmp_path / "rows.jsonl"), tmp_path, "long_thought"), tmp_path)
+    found = look(write(tmp_path / "rows.jsonl", [row]), tmp_path)
     assert (found.entry.get("ranking"), found.kept) == (True, 1)

@@ -16,7 +16,6 @@ def test_a_folder_is_as_its_files(tmp_path):
 
 
 def test_code_templates_and_version_count(tmp_path, monkeypatch):
-    """An edited format, an edited prompt and an upgraded package each give another hash."""
     package, templates = tmp_path / "package", tmp_path / "templates"
     shutil.copytree(fingerprint.PACKAGE, package, ignore=shutil.ignore_patterns("bundle", "__pycache__"))
     shutil.copytree(fingerprint.TEMPLATES, templates)

@@ -1,9 +1,11 @@
 """Tests of virgo_factory/data/fetch/materialize.py on a folder laid out like the hub dataset, made of real pictures."""
 
+import functools
 import hashlib
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from PIL import Image
 
-from virgo_factory.cli.main import main
+from tests.data.conftest import write
 from virgo_factory.core.example import Example
 from virgo_factory.data.fetch import materialize as module
 from virgo_factory.data.fetch.materialize import materialize
@@ -29,6 +31,7 @@ from virgo_factory.formats import read_row
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 
+HOW_MANY = {"question": "How many?", "answer": "3", "images": ["9.png"]}
 THOUGHT = (
     "<|begin_of_thought|>\n\nLet me look again.\n\n<|end_of_thought|>\n\n"
     "<|begin_of_solution|>\n\nIt is \\boxed{%s}.\n\n<|end_of_solution|>"
@@ -37,23 +40,15 @@ THOUGHT = (
 
 def released(question, image: str) -> dict:
     """Return a question as a row of the released dataset (raw_formats.md section 2)."""
-    response = THOUGHT % question.answer
-    text = f"<image>\n{question.question}"
-    return {
-        "question": text,
-        "answer": question.answer,
-        "response": [response] * 5,
-        "score": [1, 1, 0, 1, 1],
-        "conversation": [{"from": "human", "value": text}, {"from": "gpt", "value": response}],
-        "images": [image],
-    }
+    response, text = THOUGHT % question.answer, f"<image>\n{question.question}"
+    turns = [{"from": "human", "value": text}, {"from": "gpt", "value": response}]
+    responses = {"response": [response] * 5, "score": [1, 1, 0, 1, 1], "conversation": turns}
+    return {"question": text, "answer": question.answer, **responses, "images": [image]}
 
 
 def write_rows(path: Path, rows: list):
     """Write rows and return the source that reads them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return find_sources(str(path), formatting="virgo_dsd")[0][0]
+    return find_sources(str(write(path, rows)), formatting="virgo_dsd")[0][0]
 
 
 def write_shards(folder: Path, config: str, rows: list[dict], shards: int = 1, group: int = 4) -> None:
@@ -94,13 +89,12 @@ def origin(visual_questions, tmp_path_factory) -> Path:
 
     rows = defaultdict(list)
     for (config, picture), questions in by_image.items():
+        pairs = [(question.question, question.answer) for question in questions]
+        whole = [(picture.stem, pairs)]
         if "MathV360K" in config:  # one pair a row there
-            for question in questions:
-                pairs = [(question.question, question.answer)]
-                rows[config].append(onevision_row(config, question.id, picture.read_bytes(), pairs))
-        else:
-            pairs = [(question.question, question.answer) for question in questions]
-            rows[config].append(onevision_row(config, picture.stem, picture.read_bytes(), pairs))
+            whole = [(question.id, [pair]) for question, pair in zip(questions, pairs, strict=True)]
+
+        rows[config] += [onevision_row(config, id, picture.read_bytes(), own) for id, own in whole]
 
     for config, listed in rows.items():
         write_shards(folder, config, listed, shards=2)
@@ -151,17 +145,18 @@ def test_every_row_gets_its_own_picture(visual_questions, origin, configs, tmp_p
 
 
 def test_text_alone_is_not_enough_where_several_pictures_fit(visual_questions, origin, configs, tmp_path):
-    dataset = write_rows(
-        tmp_path / "rows.jsonl", [released(item, f"x/{n}.png") for n, item in enumerate(visual_questions)]
-    )
+    rows = [released(item, f"x/{n}.png") for n, item in enumerate(visual_questions)]
+    dataset = write_rows(tmp_path / "rows.jsonl", rows)
     report = materialize(dataset, tmp_path / "out", str(origin), configs)
+
+    def text_of(item) -> tuple[str, str]:
+        return item.question.casefold(), item.answer.casefold()
+
     pictures = defaultdict(set)
     for item in visual_questions:
-        pictures[item.question.casefold(), item.answer.casefold()].add(on_white(item.picture).tobytes())
+        pictures[text_of(item)].add(on_white(item.picture).tobytes())
 
-    doubtful = [
-        item for item in visual_questions if len(pictures[item.question.casefold(), item.answer.casefold()]) > 1
-    ]
+    doubtful = [item for item in visual_questions if len(pictures[text_of(item)]) > 1]
     assert doubtful, "the real questions hold such cases"
     assert report.unmatched == {"several images fit": len(doubtful)}
     assert report.kept == len(visual_questions) - len(doubtful)
@@ -231,17 +226,13 @@ def test_which_of_several_images(rows, kept, reason, tmp_path):
 
 
 def test_the_folder_of_a_path_decides_between_configs(tmp_path):
-    pairs = [("How many?", "3")]
-    write_shards(
-        tmp_path / "origin", "GEOS(MathV360K)", [onevision_row("GEOS(MathV360K)", "1", picture("red"), pairs)]
-    )
-    write_shards(
-        tmp_path / "origin", "UniGeo(MathV360K)", [onevision_row("UniGeo(MathV360K)", "1", picture("blue"), pairs)]
-    )
-    dataset = write_rows(
-        tmp_path / "rows.jsonl", [{"question": "How many?", "answer": "3", "images": ["unigeo/9.png"]}]
-    )
-    materialize(dataset, tmp_path / "out", str(tmp_path / "origin"), ["GEOS(MathV360K)", "UniGeo(MathV360K)"])
+    configs = {"GEOS(MathV360K)": "red", "UniGeo(MathV360K)": "blue"}
+    for config, color in configs.items():
+        rows = [onevision_row(config, "1", picture(color), [("How many?", "3")])]
+        write_shards(tmp_path / "origin", config, rows)
+
+    dataset = write_rows(tmp_path / "rows.jsonl", [HOW_MANY | {"images": ["unigeo/9.png"]}])
+    materialize(dataset, tmp_path / "out", str(tmp_path / "origin"), list(configs))
     (row,) = read(tmp_path / "out/rows.jsonl")
     assert Image.open(tmp_path / "out" / row["images"][0]).getpixel((0, 0)) == (0, 0, 255)
 
@@ -310,84 +301,78 @@ def test_a_later_call_reads_only_what_is_new(visual_questions, origin, configs, 
         (lambda folder: next((folder / "out/images").iterdir()).unlink(), "images are gone"),
     ],
 )  # fmt: skip
-def test_folder_that_cannot_be_used(change, message, tmp_path):
-    write_shards(tmp_path / "origin", "A", [onevision_row("A", "1", picture("red"), [("How many?", "3")])])
-    dataset = write_rows(tmp_path / "rows.jsonl", [{"question": "How many?", "answer": "3", "images": ["9.png"]}])
-    materialize(dataset, tmp_path / "out", str(tmp_path / "origin"), ["A"])
+def test_folder_that_cannot_be_used(change, message, fetch, tmp_path):
+    fetch()
     change(tmp_path)
     with pytest.raises(ValueError, match=message):
-        materialize(dataset, tmp_path / "out", str(tmp_path / "origin"), ["A"])
-
-
-def test_errors_name_place_and_remedy(tmp_path):
-    dataset = write_rows(tmp_path / "rows.jsonl", [{"question": "How many?", "answer": "3", "images": ["9.png"]}])
-    write_shards(tmp_path / "origin", "A", [onevision_row("A", "1", picture("red"), [("Else?", "3")])])
-    with pytest.raises(ValueError, match=r"in a folder GEOS\(MathV360K\). There are: A. Name one with --config"):
-        materialize(dataset, tmp_path / "out", str(tmp_path / "origin"), ["GEOS(MathV360K)"])
-
-    with pytest.raises(ValueError, match=r"none of 1 rows was matched \(1 question not in the source\)"):
-        materialize(dataset, tmp_path / "out", str(tmp_path / "origin"), ["A"])
-
-    (tmp_path / "origin/B").mkdir()
-    (tmp_path / "origin/B/train-0.parquet").write_bytes(b"PAR1 cut off")
-    with pytest.raises(ValueError, match="B/train-0.parquet: .*Download it again"):
-        materialize(dataset, tmp_path / "out", str(tmp_path / "origin"), ["B"])
-
-    pq.write_table(pa.table({"question": ["x"]}), tmp_path / "origin/B/train-0.parquet")
-    with pytest.raises(ValueError, match="columns found: question; expected id, image"):
-        materialize(dataset, tmp_path / "out", str(tmp_path / "origin"), ["B"])
-
-    with pytest.raises(ValueError, match="could not be fetched .*HF_HUB_OFFLINE.*--source"):
-        materialize(dataset, tmp_path / "out", "lmms-lab/LLaVA-OneVision-Data", ["A"])
-
-
-def test_a_folder_in_use_is_left_alone(tmp_path):
-    write_shards(tmp_path / "origin", "A", [onevision_row("A", "1", picture("red"), [("How many?", "3")])])
-    dataset = write_rows(tmp_path / "rows.jsonl", [{"question": "How many?", "answer": "3", "images": ["9.png"]}])
-
-    def second_run(*_):
-        with pytest.raises(ValueError, match="another run is writing there"):
-            materialize(dataset, tmp_path / "out", str(tmp_path / "origin"), ["A"])
-
-    materialize(dataset, tmp_path / "out", str(tmp_path / "origin"), ["A"], progress=second_run)
+        fetch()
 
 
 @pytest.fixture
-def call(visual_questions, origin, tmp_path, monkeypatch, capsys):
+def fetch(tmp_path):
+    """A function that materializes the row HOW_MANY, which stands in config A of a folder."""
+    write_shards(tmp_path / "origin", "A", [onevision_row("A", "1", picture("red"), [("How many?", "3")])])
+    path = tmp_path / "rows.jsonl"
+
+    def fetched(config="A", origin=tmp_path / "origin", row=HOW_MANY, **more):
+        return materialize(write_rows(path, [row]), tmp_path / "out", str(origin), [config], **more)
+
+    return fetched
+
+
+def test_errors_name_place_and_remedy(fetch, tmp_path):
+    with pytest.raises(ValueError, match=r"none of 1 rows was matched \(1 question not in the source\)"):
+        fetch(row=HOW_MANY | {"question": "Else?"})
+
+    shutil.rmtree(tmp_path / "out")
+    with pytest.raises(ValueError, match=r"in a folder GEOS\(MathV360K\). There are: A. Name one with --config"):
+        fetch("GEOS(MathV360K)")
+
+    broken = tmp_path / "origin/B/train-0.parquet"
+    broken.parent.mkdir()
+    broken.write_bytes(b"PAR1 cut off")
+    with pytest.raises(ValueError, match="B/train-0.parquet: .*Download it again"):
+        fetch("B")
+
+    pq.write_table(pa.table({"question": ["x"]}), broken)
+    with pytest.raises(ValueError, match="columns found: question; expected id, image"):
+        fetch("B")
+
+    with pytest.raises(ValueError, match="could not be fetched .*HF_HUB_OFFLINE.*--source"):
+        fetch(origin="lmms-lab/LLaVA-OneVision-Data")
+
+
+def test_a_folder_in_use_is_left_alone(fetch):
+    def second_run(*_):
+        with pytest.raises(ValueError, match="another run is writing there"):
+            fetch()
+
+    fetch(progress=second_run)
+
+
+@pytest.fixture
+def run(call, visual_questions, origin, tmp_path):
     """Call `virgo-factory data materialize ...` in a folder with visual_rows.jsonl and onevision/."""
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "onevision").symlink_to(origin)
     names = [image_name(item) if number % 3 else f"{number}.png" for number, item in enumerate(visual_questions)]
     write_rows(tmp_path / "visual_rows.jsonl", list(map(released, visual_questions, names)))
-
-    def called(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["virgo-factory", "data", "materialize", *arguments])
-        with pytest.raises(SystemExit) as exit:
-            main(sys.argv[1:])
-
-        said = capsys.readouterr()
-        return exit.value.code, said.out, said.err
-
-    return called
+    return functools.partial(call, "data", "materialize")
 
 
-def test_the_help_ends_with_an_example_and_its_real_output(call):
-    _, shown, _ = call("--help")
+def test_the_help_ends_with_an_example_and_its_real_output(run):
+    _, shown, _ = run("--help")
     command, _, output = shown.split("Example (a local folder of the hub's layout):\n", 1)[1].partition("\n\n")
-    code, out, err = call(*shlex.split(command.replace("\\\n", ""))[3:])
+    code, out, err = run(*shlex.split(command.replace("\\\n", ""))[3:])
     assert (code, err) == (0, "")
-    assert [line.strip() for line in out.splitlines()] == [
-        line.strip() for line in output.splitlines() if line.strip()
-    ]
+    printed, told = ([line.strip() for line in text.splitlines() if line.strip()] for text in (out, output))
+    assert printed == told
 
 
-def test_what_it_makes_is_read_and_described(call, tmp_path):
+def test_what_it_makes_is_read_and_described(run, tmp_path):
     configs = [word for config in ("TabMWP(MathV360K)", "FigureQA(MathV360K)") for word in ("--config", config)]
-    code, out, _ = call("visual_rows.jsonl", "--source", "onevision", "--out", "visual", *configs[:2], "--json")
-    first = json.loads(out)
-    code, out, _ = call("visual_rows.jsonl", "--source", "onevision", "--out", "visual", *configs, "--json")
-    told = json.loads(out)
-    assert code == 0 and 0 < first["kept"] < told["kept"]
+    words = ("visual_rows.jsonl", "--source", "onevision", "--out", "visual")
+    first, told = (json.loads(run(*words, *some, "--json")[1]) for some in (configs[:2], configs))
+    assert 0 < first["kept"] < told["kept"]
     (dataset,), _ = find_sources("visual_rows", tmp_path / "visual")
     assert dataset.formatting == "virgo_dsd" and dataset.media_dir == tmp_path / "visual"
     readings = [read_row(row.raw, dataset.formatting, dataset.options) for row in read_source(dataset)]
@@ -417,10 +402,8 @@ class Hub(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         if path.startswith("/api/datasets/some/data"):
             files = sorted(self.folder.glob("*/*.parquet"))
-            siblings = [
-                {"rfilename": str(file.relative_to(self.folder)), "size": file.stat().st_size} for file in files
-            ]
-            self.answer(json.dumps({"id": "some/data", "sha": "f" * 40, "siblings": siblings}).encode(), {})
+            found = [{"rfilename": str(path.relative_to(self.folder)), "size": path.stat().st_size} for path in files]
+            self.answer(json.dumps({"id": "some/data", "sha": "f" * 40, "siblings": found}).encode(), {})
             return
 
         name = path.removeprefix(f"/datasets/some/data/resolve/{'f' * 40}/")
@@ -465,13 +448,9 @@ def test_from_a_hub_one_shard_at_a_time(visual_questions, origin, configs, tmp_p
     hub = type("OneHub", (Hub,), {"folder": origin, "sent": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), hub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    home = {
-        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
-        "HF_HUB_OFFLINE": "0",
-        "HF_HOME": str(tmp_path / "hf"),
-    }
-    environment = {**os.environ, **home, "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1"}
-
+    home = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(tmp_path / "hf")}
+    home |= {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1"}
+    environment = {**os.environ, **home}
     command = [sys.executable, "-c", FROM_HUB, str(dataset.files[0]), str(tmp_path / "out"), *configs]
     try:
         ended = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -482,7 +461,6 @@ def test_from_a_hub_one_shard_at_a_time(visual_questions, origin, configs, tmp_p
     first, *later = map(int, ended.stdout.split() or [0])
     assert 0 < first < len(visual_questions), ended.stderr
     assert later == [len(visual_questions)] * 2
-    assert sorted(hub.sent) == sorted(str(path.relative_to(origin)) for path in origin.glob("*/*.parquet")), (
-        "each once"
-    )
+    files = [str(path.relative_to(origin)) for path in origin.glob("*/*.parquet")]
+    assert sorted(hub.sent) == sorted(files), "each once"
     assert not (tmp_path / "out/downloads").exists()

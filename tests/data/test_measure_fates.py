@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from tests.data.conftest import write
 from virgo_factory.core.thought import LongThought
 from virgo_factory.data.read.source import find_sources
 from virgo_factory.data.rows.stream import measure
@@ -14,6 +15,7 @@ from virgo_factory.data.show.preview import preview
 
 pytestmark = pytest.mark.timeout(600)
 SLOW = pytest.mark.integration  # ten seconds each
+SYSTEM = {"role": "system", "content": "Count."}
 GOOD = LongThought("I count the dots: 1, 2, 3. Wait, again: 1, 2, 3, 4.", "There are \\boxed{4}.").render()
 
 
@@ -40,10 +42,7 @@ def text_rows(shared_data):
         ["not", "an", "object"],
         chat("surrogate", "How \ud83d many?", GOOD),
         {**chat("turns", "How many?", GOOD), "messages": chat("", "One?", GOOD)["messages"] * 2},
-        {
-            "id": "system",
-            "messages": [{"role": "system", "content": "Count."}, *chat("", "How many?", GOOD)["messages"]],
-        },
+        {"id": "system", "messages": [SYSTEM, *chat("", "How many?", GOOD)["messages"]]},
     ]
 
 
@@ -74,24 +73,12 @@ def visual_rows(shared_data, folder):
         chat("two-turns", "<image>Which?", GOOD, names[2:3]),
         chat("none", "<image>Which?", GOOD),
         chat("too-many", "<image>Which?", GOOD, names[:2]),
-        chat("gone", "<image>Which?", GOOD, ["gone.png"]),
-        chat("outside", "<image>Which?", GOOD, ["/etc/hostname"]),
-        chat("up", "<image>Which?", GOOD, ["../up.png"]),
-        chat("url", "<image>Which?", GOOD, ["https://example.org/a.png"]),
-        chat("number", "<image>Which?", GOOD, [7]),
         *(
-            chat(name, "<image>Which?", GOOD, [name])
-            for name in (
-                "cut.png",
-                "text.png",
-                "cmyk.jpg",
-                "thin.png",
-                "high.png",
-                "line.png",
-                "dot.png",
-                "moving.gif",
-            )
+            chat(f"no-{number}", "<image>Which?", GOOD, [image])
+            for number, image in enumerate(("gone.png", "/etc/hostname", "../up.png", "https://example.org/a.png", 7))
         ),
+        *(chat(name, "<image>Which?", GOOD, [name]) for name in ("cut.png", "text.png", "cmyk.jpg", "thin.png")),
+        *(chat(name, "<image>Which?", GOOD, [name]) for name in ("high.png", "line.png", "dot.png", "moving.gif")),
         chat("cut-and-forged", "<image><|im_end|>", GOOD, ["cut.png"]),
         chat("cut-and-short", "<image>Which?", LongThought("1", "1").render(), ["cut.png"]),
     ]
@@ -103,31 +90,33 @@ def data(shared_data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("fates")
     lpt = shared_data / "long_perceptual_thoughts"
     pairs = json.loads((lpt / "dpo_docci_all_extended_cots_O.json").read_text(encoding="utf-8"))
-    for number, pair in enumerate(pairs):  # the pictures are not in the data; two thirds of the rows go without
-        if number % 3:
-            pair["images"] = []
-            for message in pair["messages"]:
-                message["content"] = message["content"].replace("<image>", "")
-
     sft = json.loads((lpt / "sft_docci_all_extended_cots.json").read_text(encoding="utf-8"))
-    for row in sft[10:]:
+    for row in (*(pair for at, pair in enumerate(pairs) if at % 3), *sft[10:]):  # the pictures are not in the data
         row["images"] = []
         for message in row["messages"]:
             message["content"] = message["content"].replace("<image>", "")
 
-    files = {
-        "text": text_rows(shared_data),
-        "visual": visual_rows(shared_data, folder),
-        "lpt": sft,
-        "pairs": pairs,
-    }
+    files = {"text": text_rows(shared_data), "visual": visual_rows(shared_data, folder), "lpt": sft, "pairs": pairs}
     for name, rows in files.items():
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        write(folder / f"{name}.jsonl", rows)
 
     info = {name: {"file_name": f"{name}.jsonl", "formatting": "long_thought"} for name in files}
     info["pairs"]["ranking"] = True
     (folder / "dataset_info.json").write_text(json.dumps(info))
     return folder
+
+
+RECIPE = {
+    **{
+        "stage": "sft",
+        "do_train": True,
+        "finetuning_type": "full",
+        "report_to": "none",
+        "use_cpu": True,
+        "bf16": True,
+    },
+    **{"template": "virgo", "question_prefix": "virgo", "image_max_pixels": 262_144},
+}
 
 
 @pytest.fixture(scope="module")
@@ -146,20 +135,9 @@ def run(data, shared_data, tmp_path_factory):
 
     def load(**changes):
         out = tmp_path_factory.mktemp("out")
-        recipe = {
-            "model_name_or_path": str(model),
-            "image_max_pixels": 262_144,
-            "stage": "sft",
-            "do_train": True,
-            "finetuning_type": "full",
-            "template": "virgo",
-            "question_prefix": "virgo",
-            "dataset_dir": str(data),
-            "output_dir": str(out),
-            "report_to": "none",
-            "use_cpu": True,
-            "bf16": True,
-        } | changes
+        recipe = (
+            {"model_name_or_path": str(model), "dataset_dir": str(data), "output_dir": str(out)} | RECIPE | changes
+        )
         (out / "recipe.yaml").write_text(json.dumps(recipe))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("datasets.config.HF_DATASETS_CACHE", out / "cache")
@@ -173,6 +151,9 @@ def run(data, shared_data, tmp_path_factory):
         return out / "recipe.yaml", {entry["name"]: entry for entry in accounts}, module["train_dataset"]
 
     return load
+
+
+KEYS = ("number", "part", "file", "line", "id", "reason", "detail")
 
 
 def told(number, part, file, line, id, reason, detail):
@@ -206,15 +187,9 @@ def test_the_account_of_a_run(run, changes):
         assert len({record.number for record in own}) == account["rows_in"]
         reasons = Counter(record.reason for record in own if record.reason)
         assert reasons == account["reasons"], source.name
-        theirs = [
-            told(*(row[key] for key in ("number", "part", "file", "line", "id", "reason", "detail")))
-            for row in account["dropped_rows"]
-        ]
-        ours = [
-            told(record.number, record.part, record.file, record.line, record.id, record.reason, record.detail)
-            for record in own
-            if record.reason and record.reason != "not drawn"
-        ]
+        theirs = [told(*map(row.get, KEYS)) for row in account["dropped_rows"]]
+        dropped = [record for record in own if record.reason not in ("", "not drawn")]
+        ours = [told(*(getattr(record, key) for key in KEYS)) for record in dropped]
         different = [(a, b) for a, b in zip(ours, theirs, strict=True) if a != b]
         assert different == []
 
@@ -227,9 +202,8 @@ def test_the_account_of_a_run(run, changes):
     assert shown == [(record.place, record.id, record.reason) for record in records]
 
     if changes.get("stage") == "dpo":
-        lengths = [
-            max(map(len, both)) for both in zip(table["chosen_input_ids"], table["rejected_input_ids"], strict=True)
-        ]
+        sides = zip(table["chosen_input_ids"], table["rejected_input_ids"], strict=True)
+        lengths = [max(map(len, both)) for both in sides]
     else:
         lengths = [len(ids) for ids in table["input_ids"]]
         assert [record.prompt_tokens for record in kept] == [row.count(-100) for row in table["labels"]]

@@ -9,6 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.data.conftest import write
+from virgo_factory.core.thought import LongThought
 from virgo_factory.data.make.holdout import rejecting
 from virgo_factory.data.make.mix import Share, by_domain, choose, mix, read_domains, read_share
 from virgo_factory.data.make.sampling import gather
@@ -131,17 +133,14 @@ def test_a_mix_of_no_rows_is_no_mix():
     ],
 )
 def test_rows_that_do_not_fit_the_amounts(amounts, words):
-    rows = [(place % 2, "math", place) for place in range(100)]
+    rows = sorted((place % 2, "math", place) for place in range(100))
+    shares = [Share(str(place), (), amount) for place, amount in enumerate(amounts)]
     with pytest.raises(ValueError, match=words):
-        choose(_candidates(sorted(rows)), [Share(str(place), (), amount) for place, amount in enumerate(amounts)], [[0], [1]], 1, 10)  # fmt: skip
+        choose(_candidates(rows), shares, [[0], [1]], 1, 10)
 
 
 def _long_thought(number: int, domain: str) -> dict:
-    thought = f"It is {number}, I think. " * 40
-    text = (
-        f"<|begin_of_thought|>\n\n{thought}\n\n<|end_of_thought|>\n\n"
-        f"<|begin_of_solution|>\n\n{number}\n\n<|end_of_solution|>"
-    )
+    text = LongThought(f"It is {number}, I think. " * 40, str(number)).render()
     return {"question": f"{domain} {number}?", "combined_text": text, "domain": domain}
 
 
@@ -158,7 +157,6 @@ def datasets(tmp_path):
 
 
 def test_a_mix_is_the_same_whoever_reads_it(datasets, tmp_path, monkeypatch):
-    """Two workers, another order of the rows in a file: the same mix; another seed: another one."""
     monkeypatch.setattr("virgo_factory.data.rows.pool.WORTH", -1.0)  # else so few rows are read in one process
     shares = [Share("a", (), 20), Share("b", (), 0.25)]
 
@@ -187,10 +185,7 @@ def test_rows_that_ask_a_question_which_is_held_out_are_left_out_on_its_picture_
         {"id": "1", "question": "How many bars are there?", "images": ["a.png"], "gold": "4"},
         {"id": "2", "question": "What is 7 x 8?", "gold": "56"},
     ]
-    (tmp_path / "dev.jsonl").write_text("".join(json.dumps(row) + "\n" for row in held_out), encoding="utf-8")
-    thought = (
-        "<|begin_of_thought|>\n\nA thought.\n\n<|end_of_thought|>\n\n<|begin_of_solution|>\n\n4\n\n<|end_of_solution|>"
-    )
+    write(tmp_path / "dev.jsonl", held_out)
     asked = [
         ("<image>How many bars are there?\n(A) 3\n(B) 4", "copy.bmp"),
         ("<image>How many bars are there?", "b.png"),
@@ -198,12 +193,11 @@ def test_rows_that_ask_a_question_which_is_held_out_are_left_out_on_its_picture_
         ("What is 7 x 8? And 7 x 9?", None),
     ]
     rows = [
-        {"id": str(number), "question": text, "response": thought} | ({"images": [image]} if image else {})
+        {"id": str(number), "question": text, "thought": "A thought.", "solution": "4"}
+        | ({"images": [image]} if image else {})
         for number, (text, image) in enumerate(asked)
     ]
-    file = tmp_path / "rows.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    sources, _ = find_sources(str(file))
+    sources, _ = find_sources(str(write(tmp_path / "rows.jsonl", rows)))
     card = mix(
         sources, [[0]], lambda: measure(sources, Settings(), 1, cache=None), [Share("rows")], tmp_path / "mix.jsonl", "",
         holdout=tmp_path / "dev.jsonl",

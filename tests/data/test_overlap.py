@@ -98,7 +98,6 @@ def test_real_benchmarks_are_read(name, questions, shared_data):
 
 
 def test_real_rows_and_real_benchmarks_agree_with_sets_of_words(shared_data):
-    """The questions of all Sky-T1 runs, MATH-500 and OlympiadBench among them, against four benchmarks."""
     questions = [question for name in BENCHMARKS for question in read_benchmark(shared_data / name)]
     rows = []
     for path in [

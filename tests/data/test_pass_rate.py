@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from virgo_factory.cli.main import main
+from tests.data.conftest import write
 from virgo_factory.data.make.pass_rate import read_rates, slice_source
 from virgo_factory.data.read.source import find_sources
 
@@ -67,12 +67,8 @@ def test_what_are_no_bounds_is_told(text):
         (["rows.jsonl", "rows.jsonl", "--pass-rate", "0:1", "--overwrite"], "is an input as well"),
     ],
 )
-def test_bad_input(tmp_path, monkeypatch, capsys, arguments, message):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
-    with pytest.raises(SystemExit) as ended:
-        main(["data", "slice", *arguments])
-
-    assert ended.value.code
-    assert message in " ".join(capsys.readouterr().err.split())
+def test_bad_input(tmp_path, call, arguments, message):
+    write(tmp_path / "rows.jsonl", ROWS)
+    code, _, err = call("data", "slice", *arguments)
+    assert code and message in " ".join(err.split())
     assert not (tmp_path / "out.jsonl").exists()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.data.conftest import write
 from virgo_factory.core.example import Example
 from virgo_factory.data.read.source import find_sources
 from virgo_factory.data.rows.stream import measure
@@ -33,11 +34,6 @@ def look(tokenizer):
         return list(preview(sources, settings, wanted)), settings
 
     return run
-
-
-def write(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
 
 
 def text_of(row, *kinds) -> str:
@@ -86,7 +82,6 @@ def test_all_of_a_row_is_shown_and_counted(file, look, shared_data):
 
 
 def test_pictures_by_size_and_tokens(look, visual_questions, shared_data, tmp_path):
-    """Token counts against the processor's rule, computed here: a token for 28x28 pixels, sides rounded to 28."""
     path = write(tmp_path / "rows.jsonl", visual_rows(visual_questions, shared_data))
     rows, settings = look(path, media_dir=str(shared_data), question_prefix="virgo")
     assert len(rows) == len(visual_questions)
@@ -106,7 +101,6 @@ def test_pictures_by_size_and_tokens(look, visual_questions, shared_data, tmp_pa
 
 
 def test_pictures_in_the_rows_themselves(look, visual_questions, shared_data, tmp_path):
-    """Parquet as the hub has it: an image is its bytes and a name."""
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     rows = visual_rows(visual_questions[:3], shared_data)
     for row, item in zip(rows, visual_questions, strict=False):
@@ -121,7 +115,6 @@ def test_pictures_in_the_rows_themselves(look, visual_questions, shared_data, tm
 
 
 def test_prefix_is_context(look, shared_data, tmp_path):
-    """Long Perceptual Thoughts: the wrong first thought is shown as context, by the rows' own column."""
     source = shared_data / "long_perceptual_thoughts/sft_docci_all_extended_cots.json"
     raw = json.loads(source.read_text(encoding="utf-8"))
     rows, _ = look(source)
@@ -208,7 +201,6 @@ def test_why_a_row_is_not_trained_on(row, keys, reason, detail, look, tmp_path):
     "keys", [{}, {"min_response_tokens": 5000}, {"max_response_tokens": 3}, {"cutoff_len": 20}], ids=str
 )
 def test_the_reasons_are_those_of_check(keys, look, tmp_path):
-    """Of several reasons the one that a run finds first: a picture's pixels come behind the response's length."""
     chance = np.random.default_rng(0)
     Image.fromarray(chance.integers(0, 255, (64, 64, 3), np.uint8)).save(tmp_path / "whole.png")
     whole = (tmp_path / "whole.png").read_bytes()
@@ -277,7 +269,6 @@ def test_stock_formattings_are_not_guessed(look, tmp_path):
 
 
 def test_a_row_with_several_responses(look, tmp_path):
-    """A released visual row shows the response that is chosen; an id finds it."""
     response = "<|begin_of_thought|>\n\n{}\n\n<|end_of_thought|>\n\n<|begin_of_solution|>\n\n1\n\n<|end_of_solution|>"
     row = {
         "question": "Q?", "answer": "1", "images": [], "score": [1, 1, 0, 1, 1],

@@ -30,7 +30,6 @@ def _visual(folder, questions) -> list:
 
 @pytest.mark.parametrize("folders", [("a", "a"), ("a", "b")])
 def test_images_of_a_mix_resolve_from_its_media_dir(tmp_path, visual_questions, folders):
-    """One media_dir: paths stay. Two: they start from what both have in common."""
     first, second = visual_questions[::7][:4], visual_questions[3::7][:4]
     if folders == ("a", "a"):
         sources = _visual(tmp_path / "a", first + second)

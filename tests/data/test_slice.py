@@ -66,7 +66,6 @@ def test_without_rows_all_that_fit_stay_in_order(data, tmp_path, domains, ids):
 
 
 def test_by_tokens_is_what_the_recipe_keys_would_keep(tmp_path, shared_data):
-    """Independent count: the four tags searched for in the raw text, and Qwen2's tokenizer put together from its parts."""
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
     data = shared_data / "skythought" / "sky_t1_math_correct_5k_27b__math500.jsonl"

@@ -172,7 +172,6 @@ def test_segments_are_the_text_of_the_row(tokenizers):
 @pytest.mark.parametrize("template", ["virgo", "virgo_qwen3_vl"])
 @pytest.mark.parametrize("system", [None, "Du denkst."])
 def test_the_text_is_what_the_jinja_file_renders(tokenizers, template, system):
-    """The template that is saved with a checkpoint renders the text of the segments."""
     from jinja2 import Environment
 
     saved = Environment().from_string((TEMPLATES / f"{template}.jinja").read_text(encoding="utf-8"))
@@ -241,7 +240,6 @@ def test_of_a_pair_only_the_last_response_is_trained_on(tokenizers):
 
 
 def test_real_rows(shared_data, processor, tokenizers):
-    """Every eighth row of four models of SkyThought."""
     ours = tokenizers("virgo", "virgo")
     compared = 0
     for file in sorted((shared_data / "skythought").glob("*.jsonl")):
@@ -287,7 +285,6 @@ def factory_tokens(image, image_processor, min_pixels, max_pixels):
 
 @pytest.mark.parametrize("name", PROCESSORS)
 def test_real_pictures(shared_data, tmp_path, name):
-    """One picture of each size there is, up to 25, spread over the real pictures."""
     theirs, ours = make_processor(tmp_path, name), read_processor(tmp_path)
     pictures = {}
     for path in sorted(shared_data.rglob("*.png")) + sorted(shared_data.rglob("*.jpg")):

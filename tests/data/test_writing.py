@@ -57,7 +57,6 @@ def test_examples_are_read_back_as_they_were(tmp_path, suffix):
 
 @pytest.mark.parametrize("suffix", writing.SUFFIXES)
 def test_what_is_not_learned_is_read_back_as_that(tmp_path, suffix):
-    """The column `loss` has a value for each turn, and stands only in files that need it."""
     path = tmp_path / f"rows{suffix}"
     write_rows(path, [FULL, *MASKED])
     assert [replace(example, format=None) for example in _read_back(path)] == [FULL, *MASKED]

@@ -9,20 +9,27 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 
+from tests.cli.conftest import call
 from virgo_factory.preflight.twin.twin import make_twin
 
+
+__all__ = ["FILE", "Weights", "call", "edited", "put"]
 
 FILE = "model.safetensors"
 Weights = dict[str, torch.Tensor]
 
 
-def edited(folder: Path, change: Callable[[Weights], None]) -> Path:
+def edited(folder: Path, change: Callable[[Weights], object], name: str = FILE) -> Path:
     """Change the weights of a folder; a link to another model's file leaves that as it was."""
-    weights = load_file(folder / FILE)
+    weights = load_file(folder / name)
     change(weights)
-    (folder / FILE).unlink()
-    save_file({name: value.contiguous() for name, value in weights.items()}, folder / FILE, metadata={"format": "pt"})
+    (folder / name).unlink()
+    save_file({name: value.contiguous() for name, value in weights.items()}, folder / name, metadata={"format": "pt"})
     return folder
+
+
+def put(name: str, value: float, rows: slice | int | tuple = slice(None)) -> Callable[[Weights], None]:
+    return lambda weights: weights[name].__setitem__(rows, value)
 
 
 def train_twin(base: Path, folder: Path) -> Path:

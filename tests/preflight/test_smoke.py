@@ -12,7 +12,6 @@ import pytest
 import yaml
 from PIL import Image
 
-from virgo_factory.cli.main import main
 from virgo_factory.data.read.source import find_sources
 from virgo_factory.preflight.plan.models import find_family
 from virgo_factory.preflight.smoke import stages
@@ -81,7 +80,6 @@ def _reason(smoke: Smoke) -> str:
 
 
 def test_all_recipes_that_ship_are_read(folder, monkeypatch):
-    """Nothing of them is wrong, given rows and a working directory with their DeepSpeed files."""
     monkeypatch.chdir(ROOT)
     for recipe in sorted((ROOT / "recipes").glob("virgo[0-9]*.yaml")):
         found, _ = parse(Smoke(str(recipe), folder / "work", data=folder / "data" / "thoughts.jsonl"))
@@ -117,7 +115,6 @@ def test_without_bf16_the_first_step_would_stop(folder):
 
 
 def test_a_distillation_is_one_line(folder):
-    """Also the shortest one, whose other keys a training recipe has as well."""
     (folder / "recipe.yaml").write_text("model_name_or_path: m\nquestions: q.jsonl\noutput_dir: o\ndataset: d\n")
     with pytest.raises(ValueError, match="not a training recipe. Start it with virgo-factory distill run recipe.yaml"):
         parse(Smoke("recipe.yaml", folder / "work"))
@@ -160,10 +157,7 @@ def test_the_twin_has_one_matrix_for_both_where_the_model_has(tmp_path, tied):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen3"])
 def test_the_twin_has_the_number_type_of_the_model(folder, monkeypatch, dtype, family):
-    """A recipe without bf16 whose model is stored in float32 trains so on the CPU; its twin, too."""
-    made = (
-        "import json, pathlib, sys; pathlib.Path(sys.argv[1]).mkdir(); at = pathlib.Path(sys.argv[1], 'config.json'); "
-    )
+    made = "import json, pathlib, sys; at = pathlib.Path(sys.argv[1], 'config.json'); at.parent.mkdir(); "
     made += "at.write_text(json.dumps({'vocab_size': 8, 'dtype': sys.argv[4]}))"
     monkeypatch.setenv(MARK, f"twin-{dtype}-{family}")
     monkeypatch.setattr(stages, "_MAKE_TWIN", made)
@@ -195,25 +189,20 @@ def test_a_twin_is_stored_in_the_number_type_that_is_asked_for(base, tmp_path, m
     assert {value.dtype for value in load_file(folder / "model.safetensors").values()} == {torch.float32}
 
 
-def test_a_folder_without_tokenizer(folder):
+def test_a_folder_without_tokenizer_and_a_model_that_is_nowhere(folder):
     (folder / "model").mkdir()
     (folder / "model" / "config.json").write_text('{"model_type": "qwen2_vl"}')
-    with pytest.raises(StageFailed, match="no tokenizer in it") as caught:
-        find_tokenizer("x", folder / "model")
+    for name, model, said in (
+        ("x", folder / "model", "no tokenizer in it"),
+        ("Qwen/Qwen2-VL-7B-Instruct", None, "Qwen/Qwen2-VL-7B-Instruct"),
+    ):
+        with pytest.raises(StageFailed, match=said) as caught:
+            find_tokenizer(name, model)
 
-    assert "--model DIR" in caught.value.remedy
-
-
-def test_a_model_that_is_nowhere(monkeypatch, folder):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(StageFailed, match="Qwen/Qwen2-VL-7B-Instruct") as caught:
-        find_tokenizer("Qwen/Qwen2-VL-7B-Instruct", None)
-
-    assert "--model DIR" in caught.value.remedy
+        assert "--model DIR" in caught.value.remedy
 
 
 def test_a_model_of_another_family(folder):
-    """Its own config.json says which; a known name needs none."""
     (folder / "model").mkdir()
     (folder / "model" / "config.json").write_text('{"model_type": "qwen3"}')
     assert find_family(str(folder / "model")) == "qwen3"
@@ -230,11 +219,19 @@ def test_a_model_of_another_family(folder):
 # rows
 
 
-def _rows(smoke: Smoke, base: Path) -> str:
+def _rows(smoke: Smoke, base: Path, vocabulary: int = 1600) -> str:
     parse(smoke)
     smoke.twin.symlink_to(base)
-    smoke.vocabulary = 1600
+    smoke.vocabulary = vocabulary
     return rows(smoke)[0]
+
+
+def _written(smoke: Smoke) -> list[dict]:
+    return [json.loads(line) for line in (smoke.work / "data" / "thoughts.jsonl").read_text().splitlines()]
+
+
+def _entry(smoke: Smoke) -> dict:
+    return json.loads((smoke.work / "data" / "dataset_info.json").read_text())["thoughts"]
 
 
 def test_the_shortest_and_the_longest_rows_are_taken(folder, base):
@@ -243,21 +240,16 @@ def test_the_shortest_and_the_longest_rows_are_taken(folder, base):
     account = _rows(smoke, base)
     assert "60 rows" in account
     assert "taken: 4" in account
-    written = [json.loads(line) for line in (smoke.work / "data" / "thoughts.jsonl").read_text().splitlines()]
     by_length = sorted((json.loads(line) for line in LINES[:60]), key=lambda row: len(row["combined_text"]))
     texts = [row["combined_text"] for row in by_length]
-    ranks = sorted(texts.index(row["combined_text"]) for row in written)
+    ranks = sorted(texts.index(row["combined_text"]) for row in _written(smoke))
     assert ranks[1] < 12 and ranks[2] > 40  # characters are not tokens, but near
-    entry = json.loads((smoke.work / "data" / "dataset_info.json").read_text())["thoughts"]
-    assert entry == {"file_name": "thoughts.jsonl", "formatting": "virgo_dt"}
+    assert _entry(smoke) == {"file_name": "thoughts.jsonl", "formatting": "virgo_dt"}
 
 
 def test_long_rows_are_cut_and_it_is_said(folder, base):
     smoke = _smoke(folder)
-    parse(smoke)
-    smoke.twin.symlink_to(base)
-    smoke.vocabulary = 10_000_000  # so that only 256 tokens fit
-    rows(smoke)
+    _rows(smoke, base, 10_000_000)  # so that only 256 tokens fit
     keys = smoke_recipe(smoke)
     assert (keys["cutoff_len"], keys["overlong"]) == (256, "truncate")
     assert any(item.used == "cut to 256 tokens" for item in smoke.substituted)
@@ -272,12 +264,8 @@ def test_where_all_rows_with_pictures_are_long_the_shortest_are_taken_whole(fold
     ]
     _dataset(folder, lines, formatting="long_thought")
     smoke = _smoke(folder, per_device_train_batch_size=1)
-    parse(smoke)
-    smoke.twin.symlink_to(base)
-    smoke.vocabulary = 10_000_000  # so that only 256 tokens fit
-    rows(smoke)
-    written = [json.loads(line) for line in (smoke.work / "data" / "thoughts.jsonl").read_text().splitlines()]
-    assert {row["thought"].count("one") for row in written} <= {150, 180, 200, 220}
+    _rows(smoke, base, 10_000_000)  # so that only 256 tokens fit
+    assert {row["thought"].count("one") for row in _written(smoke)} <= {150, 180, 200, 220}
     assert any(item.used == "left out" for item in smoke.substituted)
     assert smoke_recipe(smoke)["cutoff_len"] == 1024, "nothing is cut"
 
@@ -309,7 +297,7 @@ def test_few_rows_are_repeated(folder, base):
     _dataset(folder, LINES[:2])
     smoke = _smoke(folder, 1, per_device_train_batch_size=2)
     assert "taken: 4" in _rows(smoke, base)
-    assert len((smoke.work / "data" / "thoughts.jsonl").read_text().splitlines()) == 4
+    assert len(_written(smoke)) == 4
 
 
 def test_stock_rows(folder, base):
@@ -317,8 +305,7 @@ def test_stock_rows(folder, base):
     _dataset(folder, [json.dumps(row)] * 7, formatting="sharegpt", tags={"user_tag": "user"})
     smoke = _smoke(folder, 1, template="qwen2_vl", per_device_train_batch_size=1)
     assert "7 rows: 7 kept" in _rows(smoke, base)
-    entry = json.loads((smoke.work / "data" / "dataset_info.json").read_text())["thoughts"]
-    assert entry["formatting"] == "sharegpt" and entry["tags"] == {"user_tag": "user"}
+    assert (_entry(smoke)["formatting"], _entry(smoke)["tags"]) == ("sharegpt", {"user_tag": "user"})
     assert smoke_recipe(smoke)["marker_tokens"] is False  # switches the repairs for CPU ranks on
 
 
@@ -352,32 +339,21 @@ def test_tables_stay_tables(folder):
 
 
 def test_what_a_cpu_cannot_do_is_replaced_and_told(folder, base):
-    (folder / "ds.json").write_text(
-        json.dumps(
-            {"bf16": {"enabled": "auto"}, "zero_optimization": {"stage": 3, "offload_param": {"device": "cpu"}}}
-        )
-    )
+    zero = {"bf16": {"enabled": "auto"}, "zero_optimization": {"stage": 3}}
+    offload = {"stage": 3, "offload_param": {"device": "cpu"}}
+    (folder / "ds.json").write_text(json.dumps(zero | {"zero_optimization": offload}))
     smoke = _smoke(
-        folder,
-        deepspeed="ds.json",
-        flash_attn="fa2",
-        enable_liger_kernel=True,
-        optim="paged_adamw_8bit",
-        fp16=True,
-        global_batch_size=128,
-        keep_model_at_epochs=[5],
-        tokenized_path="there",
-        overwrite_output_dir=True,
+        folder, deepspeed="ds.json", flash_attn="fa2", enable_liger_kernel=True, optim="paged_adamw_8bit", fp16=True,
+        global_batch_size=128, keep_model_at_epochs=[5], tokenized_path="there", overwrite_output_dir=True,
         learning_rate=7e-6,
-    )
+    )  # fmt: skip
     _rows(smoke, base)
     keys = smoke_recipe(smoke)
     wanted = {"flash_attn": "sdpa", "enable_liger_kernel": False, "optim": "adamw_torch", "bf16": True}
     wanted |= {"global_batch_size": 8, "keep_model_at_epochs": [1], "learning_rate": 7e-6, "use_cpu": True}
     assert {key: keys[key] for key in wanted} == wanted
     assert not {"fp16", "tokenized_path", "max_samples"} & set(keys)
-    zero = json.loads(Path(keys["deepspeed"]).read_text())
-    assert zero == {"bf16": {"enabled": "auto"}, "zero_optimization": {"stage": 3}}
+    assert json.loads(Path(keys["deepspeed"]).read_text()) == zero
     untested = " ".join(item.untested for item in smoke.substituted)
     for said in ("flash-attention", "liger", "offloading", "NCCL", "fp16", "that optimiser"):
         assert said in untested, said
@@ -393,13 +369,8 @@ def test_what_a_cpu_cannot_do_is_replaced_and_told(folder, base):
 )
 def test_a_rollout_of_a_cpu_is_small_and_divides(folder, given, wanted):
     """As the run's own rule has it: hooks/reinforce/arguments.py."""
-    keys = {
-        "stage": "grpo",
-        "rl_server": "vllm",
-        "rl_max_logprob_gap": 0.1,
-        "save_strategy": "epoch",
-        "cutoff_len": None,
-    }
+    keys = {"stage": "grpo", "rl_server": "vllm", "rl_max_logprob_gap": 0.1, "save_strategy": "epoch"}
+    keys |= {"cutoff_len": None}
     smoke = _smoke(folder, 1, **keys, **given)
     smoke.keys = {**yaml.safe_load(Path(smoke.recipe).read_text())}
     (folder / "p.jsonl").write_text('{"question": "1 + 1?", "gold": "2"}\n')
@@ -482,9 +453,9 @@ def _full(smoke: Smoke):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_is_said_clearly(folder, monkeypatch):
-    """A write that the kernel really refuses, in the stage that writes rows."""
     monkeypatch.setattr(stages, "twin", _full)
-    results = list(run(_smoke_new(folder)))
+    (folder / "work").rmdir()
+    results = list(run(_smoke(folder)))
     assert [(result.stage, result.ok) for result in results] == [("parse", True), ("twin", False)]
     assert "is full" in results[-1].found and "No space left on device" in results[-1].found
     assert "--work DIR" in results[-1].remedy
@@ -499,11 +470,6 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_made(folder, monkey
         twin(smoke)
 
 
-def _smoke_new(folder: Path) -> Smoke:
-    (folder / "work").rmdir()
-    return _smoke(folder)
-
-
 # processes
 
 
@@ -516,9 +482,8 @@ def test_orphans_are_killed_and_others_are_not():
     )
     env = {**os.environ, MARK: token}
     orphan = int(subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True).stdout)
-    other = subprocess.Popen(
-        [sys.executable, "-c", "import time; time.sleep(60)"], env={**os.environ, MARK: token + "x"}
-    )
+    sleeps = [sys.executable, "-c", "import time; time.sleep(60)"]
+    other = subprocess.Popen(sleeps, env={**os.environ, MARK: token + "x"})
     try:
         deadline = time.monotonic() + 10
         while marked(token + "x") != [other.pid] and time.monotonic() < deadline:  # between fork and exec
@@ -536,30 +501,17 @@ def test_orphans_are_killed_and_others_are_not():
 # the command
 
 
-def test_the_command_stops_at_the_first_failure(folder, capsys):
+def test_the_command_stops_at_the_first_failure(folder, call):
     (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE | {"learning_rte": 1.0}))
-    with pytest.raises(SystemExit) as ended:
-        main(["smoke", "recipe.yaml", "--work", "new", "--json"])
-
-    assert ended.value.code == 1
-    told = json.loads(capsys.readouterr().out)
-    assert (told["passed"], [stage["stage"] for stage in told["stages"]]) == (False, ["parse"])
+    code, out, _ = call("smoke", "recipe.yaml", "--work", "new", "--json")
+    told = json.loads(out)
+    assert (code, told["passed"], [stage["stage"] for stage in told["stages"]]) == (1, False, ["parse"])
     assert "Did you mean learning_rate?" in told["stages"][0]["found"]
 
 
-def test_overrides_are_kept(folder, capsys):
+def test_overrides_are_kept_and_a_folder_of_somebody_else_is_left_alone(folder, call):
     (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
-    with pytest.raises(SystemExit):
-        main(["smoke", "recipe.yaml", "stage=rm", "--work", "new"])
-
-    assert "stage: 'rm': only sft, dpo and grpo" in capsys.readouterr().out
-
-
-def test_a_folder_of_somebody_else_is_left_alone(folder, capsys):
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
-    with pytest.raises(SystemExit) as ended:
-        main(["smoke", "recipe.yaml", "--work", "data"])
-
-    assert ended.value.code == 1
-    assert "no smoke run made" in capsys.readouterr().err
+    assert "stage: 'rm': only sft, dpo and grpo" in call("smoke", "recipe.yaml", "stage=rm", "--work", "new")[1]
+    code, _, err = call("smoke", "recipe.yaml", "--work", "data")
+    assert code == 1 and "no smoke run made" in err
     assert (folder / "data" / "thoughts.jsonl").is_file()

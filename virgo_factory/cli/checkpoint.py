@@ -4,15 +4,14 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.cli.lazy import app
 from virgo_factory.core.errors import UserError
 
 
-checkpoint = typer.Typer(
-    rich_markup_mode=None,
-    add_completion=False,
+checkpoint = app(
+    "virgo-factory checkpoint check saves/virgo7b/full/dt/epoch-5 --base /models/Qwen2-VL-7B-Instruct",
     no_args_is_help=True,
     help="Check a trained model before it is served.",
-    epilog="\b\nExample:\n  virgo-factory checkpoint check saves/virgo7b/full/dt/epoch-5 --base /models/Qwen2-VL-7B-Instruct",
 )
 
 

@@ -34,21 +34,21 @@ def demo(
     With `synthesize`, questions and thoughts of drawn scenes by a server that plays every role and makes faults that are known;
     SFT and DPO on the rows, and the trained model as thinker, through vLLM.
     """
-    from rich.console import Console
+    from virgo_factory.report.terminal import console
 
     if what != "reinforce" and (seeds or blank):
         raise typer.BadParameter("only with reinforce: virgo-factory demo reinforce", param_hint="--seed, --blank")
 
     os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed, where installed, warns that it found no GPU
-    console = Console(highlight=False)
+    screen = console(soft_wrap=True)
     if what == "distill":
-        _loop(console, folder, prepare_only)
+        _loop(screen, folder, prepare_only)
     elif what == "reinforce":
-        _reinforce(console, folder, prepare_only, list(dict.fromkeys(seeds or ())), blank)
+        _reinforce(screen, folder, prepare_only, list(dict.fromkeys(seeds or ())), blank)
     elif what == "synthesize":
-        _synthesize(console, folder, prepare_only)
+        _synthesize(screen, folder, prepare_only)
     else:
-        _training(console, folder, prepare_only)
+        _training(screen, folder, prepare_only)
 
 
 EXAMPLE = """\b
@@ -62,33 +62,35 @@ Examples:
 
 def _training(console, folder: Path | None, prepare_only: bool) -> None:
     """Make the base model, train it and prove what happened."""
-    from virgo_factory.demo import run
+    from virgo_factory.demo import proofs, run
 
     started = time.monotonic()
     planned = run.plan(folder or run.FOLDER)
     console.print("[bold]1 of 3[/] Making a tiny random Qwen2-VL: the real architecture.")
     run.prepare(planned)
-    console.print(f"       {planned.base}", soft_wrap=True)
+    console.print(f"       {planned.base}")
     shown = " ".join(["llamafactory-cli", *planned.command[1:]])
     if prepare_only:
-        console.print("Ready. Train it with the stock command:", f"  {shown}", sep="\n", soft_wrap=True)
+        console.print("Ready. Train it with the stock command:", f"  {shown}", sep="\n")
         return
 
-    console.print("[bold]2 of 3[/] Training it with the stock command:", f"       {shown}", sep="\n", soft_wrap=True)
+    console.print("[bold]2 of 3[/] Training it with the stock command:", f"       {shown}", sep="\n")
     _train(console, planned)
     console.print("[bold]3 of 3[/] Proofs, from the files and the log of that run alone:")
-    failed = _prove(console, planned)
-    if failed:
-        _fail(console, failed)
-
+    failed = _prove(console, proofs.prove(planned))
+    answer = proofs.ask(planned)
+    failed += _prove(console, [proofs.answered(planned, answer)])
     console.print(
-        f"All of it holds. {time.monotonic() - started:.0f} s in all.",
-        f"  loss curve   {planned.output / 'training_loss.png'}",
-        f"  row account  {planned.output / 'virgo_rows.json'}",
-        f"  checkpoint   {planned.output}",
-        f"  full log     {planned.log}",
-        sep="\n",
-        soft_wrap=True,
+        f"\nQuestion on the picture {planned.picture}: {proofs.QUESTION}\n"
+        "Answer of a model that was random a minute ago. It has met the words and the markers; it makes no sense:"
+    )
+    console.print(f"{answer.response.strip()}\n", style="dim", markup=False)
+    _end(
+        *(console, failed, started),
+        f"loss curve   {planned.output / 'training_loss.png'}",
+        f"row account  {planned.output / 'virgo_rows.json'}",
+        f"checkpoint   {planned.output}",
+        f"full log     {planned.log}",
     )
 
 
@@ -112,41 +114,52 @@ def _train(console, planned, states=None) -> None:
                 console.print(f"       step {state.step} of {state.steps}, {state.told}")
 
 
-def _prove(console, planned) -> list:
-    """Print every proof and the model's answer; return the proofs that failed."""
-    from virgo_factory.demo import proofs
+def _train_base(console, is_new: bool, made) -> None:
+    """Train the base model that a demo begins from, where it is not there already."""
+    if is_new:
+        console.print(f"        {made.training.shown}")
+        _train(console, made.training, made.train())
+    else:
+        console.print(f"        {made.output} is there, made with the same settings: kept.")
 
+
+def _go(console, steps, before=lambda step: None, is_fine=lambda step: False) -> None:
+    """Go steps, of which each is told and shown; one that fails ends the demo, unless it `is_fine`."""
+    from virgo_factory.demo import run
+
+    for number, (told, step) in enumerate(steps, start=1):
+        console.print(f"[bold]{number} of {len(steps)}[/]  {told or step.shown}")
+        if told:
+            console.print(f"        {step.shown}", markup=False)
+
+        before(step)
+        if step.is_training:
+            _train(console, step)
+        elif (code := run.ask(step)) and not is_fine(step):
+            raise typer.Exit(code)
+
+
+def _prove(console, proofs) -> list:
+    """Print every proof; return those that failed."""
     failed = []
+    for proof in proofs:
+        mark = "[green]proved[/]" if proof.holds else "[red]FAILED[/]"
+        console.print(f"  {mark}  {proof.name:26}", proof.evidence)
+        failed += [proof] * (not proof.holds)
 
-    for proof in proofs.prove(planned):
-        _show(console, proof, failed)
-
-    answer = proofs.ask(planned)
-    _show(console, proofs.answered(planned, answer), failed)
-    console.print(
-        f"\nQuestion on the picture {planned.picture}: {proofs.QUESTION}\n"
-        "Answer of a model that was random a minute ago. It has met the words and the markers; it makes no sense:",
-        soft_wrap=True,
-    )
-    console.print(answer.response.strip(), style="dim", markup=False)
-    console.print()
     return failed
 
 
-def _show(console, proof, failed: list) -> None:
-    """Print a proof; keep it if it failed."""
-    mark = "[green]proved[/]" if proof.holds else "[red]FAILED[/]"
-    console.print(f"  {mark}  {proof.name:26}", proof.evidence, soft_wrap=True)
-    if not proof.holds:
-        failed.append(proof)
-
-
-def _fail(console, failed: list) -> None:
-    """Say which proofs failed, and end with 1."""
+def _end(console, failed: list, started: float, *lines: str) -> None:
+    """Say that all of it holds and where to look, or which proofs failed, and end with 1."""
     for proof in failed:
-        console.print(f"[red]not proved:[/] {proof.name}: {proof.evidence}", soft_wrap=True)
+        console.print(f"[red]not proved:[/] {proof.name}: {proof.evidence}")
 
-    raise typer.Exit(1)
+    if failed:
+        raise typer.Exit(1)
+
+    told = f"All of it holds. {time.monotonic() - started:.0f} s in all."
+    console.print(told, *(f"  {line}" for line in lines), sep="\n")
 
 
 def _loop(console, folder: Path | None, prepare_only: bool) -> None:
@@ -156,56 +169,36 @@ def _loop(console, folder: Path | None, prepare_only: bool) -> None:
     started = time.monotonic()
     loop = distill.plan(folder or distill.FOLDER)
     console.print("[bold]Before[/]  A tiny Qwen2-VL that sees a little: it stands for Qwen2-VL-Instruct.")
-    if distill.prepare(loop):
-        console.print(f"        {loop.made.training.shown}", soft_wrap=True)
-        _train(console, loop.made.training, loop.made.train())
-    else:
-        console.print(f"        {loop.base} is there, made with the same settings: kept.", soft_wrap=True)
-
-    console.print(f"        {loop.questions}: pictures drawn by program, each with its gold answer.", soft_wrap=True)
+    _train_base(console, distill.prepare(loop), loop.made)
+    console.print(f"        {loop.questions}: pictures drawn by program, each with its gold answer.")
     if prepare_only:
-        console.print("Ready. The loop:", *(f"  {step.shown}" for step in loop.steps), sep="\n", soft_wrap=True)
+        console.print("Ready. The loop:", *(f"  {step.shown}" for step in loop.steps), sep="\n")
         return
 
-    for number, (told, step) in enumerate(zip(_STEPS, loop.steps, strict=True), start=1):
-        console.print(f"[bold]{number} of 5[/]  {told}", f"        {step.shown}", sep="\n", soft_wrap=True)
-        if step.is_training:
-            _train(console, step)
-        elif code := run.ask(step):
-            raise typer.Exit(code)
-
+    _go(console, list(zip(_STEPS, loop.steps, strict=True)))
     console.print("[bold]What came out[/], from the files of the loop alone:")
     for line in loop_proofs.counts(loop):
-        console.print(f"  {line}", markup=False, soft_wrap=True)
+        console.print(f"  {line}", markup=False)
 
-    failed: list = []
-    for proof in loop_proofs.prove(loop):
-        _show(console, proof, failed)
-
-    if failed:
-        _fail(console, failed)
+    if failed := _prove(console, loop_proofs.prove(loop)):
+        _end(console, failed, started)
 
     console.print("[bold]Scores[/] on questions that none of the models was trained on:")
     for name in distill.SCORED:
         step = loop.evaluation(name)
-        console.print(f"        {step.shown}", soft_wrap=True)
+        console.print(f"        {step.shown}")
         if code := run.ask(step):
             raise typer.Exit(code)
 
     for line in loop_proofs.scores(loop):
-        console.print(f"  {line}", markup=False, soft_wrap=True)
+        console.print(f"  {line}", markup=False)
 
-    console.print(
-        "  (Models this small show that the loop runs, not what long thoughts do for a real one.)", soft_wrap=True
-    )
-
-    console.print(
-        f"All of it holds. {time.monotonic() - started:.0f} s in all.",
-        f"  D_SD      {loop.selected}, and its card beside it",
-        f"  rollouts  virgo-factory distill status {loop.rollouts} --html rollouts.html",
-        f"  models    {', '.join(str(loop.output(name)) for name in ('m0', 'dsd', 'dt_dsd'))}",
-        sep="\n",
-        soft_wrap=True,
+    console.print("  (Models this small show that the loop runs, not what long thoughts do for a real one.)")
+    _end(
+        *(console, [], started),
+        f"D_SD      {loop.selected}, and its card beside it",
+        f"rollouts  virgo-factory distill status {loop.rollouts} --html rollouts.html",
+        f"models    {', '.join(str(loop.output(name)) for name in ('m0', 'dsd', 'dt_dsd'))}",
     )
 
 
@@ -220,33 +213,22 @@ _STEPS = (
 
 def _reinforce(console, folder: Path | None, prepare_only: bool, seeds: list[int], blank: bool) -> None:
     """Make a base that looks or guesses, score it, reinforce it, score it again, and say whether it has risen."""
-    from virgo_factory.demo import reinforce, run
+    from virgo_factory.demo import reinforce
 
     started = time.monotonic()
     seeds = seeds or [reinforce.SEED]
     demo = reinforce.plan(folder or reinforce.FOLDER, blank)
     console.print("[bold]Before[/]  A tiny Qwen2-VL that says what it sees and answers by that, or guesses.")
-    if reinforce.prepare(demo, seeds):
-        console.print(f"        {demo.base.training.shown}", soft_wrap=True)
-        _train(console, demo.base.training, demo.base.train())
-    else:
-        console.print(f"        {demo.base.output} is there, made with the same settings: kept.", soft_wrap=True)
-
+    _train_base(console, reinforce.prepare(demo, seeds), demo.base)
     steps = [demo.evaluation(None)]
     for seed in seeds:
         steps += [demo.training(seed), demo.evaluation(seed)]
 
     if prepare_only:
-        console.print("Ready:", *(f"  {step.shown}" for step in steps), sep="\n", soft_wrap=True)
+        console.print("Ready:", *(f"  {step.shown}" for step in steps), sep="\n")
         return
 
-    for number, step in enumerate(steps, start=1):
-        console.print(f"[bold]{number} of {len(steps)}[/]  {step.shown}", soft_wrap=True)
-        if step.is_training:
-            _train(console, step)
-        elif code := run.ask(step):
-            raise typer.Exit(code)
-
+    _go(console, [("", step) for step in steps])
     before = reinforce.scored(demo.scores(None))
     after = {seed: reinforce.scored(demo.scores(seed)) for seed in seeds}
     console.print(f"[bold]Scores[/] on {len(before.right)} {'blank ' * blank}pictures that no model was trained on:")
@@ -256,13 +238,12 @@ def _reinforce(console, folder: Path | None, prepare_only: bool, seeds: list[int
 
     found = reinforce.difference(list(after.values()), before)
     rises = reinforce.has_risen(found)
-    console.print(f"  {'mean of seeds':39}  {_risen(found)}")
     console.print(
+        f"  {'mean of seeds':39}  {_risen(found)}",
         f"The score {'rises' if rises else 'does not rise'} by more than twice its standard error. "
         f"{time.monotonic() - started:.0f} s in all.",
         f"  every rollout, with its verdict: {demo.output(seeds[0]) / 'rollouts.jsonl'}",
         sep="\n",
-        soft_wrap=True,
     )
     if rises == blank:
         raise typer.Exit(1)
@@ -270,57 +251,39 @@ def _reinforce(console, folder: Path | None, prepare_only: bool, seeds: list[int
 
 def _synthesize(console, folder: Path | None, prepare_only: bool) -> None:
     """Make rows by a server that plays every role, train on them, let the trained model think, and prove what happened."""
-    from virgo_factory.demo import run
     from virgo_factory.demo.synthesis import loop
     from virgo_factory.demo.synthesis.server import serving
 
     started = time.monotonic()
     planned = loop.plan(folder or loop.FOLDER)
     loop.prepare(planned)
-    console.print(
-        f"[bold]Before[/]  {planned.pictures}: scenes drawn by program; their truth is known.", soft_wrap=True
-    )
+    console.print(f"[bold]Before[/]  {planned.pictures}: scenes drawn by program; their truth is known.")
     with serving() as server:
+        roles = "A server plays every role, with faults of its own: questions, votes, thoughts, rows."
         steps = (
-            (
-                "A server plays every role, with faults of its own: questions, votes, thoughts, rows.",
-                planned.synthesis(server.url),
-            ),
+            (roles, planned.synthesis(server.url)),
             ("SFT: short and long thoughts, on a tiny random Qwen2-VL.", planned.training("sft")),
             ("DPO: corrections against what does not correct.", planned.training("dpo")),
             ("The trained model thinks about further scenes, served by vLLM.", planned.thinking(server.url)),
         )
         if prepare_only:
-            console.print(f"The server is at {server.url} until you press Ctrl-C:", soft_wrap=True)
-            console.print(*(f"  {step.shown}" for _, step in steps), sep="\n", soft_wrap=True, markup=False)
+            console.print(f"The server is at {server.url} until you press Ctrl-C:")
+            console.print(*(f"  {step.shown}" for _, step in steps), sep="\n", markup=False)
             while True:
                 time.sleep(3600)
 
-        for number, (told, step) in enumerate(steps, start=1):
-            console.print(f"[bold]{number} of {len(steps)}[/]  {told}", soft_wrap=True)
-            console.print(f"        {step.shown}", soft_wrap=True, markup=False)
-            if step.is_training:
-                if step.output == planned.output("sft"):
-                    loop.make_start(planned)
+        def before(step) -> None:
+            if step.is_training and step.output == planned.output("sft"):
+                loop.make_start(planned)
 
-                _train(console, step)
-            elif (code := run.ask(step)) and not (step.output == planned.again and loop.has_thought(planned)):
-                raise typer.Exit(code)
-
+        _go(console, steps, before, lambda step: step.output == planned.again and loop.has_thought(planned))
         console.print("[bold]What came out[/], from the files of the demo alone:")
-        failed: list = []
-        for proof in loop.prove(planned, server):
-            _show(console, proof, failed)
+        failed = _prove(console, loop.prove(planned, server))
 
-    if failed:
-        _fail(console, failed)
-
-    console.print(
-        f"All of it holds. {time.monotonic() - started:.0f} s in all.",
-        f"  look at it   virgo-factory synthesize status {planned.rows} --html scenes.html",
-        "  (A model this small shows that the rows arrive, not what they do for a real one.)",
-        sep="\n",
-        soft_wrap=True,
+    _end(
+        *(console, failed, started),
+        f"look at it   virgo-factory synthesize status {planned.rows} --html scenes.html",
+        "(A model this small shows that the rows arrive, not what they do for a real one.)",
     )
 
 

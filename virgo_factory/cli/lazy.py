@@ -1,18 +1,17 @@
 """Groups of verbs that import a verb's module only when that verb is called, so that `--help` stays fast."""
 
 import importlib
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 
 def lazy_group(package: str, verbs: dict[str, str]) -> type[TyperGroup]:
-    """Return the class of a group whose verbs are modules.
+    """Return the class of a group whose verbs (verb -> its line in the group's help) are modules.
 
-    Args:
-        package: `package.VERB` holds a function or a Typer app named VERB. The help of a function ends with the text
-            EXAMPLE of its module, if there is one (click's `\b` in front of a block keeps its lines).
-        verbs: verb -> its line in the group's help.
+    `package.VERB` holds a function or a Typer app named VERB. The help of a function ends with the text EXAMPLE of its
+    module, if there is one (click's `\b` in front of a block keeps its lines).
     """
 
     class LazyGroup(TyperGroup):
@@ -28,7 +27,7 @@ def lazy_group(package: str, verbs: dict[str, str]) -> type[TyperGroup]:
             module = importlib.import_module(f"{package}.{cmd_name}")
             verb = getattr(module, cmd_name)
             if not isinstance(verb, typer.Typer):
-                function, verb = verb, typer.Typer(rich_markup_mode=None, add_completion=False)
+                function, verb = verb, app()
                 verb.command(name=cmd_name, epilog=getattr(module, "EXAMPLE", None))(function)
 
             return typer.main.get_command(verb)
@@ -39,3 +38,20 @@ def lazy_group(package: str, verbs: dict[str, str]) -> type[TyperGroup]:
                 formatter.write_dl(list(verbs.items()))
 
     return LazyGroup
+
+
+def app(*examples: str, **more: Any) -> typer.Typer:
+    """Return a Typer app, whose help ends with examples."""
+    if examples:
+        lines = "\n".join(f"  {example}" for example in examples)
+        more["epilog"] = f"\b\nExample{'s' * (len(examples) > 1)}:\n{lines}"
+
+    # rich_markup_mode=None: importing rich's help renderer alone takes 0.25 s.
+    return typer.Typer(rich_markup_mode=None, add_completion=False, **more)
+
+
+def group(name: str, verbs: dict[str, str], about: str, *examples: str) -> typer.Typer:
+    """Return the group `virgo-factory NAME VERB`, whose verbs are the modules of its package."""
+    found = app(*examples, cls=lazy_group(f"virgo_factory.cli.{name}", verbs), no_args_is_help=True)
+    found.callback(help=about)(lambda: None)
+    return found

@@ -7,6 +7,7 @@ import traceback
 import typer
 
 import virgo_factory
+from virgo_factory.cli.lazy import app as typer_app
 from virgo_factory.cli.lazy import lazy_group
 from virgo_factory.core.errors import UserError
 
@@ -32,19 +33,11 @@ BUG = (
     "the lines above, and with the row or recipe if the command needs one."
 )
 
-EXAMPLE = """\b
-Examples:
-  virgo-factory recipes copy .
-  llamafactory-cli train recipes/virgo7b_dt.yaml"""
-
-
-# rich_markup_mode=None: importing rich's help renderer alone takes 0.25 s.
-app = typer.Typer(
+app = typer_app(
+    "virgo-factory recipes copy .",
+    "llamafactory-cli train recipes/virgo7b_dt.yaml",
     cls=lazy_group("virgo_factory.cli", VERBS),
-    rich_markup_mode=None,
-    add_completion=False,
     no_args_is_help=True,
-    epilog=EXAMPLE,
 )
 
 

@@ -96,13 +96,11 @@ def _reinforce(recipe: str, keys: dict, rows, machine, shape, model: str, server
     import re
 
     from virgo_factory.core.recipe_keys import RL_DEFAULTS
-    from virgo_factory.io.recipes import read_recipe
     from virgo_factory.preflight.plan.reinforce import Answering, plan_reinforce, to_json
 
     if servers is None:
         named = str(keys.get("rl_server") or "")
-        text = Path(recipe).read_text(encoding="utf-8") if Path(recipe).is_file() else read_recipe(recipe)
-        header = re.search(r"^# *Hardware: .*?(\d+) more answer", text, re.MULTILINE)
+        header = re.search(r"^# *Hardware: .*?(\d+) more answer", _text(recipe), re.MULTILINE)
         servers = 0 if not named else int(header[1]) if named == "vllm" and header else named.count(",") + 1
 
     limit = keys.get("rl_max_response_tokens") or RL_DEFAULTS["rl_max_response_tokens"]
@@ -129,11 +127,9 @@ def _show_reinforce(recipe: str, plan, model: str) -> None:
     if plan.memory is None:
         lines.append((Cell("memory", "yellow"), f"not estimated: {model}"))
     else:
-        verdict = Cell("fits", "bold green") if plan.fits else Cell("does not fit", "bold red")
         sequence = f"{plan.method.per_device} x ({plan.longest_prompt:,} prompt + {limit:,} response tokens)"
-        lines.insert(
-            0, (verdict, f"{_gb(plan.memory.peak)} of {_gb(plan.machine.memory)} a GPU at the longest: {sequence}")
-        )
+        room = f"{_gb(plan.memory.peak)} of {_gb(plan.machine.memory)} a GPU at the longest: {sequence}"
+        lines.insert(0, (_fits(plan.fits, "bold "), room))
         both, gpus = plan.hours_answering + plan.hours_training, plan.machine.gpus + answering.servers
         lines.append(
             ("takes", f"about {_hours(both)} ({_count(both * gpus)} GPU-hours): {_hours(plan.hours_answering)} answering, {_hours(plan.hours_training)} training, one "
@@ -172,12 +168,10 @@ def _show_reinforce(recipe: str, plan, model: str) -> None:
 
 def _machine(recipe: str, keys: dict, gpus: int | None, gpu_memory: str | None, mfu: float, tflops: float):
     """Return the machine: as given, else as the recipe's header says, else one GPU, or a node of 8 for DeepSpeed."""
-    from virgo_factory.io.recipes import read_recipe
     from virgo_factory.preflight.plan.method import read_bytes, read_hardware
     from virgo_factory.preflight.plan.plan import Machine
 
-    text = Path(recipe).read_text(encoding="utf-8") if Path(recipe).is_file() else read_recipe(recipe)
-    header = read_hardware(text)
+    header = read_hardware(_text(recipe))
     memory = read_bytes(gpu_memory) if gpu_memory else header[1] if header else 80e9
     if gpus is not None:
         count, source = gpus, "--gpus"
@@ -187,6 +181,12 @@ def _machine(recipe: str, keys: dict, gpus: int | None, gpu_memory: str | None, 
         count, source = (8 if keys.get("deepspeed") else 1), "assumed: give --gpus"
 
     return Machine(count, memory, tflops, mfu, source)
+
+
+def _text(recipe: str) -> str:
+    from virgo_factory.io.recipes import read_recipe
+
+    return Path(recipe).read_text(encoding="utf-8") if Path(recipe).is_file() else read_recipe(recipe)
 
 
 def _show(recipe: str, plan) -> None:
@@ -258,8 +258,7 @@ def _show_verdict(screen, recipe: str, plan) -> None:
         room = f"{_gb(plan.memory.peak)} of {_gb(machine.memory)} a GPU at the longest micro-batch ({batch})"
         cutoff = plan.largest_cutoff
         largest = f"the largest cutoff_len that fits is {cutoff:,}" if cutoff else "no cutoff_len fits"
-        verdict = Cell("fits", "bold green") if plan.fits else Cell("does not fit", "bold red")
-        lines.append((verdict, f"{room}; {largest}"))
+        lines.append((_fits(plan.fits, "bold "), f"{room}; {largest}"))
 
     if plan.hours is not None:
         hours = f"about {_hours(plan.hours)} ({_count(plan.hours * machine.gpus)} GPU-hours): {plan.steps:,} steps of "
@@ -273,8 +272,7 @@ def _show_verdict(screen, recipe: str, plan) -> None:
     screen.print(labelled([*lines, *((Cell("warning", "yellow"), warning) for warning in plan.warnings)]))
     if plan.changes:
         fitting = next((place for place, change in enumerate(plan.changes) if change.fits), None)
-        marks = {True: Cell("fits", "green"), False: Cell("no", "red")}
-        rows = [(change.what, _gb(change.peak), marks[change.fits], change.price) for change in plan.changes]
+        rows = [(change.what, _gb(change.peak), _fits(change.fits, no="no"), change.price) for change in plan.changes]
         columns = ("what makes it fit, cheapest first, free ones kept", "a GPU", "", "price")
         print_tables(screen, Table("", columns, rows, words=(2, 3), styles={fitting: "bold"}))
 
@@ -394,27 +392,29 @@ def _memory(plan):
     return Table("", (f"memory of a GPU ({kind})", "bytes", "what"), rows, words=(2,), styles=styles)
 
 
-def _ways(plan):
-    from virgo_factory.report.table import Cell, Table
+def _fits(is_so: bool, style: str = "", no: str = "does not fit"):
+    from virgo_factory.report.table import Cell
 
+    return Cell("fits", f"{style}green") if is_so else Cell(no, f"{style}red")
+
+
+def _ways(plan):
+    from virgo_factory.report.table import Table
+
+    room = plan.machine.memory
     rows = [
-        (
-            *(way.name, _gb(way.peak), _gb(way.host) if way.host else "", way.cutoff or "none"),
-            Cell("fits", "green") if way.peak <= plan.machine.memory else Cell("does not fit", "red"),
-        )
+        (way.name, _gb(way.peak), _gb(way.host) if way.host else "", way.cutoff or "none", _fits(way.peak <= room))
         for way in plan.ways
     ]
     return Table("", ("ways to shard", "a GPU", "host, a GPU", "largest cutoff_len", ""), rows, words=(4,))
 
 
 def _shared(plan):
-    from virgo_factory.report.table import Cell, Table
+    from virgo_factory.report.table import Table
 
+    room = plan.machine.memory
     rows = [
-        (
-            *(one.size, _gb(one.peak), f"{one.slot_use:.2f}", f"{one.passes:.2g}"),
-            Cell("fits", "green") if one.peak <= plan.machine.memory else Cell("does not fit", "red"),
-        )
+        (one.size, _gb(one.peak), f"{one.slot_use:.2f}", f"{one.passes:.2g}", _fits(one.peak <= room))
         for one in plan.shared
     ]
     columns = ("sequence_parallel_size", "a GPU", "slot use", "passes a step", "")
@@ -436,13 +436,5 @@ def _disk(disk) -> str:
 
 
 EXAMPLE = """\b
-Example (the demo's rows, the sizes of a 7B model):
-  virgo-factory plan recipes/virgo_demo_dt.yaml --model-config Qwen/Qwen2-VL-7B-Instruct --gpus 4
-
-\b
-  recipes/virgo_demo_dt.yaml on 4 GPUs of 80.0 GB (--gpus)
-  does not fit  193 GB of 80.0 GB a GPU at the longest micro-batch (4 x 712 tokens); no cutoff_len fits
-  takes         about 1 minute (0.07 GPU-hours): 80 steps of 16 rows at 40% of 312 TFLOP/s
-  writes        up to 250 GB at once; 73.8 GB are free here
-  warning       deepspeed: not set, so each GPU holds the whole model and its optimiser.
-  warning       output_dir: 250 GB at the peak, but 74 GB are free on its disk here."""
+Example (the demo's rows, the sizes of a 7B model), whose output is in docs/cluster.md:
+  virgo-factory plan recipes/virgo_demo_dt.yaml --model-config Qwen/Qwen2-VL-7B-Instruct --gpus 4"""

@@ -4,15 +4,14 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.cli.lazy import app
 from virgo_factory.io.recipes import copy_recipes, headline, read_recipe, recipe_files
 
 
-recipes = typer.Typer(
-    rich_markup_mode=None,
-    add_completion=False,
+recipes = app(
+    "virgo-factory recipes list",
     no_args_is_help=True,
     help="List, show or copy the recipes that ship with the package.",
-    epilog="\b\nExample:\n  virgo-factory recipes list",
 )
 
 

@@ -85,7 +85,6 @@ def test_two_layers_exchanged_are_said_both(trained, base):
 
 
 def test_another_base_is_a_warning(trained, base, tmp_path):
-    """Nothing is certain where nothing fits."""
     other = edited(Path(shutil.copytree(base, tmp_path / "other")), lambda weights: weights.update(
         {name: redrawn(1)(value).bfloat16() for name, value in weights.items() if name.startswith("model.layers")}))  # fmt: skip
     found = told(trained, other)
@@ -94,7 +93,6 @@ def test_another_base_is_a_warning(trained, base, tmp_path):
 
 @pytest.mark.parametrize("rate", [1e-3, 1e-2])
 def test_long_trainings_at_high_rates_raise_no_alarm(base, tmp_path, rate):
-    """At 0.01 the change is several times the base."""
     torch.manual_seed(0)
     model = AutoModelForImageTextToText.from_pretrained(base, dtype=torch.float32)
     model.model.visual.requires_grad_(False)
@@ -115,7 +113,6 @@ def test_long_trainings_at_high_rates_raise_no_alarm(base, tmp_path, rate):
 @pytest.mark.parametrize("modules", [["q_proj", "v_proj"], ["down_proj"]])
 @pytest.mark.parametrize("size", [0.001, 0.05])
 def test_merges_raise_no_alarm_unless_something_broke(base, tmp_path, modules, size):
-    """Also of an adapter as large as the base; a NaN in a bias, a module merged into another layer's are found."""
     torch.manual_seed(0)
     model = AutoModelForImageTextToText.from_pretrained(base, dtype=torch.bfloat16)
     for name, value in model.named_parameters():

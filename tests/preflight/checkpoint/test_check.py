@@ -3,13 +3,14 @@
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from virgo_factory.cli.main import main
+from tests.preflight.conftest import FILE, Weights, edited
 from virgo_factory.core.thought import MARKERS
 from virgo_factory.data.tokens.image_size import read_processor
 from virgo_factory.hooks.template.template import chat_template
@@ -28,16 +29,11 @@ def base(tmp_path_factory) -> Path:
 @pytest.fixture
 def trained(base, tmp_path) -> Path:
     """A checkpoint as training leaves it: other language weights, the template with the prefix, the same tower."""
-    folder = tmp_path / "trained"
-    shutil.copytree(base, folder)
-    weights = load_file(folder / "model.safetensors")
-    for name, value in weights.items():
-        if name.startswith("model."):
-            weights[name] = (value.float() * 1.01).bfloat16()
-
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    folder = Path(shutil.copytree(base, tmp_path / "trained"))
     (folder / "chat_template.jinja").write_text(chat_template("virgo", "Think.", "You are a helpful assistant."))
-    return folder
+    return edited(folder, lambda weights: weights.update(
+        {name: (value.float() * 1.01).bfloat16() for name, value in weights.items() if name.startswith("model.")}
+    ))  # fmt: skip
 
 
 def severities(folder: Path, base: Path | None = None) -> dict[str, str]:
@@ -61,16 +57,16 @@ def test_a_good_checkpoint_is_in_order(trained, base):
     found = check_checkpoint(trained, base)
     assert {item.severity for item in found} == {"ok"}
     assert any("'Think.'" in item.found for item in found)
-    tower = [name for name in load_file(base / "model.safetensors") if "visual." in name and "merger" not in name]
+    tower = [name for name in load_file(base / FILE) if "visual." in name and "merger" not in name]
     assert f"all {len(tower)} tensors are the base's, byte by byte" in {item.found for item in found}
 
 
 def test_tensors_are_where_the_header_says(trained):
-    weights = load_file(trained / "model.safetensors")
+    weights = load_file(trained / FILE)
     tensors = read_tensors(trained)
     assert set(tensors) == set(weights)
     for name in ("model.norm.weight", "visual.patch_embed.proj.weight"):
-        with open(trained / "model.safetensors", "rb") as file:
+        with open(trained / FILE, "rb") as file:
             file.seek(tensors[name].start)
             raw = file.read(tensors[name].end - tensors[name].start)
 
@@ -78,40 +74,26 @@ def test_tensors_are_where_the_header_says(trained):
 
 
 def cut_short(folder: Path) -> None:
-    file = folder / "model.safetensors"
-    file.write_bytes(file.read_bytes()[:-1000])
+    (folder / FILE).write_bytes((folder / FILE).read_bytes()[:-1000])
 
 
-def other_tower(folder: Path) -> None:
-    weights = load_file(folder / "model.safetensors")
-    weights["visual.blocks.1.attn.qkv.weight"][0, 0] += 1
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+def changed(change: Callable[[Weights], object]) -> Callable[[Path], Path]:
+    return lambda folder: edited(folder, change)
 
 
-def names_of_5(folder: Path) -> None:
-    weights = {
-        name.replace("model.layers", "model.language_model.layers"): value
-        for name, value in load_file(folder / "model.safetensors").items()
-    }
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+def renamed(old: str, new: str) -> Callable[[Path], Path]:
+    return changed(lambda weights: [weights.update({name.replace(old, new, 1): weights.pop(name)})
+                                    for name in list(weights) if name.startswith(old)])  # fmt: skip
 
 
-def a_layer_less(folder: Path) -> None:
-    weights = load_file(folder / "model.safetensors")
-    weights = {name: value for name, value in weights.items() if not name.startswith("model.layers.1.")}
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+def without(start: str) -> Callable[[Path], Path]:
+    return changed(lambda weights: [weights.pop(name) for name in list(weights) if name.startswith(start)])
 
 
-def without_a_bias(folder: Path) -> None:
-    weights = load_file(folder / "model.safetensors")
-    del weights["model.layers.1.self_attn.q_proj.bias"]
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-
-
-def of_another_width(folder: Path) -> None:
-    weights = load_file(folder / "model.safetensors")
-    weights["model.layers.1.mlp.down_proj.weight"] = weights["model.layers.1.mlp.down_proj.weight"].T.contiguous()
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+DOWN = "model.layers.1.mlp.down_proj.weight"
+other_tower = changed(lambda weights: weights["visual.blocks.1.attn.qkv.weight"][0, 0].add_(1))
+without_a_bias = without("model.layers.1.self_attn.q_proj.bias")
+of_another_width = changed(lambda weights: weights.update({DOWN: weights[DOWN].T}))
 
 
 def rope_of_5(folder: Path) -> None:
@@ -135,13 +117,13 @@ def one_marker(folder: Path) -> None:
     ("breaking", "check"),
     [
         (cut_short, "weights"),
-        (lambda folder: (folder / "model.safetensors").unlink(), "weights"),
+        (lambda folder: (folder / FILE).unlink(), "weights"),
         (other_tower, "vision tower"),
-        (names_of_5, "names"),
-        (a_layer_less, "names"),
+        (renamed("model.layers", "model.language_model.layers"), "names"),
+        (without("model.layers.1."), "names"),
         (without_a_bias, "shapes"),
         (of_another_width, "shapes"),
-        (lambda folder: (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n"), "weights"),
+        (lambda folder: (folder / FILE).write_text("version https://git-lfs.github.com/spec/v1\n"), "weights"),
         (rope_of_5, "rope"),
         (one_marker, "markers"),
         (lambda folder: edit(folder / "config.json", lambda it: it.update(transformers_version="5.5.4")), "transformers"),
@@ -158,9 +140,7 @@ def test_every_way_of_breaking_it_is_found_by_its_own_check(trained, base, break
 
 def as_saved_by_5(folder: Path) -> None:
     """Change a checkpoint into what transformers 5.5.4 writes of the same model."""
-    weights = load_file(folder / "model.safetensors")
-    weights = {f"model.{name}" if name.startswith("visual.") else name: value for name, value in weights.items()}
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    renamed("visual.", "model.visual.")(folder)
     rope_of_5(folder)
     edit(folder / "config.json", lambda it: it.update(transformers_version="5.5.4"))
     edit(folder / "tokenizer_config.json", lambda it: it.update(extra_special_tokens=["<|im_start|>"]))
@@ -170,7 +150,6 @@ def as_saved_by_5(folder: Path) -> None:
 
 
 def test_what_5_saves_is_in_order_where_5_reads_it(trained, base, monkeypatch):
-    """The base is as 4.x saved it: the vision tower is found in it under its other names."""
     as_saved_by_5(trained)
     found = severities(trained, base)
     errors = {"files", "tokenizer", "rope", "transformers", "names", "vision tower"}
@@ -186,13 +165,8 @@ def test_what_5_saves_is_in_order_where_5_reads_it(trained, base, monkeypatch):
     assert severities(trained, base)["files"] == "error"
 
 
-def shorter(name: str, rows: int):
-    def breaking(folder: Path) -> None:
-        weights = load_file(folder / "model.safetensors")
-        weights[name] = weights[name][:rows].contiguous()
-        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-
-    return breaking
+def shorter(name: str, rows: int) -> Callable[[Path], Path]:
+    return changed(lambda weights: weights.update({name: weights[name][:rows]}))
 
 
 def marker_beyond(folder: Path) -> None:
@@ -239,11 +213,9 @@ def test_files_that_do_not_fit_one_another(trained, base, breaking, check, said)
 def test_the_right_end_is_named(trained):
     ends_with(99999)(trained)
     (found,) = [item for item in check_checkpoint(trained) if item.check == "generation"]
-    end = json.loads((trained / "tokenizer.json").read_text())["added_tokens"]
-    assert (
-        found.remedy
-        == f"set it to {next(entry['id'] for entry in end if entry['content'] == '<|im_end|>')}, <|im_end|>"
-    )
+    added = json.loads((trained / "tokenizer.json").read_text())["added_tokens"]
+    end = next(entry["id"] for entry in added if entry["content"] == "<|im_end|>")
+    assert found.remedy == f"set it to {end}, <|im_end|>"
 
 
 def test_a_template_among_several(trained):
@@ -255,13 +227,11 @@ def test_a_template_among_several(trained):
     assert severities(trained)["chat template"] == "error"
 
 
-def test_a_broken_config_is_one_line_of_the_command(trained, capsys):
+def test_a_broken_config_is_one_line_of_the_command(trained, call):
     (trained / "config.json").write_text('{"a": }')
-    with pytest.raises(SystemExit) as stop:
-        main(["checkpoint", "check", str(trained), "--json"])
-
-    errors = [item for item in json.loads(capsys.readouterr().out) if item["severity"] == "error"]
-    assert (stop.value.code, [item["check"] for item in errors]) == (1, ["files"])
+    code, out, _ = call("checkpoint", "check", trained, "--json")
+    errors = [item for item in json.loads(out) if item["severity"] == "error"]
+    assert (code, [item["check"] for item in errors]) == (1, ["files"])
     assert errors[0]["found"].startswith(f"{trained / 'config.json'}:1:7: not JSON")
 
 
@@ -288,9 +258,8 @@ def test_without_a_base_the_tower_is_not_compared(trained):
 
 @pytest.mark.integration
 def test_a_reduced_copy_holds_the_same_tensors_from_the_whole_depth_and_runs(trained, tmp_path):
-    """Of three layers the first and the last are taken, the last as the second."""
     copy = reduce_checkpoint(trained, tmp_path / "copy", layers=2)
-    whole, reduced = load_file(trained / "model.safetensors"), load_file(copy / "model.safetensors")
+    whole, reduced = load_file(trained / FILE), load_file(copy / FILE)
     stack = re.compile(r"(model\.layers|visual\.blocks)\.1\.")
     assert {name for name in whole if not re.match(r"(model\.layers|visual\.blocks)\.2\.", name)} == set(reduced)
     assert all(torch.equal(reduced[name], whole[stack.sub(r"\1.2.", name)]) for name in reduced)
@@ -302,18 +271,12 @@ def test_a_reduced_copy_holds_the_same_tensors_from_the_whole_depth_and_runs(tra
 
 @pytest.mark.integration
 def test_damaged_weights_show_when_it_runs(trained, tmp_path):
-    weights = load_file(trained / "model.safetensors")
-    weights["model.layers.2.mlp.down_proj.weight"][:] = float("nan")
-    save_file(weights, trained / "model.safetensors", metadata={"format": "pt"})
+    edited(trained, lambda weights: weights["model.layers.2.mlp.down_proj.weight"].fill_(float("nan")))
     (found,) = try_reduced(trained, tmp_path)
     assert (found.severity, "not finite" in found.found) == ("error", True)
 
 
-def test_the_command(trained, base, capsys):
+def test_the_command(trained, base, call):
     other_tower(trained)
-    with pytest.raises(SystemExit) as stop:
-        main(["checkpoint", "check", str(trained), "--base", str(base), "--files-only"])
-
-    out = capsys.readouterr().out
-    assert stop.value.code == 1
-    assert "vision tower" in out and "1 errors, 0 warnings" in out
+    code, out, _ = call("checkpoint", "check", trained, "--base", base, "--files-only")
+    assert code == 1 and "vision tower" in out and "1 errors, 0 warnings" in out

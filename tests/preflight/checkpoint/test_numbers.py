@@ -12,8 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.preflight.conftest import FILE, Weights, edited
-from virgo_factory.cli.main import main
+from tests.preflight.conftest import FILE, Weights, edited, put
 from virgo_factory.preflight.checkpoint import look as look_module
 from virgo_factory.preflight.checkpoint.check import check_checkpoint
 from virgo_factory.preflight.checkpoint.look import Numbers, look_at_numbers
@@ -56,10 +55,6 @@ def told(folder: Path, base: Path | None = None, check: str = "numbers", **more)
     found = [item for item in check_checkpoint(folder, base, **more) if item.check == check]
     assert all(item.severity == "ok" or item.remedy for item in found)
     return found
-
-
-def put(name: str, value: float, rows: slice | int = slice(None)) -> Callable[[Weights], None]:
-    return lambda weights: weights[name].__setitem__(rows, value)
 
 
 def times(name: str, factor: float) -> Callable[[Weights], None]:
@@ -217,7 +212,6 @@ def test_the_base_saved_as_another_type_is_the_base(trained, base, kind):
 
 
 def test_a_wider_base_rounded_to_the_checkpoint_is_the_base(base, tmp_path):
-    """Numbers between two of bfloat16, so that rounding has something to do."""
     wide = Path(shutil.copytree(base, tmp_path / "wide"))
     edited(wide, lambda weights: weights.update({name: value.float() * 1.001 for name, value in weights.items()}))
     narrow = Path(shutil.copytree(wide, tmp_path / "narrow"))
@@ -312,8 +306,6 @@ def test_headers_that_lie(tmp_path, header, said):
 
 
 def test_tied_embeddings(trained):
-    """A model without lm_head of its own; a NaN in the embedding is still found once."""
-
     def tie(weights: Weights) -> None:
         del weights["lm_head.weight"]
         weights[EMBEDDING][3, 3] = float("nan")
@@ -332,7 +324,6 @@ KINDS = (torch.bfloat16, torch.float16, torch.float32, torch.float64, torch.floa
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("block", [64, 4096, 1 << 20])
 def test_what_is_seen_of_a_tensor(tmp_path, monkeypatch, kind, block):
-    """Against torch's own arithmetic, however a tensor falls into pieces and blocks."""
     monkeypatch.setattr(look_module, "_BLOCK", block)
     monkeypatch.setattr(look_module, "_PIECE", 4 * block)
     generator = torch.Generator().manual_seed(0)
@@ -390,18 +381,15 @@ def test_a_difference_is_found_wherever_it_stands(tmp_path, monkeypatch):
         assert (found["changed"].same, found["same"].same) == (False, True)
 
 
-def test_the_command_ends_with_1(base, trained, capsys):
+def test_the_command_ends_with_1(base, trained, call):
     edited(trained, put(DOWN.format(6), float("nan")))
     for arguments, said in (
-        ([str(trained), "--base", str(base)], DOWN.format(6)),
-        ([str(base), "--base", str(base)], "changed nothing"),
+        ((trained, "--base", base), DOWN.format(6)),
+        ((base, "--base", base), "changed nothing"),
     ):
-        with pytest.raises(SystemExit) as stop:
-            main(["checkpoint", "check", *arguments, "--files-only", "--json"])
-
-        assert stop.value.code == 1
-        found = json.loads(capsys.readouterr().out)
-        assert any(item["severity"] == "error" and said in item["found"] for item in found)
+        code, out, _ = call("checkpoint", "check", *arguments, "--files-only", "--json")
+        assert code == 1
+        assert any(item["severity"] == "error" and said in item["found"] for item in json.loads(out))
 
 
 def test_biases_of_experts_are_zero_in_every_random_model(tmp_path):

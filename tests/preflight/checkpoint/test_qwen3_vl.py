@@ -6,20 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
+from tests.preflight.conftest import FILE, Weights, edited, put
 from virgo_factory.preflight.checkpoint.check import check_checkpoint
 from virgo_factory.preflight.checkpoint.reduced import try_reduced
 from virgo_factory.preflight.twin.twin import make_twin
 
 
-FILE = "model.safetensors"
 EMBEDDING = "model.language_model.embed_tokens.weight"
 DOWN = "model.language_model.layers.6.mlp.down_proj.weight"
 MERGER = "model.visual.deepstack_merger_list.1.linear_fc2.weight"
 QKV = "model.visual.blocks.2.attn.qkv.weight"
-Weights = dict[str, torch.Tensor]
 
 
 @pytest.fixture(scope="module")
@@ -35,17 +33,6 @@ def trained(base, tmp_path) -> Path:
         {name: (value.float() * 1.01).bfloat16() for name, value in weights.items()
          if ".visual." not in name or ".visual.merger." in name}
     ))  # fmt: skip
-
-
-def edited(folder: Path, change: Callable[[Weights], None]) -> Path:
-    weights = load_file(folder / FILE)
-    change(weights)
-    save_file({name: value.contiguous() for name, value in weights.items()}, folder / FILE, {"format": "pt"})
-    return folder
-
-
-def put(name: str, value: float, rows: slice | int = slice(None)) -> Callable[[Weights], None]:
-    return lambda weights: weights[name].__setitem__(rows, value)
 
 
 def without(start: str) -> Callable[[Weights], None]:
@@ -110,7 +97,6 @@ def test_rotary_positions_that_are_not_there(trained):
 
 @pytest.mark.integration
 def test_it_runs_over_sampled_layers_with_pictures_in_the_first_of_them(trained, tmp_path):
-    """Of 8 layers and 6 blocks the first, the last and two between are run, with all three deepstack mergers."""
     (found,) = try_reduced(trained, tmp_path / "good")
     assert (found.severity, "with an image read, logits finite" in found.found) == ("ok", True), found
     edited(trained, put("model.visual.deepstack_merger_list.2.linear_fc1.weight", float("nan")))

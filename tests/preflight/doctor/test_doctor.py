@@ -8,7 +8,6 @@ from importlib.metadata import version
 
 import pytest
 
-from virgo_factory.cli.main import main
 from virgo_factory.preflight.doctor import environment
 from virgo_factory.preflight.doctor.doctor import diagnose
 from virgo_factory.preflight.doctor.environment import GIB, Environment, read_environment
@@ -95,11 +94,7 @@ def test_a_good_environment_has_no_finding():
         (replace(GOOD, nccl=""), {}, {"NCCL": "warning"}),
         (replace(GOOD, variables={"NCCL_P2P_DISABLE": "1"}), {}, {"NCCL": "warning"}),
         (replace(GOOD, shared_memory=GIB // 16), {}, {"shared memory": "warning"}),
-        (
-            replace(GOOD, variables={"NNODES": "8", "RANK": "3"}),
-            {},
-            {"NODE_RANK": "error", "MASTER_ADDR": "error"},
-        ),
+        (replace(GOOD, variables={"NNODES": "8", "RANK": "3"}), {}, {"NODE_RANK": "error", "MASTER_ADDR": "error"}),
         (replace(GOOD, variables={"NNODES": "8", "NODE_RANK": "3", "MASTER_ADDR": "10.0.0.1"}), {}, {}),
         (replace(GOOD, variables={}, gpus=("A",)), GPU, {"FORCE_TORCHRUN": "warning"}),
         (replace(GOOD, folder="/home/a b"), {}, {"folder": "error"}),
@@ -130,17 +125,15 @@ def test_a_kernel_that_cannot_be_imported_says_why(monkeypatch, tmp_path):
     assert read_environment({"flash_attn": "fa2"}).broken == {"flash-attn": "ImportError: undefined symbol: _ZN3c10"}
 
 
-def test_the_command_tells_what_a_recipe_misses(capsys, monkeypatch, tmp_path):
+def test_the_command_tells_what_a_recipe_misses(call, monkeypatch, tmp_path):
     monkeypatch.setattr(environment, "_nvidia", lambda: ("", ()))
     recipe = tmp_path / "mine.yaml"
     recipe.write_text("enable_liger_kernel: true\nflash_attn: fa2\nuse_cpu: true\n")
-    with pytest.raises(SystemExit) as stop:
-        main(["doctor", str(recipe), "--json"])
-
-    found = {item["check"]: item["severity"] for item in json.loads(capsys.readouterr().out)}
+    code, out, _ = call("doctor", recipe, "--json")
+    found = {item["check"]: item["severity"] for item in json.loads(out)}
     missing = [name for name in ("flash-attn", "liger-kernel") if environment._version(name) == ""]
     assert all(found[name] == "error" for name in missing)
-    assert stop.value.code == (1 if "error" in found.values() else 0)
+    assert code == (1 if "error" in found.values() else 0)
 
 
 def test_a_deepspeed_file_that_is_missing_or_broken(tmp_path, monkeypatch):

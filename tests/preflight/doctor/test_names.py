@@ -81,7 +81,6 @@ def test_names_that_there_are_not(folder, recipe, parts):
 
 
 def test_no_stock_name_is_taken_for_a_slip_of_ours():
-    """No key and no template of LLaMA-Factory would be told as one of ours misspelt; their names are all found."""
     import ast
     import importlib.util
 
@@ -111,7 +110,6 @@ def test_without_llamafactory_only_our_own_templates_are_known(monkeypatch):
 
 @pytest.mark.parametrize(("verb", "what"), ASKING.items())
 def test_a_configuration_of_those_that_ask_models_is_told_as_that(root, verb, what):
-    """Of each that ships; a training recipe is none."""
     paths = list((root / "recipes" / verb).glob("*.yaml"))
     assert paths
     for path in paths:
@@ -169,7 +167,6 @@ def test_a_changed_key_of_the_command_line_counts(folder, monkeypatch):
 
 
 def test_the_stock_command_ends_before_its_imports(folder):
-    """As a user meets it: one message, exit code 1, and LLaMA-Factory's argument classes never imported."""
     path = folder / "r.yaml"
     path.write_text(yaml.safe_dump(OURS | {"template": "vrigo", "dataset_dir": str(folder)}))
     command = [sys.executable, "-X", "importtime", "-m", "llamafactory.cli", "train", str(path)]

@@ -156,7 +156,6 @@ def test_our_sizes_are_those_of_the_real_configuration():
 
 
 def test_adapters_are_counted_as_peft_makes_them(tmp_path):
-    """The LoRA recipe trains rank 64 on all linear layers of the 7B language model."""
     assert adapter_parameters(SEVEN, Lora(64, PROJECTIONS)) == 161_480_704
     from peft import LoraConfig, get_peft_model
 
@@ -175,7 +174,6 @@ ZERO_3, OFFLOAD = Zero(stage=3), Zero(stage=3, offload_optimizer=True, offload_w
 
 
 def test_ways_to_shard_differ_as_they_should():
-    """72B on 64 GPUs: 16 B a trained parameter shared by all, or on the host."""
     method = Method(zero=ZERO_3, ranks=64, fused_loss=True)
     memory = step_memory(SEVENTY_TWO, method, 8000)
     states = sum(memory.held[part] for part in ("weights", "gradients", "optimiser"))

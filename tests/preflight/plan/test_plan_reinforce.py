@@ -52,7 +52,6 @@ def test_the_papers_run():
     ],
 )
 def test_updates_are_those_of_the_trainer(count, changes):
-    """The sampler's length by the stage's own sampler, the steps by transformers' own Trainer method."""
     from accelerate.data_loader import BatchSamplerShard
     from torch.utils.data import BatchSampler
     from transformers import Trainer, TrainingArguments

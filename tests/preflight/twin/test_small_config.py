@@ -50,7 +50,6 @@ def _whole(folder: Path, family: str) -> Path:
     ],
 )
 def test_a_tiny_model_of_a_family(tmp_path, family):
-    """It has the architecture, far fewer parameters, loads from its files, and counts tokens on."""
     source = _whole(tmp_path / "source", family)
     folder = make_reduced_twin(tmp_path / "twin", source)
     config, whole = AutoConfig.from_pretrained(folder), AutoConfig.from_pretrained(source)

@@ -1,8 +1,6 @@
 """`virgo-factory data VERB`: datasets of long thoughts, from a raw file to an entry that is trained on."""
 
-import typer
-
-from virgo_factory.cli.lazy import lazy_group
+from virgo_factory.cli.lazy import group
 
 
 VERBS = {
@@ -17,19 +15,9 @@ VERBS = {
     "materialize": "Fetch the images of the released Virgo visual dataset.",
 }
 
-EXAMPLE = """\b
-Example:
-  virgo-factory data check my_thoughts.jsonl --tokenizer Qwen/Qwen2-VL-7B-Instruct"""
-
-data = typer.Typer(
-    cls=lazy_group("virgo_factory.cli.data", VERBS),
-    rich_markup_mode=None,
-    add_completion=False,
-    no_args_is_help=True,
-    epilog=EXAMPLE,
+data = group(
+    "data",
+    VERBS,
+    "Datasets of long thoughts: drop one in, and know what will be trained on.",
+    "virgo-factory data check my_thoughts.jsonl --tokenizer Qwen/Qwen2-VL-7B-Instruct",
 )
-
-
-@data.callback()
-def data_command() -> None:
-    """Datasets of long thoughts: drop one in, and know what will be trained on."""

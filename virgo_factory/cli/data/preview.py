@@ -32,17 +32,13 @@ def preview(
     import json
     from itertools import chain
 
-    from virgo_factory.cli.data.terminal import busy
+    from virgo_factory.cli.data.terminal import busy, write_page
     from virgo_factory.data.read.source import find_sources
     from virgo_factory.data.show.preview import LEGEND, articles, lines
     from virgo_factory.data.show.preview import preview as read
-    from virgo_factory.io.files import check_folder
 
     if row and rows:
         raise UserError(f"{row} and --rows {rows}: give one of them.")
-
-    if html:
-        check_folder(html.parent)
 
     wanted = rows or row or "1"
     sources, settings = find_sources(
@@ -57,7 +53,7 @@ def preview(
 
     seen = read(sources, settings, wanted)
     if html:
-        from virgo_factory.report.page import Section, write_page
+        from virgo_factory.report import page
         from virgo_factory.report.table import facts
 
         summary = [
@@ -69,12 +65,9 @@ def preview(
             ("image_max_pixels", f"{settings.image_max_pixels:,}"),
         ]
         folded = any(mark in wanted for mark in ",-") and not wanted.startswith("id:")
-        title = f"{Path(what).name}: rows as the model sees them"
-        with busy(f"writing {html}"):
-            head = [Section("", [facts(summary), *LEGEND])]
-            count = write_page(html, title, articles(seen, settings, folded), head)
-
-        typer.echo(json.dumps({"html": str(html), "rows": count}) if as_json else f"{html}: {count} rows")
+        title, rows = f"{Path(what).name}: rows as the model sees them", articles(seen, settings, folded)
+        head = [page.Section("", [facts(summary), *LEGEND])]
+        write_page(html, "rows", as_json, lambda: page.write_page(html, title, rows, head))
         return
 
     with busy(f"looking for {wanted}"):  # then the others follow at once

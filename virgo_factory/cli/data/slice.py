@@ -51,14 +51,9 @@ def slice(
     beginning keeps the shares of the domains. Rows that cannot be trained on are left out.
     """
     if pass_rate:
-        others = {
-            "--rows": rows,
-            "--tokens": tokens,
-            "--domain": domain,
-            "--difficulty": difficulty,
-            "--holdout": holdout,
-        }
-        if given := [name for name, value in others.items() if value]:
+        values = (rows, tokens, domain, difficulty, holdout)
+        options = ("--rows", "--tokens", "--domain", "--difficulty", "--holdout")
+        if given := [option for option, value in zip(options, values, strict=True) if value]:
             raise UserError(f"--pass-rate: not with {', '.join(given)}. Cut twice, one after the other.")
 
         _by_pass_rate(what, out, pass_rate, pass_rate_column, dataset_dir, media_dir, overwrite, as_json)
@@ -93,15 +88,9 @@ def slice(
     shaped = {"response tokens": tokens, "tokenizer": settings.tokenizer}
     with progress("reading") as told:
         cards = room.cut(
-            sources,
-            lambda: measure(sources, settings, workers, progress=told),
-            out,
-            wanted,
-            command_line(),
-            shaped,
-            overwrite,
-            holdout,
-        )
+            sources, lambda: measure(sources, settings, workers, progress=told),
+            out, wanted, command_line(), shaped, overwrite, holdout,
+        )  # fmt: skip
 
     show_cards(cards, room.output_files(out, sorted(set(wanted.rows))), as_json)
     tell_cache(sources)

@@ -17,11 +17,7 @@ def command_line() -> str:
 
 @contextlib.contextmanager
 def progress(doing: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on stderr while files are read; nothing where stderr is not a terminal.
-
-    Yields:
-        What is to be told how many bytes have been read, and how many there are.
-    """
+    """Show a bar on stderr, where that is a terminal, and yield what is to be told bytes read and bytes in all."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -50,6 +46,17 @@ def busy(doing: str) -> contextlib.AbstractContextManager:
 
     console = Console(stderr=True)
     return console.status(doing) if console.is_terminal else contextlib.nullcontext()
+
+
+def write_page(html: Path, shows: str, as_json: bool, write: Callable[[], int]) -> None:
+    """Write a page, and say how many it shows of what."""
+    from virgo_factory.io.files import check_folder
+
+    check_folder(html.parent)
+    with busy(f"writing {html}"):
+        count = write()
+
+    print(json.dumps({"html": str(html), shows: count}) if as_json else f"{html}: {count} {shows}")
 
 
 def training(sources: Sequence[Any]) -> list[Any]:

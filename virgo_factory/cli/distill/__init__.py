@@ -1,8 +1,6 @@
 """`virgo-factory distill VERB`: visual long thoughts, from questions to rows that are trained on."""
 
-import typer
-
-from virgo_factory.cli.lazy import lazy_group
+from virgo_factory.cli.lazy import group
 
 
 VERBS = {
@@ -14,19 +12,9 @@ VERBS = {
     "merge": "Put the shards of several machines together.",
 }
 
-EXAMPLE = """\b
-Example:
-  virgo-factory distill run recipes/distill/dsd_virgo7b.yaml --dry-run"""
-
-distill = typer.Typer(
-    cls=lazy_group("virgo_factory.cli.distill", VERBS),
-    rich_markup_mode=None,
-    add_completion=False,
-    no_args_is_help=True,
-    epilog=EXAMPLE,
+distill = group(
+    "distill",
+    VERBS,
+    "Visual long thoughts that a model makes itself: questions, rollouts, verdicts, selected rows.",
+    "virgo-factory distill run recipes/distill/dsd_virgo7b.yaml --dry-run",
 )
-
-
-@distill.callback()
-def distill_command() -> None:
-    """Visual long thoughts that a model makes itself: questions, rollouts, verdicts, selected rows."""

@@ -38,5 +38,3 @@ Example:
 \b
   rollouts          255 read,         255 written
   data/dsd: 1 picture copied. Next: virgo-factory distill status data/dsd"""
-
-merge.epilog = EXAMPLE

@@ -1,5 +1,6 @@
 """`virgo-factory distill questions`: the questions of a distillation, before any model is asked."""
 
+import contextlib
 from pathlib import Path
 
 import typer
@@ -32,15 +33,14 @@ def questions(
 
 
 def _show(card, folder: Path) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from virgo_factory.report.card import card_files
+    from virgo_factory.report.terminal import console as console_of
     from virgo_factory.rollouts.question import FILE
 
-    console = Console(highlight=False, soft_wrap=True)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("source")
+    console = console_of(soft_wrap=True, markup=False)
+    table = Table("source", box=None, pad_edge=False, header_style="bold")
     for name in ("asked for", "found", "kept", "pictures", "yes/no or 1 of 2"):
         table.add_column(name, justify="right")
 
@@ -54,15 +54,14 @@ def _show(card, folder: Path) -> None:
     for count in card.sources:
         if count.dropped:
             told = ", ".join(f"{number:,} {reason}" for reason, number in count.dropped.items())
-            console.print(f"{count.source}, left out: {told}", markup=False)
+            console.print(f"{count.source}, left out: {told}")
 
     for note in card.notes:
-        console.print(note, markup=False)
+        console.print(note)
 
     path = folder / FILE
     console.print(
-        f"{path}: {card.kept:,} questions on {card.output['images']:,} pictures; card: {card_files(path)[0]}",
-        markup=False,
+        f"{path}: {card.kept:,} questions on {card.output['images']:,} pictures; card: {card_files(path)[0]}"
     )
 
 
@@ -76,23 +75,18 @@ Example (the datasets' own files, a sub-folder a source):
   out/questions.jsonl: 23 questions on 23 pictures; card: out/questions.card.md"""
 
 
+@contextlib.contextmanager
 def _progress():
-    """Return a context that gives what `build_questions` tells its progress to: a line on a terminal, else nothing."""
-    import contextlib
-
+    """Yield what `build_questions` tells its progress to: a line on a terminal, else nothing."""
     from rich.console import Console
 
-    @contextlib.contextmanager
-    def shown():
-        console = Console(stderr=True)
-        if not console.is_terminal:
-            yield None
-            return
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
 
-        from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils import disable_progress_bars
 
-        disable_progress_bars()  # they would break up the line
-        with console.status("reading the sources") as status:
-            yield lambda source, seen, held: status.update(f"{source}: {seen:,} questions seen, {held:,} drawn")
-
-    return shown()
+    disable_progress_bars()  # they would break up the line
+    with console.status("reading the sources") as status:
+        yield lambda source, seen, held: status.update(f"{source}: {seen:,} questions seen, {held:,} drawn")

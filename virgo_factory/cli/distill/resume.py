@@ -13,7 +13,8 @@ def resume(
     shard: str | None = typer.Option(None, "--shard", metavar="2/8", help="Go on with the second of eight parts."),
 ) -> None:
     """Ask what is still to be asked. Nothing that was finished is asked again."""
-    from virgo_factory.cli.distill.run import go, shard_of
+    from virgo_factory.cli.asked import shard_of
+    from virgo_factory.cli.distill.run import go
     from virgo_factory.distill.launch import resumed
 
     go(resumed(folder, overrides or []), shard_of(shard))
@@ -26,5 +27,3 @@ Example:
 \b
   155 rollouts were made in this start.
   All is asked. Next: virgo-factory distill select data/dsd_virgo7b"""
-
-resume.epilog = EXAMPLE

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from virgo_factory.cli.asked import end, not_had
-from virgo_factory.core.errors import UserError
+from virgo_factory.cli.asked import end, left, not_had, shard_of, stoppable
 
 
 if TYPE_CHECKING:
@@ -40,22 +39,6 @@ def run(
     go(settings, part)
 
 
-def shard_of(text: str | None) -> tuple[int, int] | None:
-    """Return the shard that a command line names.
-
-    >>> shard_of("2/8")
-    (2, 8)
-    """
-    if text is None:
-        return None
-
-    index, slash, count = text.partition("/")
-    if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
-        raise UserError(f"--shard {text}: expected I/N with I from 1 to N, such as 2/8.")
-
-    return int(index), int(count)
-
-
 def go(config: "DistillConfig", shard: tuple[int, int] | None) -> None:
     """Run a distillation, show how it goes, and say how it ended."""
     from rich.console import Console
@@ -66,48 +49,33 @@ def go(config: "DistillConfig", shard: tuple[int, int] | None) -> None:
     console = Console(highlight=False, soft_wrap=True)
     servers = max(1, len(config.urls))
     live = Live(console, config.output_dir, servers, config.response_format, shard, samples=config.samples)
-    try:
-        with live:
-            outcome = distil(config, shard, on_event=live)
-    except KeyboardInterrupt:
-        command = config.resume_command(shard)
-        typer.echo(f"Stopped. What was finished is in {config.output_dir}. Go on: {command}", err=True)
-        raise typer.Exit(130) from None
+    with stoppable(config.output_dir, f"Go on: {config.resume_command(shard)}"), live:
+        outcome = distil(config, shard, on_event=live)
 
     for line in _told(config, shard, outcome):
-        console.print(line, markup=False)
+        typer.echo(line)
 
     end(outcome)
 
 
 def _told(config: "DistillConfig", shard: tuple[int, int] | None, outcome: "Outcome") -> list[str]:
     """Return how it ended, as lines."""
-    folder, left = config.output_dir, outcome.left
-    is_done = not left.samples and not left.greedy
+    folder, rest = config.output_dir, outcome.left
+    is_done = not rest.samples and not rest.greedy
     lines = [f"{outcome.finished:,} rollouts were made in this start."] if outcome.finished or not is_done else []
     file = f"{folder}/dropped{f'-{shard[0]}of{shard[1]}' if shard else ''}.jsonl"
     lines += not_had(outcome, "questions", file, "Remove it, and they are tried again")
     if is_done:
-        lines.append(f"All is asked. Next: virgo-factory distill select {folder}")
-        if shard:
-            lines[-1] = (
-                f"All of shard {shard[0]}/{shard[1]} is asked. When all shards are: virgo-factory distill merge DIR... --out DIR"
-            )
+        whole = f"All is asked. Next: virgo-factory distill select {folder}"
+        part = "All of shard {}/{} is asked. When all shards are: virgo-factory distill merge DIR... --out DIR"
+        return [*lines, part.format(*shard) if shard else whole]
 
-        return lines
+    what = [f"{rest.greedy:,} questions for the base model"] if rest.greedy else []
+    if rest.samples:
+        most = "at most " if rest.greedy or config.stop_when_decided else ""
+        what.append(f"{most}{rest.samples:,} rollouts of {rest.questions:,} question{'s' * (rest.questions != 1)}")
 
-    rest = []
-    if left.greedy:
-        rest.append(f"{left.greedy:,} questions for the base model")
-
-    if left.samples:
-        most = "at most " if left.greedy or config.stop_when_decided else ""
-        rest.append(f"{most}{left.samples:,} rollouts of {left.questions:,} question{'s' * (left.questions != 1)}")
-
-    budget = f" The budget is used up ({outcome.stopped}): raise it first." if outcome.stopped else ""
-    lines.append(f"Left: {', '.join(rest)}.{budget}")
-    lines.append(f"Go on: {config.resume_command(shard)}")
-    return lines
+    return [*lines, left(outcome, ", ".join(what)), f"Go on: {config.resume_command(shard)}"]
 
 
 EXAMPLE = """\b
@@ -119,5 +87,3 @@ Example:
   Questions: 40, prompts of 215 tokens on average (a guess: the model's tokenizer is not on this machine)
   Requests: 40 greedy to Qwen/Qwen2-VL-7B-Instruct, and
     at most 200 to saves/virgo7b/full/dt/epoch-5, 5 for each question that is not solved"""
-
-run.epilog = EXAMPLE

@@ -25,7 +25,7 @@ def status(
     """
     import json
 
-    from virgo_factory.cli.data.terminal import busy
+    from virgo_factory.cli.data.terminal import busy, write_page
     from virgo_factory.distill.tell.status import summarise, to_json
 
     if not html and (questions is not None or seed is not None):
@@ -33,14 +33,8 @@ def status(
 
     if html:
         from virgo_factory.distill.tell.page import write_status_page
-        from virgo_factory.io.files import check_folder
 
-        check_folder(html.parent)
-
-        with busy(f"writing {html}"):
-            count = write_status_page(html, folder, questions or 40, seed or 0)
-
-        print(json.dumps({"html": str(html), "questions": count}) if as_json else f"{html}: {count} questions")
+        write_page(html, "questions", as_json, lambda: write_status_page(html, folder, questions or 40, seed or 0))
         return
 
     with busy(f"reading {folder}"):

@@ -1,8 +1,6 @@
 """`virgo-factory evaluate VERB`: how good a checkpoint is, how sure that is, and which epoch to take."""
 
-import typer
-
-from virgo_factory.cli.lazy import lazy_group
+from virgo_factory.cli.lazy import group
 
 
 VERBS = {
@@ -16,19 +14,9 @@ VERBS = {
     "import": "Read the log of another harness and put our verdicts beside its own.",
 }
 
-EXAMPLE = """\b
-Example:
-  virgo-factory evaluate run recipes/evaluate/virgo.yaml --dry-run"""
-
-evaluate = typer.Typer(
-    cls=lazy_group("virgo_factory.cli.evaluate", VERBS),
-    rich_markup_mode=None,
-    add_completion=False,
-    no_args_is_help=True,
-    epilog=EXAMPLE,
+evaluate = group(
+    "evaluate",
+    VERBS,
+    "Scores of a checkpoint with their error bars, beside the papers', and the choice of an epoch.",
+    "virgo-factory evaluate run recipes/evaluate/virgo.yaml --dry-run",
 )
-
-
-@evaluate.callback()
-def evaluate_command() -> None:
-    """Scores of a checkpoint with their error bars, beside the papers', and the choice of an epoch."""

@@ -1,9 +1,12 @@
 """`virgo-factory evaluate choose`: the epoch that is taken, by a rule, on a development set."""
 
+import contextlib
 from pathlib import Path
 from typing import Literal
 
 import typer
+
+from virgo_factory.cli.asked import stoppable
 
 
 def choose(
@@ -34,42 +37,28 @@ def choose(
     from virgo_factory.report.terminal import console, print_tables
     from virgo_factory.rollouts.run.progress import Live
 
-    shown = console(soft_wrap=True)
+    shown = console(soft_wrap=True, markup=False)
     config = room.config_of(run, dev, overrides or [])
-    lives: list[Live] = []
+    live: Live | None = None
+    with stoppable(run / room.DEV, "The same command goes on."), contextlib.ExitStack() as epochs:
 
-    def leave() -> None:
-        while lives:
-            lives.pop().__exit__(None, None, None)
+        def begin(epoch: int, own) -> None:
+            nonlocal live
+            epochs.close()
+            shown.print(f"epoch {epoch}: {own.output_dir}")
+            live = epochs.enter_context(Live(shown, own.output_dir, max(1, len(own.urls)), own.response_format))
 
-    def begin(epoch: int, own) -> None:
-        leave()
-        shown.print(f"epoch {epoch}: {own.output_dir}", markup=False)
-        lives.append(Live(shown, own.output_dir, max(1, len(own.urls)), own.response_format).__enter__())
+        def tell(event) -> None:
+            live(event) if live else shown.print(event.message)
 
-    def tell(event) -> None:
-        if lives:
-            lives[-1](event)
-        else:
-            shown.print(event.message, markup=False)
-
-    try:
         found = room.choose(run, config, rule, trained_on or (), dataset_dir, begin, tell)
-    except KeyboardInterrupt:
-        typer.echo(f"Stopped. What was finished is in {run / room.DEV}. The same command goes on.", err=True)
-        raise typer.Exit(130) from None
-    finally:
-        leave()
 
     print_tables(shown, room.table(found))
-    shown.print(f"\n{room.reason(found)}", markup=False)
+    shown.print(f"\n{room.reason(found)}")
     for note in found.notes:
-        shown.print(f"Note: {note}.", markup=False)
+        shown.print(f"Note: {note}.")
 
-    shown.print(
-        f"{run / room.BEST} -> epoch-{found.epoch}; numbers in {run / room.CHOICE}, plot {run / room.PLOT}.",
-        markup=False,
-    )
+    shown.print(f"{run / room.BEST} -> epoch-{found.epoch}; numbers in {run / room.CHOICE}, plot {run / room.PLOT}.")
     shown.print("The score of the epoch that won flatters it: report what a benchmark says.")
 
 
@@ -81,5 +70,3 @@ Example:
              score        to the best  truncated  loops  tokens  eval loss
   epoch 4    41.2 +- 2.2  -0.8 +- 1.4       3.2%   1.0%   1,893      0.712
   epoch 5    42.0 +- 2.2         best       3.0%   1.2%   1,954      0.709"""
-
-choose.epilog = EXAMPLE

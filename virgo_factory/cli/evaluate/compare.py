@@ -23,15 +23,15 @@ def compare(
     if first.resolve() == second.resolve():
         raise UserError("a folder is named twice: a run is compared with others, not with itself.")
 
-    screen = console(soft_wrap=True)
+    screen = console(soft_wrap=True, markup=False)
     a, b = read_run(first), read_run(second)
     check_same_questions(a, b)
     for letter, run in (("a", a), ("b", b)):
-        screen.print(f"{letter}: {run.folder}, {run.model}", markup=False)
+        screen.print(f"{letter}: {run.folder}, {run.model}")
 
     keys = differing_keys(a, b)
     for key, one, other in keys:
-        screen.print(f"{key}: {one} in a, {other} in b", markup=False)
+        screen.print(f"{key}: {one} in a, {other} in b")
 
     if not keys:
         screen.print("Asked and judged in the same way.")

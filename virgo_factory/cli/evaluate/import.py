@@ -24,33 +24,29 @@ def import_log(
     from virgo_factory.report.terminal import console, counted, print_tables
 
     found = read_log(log, harness, benchmark, out, benchmark_dir, model)
-    screen = console(soft_wrap=True)
-    screen.print(f"{found.lines:,} lines, joined {found.joined}", markup=False)
+    screen = console(soft_wrap=True, markup=False)
+    screen.print(f"{found.lines:,} lines, joined {found.joined}")
     counts = [
         ("with a verdict of ours", found.responses),
         ("failed requests, counted as given up", found.failed),
-        *(
-            (f"left out: another gold ({_first(found.other_gold)})", len(found.other_gold))
-            for _ in found.other_gold[:1]
-        ),
-        *((f"left out: no such row ({_first(found.unknown)})", len(found.unknown)) for _ in found.unknown[:1]),
-        *((f"left out: a question a second time ({_first(found.twice)})", len(found.twice)) for _ in found.twice[:1]),
     ]
+    left_out = {
+        "another gold": found.other_gold,
+        "no such row": found.unknown,
+        "a question a second time": found.twice,
+    }
+    counts += [(f"left out: {why} (first {places[0]})", len(places)) for why, places in left_out.items() if places]
     for line in counted(counts):
-        screen.print(line, markup=False)
+        screen.print(line)
 
     if found.mark:
         verdicts = ("correct", "wrong", "unverifiable")
         marks = [mark for mark in ("right", "wrong", "no mark") if any(told == mark for told, _ in found.table)]
         rows = [(mark, *(found.table.get((mark, verdict), 0) for verdict in verdicts)) for mark in marks]
         print_tables(screen, Table("", (found.mark, *(f"ours: {verdict}" for verdict in verdicts)), rows))
-        screen.print(f"\n{found.mark}: {found.theirs:.1f} theirs, {found.ours:.1f} ours", markup=False)
+        screen.print(f"\n{found.mark}: {found.theirs:.1f} theirs, {found.ours:.1f} ours")
 
-    screen.print(f"{out / TABLE}\nScores: virgo-factory evaluate report {out}", markup=False)
-
-
-def _first(places: list[str]) -> str:
-    return f"first {places[0]}" if places else ""
+    screen.print(f"{out / TABLE}\nScores: virgo-factory evaluate report {out}")
 
 
 globals()["import"] = import_log

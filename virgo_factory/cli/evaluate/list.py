@@ -23,11 +23,11 @@ def list(
 
     from virgo_factory.report.terminal import console, print_tables
 
-    shown = console()
+    shown = console(soft_wrap=True, markup=False)
     print_tables(shown, benchmarks_table(rows))
     shown.print()
     for line in differences(rows):
-        shown.print(line, markup=False, soft_wrap=True)
+        shown.print(line)
 
 
 EXAMPLE = """\b

@@ -14,20 +14,20 @@ def report(
     from virgo_factory.evaluation.report.report import score_tables, write_report
     from virgo_factory.report.terminal import console, print_tables
 
-    screen = console(soft_wrap=True)
+    screen = console(soft_wrap=True, markup=False)
     with screen.status("report") as shown:
         found = write_report(folders, out, paper, shown.update)
 
     print_tables(screen, *score_tables(row for row in found.scores if row["scorer"] == "ours"))
     screen.print()
     for sentence in found.departures:
-        screen.print(f"Not as in the paper: {sentence}", markup=False)
+        screen.print(f"Not as in the paper: {sentence}")
 
     for sentence in found.skipped:
-        screen.print(f"Not compared: {sentence}", markup=False)
+        screen.print(f"Not compared: {sentence}")
 
     for name in ("report.html", "report.md", "scores.csv", "paper_tables.csv"):
-        screen.print(str(found.folder / name), markup=False)
+        screen.print(str(found.folder / name))
 
     screen.print(f"{found.responses:,} responses to look at on the page.")
 

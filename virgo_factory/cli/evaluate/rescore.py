@@ -34,18 +34,18 @@ def rescore(
 
     judge = LLMJudge(judge_url, judge_model) if judge_url else None
     found = judge_again(folder, scorer, judge, workers)
-    screen = console(soft_wrap=True)
+    screen = console(soft_wrap=True, markup=False)
     counts = [("responses judged", found.responses), ("replies of the judge asked for now", found.asked)]
     counts.append(("settled by the judge" if scorer == "ours" else "differ from ours", found.differ))
     counts += [(f"{name}: {scorer} has no rule for it", count) for name, count in found.left_out.items()]
     counts += [("golds that it takes for a letter and are none", found.misread)] if scorer == "omr" else []
     for line in counted(counts):
-        screen.print(line, markup=False)
+        screen.print(line)
 
     if scorer != "ours":
-        screen.print(f"{folder / f'scores.{scorer}.csv'}\n{folder / f'{DIFFER}.{scorer}.csv'}", markup=False)
+        screen.print(f"{folder / f'scores.{scorer}.csv'}\n{folder / f'{DIFFER}.{scorer}.csv'}")
 
-    screen.print(f"Both columns: virgo-factory evaluate report {folder}", markup=False)
+    screen.print(f"Both columns: virgo-factory evaluate report {folder}")
 
 
 EXAMPLE = """\b

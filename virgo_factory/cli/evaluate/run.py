@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from virgo_factory.cli.asked import end, not_had
+from virgo_factory.cli.asked import end, left, not_had, shard_of, stoppable
 
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ def run(
     Every response is in OUTPUT_DIR/rollouts.jsonl the moment it is finished. Kill it, and start it again: what is there is
     not asked again, nor is a judge.
     """
-    from virgo_factory.cli.distill.run import shard_of
     from virgo_factory.evaluation.config import read_config
 
     settings = read_config(config, overrides or [], files=not dry_run)
@@ -48,36 +47,30 @@ def go(config: "EvaluationConfig", shard: tuple[int, int] | None = None) -> None
     from virgo_factory.report.terminal import console, print_tables
     from virgo_factory.rollouts.run.progress import Live
 
-    shown = console(soft_wrap=True)
+    shown = console(soft_wrap=True, markup=False)
     live = Live(shown, config.output_dir, max(1, len(config.urls)), config.response_format, shard)
-    try:
-        with live:
-            found = evaluate(config, shard, on_event=live)
-    except KeyboardInterrupt:
-        typer.echo(
-            f"Stopped. What was finished is in {config.output_dir}. Go on: {config.resume_command(shard)}", err=True
-        )
-        raise typer.Exit(130) from None
+    again = f"Go on: {config.resume_command(shard)}"
+    with stoppable(config.output_dir, again), live:
+        found = evaluate(config, shard, on_event=live)
 
     outcome = found.outcome
     file = f"dropped.jsonl in {config.output_dir}"
     for line in not_had(outcome, "questions", file, "Remove it, and they are tried again"):
-        shown.print(line, markup=False)
+        shown.print(line)
 
     if outcome.left.samples:
-        budget = f" The budget is used up ({outcome.stopped}): raise it first." if outcome.stopped else ""
-        shown.print(f"Left: {outcome.left.samples:,} responses to {outcome.left.questions:,} questions.{budget}")
-        shown.print(f"Go on: {config.resume_command(shard)}", markup=False)
+        shown.print(left(outcome, f"{outcome.left.samples:,} responses to {outcome.left.questions:,} questions"))
+        shown.print(again)
     elif found.rows is None:
         shown.print("All of this shard is asked. scores.csv is written by whoever ends last.")
 
     if found.rows is not None:
-        shown.print(headline(config, found.rows), markup=False)
+        shown.print(headline(config, found.rows))
         print_tables(shown, scores_table(config, found.rows))
         if told := not_as_in_the_paper(config, found.rows):
-            shown.print(f"\n{told}", markup=False)
+            shown.print(f"\n{told}")
 
-        shown.print(f"\n{config.output_dir}/scores.csv has all groups.", markup=False)
+        shown.print(f"\n{config.output_dir}/scores.csv has all groups.")
 
     end(outcome)
     if found.rows and not any(row["n"] for row in found.rows):  # a score of nothing is none
@@ -91,5 +84,3 @@ Example:
 \b
   mmmu: 900 questions, 900 requests, prompts of 410 tokens on average, a response not measured yet
   Requests: 900 to saves/virgo7b/full/dt/epoch-5, in one pass"""
-
-run.epilog = EXAMPLE

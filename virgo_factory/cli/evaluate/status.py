@@ -35,12 +35,12 @@ def status(
 
     from virgo_factory.report.terminal import console, print_tables
 
-    shown = console()
-    shown.print(headline(config, rows), markup=False, soft_wrap=True)
+    shown = console(soft_wrap=True, markup=False)
+    shown.print(headline(config, rows))
     print_tables(shown, scores_table(config, rows))
     for line in (found.told, not_as_in_the_paper(config, rows)):
         if line:
-            shown.print(f"\n{line}", markup=False, soft_wrap=True)
+            shown.print(f"\n{line}")
 
 
 EXAMPLE = """\b
@@ -50,5 +50,3 @@ Example:
 \b
   benchmark      n    score  95 %         truncated  loops  unparsed  unverif.  tokens  paper  diff
   MMMU         900     47.3  44.1 - 50.6       3.1%   1.0%      0.6%      0.2%   1,412   47.1  +0.2"""
-
-status.epilog = EXAMPLE

@@ -54,21 +54,17 @@ def export(
     from virgo_factory.report.table import account
     from virgo_factory.report.terminal import console, print_tables
 
-    shown = console()
+    shown = console(soft_wrap=True, markup=False)
     print_tables(shown, account(prompts.rows, found.rows, prompts.dropped))
     for line in prompts.examples[:5]:
-        shown.print(f"  {line}", markup=False, soft_wrap=True)
+        shown.print(f"  {line}")
 
-    shown.print("\nOtherwise than here:", markup=False)
+    shown.print("\nOtherwise than here:")
     for line in found.departures:
-        shown.print(f"  {line}", markup=False, soft_wrap=True)
+        shown.print(f"  {line}")
 
     name = "verl" if verl else "EasyR1"
-    shown.print(
-        f"\nNext: make {name}'s environment ({folder}/README.md), then bash {folder}/run.sh",
-        markup=False,
-        soft_wrap=True,
-    )
+    shown.print(f"\nNext: make {name}'s environment ({folder}/README.md), then bash {folder}/run.sh")
 
 
 EXAMPLE = """\b

@@ -1,8 +1,6 @@
 """`virgo-factory synthesize VERB`: from pictures with captions and boxes to rows that are trained on."""
 
-import typer
-
-from virgo_factory.cli.lazy import lazy_group
+from virgo_factory.cli.lazy import group
 
 
 VERBS = {
@@ -12,19 +10,9 @@ VERBS = {
     "merge": "Put the shards of several machines together.",
 }
 
-EXAMPLE = """\b
-Example:
-  virgo-factory synthesize run recipes/synthesize/lgt.yaml --dry-run"""
-
-synthesize = typer.Typer(
-    cls=lazy_group("virgo_factory.cli.synthesize", VERBS),
-    rich_markup_mode=None,
-    add_completion=False,
-    no_args_is_help=True,
-    epilog=EXAMPLE,
+synthesize = group(
+    "synthesize",
+    VERBS,
+    "Questions, composed questions and long thoughts of pictures with captions and boxes (arXiv 2511.05705).",
+    "virgo-factory synthesize run recipes/synthesize/lgt.yaml --dry-run",
 )
-
-
-@synthesize.callback()
-def synthesize_command() -> None:
-    """Questions, composed questions and long thoughts of pictures with captions and boxes (arXiv 2511.05705)."""

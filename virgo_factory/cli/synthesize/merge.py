@@ -15,30 +15,23 @@ def merge(
     from virgo_factory.synthesis.run.launch import merge as merge_folders
     from virgo_factory.synthesis.tell.live import told_of
 
-    console = console_of(160, soft_wrap=True)
-    config, counts, outcome = merge_folders(
-        folders, out, lambda name, account: console.print(told_of(name, account), markup=False)
-    )
+    console = console_of(160, soft_wrap=True, markup=False)
+    config, counts, outcome = merge_folders(folders, out, lambda *made: console.print(told_of(*made)))
     for name, count in counts.items():
         if count:
-            console.print(f"{name}.jsonl: {count:,} replies", markup=False)
+            console.print(f"{name}.jsonl: {count:,} replies")
 
     if lack := lacking_shards(folders):
         console.print(
             f"Not among these folders: shard {', '.join(lack)}. Merge all into a new folder, or have their scenes asked here: "
-            f"{config.resume_command()}",
-            markup=False,
+            f"{config.resume_command()}"
         )
     elif outcome.waits:
-        console.print(
-            f"{outcome.waits}.jsonl lacks {outcome.left:,} replies. Go on: {config.resume_command()}", markup=False
-        )
+        console.print(f"{outcome.waits}.jsonl lacks {outcome.left:,} replies. Go on: {config.resume_command()}")
     else:
-        console.print(f"All is done, see {out}. Look: virgo-factory synthesize status {out}", markup=False)
+        console.print(f"All is done, see {out}. Look: virgo-factory synthesize status {out}")
 
 
 EXAMPLE = """\b
 Example:
   virgo-factory synthesize merge data/lgt-1of2 data/lgt-2of2 --out data/lgt"""
-
-merge.epilog = EXAMPLE

@@ -21,5 +21,3 @@ def resume(
 EXAMPLE = """\b
 Example:
   virgo-factory synthesize resume data/lgt max_hours=8"""
-
-resume.epilog = EXAMPLE

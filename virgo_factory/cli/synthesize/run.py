@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from virgo_factory.cli.asked import end, not_had
+from virgo_factory.cli.asked import end, left, not_had, shard_of, stoppable
 
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ def run(
 
     Every reply is in its file the moment it is finished. Kill it, and start it again: what is there is not asked again.
     """
-    from virgo_factory.cli.distill.run import shard_of
     from virgo_factory.synthesis.config import read_config
 
     keys = list(overrides or [])
@@ -42,15 +41,13 @@ def run(
         from virgo_factory.report.terminal import print_tables
         from virgo_factory.synthesis.tell.estimate import estimate
 
-        console = console_of(160, soft_wrap=True)
         before, table, after = estimate(settings)
         for line in before:
-            console.print(line, markup=False)
+            typer.echo(line)
 
-        print_tables(console, table)
-        console.print()
-        for line in after:
-            console.print(line, markup=False)
+        print_tables(console_of(160, soft_wrap=True), table)
+        for line in ("", *after):
+            typer.echo(line)
 
         return
 
@@ -63,22 +60,15 @@ def go(config: "SynthesisConfig") -> None:
     from virgo_factory.synthesis.run.launch import entries_of, synthesize
     from virgo_factory.synthesis.tell.live import StageLive
 
-    console = console_of(160, soft_wrap=True)
-    live = StageLive(
-        console, config.output_dir, max((len(config.role(name).urls) for name in config.roles), default=1)
-    )
-    try:
-        with live:
-            outcome = synthesize(config, live, live.made)
-    except KeyboardInterrupt:
-        typer.echo(f"Stopped. What was finished is in {config.output_dir}. Go on: {config.resume_command()}", err=True)
-        raise typer.Exit(130) from None
+    servers = max((len(config.role(name).urls) for name in config.roles), default=1)
+    live = StageLive(console_of(160, soft_wrap=True), config.output_dir, servers)
+    with stoppable(config.output_dir, f"Go on: {config.resume_command()}"), live:
+        outcome = synthesize(config, live, live.made)
 
     for line in _told(config, outcome):
-        console.print(line, markup=False)
+        typer.echo(line)
 
-    is_empty = not (outcome.waits or config.shard or f"{config.dataset}_sft" in entries_of(config))
-    if is_empty:
+    if not (outcome.waits or config.shard or f"{config.dataset}_sft" in entries_of(config)):
         raise typer.Exit(1)
 
     end(outcome)
@@ -92,8 +82,7 @@ def _told(config: "SynthesisConfig", outcome: "Outcome") -> list[str]:
     lines = [f"{outcome.finished:,} replies were had in this start."] if outcome.finished else []
     lines += not_had(outcome, "requests", f"{folder}/dropped.jsonl", "The next start tries them again")
     if outcome.waits:
-        budget = f" The budget is used up ({outcome.stopped}): raise it first." if outcome.stopped else ""
-        lines.append(f"Left: {outcome.left:,} replies of {outcome.waits}.jsonl, then the stages behind it.{budget}")
+        lines.append(left(outcome, f"{outcome.left:,} replies of {outcome.waits}.jsonl, then the stages behind it"))
         lines.append(f"Go on: {config.resume_command()}")
     elif config.shard:
         lines.append(
@@ -117,5 +106,3 @@ EXAMPLE = """\b
 Example:
   virgo-factory synthesize run recipes/synthesize/lgt.yaml max_scenes=20 \\
     'urls=[http://node1:8000]' --dry-run"""
-
-run.epilog = EXAMPLE

@@ -17,7 +17,7 @@ def status(
     """Tell what went into every stage, what it kept, and what it dropped for which reason, from the files alone."""
     import json
 
-    from virgo_factory.cli.data.terminal import busy
+    from virgo_factory.cli.data.terminal import busy, write_page
     from virgo_factory.report.terminal import console as console_of
     from virgo_factory.report.terminal import print_tables
     from virgo_factory.synthesis.tell.status import lines_of, summarise, tables_of, to_json
@@ -26,14 +26,9 @@ def status(
         raise UserError("--scenes and --seed are of the page: add --html FILE.")
 
     if html:
-        from virgo_factory.io.files import check_folder
         from virgo_factory.synthesis.tell.page import write_status_page
 
-        check_folder(html.parent)
-        with busy(f"writing {html}"):
-            count = write_status_page(html, folder, scenes or 20, seed or 0)
-
-        print(json.dumps({"html": str(html), "scenes": count}) if as_json else f"{html}: {count} scenes")
+        write_page(html, "scenes", as_json, lambda: write_status_page(html, folder, scenes or 20, seed or 0))
         return
 
     with busy(f"reading {folder}"):
@@ -43,15 +38,10 @@ def status(
         print(json.dumps(to_json(found), ensure_ascii=False))
         return
 
-    console = console_of(160, soft_wrap=True)
-    print_tables(console, *tables_of(found))
-    console.print()
-    for line in lines_of(found):
-        console.print(line, markup=False)
+    print_tables(console_of(160, soft_wrap=True), *tables_of(found))
+    print("", *lines_of(found), sep="\n")
 
 
 EXAMPLE = """\b
 Example:
   virgo-factory synthesize status data/lgt --html lgt.html"""
-
-status.epilog = EXAMPLE

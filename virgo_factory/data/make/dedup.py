@@ -24,7 +24,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.data.check.alike_pictures import gathered
 from virgo_factory.data.check.duplicates import HASHES, near_duplicates, sketch
-from virgo_factory.data.check.near_duplicates import compare_chunks, whole_text
+from virgo_factory.data.check.near_duplicates import whole_text
 from virgo_factory.data.check.text_embedding import alike_vectors, load_embedding
 from virgo_factory.data.make.holdout import picture_digest
 from virgo_factory.data.make.kept_rows import kept_entry, numbered, suffix_for, write_kept
@@ -34,6 +34,7 @@ from virgo_factory.data.read.chunks import Chunk
 from virgo_factory.data.read.look import difference_hash
 from virgo_factory.data.read.reader import NOT_JSON, read_chunk
 from virgo_factory.data.read.source import Source
+from virgo_factory.data.rows.pool import each_chunk
 from virgo_factory.formats import read_row
 from virgo_factory.formats.row import own_id
 from virgo_factory.io.fingerprint import file_hash
@@ -53,20 +54,14 @@ _GOLD = re.compile(r"\\boxed|[^\w./+-]")
 
 @dataclass(frozen=True)
 class Looked:
-    """What the rows of a chunk are compared by.
+    """What the rows of a chunk are compared by."""
 
-    Attributes:
-        texts: (rows, HASHES) of uint16, sketches; or (rows, width) of float32, vectors.
-        facts: (rows,) of uint64: one for each combination of the question's numbers and the gold answer.
-        counts: (rows,) of the pictures of each. pictures: (all of these,) of uint64, their hashes.
-        state: (rows,): 0 compared, 1 compared with pictures that cannot be opened (by what names them), 2 it gives no
-            example, so nothing is known of it, 3 it cannot be read.
-    """
-
-    texts: np.ndarray
-    facts: np.ndarray
-    counts: np.ndarray
-    pictures: np.ndarray
+    texts: np.ndarray  # (rows, HASHES) of uint16, sketches; or (rows, width) of float32, vectors
+    facts: np.ndarray  # (rows,) of uint64: one for each combination of the question's numbers and the gold answer
+    counts: np.ndarray  # (rows,) of the pictures of each
+    pictures: np.ndarray  # (all of these,) of uint64, their hashes
+    # (rows,): 0 compared, 1 compared with pictures that cannot be opened (by what names them), 2 it gives no example,
+    # so nothing is known of it, 3 it cannot be read
     state: np.ndarray
 
 
@@ -239,7 +234,7 @@ def _look_at_all(
     facts, counts, pictures, states = [], [], [], []
     rows = [0] * len(sources)
     compare = functools.partial(look, sources=list(sources), by=by, embedding=embedding)
-    for index, chunk, looked in compare_chunks(sources, compare, workers, progress):
+    for index, chunk, looked in each_chunk(sources, compare, workers, progress):
         _leave_out_other_parts(sources[index], rows[index], looked)
         rows[index] += len(looked.state)
         file.write(looked.texts.tobytes())

@@ -16,16 +16,8 @@ from virgo_factory.data.read.tables import table_batches
 
 
 _OF_THE_FILE = (
-    "file_name",
-    "hf_hub_url",
-    "ms_hub_url",
-    "om_hub_url",
-    "subset",
-    "split",
-    "folder",
-    "num_rows",
-    "sha256",
-    "made_by",
+    *("file_name", "hf_hub_url", "ms_hub_url", "om_hub_url", "subset", "split", "folder"),
+    *("num_rows", "sha256", "made_by"),
 )
 
 

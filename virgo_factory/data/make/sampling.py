@@ -17,26 +17,17 @@ DUPLICATE = "exact duplicate"
 
 @dataclass
 class Candidates:
-    """The usable examples of some datasets, about 30 bytes each, in the order in which they were read.
+    """The usable examples of some datasets, about 30 bytes each, in the order in which they were read."""
 
-    Attributes:
-        source: position of the dataset, number: of the row in it, part: of the example in the row.
-        digest: 64 bits of the example's content.
-        domain: position in `domains`.
-        domains: names, in order of appearance; None for rows that name none.
-        rows_in: rows read. examples_in: examples and rejected rows that they gave.
-        dropped: reason -> examples that are no candidates.
-    """
-
-    source: array = field(default_factory=lambda: array("H"))
-    number: array = field(default_factory=lambda: array("Q"))
-    part: array = field(default_factory=lambda: array("L"))
-    digest: array = field(default_factory=lambda: array("Q"))
-    domain: array = field(default_factory=lambda: array("L"))
-    domains: list[str | None] = field(default_factory=list)
+    source: array = field(default_factory=lambda: array("H"))  # position of the dataset
+    number: array = field(default_factory=lambda: array("Q"))  # of the row in it
+    part: array = field(default_factory=lambda: array("L"))  # of the example in the row
+    digest: array = field(default_factory=lambda: array("Q"))  # 64 bits of the example's content
+    domain: array = field(default_factory=lambda: array("L"))  # position in `domains`
+    domains: list[str | None] = field(default_factory=list)  # in order of appearance; None for rows that name none
     rows_in: int = 0
-    examples_in: int = 0
-    dropped: Counter = field(default_factory=Counter)
+    examples_in: int = 0  # examples and rejected rows that the rows gave
+    dropped: Counter = field(default_factory=Counter)  # reason -> examples that are no candidates
 
     def __len__(self) -> int:
         return len(self.digest)

@@ -19,18 +19,12 @@ from virgo_factory.data.read.source import Source
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which rows are wanted.
+    """Which rows are wanted."""
 
-    Attributes:
-        rows: sizes of the nested outputs; () for one output of all rows that fit.
-        domains, difficulties: only rows of these; () for all.
-        seed: of the order from which the first rows are taken.
-    """
-
-    rows: tuple[int, ...] = ()
-    domains: tuple[str, ...] = ()
-    difficulties: tuple[str, ...] = ()
-    seed: int = 42
+    rows: tuple[int, ...] = ()  # sizes of the nested outputs; () for one output of all rows that fit
+    domains: tuple[str, ...] = ()  # only rows of these; () for all
+    difficulties: tuple[str, ...] = ()  # likewise
+    seed: int = 42  # of the order from which the first rows are taken
 
 
 def read_rows(text: str | None) -> tuple[int, ...]:

@@ -165,11 +165,7 @@ class Kind:
 
 
 class Findings:
-    """Takes findings in; a finding of every row of a million costs the memory of 20.
-
-    Attributes:
-        kinds: by code and severity.
-    """
+    """Takes findings in; a finding of every row of a million costs the memory of 20."""
 
     def __init__(self, file: TextIO | None = None) -> None:
         self.kinds: dict[tuple[str, str], Kind] = {}

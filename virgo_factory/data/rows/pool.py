@@ -1,20 +1,28 @@
 """Chunks measured in their order, in worker processes where it is worth it; a worker that dies is told with its rows."""
 
 import functools
+import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
+from typing import Any, TypeVar
 
-from virgo_factory.data.read.chunks import Chunk
-from virgo_factory.data.read.reader import place_of, read_chunk
+from virgo_factory.data.read.chunks import Chunk, UnreadableFile
+from virgo_factory.data.read.reader import cut_file, place_of, read_chunk
+from virgo_factory.data.read.source import Source
 from virgo_factory.data.rows.worker import Measured, Measurer
 from virgo_factory.io.workers import Known, Lost, Workers
 
 
 WORTH = 4.0
 """Seconds of work from which it is worth to start processes, each of which needs about one to get ready."""
+WORTH_BYTES = 16 << 20
+"""Likewise of data, where it is not measured but looked at."""
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -109,3 +117,48 @@ def _lines(chunk: Chunk) -> str:
 
     last = max((row.line for row in read_chunk(chunk)), key=abs, default=chunk.line)
     return f"{place_of(chunk.file, chunk.line, 0)} to {'line ' if last > 0 else ''}{abs(last)}"
+
+
+def each_chunk(
+    sources: Sequence[Source],
+    look: Callable[[tuple[int, Chunk]], tuple[int, Chunk, T]],
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[tuple[int, Chunk, T]]:
+    """Yield what `look` makes of each chunk, in file order; large data is read in `workers` processes."""
+    workers = workers or len(os.sched_getaffinity(0))
+    total = sum(Path(file).stat().st_size for source in sources for file in source.files)
+    chunks = chain.from_iterable(_chunks_of(index, source) for index, source in enumerate(sources) if source.is_ours)
+    done = 0
+    pool = None
+    if workers > 1 and total >= WORTH_BYTES:
+        pool = Workers(functools.partial(_made, look), workers, ahead=True)
+
+    try:
+        for found in pool.map(chunks) if pool else map(look, chunks):
+            if isinstance(found, Lost):
+                raise ChildProcessError(
+                    "a process that compared the texts was killed, perhaps for memory. Use fewer: --workers 1."
+                )
+
+            _, chunk, _ = found
+            yield found
+            done += chunk.bytes
+            if progress:
+                progress(done, total)
+    finally:
+        if pool:
+            pool.close()
+
+
+def _made(look: Any) -> Any:
+    return look
+
+
+def _chunks_of(index: int, source: Source) -> Iterator[tuple[int, Chunk]]:
+    for file in source.files:
+        try:
+            for chunk in cut_file(file):
+                yield index, chunk
+        except UnreadableFile:
+            return

@@ -10,7 +10,6 @@ import itertools
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import EllipsisType
 
@@ -19,11 +18,11 @@ from virgo_factory.core.finding import Finding
 from virgo_factory.core.policy import Drop, KnownFacts, judge
 from virgo_factory.core.reasons import Reason
 from virgo_factory.data.read.chunks import Chunk, UnreadableFile, suffix_of
-from virgo_factory.data.read.reader import NOT_JSON, OTHER_CELLS, SHOWN, cut_file, is_list, place_of
+from virgo_factory.data.read.reader import NOT_JSON, OTHER_CELLS, SHOWN, cut_file, is_list
 from virgo_factory.data.read.source import Settings, Source
 from virgo_factory.data.rows.cache import Memory, cache_folder
 from virgo_factory.data.rows.pool import Task, run_tasks
-from virgo_factory.data.rows.worker import Measurer, Part
+from virgo_factory.data.rows.worker import Measurer, RowRecord
 from virgo_factory.data.tokens.tokens import is_known_template
 from virgo_factory.formats import kind_of
 from virgo_factory.io.fingerprint import file_hash
@@ -34,36 +33,6 @@ __all__ = ["MixedFormats", "RowRecord", "cache_folder", "measure"]
 
 class MixedFormats(UserError):
     """A dataset whose rows show several formats; the message names lines of each."""
-
-
-@dataclass(frozen=True, slots=True)
-class RowRecord:
-    """What became of one example under the settings."""
-
-    source: int  # position of its source among those measured
-    number: int  # position of its row in the source, from 0
-    part: int  # which example of that row it is, from 0
-    file: str  # where the row stands
-    line: int  # 1-based; 0 in a table (Parquet, Arrow)
-    id: str  # names it for people; "" where the row gave no example
-    format: str | None  # the family by which the row was read; None where it shows none
-    domain: str | None  # math, science, ... where the row says so.
-    origin: str | None  # the dataset that the row says it is from
-    reason: str  # why a run would not train on it, in the words of the run's own account; "" where it would
-    detail: str  # what is particular to this row; may be empty
-    prompt_tokens: int  # all that is context and no target, images among it
-    response_tokens: int  # of the rendered responses without ends of turn, markers as text: what the bounds look at
-    image_tokens: int  # of its images
-    tokens: int  # of the whole row, what `cutoff_len` looks at; of a preference pair those of the longer side
-    images: int  # how many
-    digest: int  # of all of its texts and images, blanks aside: equal examples have equal ones
-    question_digest: int  # of the last question and the images
-    findings: tuple[Finding, ...]  # of the rules (`rules=True`), and of what could not be read
-
-    @property
-    def place(self) -> str:
-        """Where the row stands, for messages."""
-        return place_of(self.file, self.line, self.number)
 
 
 def measure(
@@ -105,7 +74,7 @@ def measure(
                 memories[index][0].put(task.chunk, task.packed)
 
             for number, part in _placed(task.measured.parts, rows[index], source):
-                record = _record(part, task.chunk, index, number, source, settings, rules)
+                record = _settled(part, task.chunk, index, number, source, settings, rules)
                 seen[index].add(record)
                 yield record
 
@@ -165,12 +134,12 @@ def _broken(index: int, number: int, task: Task) -> RowRecord:
     """Return the record of the place where a JSON list breaks off; what stands behind it cannot be read."""
     file, _, detail = task.problem.partition(f":{task.line}: ")
     detail = f"{detail.rstrip('.')}; the rows behind it cannot be read"
-    finding = Finding("not_json", "error", detail)
-    values = ("", None, None, None, NOT_JSON, detail, 0, 0, 0, 0, 0, 0, 0, (finding,))
-    return RowRecord(index, number, 0, file, task.line, *values)
+    found = (Finding("not_json", "error", detail),)
+    place = {"source": index, "number": number, "file": file}
+    return RowRecord(0, 0, task.line, reason=NOT_JSON, detail=detail, findings=found, **place)
 
 
-def _placed(parts: list[Part], first: int, source: Source) -> Iterator[tuple[int, Part]]:
+def _placed(parts: list[RowRecord], first: int, source: Source) -> Iterator[tuple[int, RowRecord]]:
     """Yield the parts of a chunk's rows with the positions of these in their source; `first` is that of the chunk."""
     for row, own in itertools.groupby(parts, key=lambda part: part.row):
         own = list(own)
@@ -179,34 +148,18 @@ def _placed(parts: list[Part], first: int, source: Source) -> Iterator[tuple[int
                 yield position, part
 
 
-def _record(
-    part: Part, chunk: Chunk, index: int, number: int, source: Source, settings: Settings, rules: bool
+def _settled(
+    part: RowRecord, chunk: Chunk, index: int, number: int, source: Source, settings: Settings, rules: bool
 ) -> RowRecord:
     reason, detail = _judged(part, number, source, settings)
-    return RowRecord(
-        index,
-        number,
-        part.part,
-        chunk.file,
-        chunk.line + part.line,
-        part.id,
-        part.format,
-        part.domain,
-        part.origin,
-        reason,
-        detail,
-        part.prompt,
-        part.response,
-        part.image,
-        part.tokens,
-        part.images,
-        part.digest,
-        part.question_digest,
-        tuple(Finding(*found) for found in part.findings) if rules or part.reason in (NOT_JSON, OTHER_CELLS) else (),
-    )
+    is_told = rules or part.reason in (NOT_JSON, OTHER_CELLS)
+    return part._replace(
+        source=index, number=number, file=chunk.file, line=chunk.line + part.line, reason=reason, detail=detail,
+        findings=tuple(Finding(*found) for found in part.findings) if is_told else (),
+    )  # fmt: skip
 
 
-def _judged(part: Part, number: int, source: Source, settings: Settings) -> tuple[str, str]:
+def _judged(part: RowRecord, number: int, source: Source, settings: Settings) -> tuple[str, str]:
     """Return reason and detail of a part; both empty where it is trained on."""
     limit = settings.max_samples
     if limit is not None and number >= limit and "num_samples" not in source.entry:

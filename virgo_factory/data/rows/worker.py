@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from virgo_factory.core.example import Example
 from virgo_factory.data.read.chunks import Chunk
 from virgo_factory.data.read.media import BadMedia, find_image, local_path
-from virgo_factory.data.read.reader import NOT_JSON, ReadRow, read_chunk
+from virgo_factory.data.read.reader import NOT_JSON, ReadRow, place_of, read_chunk
 from virgo_factory.data.read.source import Settings, Source
 from virgo_factory.data.rows.facts import facts_of
 from virgo_factory.data.tokens.tokens import RowTokenizer, is_known_template, render
@@ -23,40 +23,44 @@ from virgo_factory.formats.row import RejectedRow, own_id
 NOT_OURS = "not in one of our formattings: not checked"
 
 
-class Part(NamedTuple):
-    """One example of a row, or what the row gave instead.
+class RowRecord(NamedTuple):
+    """One example of a row, or what the row gave instead: as it was measured, then what became of it under the settings.
 
-    Attributes:
-        row: number of its row within the chunk, from 0.
-        part: which example of that row it is.
-        line: 1-based, counted from the chunk's first line; 0 in a table.
-        reason, detail: what its format or its media said; of a row that is not ours only the detail.
-        control: where a special token of the model stands in it, and which; None where none does.
-        prefix, unreadable: see `policy.Facts`.
+    What is measured knows neither the settings' limits nor where its chunk stands; `stream.measure` adds both.
     """
 
-    row: int
-    part: int
-    line: int
-    id: str = ""
-    format: str | None = None
-    domain: str | None = None
-    origin: str | None = None
-    reason: str = ""
-    detail: str = ""
-    control: list[str] | None = None
-    prefix: bool = False
-    unreadable: str = ""
-    prompt: int = 0
-    response: int = 0
-    image: int = 0
-    tokens: int = 0
-    shortest: int = 0
+    row: int  # number of its row within the chunk, from 0
+    part: int  # which example of that row it is
+    line: int  # 1-based; 0 in a table (Parquet, Arrow). As measured, from the chunk's first line on
+    id: str = ""  # names it for people; "" where the row gave no example
+    format: str | None = None  # the family by which the row was read; None where it shows none
+    domain: str | None = None  # math, science, ... where the row says so
+    origin: str | None = None  # the dataset that the row says it is from
+    reason: str = ""  # why a run would not train on it, in its account's words. As measured, what format or media said
+    detail: str = ""  # what is particular to this row
+    control: list[str] | None = None  # where a special token of the model stands in it, and which
+    prefix: bool = False  # see `policy.Facts`
+    unreadable: str = ""  # likewise
+    prompt_tokens: int = 0  # all that is context and no target, images among it
+    response_tokens: int = (
+        0  # of the rendered responses without ends of turn, markers as text: what the bounds look at
+    )
+    image_tokens: int = 0
+    tokens: int = 0  # of the whole row, what `cutoff_len` looks at; of a preference pair those of the longer side
+    shortest: int = 0  # of the responses
     longest: int = 0
     images: int = 0
-    digest: int = 0
-    question_digest: int = 0
-    findings: Sequence[list[str]] = ()
+    digest: int = 0  # of all of its texts and images, blanks aside: equal examples have equal ones
+    question_digest: int = 0  # of the last question and the images
+    findings: Sequence = ()  # `Finding`s of the rules, and of what could not be read
+    source: int = 0  # position of its source among those measured
+    number: int = 0  # position of its row in the source, from 0
+    file: str = ""  # where the row stands
+
+    @property
+    def place(self) -> str:
+        """Where the row stands, for messages."""
+        return place_of(self.file, self.line, self.number)
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Measured:
     """What a chunk's rows gave."""
 
     rows: int  # how many
-    parts: list[Part]  # their examples, in order
+    parts: list[RowRecord]  # their examples, in order
     # image file that was looked at -> its stamp then (see `stamp_of`); a later one must be the same
     files: dict[str, list[int] | None]
 
@@ -77,7 +81,7 @@ class Measured:
     def unpack(cls, packed: bytes) -> "Measured":
         """Return what `pack` packed. Raises ValueError or zlib.error for anything else."""
         rows, files, parts = json.loads(zlib.decompress(packed))
-        return cls(rows, [Part(*part) for part in parts], files)
+        return cls(rows, [RowRecord(*part) for part in parts], files)
 
 
 def stamp_of(path: str) -> list[int] | None:
@@ -127,7 +131,7 @@ class Measurer:
                     parts.append(part)
 
         self._count(parts, examples)
-        return Measured(rows, [Part(**part) for part in parts], files)
+        return Measured(rows, [RowRecord(**part) for part in parts], files)
 
     def _examine(
         self, origin: Source, example: Example, part: dict[str, Any], files: dict[str, list[int] | None]
@@ -184,9 +188,9 @@ class Measurer:
             strict=True,
         ):
             parts[position] |= {
-                "prompt": tokens.prompt,
-                "response": tokens.response,
-                "image": tokens.image,
+                "prompt_tokens": tokens.prompt,
+                "response_tokens": tokens.response,
+                "image_tokens": tokens.image,
                 "tokens": tokens.total,
                 "shortest": tokens.shortest,
                 "longest": tokens.longest,

@@ -163,34 +163,24 @@ def _answers(example: Example, thought: str, begin: int) -> tuple[int, ...] | No
 
 @dataclass
 class Behaviours:
-    """What the thoughts of some rows show, added up; memory does not grow with rows.
+    """What the thoughts of some rows show, added up; memory does not grow with rows."""
 
-    Attributes:
-        thoughts: looked at.
-        length: of all of them, in tokens or words.
-        events: behaviour -> sentences that show it, those that may be planted included.
-        rows: behaviour -> thoughts that show it at least once.
-        planted: cue -> thoughts where it stands directly behind the prefix.
-        perhaps: (cue, behaviour) -> thoughts without a prefix that show it in a sentence with this cue: one sentence of each
-            counts as planted where the dataset plants the cue.
-        only: likewise, where no other sentence shows the behaviour.
-        choices: thoughts about choice questions whose answer is known.
-        changes, returns: steps from one option to another, and those of them to one that was left before.
-        changed, returned: thoughts with at least one.
-    """
-
-    thoughts: int = 0
-    length: int = 0
-    events: Counter[str] = field(default_factory=Counter)
-    rows: Counter[str] = field(default_factory=Counter)
-    planted: Counter[str] = field(default_factory=Counter)
+    thoughts: int = 0  # looked at
+    length: int = 0  # of all of them, in tokens or words
+    events: Counter[str] = field(default_factory=Counter)  # behaviour -> sentences, those perhaps planted included
+    rows: Counter[str] = field(default_factory=Counter)  # behaviour -> thoughts that show it at least once
+    planted: Counter[str] = field(
+        default_factory=Counter
+    )  # cue -> thoughts where it stands directly behind the prefix
+    # (cue, behaviour) -> thoughts without a prefix that show it in a sentence with this cue: one sentence of each counts
+    # as planted where the dataset plants the cue
     perhaps: Counter[tuple[str, str]] = field(default_factory=Counter)
-    only: Counter[tuple[str, str]] = field(default_factory=Counter)
-    choices: int = 0
-    changes: int = 0
-    returns: int = 0
-    changed: int = 0
-    returned: int = 0
+    only: Counter[tuple[str, str]] = field(default_factory=Counter)  # likewise, where no other sentence shows it
+    choices: int = 0  # thoughts about choice questions whose answer is known
+    changes: int = 0  # steps from one option to another
+    returns: int = 0  # those of them to one that was left before
+    changed: int = 0  # thoughts with at least one
+    returned: int = 0  # likewise
 
     def add(self, one: Shown) -> None:
         """Count a thought."""

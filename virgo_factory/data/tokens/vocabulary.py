@@ -27,13 +27,13 @@ LONGEST = 200_000
 SHORT = 16
 """Characters up to which ids are kept: the line break behind an end of turn, `assistant`."""
 
-_QWEN_PIECES = (
+QWEN_PIECES = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 """How Qwen2 to Qwen3 cut text before merging (transformers 4.57.6, convert_slow_tokenizer.py, Qwen2Converter)."""
 
-_PROVEN_PIECES = (_QWEN_PIECES,)
+_PROVEN_PIECES = (QWEN_PIECES,)
 """Expressions for which both engines cut every assigned character alike (tests/data/test_vocabulary.py)."""
 
 _PROVEN = {
@@ -241,7 +241,7 @@ def _qwen(folder: Path) -> dict[str, Any]:
     """Return the tokenizer.json that transformers makes of Qwen's vocab.json and merges.txt (Qwen2Converter)."""
     lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")
     merges = list(filter(None, lines[lines[0].startswith("#version") :]))
-    split = {"type": "Split", "pattern": {"Regex": _QWEN_PIECES}, "behavior": "Isolated", "invert": False}
+    split = {"type": "Split", "pattern": {"Regex": QWEN_PIECES}, "behavior": "Isolated", "invert": False}
     bytes_ = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
     model = {"type": "BPE", "vocab": _read(folder / "vocab.json"), "merges": merges}
     return {

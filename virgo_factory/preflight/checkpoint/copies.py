@@ -1,6 +1,6 @@
 """What stands twice in a model: rows of its vocabulary, matrices, whole layers. Training leaves no two alike."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -26,25 +26,15 @@ _REMEDY = "copy the folder again, or save or merge again; --base DIR tells wheth
 
 def judge_copies(model: Model) -> Iterator[Diagnosis]:
     """Yield what of a model stands in it twice and does not in its base, or that nothing does."""
-    tensors, numbers, before = model.tensors, model.numbers, model.before
-    found = [
-        *_rows_alike(tensors, numbers, model.tokens, model.added, before),
-        *_tensors_alike(tensors, numbers, before, model.is_ours),
-        *_head(tensors, numbers, before, model.is_tied),
-    ]
+    found = [*_rows_alike(model), *_tensors_alike(model), *_head(model)]
     yield from found or [Diagnosis("copies", "ok", "no matrix, and no row of the vocabulary, stands in it twice")]
 
 
-def _head(
-    tensors: Mapping[str, Tensor],
-    numbers: Mapping[str, Numbers],
-    before: Mapping[str, Tensor] | None,
-    is_tied: bool | None,
-) -> Iterator[Diagnosis]:
+def _head(model: Model) -> Iterator[Diagnosis]:
     """Yield an output head that is the embedding though the settings say it is not, or the other way round."""
-    pair = [
-        next((name for name in tensors if name.endswith(end)), "") for end in ("embed_tokens.weight", "lm_head.weight")
-    ]
+    tensors, numbers, before, is_tied = model.tensors, model.numbers, model.before, model.is_tied
+    ends = ("embed_tokens.weight", "lm_head.weight")
+    pair = [next((name for name in tensors if name.endswith(end)), "") for end in ends]
     if is_tied is None or not all(pair) or any(numbers[name].zero == list(range(numbers[name].rows)) for name in pair):
         return
 
@@ -52,32 +42,24 @@ def _head(
     is_one = tensors[pair[0]].shape == tensors[pair[1]].shape and np.array_equal(*sums)
     if is_one and not is_tied and not (before and _are_one(pair, before)):
         what = f"{pair[1]} is {pair[0]}, number by number, though config.json does not tie them (tie_word_embeddings)"
-        yield Diagnosis(
-            "copies", "error" if all(name in (before or {}) for name in pair) else "warning", what, _REMEDY
-        )
+        severity = "error" if all(name in (before or {}) for name in pair) else "warning"
+        yield Diagnosis("copies", severity, what, _REMEDY)
     elif is_tied and not is_one:
-        what = (
-            f"{pair[1]} is not {pair[0]}, though config.json ties them (tie_word_embeddings): one of them is not used"
-        )
+        told = f"{pair[1]} is not {pair[0]}, though config.json ties them"
+        what = f"{told} (tie_word_embeddings): one of them is not used"
         yield Diagnosis("copies", "error", what, "set tie_word_embeddings: false, or merge again without lm_head")
 
 
-def _rows_alike(
-    tensors: Mapping[str, Tensor],
-    numbers: Mapping[str, Numbers],
-    tokens: Mapping[int, str],
-    added: Collection[int],
-    before: Mapping[str, Tensor] | None,
-) -> Iterator[Diagnosis]:
+def _rows_alike(model: Model) -> Iterator[Diagnosis]:
     """Yield vocabularies in which ordinary tokens share a row. Rows of zeros, and with NaN, are told elsewhere."""
-    for name, seen in numbers.items():
+    tokens, before = model.tokens, model.before or {}
+    for name, seen in model.numbers.items():
         if not seen.sums or seen.constant is not None:
             continue
 
-        sums, unfit = np.concatenate(seen.sums), {*seen.zero, *seen.not_finite, *added}
-        used = np.array(
-            [row for row in tokens or range(len(sums)) if row < len(sums) and row not in unfit], dtype=np.int64
-        )
+        sums, unfit = np.concatenate(seen.sums), {*seen.zero, *seen.not_finite, *model.added}
+        rows = tokens or range(len(sums))
+        used = np.array([row for row in rows if row < len(sums) and row not in unfit], dtype=np.int64)
         _, first, which, counts = np.unique(sums[used], return_index=True, return_inverse=True, return_counts=True)
         copies = used[counts[which] > 1]
         share = len(copies) / max(1, len(used))
@@ -85,7 +67,7 @@ def _rows_alike(
             continue
 
         is_of_base = None
-        if before and name in before and before[name].shape[1:] == tensors[name].shape[1:]:
+        if name in before and before[name].shape[1:] == model.tensors[name].shape[1:]:
             originals = used[first[which[counts[which] > 1]]]
             is_of_base = _are_alike(before[name], copies, originals)
             if is_of_base:
@@ -94,10 +76,8 @@ def _rows_alike(
         if is_of_base is False or share >= SOME:
             severity = "error" if is_of_base is False or share >= MANY else "warning"
             example = ", ".join(f"{row} {tokens[row]!r}" if row in tokens else str(row) for row in copies[:3].tolist())
-            what = (
-                f"{name}: {len(copies):,} of {len(used):,} tokens have a row that others have, too, such as {example}"
-            )
-            yield Diagnosis("copies", severity, what, _REMEDY)
+            told = f"{len(copies):,} of {len(used):,} tokens have a row that others have, too"
+            yield Diagnosis("copies", severity, f"{name}: {told}, such as {example}", _REMEDY)
 
 
 def _are_alike(tensor: Tensor, rows: np.ndarray, others: np.ndarray, sample: int = 64) -> bool:
@@ -107,13 +87,9 @@ def _are_alike(tensor: Tensor, rows: np.ndarray, others: np.ndarray, sample: int
     return bool(np.array_equal(one, other))
 
 
-def _tensors_alike(
-    tensors: Mapping[str, Tensor],
-    numbers: Mapping[str, Numbers],
-    before: Mapping[str, Tensor] | None,
-    is_ours: bool,
-) -> Iterator[Diagnosis]:
+def _tensors_alike(model: Model) -> Iterator[Diagnosis]:
     """Yield layers that are another one's copy, and single tensors that are."""
+    tensors, numbers, before = model.tensors, model.numbers, model.before
     names = [name for name, tensor in tensors.items() if _is_of_one_kind(name, tensor, numbers[name])]
     groups = [group for group in _groups(names, tensors, numbers) if not (before and _are_one(group, before))]
     group_of = {name: place for place, group in enumerate(groups) for name in group}
@@ -137,7 +113,7 @@ def _tensors_alike(
     if rest:
         more = f"; and {len(rest) - _MOST} more" if len(rest) > _MOST else ""
         what = "; ".join(f"{listed(group)} are the same" for group in rest[:_MOST]) + more
-        yield Diagnosis("copies", "error" if before or is_ours else "warning", what, _REMEDY)
+        yield Diagnosis("copies", "error" if before or model.is_ours else "warning", what, _REMEDY)
 
 
 def _layer(name: str) -> tuple[str, int] | None:

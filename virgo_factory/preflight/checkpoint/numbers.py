@@ -38,41 +38,30 @@ _NOT_GATHERED = "copy the folder again; if it stays, save or merge again: a part
 
 def judge_numbers(model: Model) -> Iterator[Diagnosis]:
     """Yield what is wrong with the numbers of a model, or that nothing is."""
-    tensors, numbers, tokens, before = model.tensors, model.numbers, model.tokens, model.before
-    added, is_ours = model.added, model.is_ours
-    found = [
-        *_not_finite(numbers, tokens),
-        *_all_alike(tensors, numbers, is_ours),
-        *_tokens_without_numbers(tensors, numbers, tokens, () if is_ours else added),
-        *_lines_of_zeros(tensors, numbers, before),
-        *_scale(tensors, numbers, before),
-        *_out_of_line(tensors, numbers, before),
-    ]
+    looks = (_not_finite, _all_alike, _tokens_without_numbers, _lines_of_zeros, _scale, _out_of_line)
+    found = [item for look in looks for item in look(model)]
     yield from found
     if not found:
-        count = sum(tensor.count for tensor in tensors.values())
-        yield Diagnosis(
-            "numbers",
-            "ok",
-            f"{count:,} in {len(tensors)} tensors: finite, of one scale, no line and no token all zero",
-        )
+        what = f"{sum(tensor.count for tensor in model.tensors.values()):,} in {len(model.tensors)} tensors"
+        yield Diagnosis("numbers", "ok", f"{what}: finite, of one scale, no line and no token all zero")
 
 
-def _not_finite(numbers: Mapping[str, Numbers], tokens: Mapping[int, str]) -> Iterator[Diagnosis]:
+def _not_finite(model: Model) -> Iterator[Diagnosis]:
     for words, has_nan in (("NaN", True), ("Inf", False)):
-        bad = {name: seen for name, seen in numbers.items() if seen.not_finite and seen.has_nan is has_nan}
+        bad = {name: seen for name, seen in model.numbers.items() if seen.not_finite and seen.has_nan is has_nan}
         names = [name for name in bad if not VOCABULARY.search(name)]
         if names:
             where = _rows(bad[names[0]].not_finite, bad[names[0]].rows, {}) if len(names) == 1 else ""
             yield Diagnosis("numbers", "error", f"{words} in {listed(names)}{where}", _DAMAGED)
 
         for name in (name for name in bad if name not in names):
-            where = _rows(bad[name].not_finite, bad[name].rows, tokens)
+            where = _rows(bad[name].not_finite, bad[name].rows, model.tokens)
             yield Diagnosis("numbers", "error", f"{words} in {name}{where}", _DAMAGED)
 
 
-def _all_alike(tensors: Mapping[str, Tensor], numbers: Mapping[str, Numbers], is_ours: bool) -> Iterator[Diagnosis]:
+def _all_alike(model: Model) -> Iterator[Diagnosis]:
     """Yield tensors whose numbers are all the same: no matrix of a trained model is so, nor a norm that is zero."""
+    tensors, numbers, is_ours = model.tensors, model.numbers, model.is_ours
     zero = [name for name, seen in numbers.items() if seen.rows and len(seen.zero) == seen.rows]
     dead = [name for name in zero
             if len(tensors[name].shape) > 1 and not name.endswith("bias") or is_ours and _NORM.search(name)]  # fmt: skip
@@ -127,11 +116,10 @@ def _in_a_layer_of(name: str, others: Collection[str]) -> bool:
     return match is not None and any(other.startswith(name[: match.start(4)]) for other in others)
 
 
-def _tokens_without_numbers(
-    tensors: Mapping[str, Tensor], numbers: Mapping[str, Numbers], tokens: Mapping[int, str], may_lack: Collection[int]
-) -> Iterator[Diagnosis]:
+def _tokens_without_numbers(model: Model) -> Iterator[Diagnosis]:
     """Yield tokens in use whose embedding, or whose row of the head, is all zero."""
-    for name, seen in numbers.items():
+    tokens, may_lack = model.tokens, () if model.is_ours else model.added
+    for name, seen in model.numbers.items():
         if not VOCABULARY.search(name) or len(seen.zero) == seen.rows:
             continue
 
@@ -142,42 +130,41 @@ def _tokens_without_numbers(
         ):
             if rows:
                 what = f"{name}: zero for {len(rows)} of {len(tokens):,} tokens in use{_rows(rows, 0, tokens)}"
-                remedy = (
-                    "initialise these rows before training (marker_tokens: true does for the markers), or copy the "
-                )
-                yield Diagnosis("numbers", severity, what, remedy + "folder again if the base has them")
+                remedy = "initialise these rows before training (marker_tokens: true does for the markers)"
+                yield Diagnosis("numbers", severity, what, f"{remedy}, or copy the folder again if the base has them")
 
 
-def _lines_of_zeros(
-    tensors: Mapping[str, Tensor], numbers: Mapping[str, Numbers], before: Mapping[str, Tensor] | None
-) -> Iterator[Diagnosis]:
+def _lines_of_zeros(model: Model) -> Iterator[Diagnosis]:
     """Yield matrices with rows or columns of zeros: certain where the base has numbers there, or where it is half of them."""
     for word in ("row", "column"):
         lost, doubtful = [], []
-        for name, seen in numbers.items():
-            tensor, (zero, of) = tensors[name], _zeros(word, numbers[name], tensors[name])
-            if (
-                not 0 < len(zero) < of
-                or min(tensor.rows, tensor.width) < _WIDE
-                or word == "row"
-                and VOCABULARY.search(name)
-            ):
+        for name, seen in model.numbers.items():
+            tensor, (zero, of) = model.tensors[name], _zeros(word, name, model)
+            is_table = word == "row" and VOCABULARY.search(name)
+            if not 0 < len(zero) < of or min(tensor.rows, tensor.width) < _WIDE or is_table:
                 continue
 
-            other = before.get(name) if before else None
-            if other is None or other.shape != tensor.shape:
+            other = _same_shape(model, name)
+            if other is None:
                 (lost if len(zero) >= of / 2 else doubtful).append(name)
             elif seen.same is False and _has_numbers(other, word, zero[:: max(1, len(zero) // _SAMPLE)]):
                 lost.append(name)
 
         for severity, names in (("error", lost), ("warning", doubtful)):
             if names:
-                where = _rows(*_zeros(word, numbers[names[0]], tensors[names[0]]), {}, word)
+                where = _rows(*_zeros(word, names[0], model), {}, word)
                 yield Diagnosis("numbers", severity, f"{word}s of zeros: {listed(names)}{where}", _NOT_GATHERED)
 
 
-def _zeros(word: str, seen: Numbers, tensor: Tensor) -> tuple[list[int], int]:
-    return (seen.zero, seen.rows) if word == "row" else (seen.zero_columns, tensor.width)
+def _zeros(word: str, name: str, model: Model) -> tuple[list[int], int]:
+    seen = model.numbers[name]
+    return (seen.zero, seen.rows) if word == "row" else (seen.zero_columns, model.tensors[name].width)
+
+
+def _same_shape(model: Model, name: str) -> Tensor | None:
+    """Return the base's tensor where it is of the same shape."""
+    other = model.before.get(name) if model.before else None
+    return other if other is not None and other.shape == model.tensors[name].shape else None
 
 
 def _has_numbers(tensor: Tensor, word: str, lines: Sequence[int]) -> bool:
@@ -188,18 +175,17 @@ def _has_numbers(tensor: Tensor, word: str, lines: Sequence[int]) -> bool:
     return bool(read_rows(tensor, spread(tensor.rows, _SAMPLE))[:, lines].any())
 
 
-def _scale(
-    tensors: Mapping[str, Tensor], numbers: Mapping[str, Numbers], before: Mapping[str, Tensor] | None
-) -> Iterator[Diagnosis]:
+def _scale(model: Model) -> Iterator[Diagnosis]:
     """Yield tensors whose largest number is of another scale than the base's, or than in other layers."""
+    numbers = model.numbers
     stacks = _stacks(numbers)
     other_scale: dict[str, list[str]] = {}
     for name, seen in numbers.items():
-        tensor, other = tensors[name], before.get(name) if before else None
+        tensor, other = model.tensors[name], _same_shape(model, name)
         if not seen.largest or seen.same or tensor.kind.startswith("F8"):
             continue
 
-        if other is not None and other.shape == tensor.shape and not other.kind.startswith("F8"):
+        if other is not None and not other.kind.startswith("F8"):
             usual, whose = _largest_of(other, seen.largest_row), "in the base"
         else:
             match = LAYER.match(name) if len(tensor.shape) > 1 else None  # biases differ by as much between layers
@@ -221,23 +207,20 @@ def _scale(
             yield Diagnosis("numbers", severity, f"as large as {largest:.3g}: {listed(names)}", _DAMAGED)
 
 
-def _out_of_line(
-    tensors: Mapping[str, Tensor], numbers: Mapping[str, Numbers], before: Mapping[str, Tensor] | None
-) -> Iterator[Diagnosis]:
+def _out_of_line(model: Model) -> Iterator[Diagnosis]:
     """Yield matrices and norms whose typical number is of another scale than in most layers and in both next to them.
 
     A base says more of a tensor than other layers do (`_scale`, change.py).
     """
-    large, small = {}, {}
+    large, small, numbers = {}, {}, model.numbers
     for names in _stacks(numbers).values():
         sizes = np.array([numbers[name].typical for name in names])
         if len(names) < _LAYERS or not (sizes > 0).all():
             continue
 
         for at, name in enumerate(names):
-            tensor, other = tensors[name], before.get(name) if before else None
-            is_judged = len(tensor.shape) > 1 or _NORM.search(name)
-            if not is_judged or numbers[name].same or other is not None and other.shape == tensor.shape:
+            is_judged = len(model.tensors[name].shape) > 1 or _NORM.search(name)
+            if not is_judged or numbers[name].same or _same_shape(model, name):
                 continue
 
             like = [float(np.median(sizes)), *sizes[max(0, at - 1) : at], *sizes[at + 1 : at + 2]]

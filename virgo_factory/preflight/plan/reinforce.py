@@ -46,40 +46,28 @@ class Answering:
 
 @dataclass(frozen=True)
 class ReinforcePlan:
-    """What it costs; bytes, tokens, hours.
-
-    Attributes:
-        rows: the prompts, with their account.
-        prompts: that are kept. longest_prompt: in tokens, pictures counted.
-        rollout_prompts, rollout_responses: of one rollout. rollouts: of the run. updates: optimiser steps.
-        epochs: over the prompts.
-        memory: of a GPU that trains; None: the model's sizes are not known.
-        weights, cache_token: of a server: its model, and keys and values of a token.
-        at_once: responses of full length whose keys and values fit a server; of the trainer without servers.
-        hours_answering, hours_training: of the run.
-        disk: what is written into output_dir; None where the model's sizes are not known.
-    """
+    """What it costs; bytes, tokens, hours. What needs the model's sizes is None or 0 where they are not known."""
 
     machine: Machine
     method: Method
     answering: Answering
     settings: dict[str, Any]
-    rows: Rows
-    prompts: int
-    longest_prompt: int
+    rows: Rows  # the prompts, with their account
+    prompts: int  # that are kept
+    longest_prompt: int  # in tokens, pictures counted
     rollout_prompts: int
     rollout_responses: int
     rollouts: int
-    updates: int
-    epochs: float
-    memory: Memory | None = None
+    updates: int  # optimiser steps
+    epochs: float  # over the prompts
+    memory: Memory | None = None  # of a GPU that trains
     logits: float = 0.0
-    weights: float = 0.0
-    cache_token: int = 0
-    at_once: int = 0
+    weights: float = 0.0  # of a server's model
+    cache_token: int = 0  # keys and values of a token
+    at_once: int = 0  # responses of full length whose keys and values fit a server, or the trainer without servers
     hours_answering: float | None = None
     hours_training: float | None = None
-    disk: Disk | None = None
+    disk: Disk | None = None  # what is written into output_dir
     warnings: tuple[str, ...] = ()
 
     @property

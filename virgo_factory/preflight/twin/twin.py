@@ -32,6 +32,7 @@ from transformers import (
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.tokens.image_size import image_settings
+from virgo_factory.data.tokens.vocabulary import QWEN_PIECES
 from virgo_factory.formats.row import QWEN_VL_TOKENS
 from virgo_factory.io.files import RECIPES
 from virgo_factory.preflight.twin.small_config import reduce_config
@@ -68,12 +69,6 @@ def chat_template_of(family: str) -> str:
     """Return the chat template of a family's real model: Qwen3-VL (Instruct) has no system message of its own."""
     return CHAT_TEMPLATE.replace(_SYSTEM_TURN, "") if family == "qwen3_vl" else CHAT_TEMPLATE
 
-
-_PIECES = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-"""How Qwen2 cuts text before byte-pair merging (transformers/models/qwen2/tokenization_qwen2.py): digits one by one."""
 
 HEAD_DIM = 32
 """The smallest attention head that vLLM serves."""
@@ -199,7 +194,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, folder: Path) -> Qwen
     core.normalizer = normalizers.NFC()
     core.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(_PIECES), behavior="isolated"),
+            pre_tokenizers.Split(Regex(QWEN_PIECES), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
