@@ -16,6 +16,8 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Twins are too small for more: threads would only wait for each other on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A start of vLLM else compiles two small functions of its sampler: a third of the start's processor time, more at the first one.
+os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")
 
 import pytest
 
@@ -38,7 +40,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 FIRST = (
     *("test_demo_distill", "test_reinforce", "test_demo_reinforce", "test_smoke", "test_demo_synthesize"),
-    *("test_batch_order", "test_distill_vllm", "test_warm", "test_policy_servers", "test_commands", "test_real_data"),
+    *("test_batch_order", "test_distill_vllm", "test_policy_servers", "test_commands", "test_real_data"),
     *("test_faults", "test_visual", "test_serving", "test_distill_commands", "test_scope", "test_demo_run"),
     *("test_autoload", "test_kill", "test_check", "test_run", "test_loader", "test_demo_twin", "test_small_config"),
 )

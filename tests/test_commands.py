@@ -17,7 +17,9 @@ from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+import yaml
 
+from tests.integration.conftest import Bench
 from virgo_factory.formats import FORMATTINGS, RejectedRow, read_row
 from virgo_factory.io.recipes import recipe_files
 
@@ -177,6 +179,23 @@ def execute(text: str, folder: Path, overrides: dict | None = None, **environmen
     )
 
 
+@pytest.fixture
+def call(monkeypatch):
+    """A function that gives a `virgo-factory` command in a folder, in this process: a program takes seconds to start."""
+    from typer.testing import CliRunner, Result
+
+    from virgo_factory.cli.main import app
+
+    def run(text: str, folder: Path, codes: tuple[int, ...] = (0,)) -> Result:
+        monkeypatch.chdir(folder)
+        program, *arguments = shlex.split(text)
+        result = CliRunner().invoke(app, arguments)
+        assert program == "virgo-factory" and result.exit_code in codes, (text, result.output, result.exception)
+        return result
+
+    return run
+
+
 def test_every_command_is_covered():
     pages = {
         page.name: {line for block in blocks("bash", page) for line in block.splitlines() if line} for page in PAGES
@@ -230,9 +249,8 @@ def test_installing_the_gpu_extras_moves_nothing():
 
 
 @pytest.mark.integration
-def test_copy_then_train_on_one_node(tmp_path, reduced):
-    run = execute(command("virgo-factory recipes copy"), tmp_path)
-    assert run.returncode == 0, run.stderr
+def test_copy_then_train_on_one_node(tmp_path, reduced, call):
+    call(command("virgo-factory recipes copy"), tmp_path)
     (tmp_path / "dataset_info.json").replace(tmp_path / "as_copied.json")
     for name in ("dataset_info.json", "rows.jsonl"):
         shutil.copy(Path(reduced["dataset_dir"]) / name, tmp_path)
@@ -252,13 +270,12 @@ def test_copy_then_train_on_one_node(tmp_path, reduced):
     assert "virgo-factory: what this run takes" in run.stdout + run.stderr
 
     text = command("virgo-factory checkpoint").replace("virgo72b", "virgo7b")
-    run = execute(f"{text} --base {reduced['model_name_or_path']}", tmp_path)
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert "0 errors, 0 warnings" in run.stdout
+    assert "0 errors, 0 warnings" in call(f"{text} --base {reduced['model_name_or_path']}", tmp_path).stdout
 
 
 @pytest.mark.integration
 def test_train_on_several_nodes(tmp_path, reduced):
+    """And two ranks that are forked from a warm process, as in most trainings of these tests, give the same, bit by bit."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -281,27 +298,37 @@ def test_train_on_several_nodes(tmp_path, reduced):
             node.kill()
 
     assert codes == [0, 0], (tmp_path / "node0.log").read_text()[-4000:]
-    log = (tmp_path / "out/trainer_log.jsonl").read_text().splitlines()
-    assert json.loads(log[-1])["total_steps"] == 5, "a global batch of 4 rows on two ranks is one step an epoch"
     assert "world size: 2" in (tmp_path / "node0.log").read_text() + (tmp_path / "node1.log").read_text()
+
+    recipe = yaml.safe_load(text_of("recipes/virgo72b_dt.yaml"))
+    recipe |= {key: yaml.safe_load(value) for key, value in reduced.items()}
+    recipe |= {"output_dir": "forked", "deepspeed": str(ROOT / recipe["deepspeed"])}
+    Bench(tmp_path, tmp_path).train_recipe(recipe, ranks=2)
+    base, stock, forked = (
+        Path(folder, "model.safetensors").read_bytes()
+        for folder in (reduced["model_name_or_path"], tmp_path / "out", tmp_path / "forked")
+    )
+    assert base != stock == forked
+    accounts, states = (
+        [json.loads((tmp_path / name / file).read_text()) for name in ("out", "forked")]
+        for file in ("virgo_rows.json", "trainer_state.json")
+    )
+    assert accounts[0] == accounts[1]
+    losses = [[entry["loss"] for entry in state["log_history"] if "loss" in entry] for state in states]
+    assert losses[0] == losses[1] and len(losses[0]) == 5, "a global batch of 4 rows on two ranks is one step an epoch"
 
 
 @pytest.mark.integration
-def test_train_on_your_own_long_thoughts(tmp_path, reduced):
+def test_train_on_your_own_long_thoughts(tmp_path, reduced, call):
     row, entry = shown_row()
-    assert execute(command("virgo-factory recipes copy"), tmp_path).returncode == 0
+    call(command("virgo-factory recipes copy"), tmp_path)
     (tmp_path / "my_thoughts.jsonl").write_text(json.dumps(row))
-    run = execute(command("virgo-factory data add my_thoughts"), tmp_path)
-    assert run.returncode == 0, run.stdout + run.stderr
+    call(command("virgo-factory data add my_thoughts"), tmp_path)
     assert json.loads((tmp_path / "dataset_info.json").read_text()).items() >= entry.items()
 
     for verb, said in (("check", "1 rows in, 1 kept, 0 dropped"), ("preview", "row.html")):
-        text = command(f"virgo-factory data {verb}").replace(
-            "Qwen/Qwen2-VL-7B-Instruct", reduced["model_name_or_path"]
-        )
-        run = execute(text, tmp_path)
-        assert run.returncode == 0, run.stdout + run.stderr
-        assert said in run.stdout + run.stderr
+        text = command(f"virgo-factory data {verb}")
+        assert said in call(text.replace("Qwen/Qwen2-VL-7B-Instruct", reduced["model_name_or_path"]), tmp_path).output
 
     assert "28 + 28 = 56" in (tmp_path / "row.html").read_text()
     overrides = {key: value for key, value in reduced.items() if key != "dataset_dir"}
@@ -313,33 +340,21 @@ def test_train_on_your_own_long_thoughts(tmp_path, reduced):
 
 
 @pytest.mark.integration
-def test_plan_tells_what_the_recipe_costs(reduced):
+def test_plan_tells_what_the_recipe_costs(reduced, call):
     there = f"--tokenizer {reduced['model_name_or_path']} --dataset-dir {reduced['dataset_dir']}"
-    run = execute(f"{command('virgo-factory plan recipes/virgo72b')} {there} --json", ROOT)
-    assert run.returncode == 0, run.stdout + run.stderr
-    told = json.loads(run.stdout)
+    told = json.loads(call(f"{command('virgo-factory plan recipes/virgo72b')} {there} --json", ROOT).stdout)
     assert told["parameters"] == 73_405_560_320
     assert told["steps_epoch"] == 1, "four rows are less than one global batch"
 
 
-def test_reinforce(tmp_path, reduced, monkeypatch):
-    """The commands of docs/reinforce.md, in the order of the page, on prompts in the three layouts that it names.
-
-    In this process: seven programs would take seconds to start.
-    """
+def test_reinforce(tmp_path, reduced, call):
+    """The commands of docs/reinforce.md, in the order of the page, on prompts in the three layouts that it names."""
     import pyarrow
     import pyarrow.parquet
     from PIL import Image
-    from typer.testing import CliRunner
-
-    from virgo_factory.cli.main import app
-
-    monkeypatch.chdir(tmp_path)
 
     def ran(text: str) -> str:
-        result = CliRunner().invoke(app, shlex.split(text)[1:])
-        assert result.exit_code == 0, (text, result.output, result.exception)
-        return result.stdout
+        return call(text, tmp_path).stdout
 
     lines = [line for block in blocks("bash", "docs/reinforce.md") for line in block.splitlines()]
     assert sorted(lines) == sorted(line for line, how in COVERED.items() if how.startswith("test_reinforce:"))
@@ -488,10 +503,9 @@ def test_the_loop_is_run_by_its_own_tests():
     assert "virgo_factory.demo" in text_of("tests/integration/test_demo_distill.py")
 
 
-def test_doctor_says_what_the_recipe_misses():
-    run = execute(command("virgo-factory doctor"), ROOT, HF_HUB_OFFLINE="1")
-    assert run.returncode in (0, 1), run.stderr
-    assert re.search(r"^\d+ errors, \d+ warnings, \d+ in order$", run.stdout, re.MULTILINE)
+def test_doctor_says_what_the_recipe_misses(call):
+    told = call(command("virgo-factory doctor"), ROOT, codes=(0, 1)).stdout
+    assert re.search(r"^\d+ errors, \d+ warnings, \d+ in order$", told, re.MULTILINE)
 
 
 def shown_row() -> tuple[dict, dict]:
@@ -509,13 +523,12 @@ def test_the_row_it_shows_is_an_example_of_the_format_it_names():
     assert "columns" not in entry["my_thoughts"] and "tags" not in entry["my_thoughts"]
 
 
-def test_score_writes_verdicts(tmp_path):
+def test_score_writes_verdicts(tmp_path, call):
     rows = [
         {"question": "What is 7 x 8?", "answer": "56", "response": f"The answer is {answer}."} for answer in (56, 54)
     ]
     (tmp_path / "rollouts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    run = execute(command("virgo-factory score"), tmp_path)
-    assert run.returncode == 0, run.stdout + run.stderr
+    call(command("virgo-factory score"), tmp_path)
     written = [json.loads(line) for line in (tmp_path / "rollouts.verdicts.jsonl").open()]
     assert [row["verdict"] for row in written] == ["correct", "wrong"]
 

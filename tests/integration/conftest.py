@@ -27,8 +27,6 @@ import yaml
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
 WARM = Path(__file__).parent / "warm.py"
-PRELOADED = ["llamafactory.train.tuner", "deepspeed"]
-"""What a training imports; DeepSpeed late, also where it is not used, and at the cost of all the rest of a short one."""
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "OMP_NUM_THREADS": "1",
@@ -117,6 +115,12 @@ class Bench:
         assert (run.exit_code == 0) == ok, f"exit code {run.exit_code}\n{printed[-6000:]}"
         return printed
 
+    def train_step(self, step, **changes) -> None:
+        """Run a training of a demo with some keys changed; what it prints is its log."""
+        recipe = yaml.safe_load(Path(step.command[2]).read_text(encoding="utf-8"))
+        paths = dict(override.split("=") for override in step.command[3:])
+        step.log.write_text(self.train_recipe(recipe | paths | changes))
+
     def train_and_kill(
         self,
         when: Callable[[], bool],
@@ -193,10 +197,16 @@ def _start_stock(command: list[str], folder: Path, environment: dict[str, str], 
     return Run([process], log)
 
 
+def _start_fork_server() -> None:
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["tests.integration.preloaded"])
+    with contextlib.chdir(ROOT):  # it finds the module there
+        forkserver.ensure_running()
+
+
 def _fork(command: list[str], folder: Path, environment: dict[str, str], log: Path, ranks: int) -> Run:
     """Start one process a rank from the fork server, which imports what a training needs when it is first asked."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    _start_fork_server()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -263,8 +273,7 @@ def fork_training() -> Callable[..., Run]:
 
     The fork server is started here, so that it has nothing of an environment that a test sets.
     """
-    multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
-    forkserver.ensure_running()
+    _start_fork_server()
     return _fork
 
 

@@ -1,7 +1,7 @@
 """The demo's loop, gone once from nothing: a base that sees a little, M0, rollouts through the real vLLM, both models.
 
-A smaller base and fewer questions than the demo's; all else is the demo's own. Then files are spoilt, and the proofs must
-notice.
+A smaller base and fewer questions than the demo's, and trainings are forked; all else is the demo's own. Then files are
+spoilt, and the proofs must notice.
 """
 
 import contextlib
@@ -12,26 +12,36 @@ from collections.abc import Iterator
 import pytest
 
 from virgo_factory.cli.main import main
-from virgo_factory.demo import base, distill, loop_proofs
+from virgo_factory.demo import base, distill, loop_proofs, run
 from virgo_factory.rollouts.question import read_questions
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]
-QUESTIONS, HELD_OUT, PICTURES, STEPS = 80, 40, 8000, 500
-"""Instead of the demo's 200, 200, 16,000 and 1,000: the base sees less, and minutes are saved. One of the four models is scored."""
+QUESTIONS, HELD_OUT, PICTURES, STEPS = 40, 20, 5120, 160
+EPOCHS = {"num_train_epochs": 2.0}
+"""Instead of the demo's 200, 200, 16,000, 1,000 and 4: less is seen, and minutes are saved. One of the four models is scored."""
 
 
 @pytest.fixture(scope="module")
-def gone(tmp_path_factory) -> Iterator[tuple[distill.Loop, str]]:
+def gone(tmp_path_factory, make_bench) -> Iterator[tuple[distill.Loop, str]]:
     """The loop of a folder after `virgo-factory demo distill`, and what that printed."""
     pytest.importorskip("vllm", reason="vLLM is not installed (make test installs its CPU build)")
     folder = tmp_path_factory.mktemp("demo") / "loop"
     printed = folder.parent / "printed.txt"
+    bench = make_bench(folder.parent, folder)
+
+    def train(step: run.Step) -> Iterator[run.Progress]:
+        bench.train_step(step, **({} if step.output.name == "base" else EPOCHS))
+        yield run.Progress()
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(distill, "QUESTIONS", QUESTIONS)
         patch.setattr(distill, "HELD_OUT", HELD_OUT)
         patch.setattr(distill, "PICTURES", PICTURES)
         patch.setitem(base.RECIPE, "max_steps", STEPS)
+        for module in (base, run):
+            patch.setattr(module, "train", train)
+
         for name in ("base", "m0", "dsd"):
             patch.delitem(distill.SCORED, name)
 

@@ -1,17 +1,14 @@
 """The demo of reinforcement, shortened: rewards rise where pictures can be seen, and not where they are blank."""
 
 import json
-from pathlib import Path
 from statistics import fmean
 
 import pytest
-import yaml
 
 from virgo_factory.demo import looking, reinforce
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
-ROOT = Path(__file__).parents[2]
 STEPS, PART = 24, 8
 CHANGES = {"max_steps": STEPS, "learning_rate": 2.0e-4, "save_strategy": "no"}
 """Instead of the recipe's 40 steps at 1.0e-4: a minute is saved."""
@@ -23,22 +20,20 @@ def bench(make_bench, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reinforce")
     reinforce.prepare(reinforce.plan(folder / "demo"), [reinforce.SEED])
     bench = make_bench(folder, folder / "demo" / "base")
-    bench.train_recipe(yaml.safe_load((folder / "demo" / "base.yaml").read_text()))
+    bench.train_step(reinforce.plan(folder / "demo").base.training)
     return bench
 
 
 def reinforced(bench, blank: bool) -> list[list[dict]]:
     """Return the rollouts of each step of a run."""
     demo = reinforce.plan(bench.base.parent, blank)
-    recipe = yaml.safe_load((ROOT / "recipes/virgo_demo_gspo.yaml").read_text(encoding="utf-8"))
-    paths = dict(override.split("=") for override in demo.training(reinforce.SEED).command[3:])
-    bench.train_recipe(recipe | paths | CHANGES)
+    bench.train_step(demo.training(reinforce.SEED), **CHANGES)
     steps = [[] for _ in range(STEPS)]
     for line in (demo.output(reinforce.SEED) / "rollouts.jsonl").read_text().splitlines():
         rollout = json.loads(line)
         steps[rollout["step"] - 1].append(rollout)
 
-    assert {len(step) for step in steps} == {recipe["global_batch_size"]}
+    assert {len(step) for step in steps} == {64}
     return steps
 
 

@@ -1,9 +1,6 @@
 """The demo of synthesis, shortened: rows by a server that plays every role, SFT and DPO on them, the trained model thinks through vLLM."""
 
-from pathlib import Path
-
 import pytest
-import yaml
 
 from virgo_factory.demo.run import ask
 from virgo_factory.demo.synthesis import loop
@@ -11,7 +8,6 @@ from virgo_factory.demo.synthesis.server import serving
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
-ROOT = Path(__file__).parents[2]
 STEPS = {"max_steps": 3, "save_strategy": "no", "logging_steps": 1}
 
 
@@ -25,9 +21,7 @@ def test_the_whole_way(make_bench, tmp_path, monkeypatch):
         assert ask(planned.synthesis(server.url)) == 0
         loop.make_start(planned)
         for name in ("sft", "dpo"):
-            recipe = yaml.safe_load((ROOT / f"recipes/virgo_demo_lgt_{name}.yaml").read_text(encoding="utf-8"))
-            paths = dict(override.split("=") for override in planned.training(name).command[3:])
-            bench.train_recipe(recipe | paths | STEPS)
+            bench.train_step(planned.training(name), **STEPS)
 
         ask(planned.thinking(server.url))  # fails where no thought of so small a model gives a row
         assert loop.has_thought(planned)

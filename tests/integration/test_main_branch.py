@@ -6,8 +6,6 @@ untested, that every quoted line is found, and that marker tokens are trained on
 
 import importlib.util
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -50,30 +48,14 @@ def site(tmp_path) -> Path:
     return site
 
 
-CHECK = """
-import virgo_factory
-virgo_factory.register()
-import llamafactory.train.tuner
-from virgo_factory.autoload import check_hooks
-check_hooks()
-from virgo_factory.hooks.contract import changed_places
-print("from", llamafactory.__file__, "changed", changed_places())
-"""
-
-
 def test_marker_tokens_are_trained_on_the_main_branch(make_bench, tmp_path, base, demo_lines, site, root):
     bench = make_bench(tmp_path, base)
     bench.add_dataset("thoughts", demo_lines[:8])
     path = {"PYTHONPATH": f"{site}:{root}"}
-    done = subprocess.run([sys.executable, "-c", CHECK], env=bench.environment(**path), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.strip().splitlines()[-1] == f"from {site / 'llamafactory' / '__init__.py'} changed []"
-
     changes = {"marker_tokens": True, "batch_order": "packed", "max_steps": 2}
     log = bench.train(env=path, ok=False, stock=True, **changes)
-    assert (
-        "has not been tested with LLaMA-Factory 0.9.6.dev0, only with 0.9.5. All that it relies on stands there" in log
-    )
+    told = "has not been tested with LLaMA-Factory 0.9.6.dev0, only with 0.9.5. All that it relies on stands there"
+    assert told in log and str(site / "llamafactory" / "train" / "tuner.py") in log
 
     log = bench.train(env=path | {"DISABLE_VERSION_CHECK": "1"}, stock=True, **changes)
     assert "has not been tested with LLaMA-Factory 0.9.6.dev0" in log and "marker rows set in a matrix of" in log
