@@ -175,6 +175,13 @@ FAMILIES = [
         {"id": "11", "answer": "B", "question": f"<image>\n{ASKED}", "response": LONG},
     ),
     (
+        "log of the Responses API",
+        {"request": {"input": [{"role": "user", "content": [{"type": "input_text", "text": ASKED}]}]},
+         "response": {"output": [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": THINK}]}]}},
+        "think",
+        {"question": ASKED, "response": LONG_REST},
+    ),
+    (
         "normal form",
         {"id": "a", "question": f"<image>{ASKED}", "thought": "Hmm.", "solution": "B", "images": ["a.png"], "answer": "B",
          "source": "somewhere", "domain": "math", "system": "Be brief.", "assistant_prefix": f"{BT}\n\nHm",

@@ -50,7 +50,7 @@ def with_messages(row: Mapping[str, Any]) -> Mapping[str, Any]:
         raise RejectedRow("no earlier turns", "previous_response_id names another log, which holds them")
 
     check_tools(asked)
-    used = {name for name, value in row.items() if any(one in (value, _body(value)) for one in (asked, given))}
+    used = {name for name, value in row.items() if any(one is value or one is _body(value) for one in (asked, given))}
     used |= {*_ASKED, *_ANSWERED} if answer else set()
     rest = {name: value for name, value in row.items() if name not in used}
     if system := next((asked[name] for name in _SYSTEMS if asked.get(name)), None):
