@@ -401,6 +401,7 @@ NUMBERED = [
     ({"img2": "b.png", "img1": "a.png"}, ("a.png", "b.png")),
     ({"image_0": "a.png", "image_1": "b.png", "image_2": None}, ("a.png", "b.png")),
     ({"image_1": ["b.png"], "image_0": ["a.png"]}, ("a.png", "b.png")),
+    ({"image_2": ["c.png"], "image_1": ["a.png", "b.png"]}, ("a.png", "b.png", "c.png")),
     ({"image": "a.png", "image_0": "a.png", "image_1": "b.png"}, ("a.png", "b.png")),
 ]
 

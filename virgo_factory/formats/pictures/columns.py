@@ -433,12 +433,9 @@ def _is_link(pictures: Pictures) -> bool:
     return any(isinstance(value, str) and _URL.match(value) for value in pictures.values)
 
 
-def name_of(value: Any) -> Any:
-    """Return the file name of a picture without its folder; what is no path as it is."""
-    if isinstance(value, dict):
-        value = value.get("path") or value.get("bytes")
-
-    return re.split(r"[/\\]", value.split("?")[0])[-1].lower() if isinstance(value, str) else value
+def name_of(path: str) -> str:
+    """Return the file name of a picture without its folder, as names are compared."""
+    return re.split(r"[/\\]", path.split("?")[0])[-1].lower()
 
 
 def mapped_pictures(row: Mapping[str, Any], column: str) -> Pictures:
