@@ -138,6 +138,7 @@ REFUSED = [
     ("a.json", indented({"a": {"b": 1}, "c": {"d": 2}}), "one JSON object over several lines (its keys: a, c)"),
     ("a.json", indented(dict.fromkeys("abcdefg", 1)), "one JSON object over several lines (its keys: a, b, c, d, e, ...)"),
     ("a.jsonl", b"".join(indented(row) + b"\n" for row in ROWS), "one JSON object over several lines (its keys: id,"),
+    ("a.json", b'{"question": {"0": "a", "1": "b"}, "answer": {"0": "c", "1": "d"}}', "a table by its columns (question, ...)"),
     ("a.csv", b"id,id\n1,2\n", "the header has 'id' twice"),
     ("a.csv", b'id,question\n1,"open\n2,x\n', "a.csv:2: not CSV"),
     ("a.csv", "id,question\n1,一个问题\n".encode("gbk"), "iconv -f GB18030"),
@@ -185,7 +186,6 @@ JSONL = [
 
 OBJECTS = [
     {"request": {"model": "m", "messages": []}, "response": {"model": "m", "choices": [], "id": "r"}},
-    {"question": {"0": "a", "1": "b"}, "answer": {"0": "c", "1": "d"}},
     {"question": "a", "meta": {"a": 1}},
 ]
 

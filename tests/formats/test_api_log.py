@@ -105,6 +105,11 @@ def test_a_question_that_is_a_text(question, answer):
     assert (part.question, part.response) == ("How?", LONG)
 
 
+def test_what_stands_beside_the_question_of_a_log_is_told():
+    part = the_part({"question": "How?", "input": "A long story.", "response": LOGS["chat"][1]})
+    assert (part.question, part.response) == ("How?", LONG) and part.notes[0].endswith(": input")
+
+
 def test_an_answer_that_is_a_text():
     part = the_part({"request": LOGS["chat"][0], "response": WHOLE})
     assert (part.question, part.response) == ("<image>How?", LONG)

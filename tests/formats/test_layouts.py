@@ -214,6 +214,8 @@ def test_a_layout_gives_its_thought_and_solution_letter_for_letter(row, format, 
         part.response.thought in before.encode().decode("unicode_escape", "replace") or "\n" in part.response.thought
     )
     assert ASKED in part.question and json.dumps(row) == before
+    pictures = ("a.png",) if "a.png" in before else ()
+    assert part.images == pictures and part.question.count("<image>") == len(pictures)
 
 
 @pytest.mark.parametrize(("row", "reason", "words"), REFUSED.values(), ids=REFUSED)

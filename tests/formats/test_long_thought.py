@@ -69,12 +69,6 @@ FAMILIES = [
         {"response": LongThought("A is 3.", "B"), "answer": None, "source": "numina", "domain": "math"},
     ),
     (
-        "OpenThoughts3",
-        chat(THINK, spelling=FROM_VALUE, column="conversations", difficulty=7, source="some", domain="science"),
-        "think",
-        {"response": LONG_REST, "domain": "science", "source": "some"},
-    ),
-    (
         "LLaVA-CoT",
         chat(SECTIONS, f"<image>\n{ASKED}", FROM_VALUE, "conversations", id="sqa_1", image="sqa/1/image.png"),
         "four_sections",
@@ -82,22 +76,10 @@ FAMILIES = [
          "response": LongThought("Compare both.\n\nTwo boxes.\n\nB is taller.", "B")},
     ),
     (
-        "LLaVA-CoT without its marker",
-        chat(SECTIONS, ASKED, FROM_VALUE, "conversations", id="sqa_1", image="1.png"),
-        "four_sections",
-        {"question": f"<image>\n{ASKED}"},
-    ),
-    (
         "Vision-R1",
         chat("<think>\nFour parts.\n</think>\n\n<answer> Final Answer:2/5 </answer>", f"<image>{ASKED}", images=["m/1.png"]),
         "think_answer",
         {"response": LongThought("Four parts.", "Final Answer:2/5"), "images": ("m/1.png",)},
-    ),
-    (
-        "Mulberry, its image a text",
-        chat(HEADINGS, f"<image>{ASKED}", images="CLEVR/000.png"),
-        "headings",
-        {"response": LongThought(HEADINGS.split("\n\n### The final")[0], "B"), "images": ("CLEVR/000.png",)},
     ),
     (
         "VLAA-Thinking",
@@ -107,13 +89,6 @@ FAMILIES = [
         "think",
         {"id": "c-1.png", "answer": "6", "question": f"<image>\n{ASKED}", "images": ("clevr_math/1.png",),
          "response": LongThought("I count four.", "Four.\n\n**Answer:** 6")},
-    ),
-    ("R1-Onevision", chat(THINK, f"<image>{ASKED}", images=["a.png"]), "think", {"response": LONG_REST}),
-    (
-        "MMR1",
-        chat("<think>\n...\n</think>\n<answer>\n12\n</answer>", f"<image>{ASKED}", FROM_VALUE, "conversations", image="a.png"),
-        "think_answer",
-        {"response": LongThought("...", "12")},
     ),
     (
         "LPT",
@@ -198,6 +173,13 @@ FAMILIES = [
          "prompt": "<|im_start|>", "response": [THINK_ANSWER], "image": ["images/11.jpg"], "unfinished": False},
         "think_answer",
         {"id": "11", "answer": "B", "question": f"<image>\n{ASKED}", "response": LONG},
+    ),
+    (
+        "log of the Responses API",
+        {"request": {"input": [{"role": "user", "content": [{"type": "input_text", "text": ASKED}]}]},
+         "response": {"output": [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": THINK}]}]}},
+        "think",
+        {"question": ASKED, "response": LONG_REST},
     ),
     (
         "normal form",

@@ -78,6 +78,9 @@ READ = [
     ({"images": ["a.png"], "thumbnail": "t.png", "path": "p.png"}, "a.png"),
     ({"image": "a.png", "figure": "x/a.png"}, "a.png"),
     ({"image": "a.png", "image_paths": ["a.png"]}, "a.png"),
+    ({"image": "images/1.png", "file_name": "/data/train/1.png"}, "images/1.png"),
+    ({"image": "images/1.png", "metadata": {"image_path": "train/1.png"}}, "images/1.png"),
+    ({"image": "./x/1.png", "figure": "x\\1.PNG"}, "./x/1.png"),
     ({"image": OBJECT, "imgname": "two_col_4.png"}, OBJECT),
     ({"image": OBJECT, "file_name": "4.png"}, OBJECT),
     ({"image": OBJECT, "image_base64": base64.b64encode(OTHER).decode()}, OBJECT),
@@ -280,6 +283,8 @@ REFUSED = [
         for row in (
             {"image": "a.png", "figure": "b.png"},
             {"image": "a.png", "diagram": OBJECT},
+            {"image": "images/1.png", "figure": "figures/1.png"},
+            {"image": "images/1.png", "scan": "scans/1.png"},
             {"image": "a.png", "img_path": "b.png"},
             {"image": "a.png", "depth": "d.png"},
             {"image": "a.png", "path": "p.png"},
@@ -401,6 +406,7 @@ NUMBERED = [
     ({"img2": "b.png", "img1": "a.png"}, ("a.png", "b.png")),
     ({"image_0": "a.png", "image_1": "b.png", "image_2": None}, ("a.png", "b.png")),
     ({"image_1": ["b.png"], "image_0": ["a.png"]}, ("a.png", "b.png")),
+    ({"image_2": ["c.png"], "image_1": ["a.png", "b.png"]}, ("a.png", "b.png", "c.png")),
     ({"image": "a.png", "image_0": "a.png", "image_1": "b.png"}, ("a.png", "b.png")),
 ]
 

@@ -63,13 +63,10 @@ def options_of(entry: Mapping[str, Any], malformed: str = "drop") -> Options:
     Raises:
         ValueError: a key has a value that it cannot have, or `columns` names a column that no format reads.
     """
-    responses = entry.get("responses", "shortest")
-    if responses not in RESPONSES:
-        raise UserError(f"responses: {responses!r} in dataset_info.json. It is one of {', '.join(RESPONSES)}.")
-
-    turns = entry.get("turns", "history")
-    if turns not in TURNS:
-        raise UserError(f"turns: {turns!r} in dataset_info.json. It is one of {', '.join(TURNS)}.")
+    responses, turns = entry.get("responses", "shortest"), entry.get("turns", "history")
+    for key, value, allowed in (("responses", responses, RESPONSES), ("turns", turns, TURNS)):
+        if value not in allowed:
+            raise UserError(f"{key}: {value!r} in dataset_info.json. It is one of {', '.join(allowed)}.")
 
     ranking = entry.get("ranking", False)
     if not isinstance(ranking, bool):
@@ -85,9 +82,10 @@ def options_of(entry: Mapping[str, Any], malformed: str = "drop") -> Options:
             f"not {entry.get('formatting')!r}."
         )
 
-    columns = entry.get("columns") or {}
-    if not isinstance(columns, Mapping) or not all(isinstance(name, str) for name in columns.values()):
-        raise UserError(f'columns: {columns!r} in dataset_info.json. It is an object such as {{"messages": "chat"}}.')
+    columns, tags = entry.get("columns") or {}, entry.get("tags") or {}
+    for key, names, such in (("columns", columns, '{"messages": "chat"}'), ("tags", tags, '{"role_tag": "speaker"}')):
+        if not isinstance(names, Mapping) or not all(isinstance(name, str) for name in names.values()):
+            raise UserError(f"{key}: {names!r} in dataset_info.json. It is an object such as {such}.")
 
     if unknown := [str(name) for name in columns if name not in COLUMNS]:
         near = [f"{close[0]} for {name}" for name in unknown if (close := get_close_matches(name, COLUMNS, 1))]
@@ -115,10 +113,6 @@ def options_of(entry: Mapping[str, Any], malformed: str = "drop") -> Options:
 
     if "solution" in columns and "thought" not in columns:
         raise UserError("columns: solution in dataset_info.json needs thought beside it.")
-
-    tags = entry.get("tags") or {}
-    if not isinstance(tags, Mapping) or not all(isinstance(name, str) for name in tags.values()):
-        raise UserError(f'tags: {tags!r} in dataset_info.json. It is an object such as {{"role_tag": "speaker"}}.')
 
     if unknown := [str(name) for name in tags if name not in TAGS]:
         raise UserError(

@@ -392,6 +392,12 @@ def _list_key(path: Path) -> str | None:
 
     keys = []
     for key, at in _keys(text):
+        if not keys and re.match(r'\{\s*"0"\s*:', text[at : at + 200]):
+            raise UnreadableFile(
+                f"{path}: a table by its columns ({key}, ...), as pandas writes it. Write rows: "
+                "to_json(FILE, orient='records', lines=True)."
+            )
+
         keys.append(key)
         if key in ROW_KEYS:
             break

@@ -42,7 +42,8 @@ def with_messages(row: Mapping[str, Any]) -> Mapping[str, Any]:
     if answer is None and asked is row:
         return row
 
-    messages = _messages(asked) or _question(row)
+    listed = _messages(asked)
+    messages = listed or _question(row)
     if not messages:
         raise RejectedRow("no question", "the log holds answers only; put the messages of its request beside them")
 
@@ -50,8 +51,8 @@ def with_messages(row: Mapping[str, Any]) -> Mapping[str, Any]:
         raise RejectedRow("no earlier turns", "previous_response_id names another log, which holds them")
 
     check_tools(asked)
-    used = {name for name, value in row.items() if any(one in (value, _body(value)) for one in (asked, given))}
-    used |= {*_ASKED, *_ANSWERED} if answer else set()
+    used = {name for name, value in row.items() if any(one is value or one is _body(value) for one in (asked, given))}
+    used |= {*(_ASKED if listed and asked is row else ()), *(_ANSWERED if given is row else ())}
     rest = {name: value for name, value in row.items() if name not in used}
     if system := next((asked[name] for name in _SYSTEMS if asked.get(name)), None):
         rest["system"] = system

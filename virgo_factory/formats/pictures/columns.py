@@ -196,7 +196,9 @@ def find_pictures(
         if _column_of(name) or _BESIDE.search(words) or "images" in read and not _HAS_NOUN.search(words):
             continue
 
-        if _is_lost(values := flat(value), found) and (_is_content(in_order(values)) or not _is_content(found)):
+        known = _column_of(name.rpartition(".")[2])
+        is_lost = _is_lost(values := flat(value), found, known is not None and _noun(known[0]) in ("image", ""))
+        if is_lost and (_is_content(in_order(values)) or not _is_content(found)):
             raise _several([*read, name])
 
     return found
@@ -335,8 +337,10 @@ def _chosen(row: Mapping[str, Any], groups: dict[tuple[str, ...], dict[int, str]
         is_again = _is_again(best, found, key, pictures)
         if is_again and not _is_content(found) and (_is_content(pictures) or _is_link(found)):
             best, found = key, pictures
-        elif not is_again and (key[0] or "images" not in called) and _is_lost(pictures.values, found):
-            if _is_lost(found.values, pictures):
+        elif (
+            not is_again and (key[0] or "images" not in called) and _is_lost(pictures.values, found, _like(best, key))
+        ):
+            if _is_lost(found.values, pictures, _like(best, key)):
                 raise _several([*called, *names])
 
             best, found = key, pictures
@@ -347,6 +351,16 @@ def _chosen(row: Mapping[str, Any], groups: dict[tuple[str, ...], dict[int, str]
 
 
 _OF_THE_QUESTION = LazyPattern(rf"(?:(?:{_BEFORE.replace('|context', '')})_)+")
+_ANY_PICTURE = LazyPattern("img|picture|pic|photo")
+
+
+def _noun(key: tuple[str, ...]) -> str:
+    return _ANY_PICTURE.sub("image", _OF_THE_QUESTION.sub("", key[0]))
+
+
+def _like(key: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether two names of columns mean the same picture, or one of them any file."""
+    return len({_noun(key), _noun(other)} - {""}) < 2
 
 
 def _is_again(key: tuple[str, ...], found: Pictures, other: tuple[str, ...], pictures: Pictures) -> bool:
@@ -357,11 +371,10 @@ def _is_again(key: tuple[str, ...], found: Pictures, other: tuple[str, ...], pic
     if len(found.values) != len(pictures.values):
         return False
 
-    if not _is_lost(pictures.values, found):
+    if not _is_lost(pictures.values, found, _like(key, other)):
         return True
 
-    nouns = {_OF_THE_QUESTION.sub("", head).replace("img", "image") for head, *_ in (key, other) if head}
-    if len(nouns) > 1:
+    if not _like(key, other):
         return False
 
     if _is_content(found) and _is_content(pictures):
@@ -370,27 +383,41 @@ def _is_again(key: tuple[str, ...], found: Pictures, other: tuple[str, ...], pic
     return _is_content(found) or _is_content(pictures) or _is_link(found) != _is_link(pictures)
 
 
-def _is_lost(values: Sequence[Any], found: Pictures) -> bool:
-    """Whether a picture among some is none of those found, as far as their file names or their bytes can tell."""
-    known = [_name_and_content(value) for value in found.values]
-    for name, content in map(_name_and_content, values):
-        if not any(name and name == other or content is not None and content == same for other, same in known):
+def _is_lost(values: Sequence[Any], found: Pictures, by_name: bool) -> bool:
+    """Whether a picture among some is none of those found, as far as their paths or their bytes can tell.
+
+    Files of one name in two folders are the same picture `by_name`; else one path has to end with the other.
+    """
+    known = [_path_and_content(value) for value in found.values]
+    for path, content in map(_path_and_content, values):
+        if not any(
+            path and other and _is_same_file(path, other, by_name) or content is not None and content == same
+            for other, same in known
+        ):
             return True
 
     return False
 
 
-def _name_and_content(value: Any) -> tuple[str | None, Any]:
+def _is_same_file(path: str, other: str, by_name: bool) -> bool:
+    one, two = (
+        [part for part in re.split(r"[/\\]", text.split("?")[0].lower()) if part != "."] for text in (path, other)
+    )
+    compared = 1 if by_name else min(len(one), len(two))
+    return one[-compared:] == two[-compared:]
+
+
+def _path_and_content(value: Any) -> tuple[str | None, Any]:
     path, content = (value.get("path"), value.get("bytes")) if isinstance(value, dict) else (value, None)
     if isinstance(path, str) and not path.startswith("data:"):
-        return name_of(path), content
+        return path, content
 
     return None, path if content is None else content
 
 
 def check_again(values: list[Any], found: Pictures, place: str) -> None:
     """Raise RejectedRow where pictures that a text holds as items are others than those of the row's columns."""
-    if _is_lost(values, found) and not _is_again(("", ""), found, ("", ""), in_order(values)):
+    if _is_lost(values, found, True) and not _is_again(("", ""), found, ("", ""), in_order(values)):
         raise RejectedRow(
             "pictures in several columns",
             f"{place} holds {shown(values)}, and another column {shown(list(found.values))}. For those of a column: "
@@ -431,14 +458,6 @@ def _carries(value: Any) -> bool:
 
 def _is_link(pictures: Pictures) -> bool:
     return any(isinstance(value, str) and _URL.match(value) for value in pictures.values)
-
-
-def name_of(value: Any) -> Any:
-    """Return the file name of a picture without its folder; what is no path as it is."""
-    if isinstance(value, dict):
-        value = value.get("path") or value.get("bytes")
-
-    return re.split(r"[/\\]", value.split("?")[0])[-1].lower() if isinstance(value, str) else value
 
 
 def mapped_pictures(row: Mapping[str, Any], column: str) -> Pictures:

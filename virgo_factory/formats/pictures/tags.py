@@ -6,7 +6,7 @@ from typing import Any
 
 from virgo_factory.core.example import IMAGE
 from virgo_factory.core.lazy_pattern import LazyPattern
-from virgo_factory.formats.pictures.columns import SUFFIXES, Pictures, holds_picture, in_order, name_of, shown
+from virgo_factory.formats.pictures.columns import SUFFIXES, Pictures, holds_picture, in_order, shown
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.formats.texts import occurs
 
@@ -308,8 +308,15 @@ def _position_of(path: str, found: Pictures) -> int | None:
     """Return which of the pictures a path names: the same path, or the one with that file name, of LaTeX without suffix."""
     known = {at: value for at, value in enumerate(map(_path_of, found.values)) if value}
     whole = [at for at, value in known.items() if value == path]
-    named = [at for at, value in known.items() if name_of(path) in (name_of(value), name_of(value).rpartition(".")[0])]
+    named = [
+        at for at, value in known.items() if _name_of(path) in (_name_of(value), _name_of(value).rpartition(".")[0])
+    ]
     return (whole or named)[0] if whole or len(named) == 1 else None
+
+
+def _name_of(path: str) -> str:
+    """Return the file name of a picture without its folder, as names are compared."""
+    return re.split(r"[/\\]", path.split("?")[0])[-1].lower()
 
 
 def _path_of(value: Any) -> str | None:
