@@ -21,6 +21,7 @@ _RELATIONS |= {name: name for name in ("above", "below", "inside")}
 _COUNT = r"count ?\( ?(.+?) ?\)"
 _COUNTS = re.compile(rf"{_COUNT}(?: ?(-) ?{_COUNT})? ?==? ?(\w+)")
 _OF_THINGS = re.compile(r"(\w+) ?\( ?(.+?) ?\)")
+_UNTRUE, _OF_OTHER = "by the boxes the writer's claim does not hold", "what the writer claims is of another answer"
 _CONDITION = re.compile(r"(left_of|right_of|above|below|inside) (.+)")
 
 
@@ -45,14 +46,14 @@ def against(claim: str, question: str, options: Sequence[str], gold: int, meanin
 
     name = re.sub(r" ", "_", found[1])
     if name in ("more", "same_number") and len(things) == 2:
-        return _of_numbers(name, things, options, gold, meaning)
+        return _of_numbers(name, things, question, options, gold, meaning)
 
     holds = _holding(name, things)
     if holds is None:
         return None
 
     if holds(things[0]) is False:
-        return f"by the boxes the writer's claim does not hold: {claim}"
+        return f"{_UNTRUE}: {claim}"
 
     return _of_places(_RELATIONS.get(name, ""), things, holds, question, options, gold, meaning)
 
@@ -92,7 +93,7 @@ def _of_count(found: re.Match[str], options: Sequence[str], gold: int, meaning: 
 
     number = counts[0] - sum(counts[1:])
     if not stated(number):
-        return f"by the boxes the writer's claim does not hold: they count {number}"
+        return f"{_UNTRUE}: they count {number}"
 
     allowed = [number_of(option) for option in options]
     if allowed[gold]:
@@ -108,7 +109,7 @@ def _of_count(found: re.Match[str], options: Sequence[str], gold: int, meaning: 
 def _told(held: Sequence[Holds], options: Sequence[str], gold: int) -> str | None:
     """What is against an answer where so many of the options hold."""
     if held[gold] is False:
-        return f"what the writer claims is of another answer: {options[gold]}"
+        return f"{_OF_OTHER}: {options[gold]}"
 
     return next(
         (
@@ -121,19 +122,15 @@ def _told(held: Sequence[Holds], options: Sequence[str], gold: int) -> str | Non
 
 
 def _of_numbers(
-    name: str, things: Sequence[Objects], options: Sequence[str], gold: int, meaning: Meaning
+    name: str, things: Sequence[Objects], question: str, options: Sequence[str], gold: int, meaning: Meaning
 ) -> str | None:
     more, less = map(len, things)
     if more <= less if name == "more" else more != less:
-        return f"by the boxes the writer's claim does not hold: they count {more} and {less}"
+        return f"{_UNTRUE}: they count {more} and {less}"
 
-    tokens = [token for token in short(tokens_of(options[gold], meaning) or ()) if token.kind == "T"]
-    is_other = name == "more" and len(tokens) == 1 and tokens[0].some == things[1] and kinds(tokens) == "T"
-    return (
-        f"what the writer claims is of another answer: {options[gold]}"
-        if is_other and "fewer" not in options[gold]
-        else None
-    )
+    asks_for_more = name == "more" and not re.search("few|less|least", f"{question} {options[gold]}")
+    is_other = asks_for_more and _objects(options[gold], meaning) == things[1]
+    return f"{_OF_OTHER}: {options[gold]}" if is_other else None
 
 
 def _holding(name: str, things: Sequence[Objects]) -> Callable[[Objects], Holds] | None:
