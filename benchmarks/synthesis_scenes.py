@@ -1,7 +1,8 @@
-"""Scenes: time and memory of reading COCO's layout for a million pictures; which claims of drawn scenes boxes contradict.
+"""Scenes: time and memory of reading COCO's layout for a million pictures; which questions boxes contradict.
 
     python benchmarks/synthesis_scenes.py --scenes 1000000 --folder DIR
     python benchmarks/synthesis_scenes.py --claims 400
+    python benchmarks/synthesis_scenes.py --wordings
 
 The files are written first (kept for a second run); pictures are hard links to a thousand drawn ones. Five captions and
 seven boxes a picture, boxes in another order than pictures, some crowds and some boxes outside. TMPDIR must have room.
@@ -20,9 +21,9 @@ from PIL import Image
 
 from virgo_factory.demo.scenes import HEIGHT, WIDTH, drawn_scene
 from virgo_factory.synthesis.scenes.claims import contradiction
-from virgo_factory.synthesis.scenes.read import read_scenes
+from virgo_factory.synthesis.scenes.read import read_scenes, tagged
 from virgo_factory.synthesis.scenes.source import SceneSource
-from virgo_factory.synthesis.words import Question, Scene
+from virgo_factory.synthesis.words import Question, Scene, SceneObject
 
 
 DRAWN = 1000
@@ -119,18 +120,66 @@ def judge_claims(scenes: int) -> None:
     print(f"{(time.process_time() - start) / asked * 1e3:.2f} ms of processor a question, drawing included")
 
 
+TABLES = {
+    "kitchen": (
+        [("cup", (40, 200, 100, 270), {"color": "red"}), ("cup", (200, 220, 260, 290), {"color": "blue"})]
+        + [("cup", (420, 210, 480, 280), {"color": "red"}), ("plate", (120, 300, 220, 340)), ("plate", (340, 310, 460, 360))]
+        + [("bottle", (540, 100, 590, 280)), ("bowl", (260, 380, 360, 440)), ("clock", (300, 20, 370, 90)), ("spoon", (60, 380, 150, 400))]
+    ),
+    "street": (
+        [("person", (30, 200, 80, 380)), ("person", (150, 210, 195, 370)), ("person", (400, 220, 440, 360)), ("person", (560, 190, 610, 390))]
+        + [("car", (220, 260, 370, 340), {"color": "white"}), ("car", (450, 270, 545, 330), {"color": "black"})]
+        + [("dog", (100, 340, 145, 390)), ("traffic light", (380, 40, 405, 110)), ("bicycle", (250, 370, 340, 450))]
+        + [("bench", (10, 390, 95, 440)), ("bird", (500, 25, 530, 55))]
+    ),
+}  # fmt: skip
+"""Scene of synthesis_wordings.txt -> its things."""
+WORDINGS = Path(__file__).parent / "synthesis_wordings.txt"
+
+
+def judge_wordings() -> dict[str, Counter]:
+    """Return, for each list of WORDINGS, how many wrong answers are found and right ones dropped, with and without claims."""
+    scenes = {}
+    for name, things in TABLES.items():
+        objects = tagged([SceneObject("", of, box, attributes=dict(*looks)) for of, box, *looks in things])
+        scenes[name] = Scene(name, 0, "a.png", "", 640, 480, ("A picture.",), objects)
+
+    told: dict[str, Counter] = {}
+    for line in WORDINGS.read_text(encoding="utf-8").splitlines():
+        if line.startswith("= "):
+            told[number := line[2:]] = Counter()
+        elif line.startswith("["):
+            scene = scenes[line[1:-1]]
+        elif not line.startswith("#"):
+            question, *options, claim = line.split(" | ")
+            told[number]["asked"] += 1
+            for way, stated in (("", ""), (" with claim", claim)):
+                right, wrong = (
+                    contradiction(Question("q", scene.id, question, tuple(options), letter, claim=stated), scene)
+                    for letter in "AB"
+                )
+                told[number]["lost" + way] += right is not None
+                told[number]["found" + way] += wrong is not None
+
+    return told
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scenes", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--claims", type=int, help="judge claims of so many drawn scenes instead")
+    parser.add_argument("--wordings", action="store_true", help="judge questions in words of their own instead")
     given = parser.parse_args()
-    if given.claims:
+    if given.wordings:
+        for number, counts in judge_wordings().items():
+            print(f"list {number}: {dict(counts)}")
+    elif given.claims:
         judge_claims(given.claims)
     elif given.folder:
         read_coco(given)
     else:
-        parser.error("--folder or --claims")
+        parser.error("--folder, --claims or --wordings")
 
 
 def read_coco(given: argparse.Namespace) -> None:

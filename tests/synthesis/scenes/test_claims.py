@@ -1,6 +1,8 @@
 """Questions whose answer the boxes contradict are told, in the many ways in which writers put them; all others are not."""
 
+import importlib.util
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,6 +11,9 @@ from hypothesis import strategies as st
 from virgo_factory.demo.scenes import HEIGHT, WIDTH, drawn_scene
 from virgo_factory.synthesis.scenes.claims import contradiction
 from virgo_factory.synthesis.words import Question, Scene, SceneObject
+
+
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 
 @pytest.fixture
@@ -66,7 +71,7 @@ def asked(question: str, *options: str, answer: int = 0) -> Question:
     return Question("q", "s/1", question, options, "ABCD"[answer])
 
 
-WRONG = [
+STREET = [
     # counts
     ("How many people are visible in the picture?", "2", "3", "4", "5"),
     ("How many people are there?", "Two", "Three", "Four", "Five"),
@@ -114,11 +119,6 @@ WRONG = [
     ("Which of these statements is correct?", "There are five people.", "There are three people.", "It rains.", "It snows."),
     ("Which statement is not true?", "There are two dogs.", "The bus is below the car.", "The car is below the bus.", "It rains."),
     ("Which of the following is false?", "The bus is above the car.", "There are four dogs.", "It rains.", "It snows."),
-]  # fmt: skip
-
-
-# more ways to put it, on the street, in a kitchen and in a meadow
-STREET = [
     ("How many dogs does the image contain?", "3", "2", "1", "4"),
     ("How many dogs appear in the scene?", "3", "2", "1", "4"),
     ("How many dogs are depicted?", "Three dogs", "Two dogs", "One dog", "Four dogs"),
@@ -440,13 +440,6 @@ MEADOW = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("case", WRONG, ids=[case[0] for case in WRONG])
-def test_a_wrong_answer_is_told_and_the_right_one_is_not(street, case):
-    question, wrong, right, *others = case
-    assert contradiction(asked(question, wrong, right, *others), street)
-    assert contradiction(asked(question, wrong, right, *others, answer=1), street) is None
-
-
 @pytest.mark.parametrize(
     ("scene", "cases"),
     [("street", STREET), ("kitchen", KITCHEN), ("meadow", MEADOW)],
@@ -457,6 +450,15 @@ def test_however_it_is_put(request, scene, cases):
     missed = [case[0] for case in cases if contradiction(asked(*case), boxes) is None]
     lost = [case[0] for case in cases if contradiction(asked(*case, answer=1), boxes)]
     assert (missed, lost) == ([], [])
+
+
+def test_lists_of_questions_in_words_of_their_own():
+    spec = importlib.util.spec_from_file_location("scenes", BENCHMARKS / "synthesis_scenes.py")
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    for counts in benchmark.judge_wordings().values():
+        assert (counts["asked"], counts["lost"], counts["lost with claim"]) == (60, 0, 0)
+        assert counts["found"] >= 45 and counts["found with claim"] >= 55
 
 
 KEPT_IN_THE_KITCHEN = [
@@ -516,16 +518,6 @@ KEPT_IN_THE_KITCHEN = [
 ]  # fmt: skip
 
 
-def test_what_sounds_alike_and_boxes_do_not_say_is_kept(kitchen):
-    lost = [
-        (question, answer)
-        for question, *options in KEPT_IN_THE_KITCHEN
-        for answer in range(4)
-        if contradiction(asked(question, *options, answer=answer), kitchen)
-    ]
-    assert not lost
-
-
 @pytest.mark.parametrize("about", ["\\1 mugs", "the \\g<number>", "mugs \\"])
 def test_what_a_statement_is_about_is_no_pattern(about, kitchen):
     question = asked(f"Which statement is true of {about}?", "both are left of it", "there are two of them", "x", "y")
@@ -575,24 +567,47 @@ KEPT = [
     ("Where is the bus parked?", "to the left", "on a lawn", "in a garage", "nowhere"),
     ("Where is the bus going?", "to the left of town", "b", "c", "d"),
     ("Where is the bus relative to the car?", "behind it", "in front of it", "near it", "far from it"),
-    ("Where is dog 2 relative to person 3?", "in front of it", "slightly to the left", "behind it", "on it"),
+    ("Where is dog 2 relative to person 3?", "in front of it", "slightly to the right", "behind it", "on it"),
     ("What would dog 1 do if person 1 left?", "Run", "Stay", "Bark", "Sleep"),
     ("Why does person 1 stand to the left of dog 1?", "To rest", "To play", "To eat", "To wait"),
     ("Which statement is true?", "The dog is happy.", "There are two happy dogs.", "It rains.", "It snows."),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("case", KEPT, ids=[case[0] for case in KEPT])
-def test_what_boxes_do_not_say_is_kept_whatever_the_answer(street, case):
-    question, *options = case
-    if (
-        question == "Where is dog 2 relative to person 3?"
-    ):  # one of its options is wrong by the boxes, the answer is not
-        assert contradiction(asked(question, *options), street) is None
-        return
+HAZARDS = [
+    ("Which person is larger, person 1 or person 2?", "person 1", "person 2", "x", "y"),
+    ("Where is the bus looking?", "To the left", "To the right", "x", "y"),
+    ("In which direction is the bus driving?", "To the left", "To the right", "x", "y"),
+    ("Is the bus leaning to the left?", "Yes", "No", "x", "y"),
+    ("Is the bus lying on its left side?", "Yes", "No", "x", "y"),
+    ("How many dogs are left?", "1", "2", "3", "0"),
+    ("How many people are standing?", "1", "2", "3", "0"),
+    ("What does the car have on its right?", "dog 1", "dog 2", "the bus", "y"),
+    ("Which person with the dog is farthest to the left?", "person 1", "person 2", "person 3", "y"),
+    ("Which person is higher on the ladder?", "person 1", "person 2", "person 3", "y"),
+    ("Which is lower in price?", "the bus", "the car", "x", "y"),
+    ("Which of these has the higher price?", "the bus", "the car", "x", "y"),
+    ("Are the people larger than the dogs?", "Yes", "No", "x", "y"),
+    ("Are the people the same as the dogs?", "Yes", "No", "x", "y"),
+    ("Is the car's left door open?", "Yes", "No", "x", "y"),
+    ("How many people are on top of the car?", "0", "1", "2", "3"),
+]  # fmt: skip
 
-    for answer in range(4):
-        assert contradiction(asked(question, *options, answer=answer), street) is None
+
+@pytest.mark.parametrize(
+    ("scene", "cases"),
+    [("street", KEPT), ("street", HAZARDS), ("kitchen", KEPT_IN_THE_KITCHEN)],
+    ids=["street", "other meanings", "kitchen"],
+)
+def test_what_boxes_do_not_say_is_kept_whatever_the_answer(request, scene, cases):
+    boxes = request.getfixturevalue(scene)
+    lost = [
+        (question, answer)
+        for question, *options in cases
+        for answer in range(4)
+        if contradiction(asked(question, *options, answer=answer), boxes)
+    ]
+    assert not lost
 
 
 def test_names_whose_boxes_are_not_all_there_are_not_counted(boxed):

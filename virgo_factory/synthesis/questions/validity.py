@@ -28,20 +28,8 @@ CONTRADICTED = "the boxes contradict it"
 NEAR_DUPLICATE = "a near-duplicate"
 
 FORBIDDEN = (
-    "caption",
-    "captions",
-    "captioned",
-    "description",
-    "descriptions",
-    "bounding box",
-    "bounding boxes",
-    "bbox",
-    "bboxes",
-    "coordinate",
-    "coordinates",
-    "annotation",
-    "annotations",
-    "metadata",
+    *("bounding box", "bounding boxes", "bbox", "bboxes", "coordinate", "coordinates", "annotation", "annotations"),
+    *("caption", "captions", "captioned", "description", "descriptions", "metadata"),
 )
 """Words that speak of what the writer was given instead of the picture; matched at their boundaries, whatever their case."""
 

@@ -9,26 +9,8 @@ from typing import Any
 from virgo_factory.rollouts.store.jsonl import is_in_shard
 from virgo_factory.synthesis.config import ROLES, SynthesisConfig
 from virgo_factory.synthesis.questions import composition, votes, writing
-from virgo_factory.synthesis.run.folder import (
-    ABLATIONS,
-    CANDIDATES,
-    COMPOSED,
-    COMPOSING,
-    DPO,
-    EXPANDING,
-    FILTERED,
-    PROMPTS,
-    QUESTIONS,
-    SCENES,
-    SFT,
-    SHORT,
-    THINKING,
-    VALIDATED,
-    VOTES,
-    WRITTEN,
-    Account,
-    Folder,
-)
+from virgo_factory.synthesis.run import folder as files
+from virgo_factory.synthesis.run.folder import Account, Folder
 from virgo_factory.synthesis.scenes.read import is_of_object, read_scenes
 from virgo_factory.synthesis.thoughts import expanding, export, pairs, sets, short
 from virgo_factory.synthesis.thoughts.rows import Group
@@ -107,7 +89,7 @@ def _scenes(folder: Folder, account: Account) -> Iterator[Scene | Dropped]:
 
 def scenes(folder: Folder) -> Iterator[Scene]:
     """Yield the scenes of a folder."""
-    return folder.rows(SCENES, Scene)
+    return folder.rows(files.SCENES, Scene)
 
 
 def _with_questions(folder: Folder, *names: str) -> Iterator[tuple[Scene, list[Question]]]:
@@ -124,14 +106,10 @@ def _one_by_one(folder: Folder, *names: str) -> Iterator[tuple[Scene, Question]]
     return ((scene, one) for scene, questions in _with_questions(folder, *names) for one in questions)
 
 
-def _written(folder: Folder, role: str) -> Iterator[Ask]:
-    return map(writing.writer_ask, scenes(folder))
-
-
 def _questions(folder: Folder, account: Account) -> Iterator[Question | Dropped]:
     letters, computable, unclaimed = dict.fromkeys(LETTERS, 0), 0, 0
     for scene in scenes(folder):
-        replies = folder.answered(WRITTEN, writing.writer_ask(scene), "writer")
+        replies = folder.answered(files.WRITTEN, writing.writer_ask(scene), "writer")
         if not replies:
             yield Dropped(scene.id, NO_REPLY)
 
@@ -159,15 +137,15 @@ def _tell_letters(account: Account, letters: Mapping[str, int]) -> None:
 
 
 def _votes(folder: Folder, role: str) -> Iterator[Ask]:
-    for scene, question in _one_by_one(folder, QUESTIONS):
+    for scene, question in _one_by_one(folder, files.QUESTIONS):
         yield votes.vote_asks(scene, question)[role == "blind"]
 
 
 def _validated(folder: Folder, account: Account) -> Iterator[Question | Dropped]:
     config = folder.config
-    for scene, question in _one_by_one(folder, QUESTIONS):
+    for scene, question in _one_by_one(folder, files.QUESTIONS):
         sighted, blind = votes.vote_asks(scene, question)
-        seen, unseen = folder.answered(VOTES, sighted, "solver"), folder.answered(VOTES, blind, "blind")
+        seen, unseen = folder.answered(files.VOTES, sighted, "solver"), folder.answered(files.VOTES, blind, "blind")
         if lack := _lack(config, solver=seen, blind=unseen):
             yield Dropped(question.id, VOTES_LACK, lack)
         else:
@@ -195,15 +173,15 @@ def _composing_asks(folder: Folder, scene: Scene, questions: Sequence[Question])
 
 
 def _composing(folder: Folder, role: str) -> Iterator[Ask]:
-    for scene, questions in _with_questions(folder, VALIDATED):
+    for scene, questions in _with_questions(folder, files.VALIDATED):
         yield from _composing_asks(folder, scene, questions)
 
 
 def _candidates(folder: Folder, account: Account) -> Iterator[Question | Dropped]:
-    for scene, questions in _with_questions(folder, VALIDATED):
+    for scene, questions in _with_questions(folder, files.VALIDATED):
         replies = []
         for ask in _composing_asks(folder, scene, questions):
-            found = folder.answered(COMPOSING, ask, "composer")
+            found = folder.answered(files.COMPOSING, ask, "composer")
             replies += found
             if not found:
                 yield Dropped(ask.of, NO_REPLY)
@@ -213,9 +191,9 @@ def _candidates(folder: Folder, account: Account) -> Iterator[Question | Dropped
 
 def _ablated(folder: Folder) -> Iterator[tuple[Question, list[Ask]]]:
     """Yield each candidate with what a solver is asked about it."""
-    both = _with_questions(folder, VALIDATED)
+    both = _with_questions(folder, files.VALIDATED)
     for (_, inputs), candidates in folder.beside(
-        both, CANDIDATES, Question, lambda question: question.scene, lambda unit: unit[0].id
+        both, files.CANDIDATES, Question, lambda question: question.scene, lambda unit: unit[0].id
     ):
         known = {one.id: one for one in inputs}
         for candidate in candidates:
@@ -225,13 +203,9 @@ def _ablated(folder: Folder) -> Iterator[tuple[Question, list[Ask]]]:
                 yield candidate, []
 
 
-def _ablations(folder: Folder, role: str) -> Iterator[Ask]:
-    return (ask for _, asks in _ablated(folder) for ask in asks)
-
-
 def _composed(folder: Folder, account: Account) -> Iterator[Question | Dropped]:
     for candidate, asks in _ablated(folder):
-        replies = {ask.mode: folder.answered(ABLATIONS, ask, "solver") for ask in asks}
+        replies = {ask.mode: folder.answered(files.ABLATIONS, ask, "solver") for ask in asks}
         lacks = (f"{mode}: {told}" for mode, some in replies.items() if (told := _lack(folder.config, solver=some)))
         if not asks:
             yield Dropped(candidate.id, "its inputs are gone")
@@ -241,13 +215,9 @@ def _composed(folder: Folder, account: Account) -> Iterator[Question | Dropped]:
             yield composition.judge_ablation(candidate, replies)
 
 
-def _thinking(folder: Folder, role: str) -> Iterator[Ask]:
-    return (short.thinker_ask(scene, question) for scene, question in _one_by_one(folder, VALIDATED, COMPOSED))
-
-
 def _short(folder: Folder, account: Account) -> Iterator[Thought | Dropped]:
-    for scene, question in _one_by_one(folder, VALIDATED, COMPOSED):
-        replies = folder.answered(THINKING, short.thinker_ask(scene, question), "thinker")
+    for scene, question in _one_by_one(folder, files.VALIDATED, files.COMPOSED):
+        replies = folder.answered(files.THINKING, short.thinker_ask(scene, question), "thinker")
         if not replies:
             yield Dropped(question.id, NO_REPLY)
 
@@ -256,7 +226,11 @@ def _short(folder: Folder, account: Account) -> Iterator[Thought | Dropped]:
 
 def _with_thoughts(folder: Folder) -> Iterator[tuple[Scene, Question, list[Thought]]]:
     beside = folder.beside(
-        _one_by_one(folder, VALIDATED, COMPOSED), SHORT, Thought, lambda one: one.question, lambda unit: unit[1].id
+        _one_by_one(folder, files.VALIDATED, files.COMPOSED),
+        files.SHORT,
+        Thought,
+        lambda one: one.question,
+        lambda unit: unit[1].id,
     )
     return ((scene, question, thoughts) for (scene, question), thoughts in beside)
 
@@ -268,15 +242,11 @@ def _expansions(folder: Folder) -> Iterator[tuple[Question, Thought, list[Ask]]]
             yield question, one, expanding.expansion_asks(scene, question, one, cues)
 
 
-def _expanding(folder: Folder, role: str) -> Iterator[Ask]:
-    return (ask for _, _, asks in _expansions(folder) for ask in asks)
-
-
 def _filtered(folder: Folder, account: Account) -> Iterator[Thought | Dropped]:
     steps = Steps(expanding.FORBIDDEN)
     for question, one, asks in _expansions(folder):
         for ask in asks:
-            replies = folder.answered(EXPANDING, ask, "reasoner")
+            replies = folder.answered(files.EXPANDING, ask, "reasoner")
             if not replies:
                 yield Dropped(one.id, NO_REPLY)
 
@@ -291,7 +261,7 @@ def _filtered(folder: Folder, account: Account) -> Iterator[Thought | Dropped]:
 def _groups(folder: Folder) -> Iterator[Group]:
     """Yield each question with its scene, its short thoughts and what became of them."""
     beside = folder.beside(
-        _with_thoughts(folder), FILTERED, Thought, lambda one: one.question, lambda unit: unit[1].id
+        _with_thoughts(folder), files.FILTERED, Thought, lambda one: one.question, lambda unit: unit[1].id
     )
     return ((question, scene, shorts, longs) for (scene, question, shorts), longs in beside)
 
@@ -322,76 +292,97 @@ def _counted(rows: Iterator[dict[str, Any] | Dropped], account: Account) -> Iter
 
 
 def _prompts(folder: Folder, account: Account) -> Iterator[str | Dropped]:
-    pairs_of = ((question, scene) for scene, question in _one_by_one(folder, VALIDATED, COMPOSED))
+    pairs_of = ((question, scene) for scene, question in _one_by_one(folder, files.VALIDATED, files.COMPOSED))
     return export.rl_questions(pairs_of, folder.config.dataset)
 
 
 STEPS: tuple[Asked | Made, ...] = (
     Made(
-        SCENES,
+        files.SCENES,
         (),
         ("scenes", "media_dir", "shard", "max_scenes", "max_objects", "min_score"),
         "Pictures with captions and boxes, in pixels of the picture as it is seen.",
         _scenes,
     ),
-    Asked(WRITTEN, ("writer",), _written),
-    Made(QUESTIONS, (SCENES, WRITTEN), ("writer",), "Questions with four options, as written.", _questions),
-    Asked(VOTES, ("solver", "blind"), _votes),
+    Asked(files.WRITTEN, ("writer",), lambda folder, role: map(writing.writer_ask, scenes(folder))),
     Made(
-        VALIDATED,
-        (SCENES, QUESTIONS, VOTES),
+        files.QUESTIONS,
+        (files.SCENES, files.WRITTEN),
+        ("writer",),
+        "Questions with four options, as written.",
+        _questions,
+    ),
+    Asked(files.VOTES, ("solver", "blind"), _votes),
+    Made(
+        files.VALIDATED,
+        (files.SCENES, files.QUESTIONS, files.VOTES),
         ("solver", "blind", "blind_right", "confirmed"),
         "Questions whose answer solvers confirm, and that nobody answers without the picture.",
         _validated,
     ),
-    Asked(COMPOSING, ("composer",), _composing),
+    Asked(files.COMPOSING, ("composer",), _composing),
     Made(
-        CANDIDATES,
-        (SCENES, VALIDATED, COMPOSING),
+        files.CANDIDATES,
+        (files.SCENES, files.VALIDATED, files.COMPOSING),
         ("composer", "compositions", "composed_of"),
         "Questions composed of two or three of one picture, before their ablation.",
         _candidates,
     ),
-    Asked(ABLATIONS, ("solver",), _ablations),
+    Asked(files.ABLATIONS, ("solver",), lambda folder, role: (ask for _, asks in _ablated(folder) for ask in asks)),
     Made(
-        COMPOSED,
-        (SCENES, VALIDATED, CANDIDATES, ABLATIONS),
+        files.COMPOSED,
+        (files.SCENES, files.VALIDATED, files.CANDIDATES, files.ABLATIONS),
         ("solver",),
         "Composed questions that are answered with all their inputs, and with none left out.",
         _composed,
     ),
-    Asked(THINKING, ("thinker",), _thinking),
+    Asked(
+        files.THINKING,
+        ("thinker",),
+        lambda folder, role: (
+            short.thinker_ask(scene, question)
+            for scene, question in _one_by_one(folder, files.VALIDATED, files.COMPOSED)
+        ),
+    ),
     Made(
-        SHORT,
-        (SCENES, VALIDATED, COMPOSED, THINKING),
+        files.SHORT,
+        (files.SCENES, files.VALIDATED, files.COMPOSED, files.THINKING),
         ("thinker",),
         "Short thoughts of a model that sees the picture, right ones and wrong ones.",
         _short,
     ),
-    Asked(EXPANDING, ("reasoner",), _expanding),
+    Asked(
+        files.EXPANDING,
+        ("reasoner",),
+        lambda folder, role: (ask for _, _, asks in _expansions(folder) for ask in asks),
+    ),
     Made(
-        FILTERED,
-        (SCENES, VALIDATED, COMPOSED, SHORT, EXPANDING),
+        files.FILTERED,
+        (files.SCENES, files.VALIDATED, files.COMPOSED, files.SHORT, files.EXPANDING),
         ("reasoner", "cues"),
         "Short thoughts that a reasoning model went on with, right ones and wrong ones.",
         _filtered,
     ),
     Made(
-        SFT,
-        (SCENES, VALIDATED, COMPOSED, SHORT, FILTERED),
+        files.SFT,
+        (files.SCENES, files.VALIDATED, files.COMPOSED, files.SHORT, files.FILTERED),
         ("sft_share", "x_to_o", "seed"),
-        "Rows for SFT: right short thoughts, right ones gone on with, wrong ones corrected.",
+        "Rows for files.SFT: right short thoughts, right ones gone on with, wrong ones corrected.",
         _sft,
     ),
     Made(
-        DPO,
-        (SCENES, VALIDATED, COMPOSED, SHORT, FILTERED),
+        files.DPO,
+        (files.SCENES, files.VALIDATED, files.COMPOSED, files.SHORT, files.FILTERED),
         ("pairs_per_question", "compact_pairs", "seed"),
-        "Pairs for DPO: corrections against what does not correct, right short thoughts against what goes wrong.",
+        "Pairs for files.DPO: corrections against what does not correct, right short thoughts against what goes wrong.",
         _dpo,
     ),
     Made(
-        PROMPTS, (SCENES, VALIDATED, COMPOSED), ("dataset",), "Questions with gold answers for stage: grpo.", _prompts
+        files.PROMPTS,
+        (files.SCENES, files.VALIDATED, files.COMPOSED),
+        ("dataset",),
+        "Questions with gold answers for stage: grpo.",
+        _prompts,
     ),
 )
 """All stages, in their order."""

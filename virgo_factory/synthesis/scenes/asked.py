@@ -32,7 +32,7 @@ class Asked:
 
 
 Options = Mapping[str, list[Token]]
-_LEAD = re.compile(r"(?:in|on|at|within|across|looking at|inside) [a-z -]+, ")
+_LEAD = re.compile(r"(?:in|on|at|within|across|looking at|inside|from|among|of) [a-z' -]+, ")
 """What a question of place may begin with; it changes how many there are."""
 _YES = re.compile(r"(yes|no|true|false)(?:[,;:]|$| (?:it|there|they|the|that) )")
 _SAID = re.compile(
@@ -110,7 +110,7 @@ def _stated(question: str, tokens: Sequence[Token], options: Options, meaning: M
 
 # numbers
 
-_TWO_COUNTS = re.compile(rf"(?:QM{_SOME}|qT|Q?GQ?T&?Q?|Q(?=TOT)TO)(?P<other>{_SOME})|FT&?QM(?P<more>T)")
+_TWO_COUNTS = re.compile(rf"(?:QM{_SOME}|qT|Q?GQ?T&?Q?|QQ?TOQ?)(?P<other>{_SOME})|FT&?QM(?P<more>T)")
 _COUNT = re.compile(rf"Q{_SOME}l*|{_SOME}&?QI?")
 _COUNT_AT = re.compile(rf"Q(?P<some>{_SOME})V?(?P<place>[~abRSE].*)|(?P<before>[~abRSE].*?)&?Q(?P<these>{_SOME})")
 
@@ -124,6 +124,9 @@ def _numbers(tokens: Sequence[Token], options: Options, meaning: Meaning) -> Ask
         if not (clauses.is_all(one) and (not last or last.kind not in "Rb"))
     ]
     form = kinds(tokens)
+    if form == "QTT" and tokens[1].is_generic:  # "how many of the things are cups"
+        tokens, form = tokens[:1] + tokens[2:], "QT"
+
     if found := _TWO_COUNTS.fullmatch(form):
         cut = max(found.start("other"), found.start("more"))
         some, other = union(tokens[:cut]), union(tokens[cut:])
@@ -214,13 +217,13 @@ def _most(tokens: Sequence[Token], options: Options, meaning: Meaning) -> Asked 
 
 # places
 
-_EITHER = re.compile(r"[RS]I?\|[RS]I?|RT\|[RS]I?")
+_EITHER = re.compile(r"[RSE]I?\|[RS]I?|RT\|[RS]I?")
 
 
 def _where(tokens: Sequence[Token], options: Options, meaning: Meaning) -> Asked | None:
     """Where one thing stands, in the picture or by another."""
     if _EITHER.search(kinds(tokens)):
-        tokens = [token for token in tokens if token.kind in "TFEo"]
+        tokens = [token for token in tokens if token.kind in "TF"]
     elif not first(tokens, "X"):
         return None
 

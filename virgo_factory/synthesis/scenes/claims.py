@@ -8,7 +8,7 @@ is dropped wrongly is lost.
 
 from virgo_factory.synthesis.scenes.asked import asked_for
 from virgo_factory.synthesis.scenes.english import Meaning, plain
-from virgo_factory.synthesis.scenes.stated import against
+from virgo_factory.synthesis.scenes.stated import Stated
 from virgo_factory.synthesis.words import LETTERS, Question, Scene
 
 
@@ -27,7 +27,7 @@ def contradiction(question: Question, scene: Scene) -> str | None:
     options = [plain(option) for option in question.options]
     gold = LETTERS.index(question.answer)
     meaning, text = Meaning(scene), plain(question.question)
-    if told := against(question.claim, text, options, gold, meaning):
+    if told := Stated(text, options, gold, meaning).against(question.claim):
         return told
 
     asked = asked_for(text, options, meaning)

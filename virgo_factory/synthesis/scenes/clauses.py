@@ -5,14 +5,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from virgo_factory.synthesis.scenes.english import NUMBERS, Meaning, number_of
+from virgo_factory.synthesis.scenes.english import NUMBERS, Meaning, number_of, singular
 from virgo_factory.synthesis.scenes.facts import RELATIONS, Holds, extreme, in_half, is_between, is_plain
 from virgo_factory.synthesis.scenes.sentences import Token
 from virgo_factory.synthesis.words import SceneObject
 
 
-SIDES = "left|right|upper|top|lower|bottom"
-_RELATION = {"left": "left", "right": "right", "upper": "above", "top": "above", "lower": "below", "bottom": "below"}
+SIDES = "left|right|upper|top|lowest|lower|bottom"
+_RELATION = {
+    "left": "left",
+    "right": "right",
+    "upper": "above",
+    "top": "above",
+    "lower": "below",
+    "lowest": "below",
+    "bottom": "below",
+}
 _FEW = ("fewe", "less", "smal", "leas", "lowe")
 
 
@@ -141,7 +149,9 @@ def _piece(
 ) -> Holds:
     """Whether an object stands in one direction; `last` is the thing that is named behind it."""
     word, named = first(piece, "RSE"), None if first(piece, "I") else first(piece, "T") or last
-    relations = [word.means] if word.kind == "R" else [_RELATION[side] for side in re.findall(SIDES, word.text)]
+    relations = (
+        [word.means] if word.kind == "R" else [_RELATION[side] for side in re.findall(SIDES, word.means or word.text)]
+    )
     if not named and not other:
         if word.kind == "R" or not relations or re.search(r"\b(?:its|their)\b", word.text):
             return None
@@ -151,13 +161,22 @@ def _piece(
             [*(in_half(one, relation, meaning.size) for relation in relations), *([None] if is_vague else ())]
         )
 
-    targets = [other] if not named else named.some if first(piece, "D") else [named.one]
+    is_several = named and not first(piece, "D") and named.one is None and singular(named.text) != named.text
+    targets = [other] if not named else named.some if is_several or first(piece, "D") else [named.one]
     if not relations or not targets or None in targets or one in targets:
         return None
 
     pairs = [(relation, target) for target in targets for relation in relations]
-    is_vague = is_clear and not all(is_plain(relation, one, target) for relation, target in pairs)
-    return all_hold([*(RELATIONS[relation](one, target) for relation, target in pairs), *([None] if is_vague else ())])
+    held = all_hold([RELATIONS[relation](one, target) for relation, target in pairs])
+    if (
+        held is False
+        and is_several
+        and any(RELATIONS[relation](one, target) is not False for relation, target in pairs)
+    ):
+        return None
+
+    is_plainly = all(is_plain(relation, one, target) for relation, target in pairs)
+    return None if held and is_clear and not is_plainly else held
 
 
 def standing(some: Sequence[SceneObject], place: Sequence[Token], meaning: Meaning) -> list[SceneObject] | None:

@@ -87,7 +87,7 @@ def number_of(text: str) -> Callable[[int], bool] | None:
     return None
 
 
-_SOME = re.compile(r"an? (?:lot|few|couple|handful|bunch|number|great|large)\b")
+_SOME = re.compile(r".* as many\b|an? (?:lot|few|couple|handful|bunch|number|great|large)\b")
 _N = f"({_NUMBER})"
 _UNIT = (
     r"(?: (?:of (?:them|these|those|each)|in (?:total|all)|(?!and\b|or\b|to\b|more\b|fewer\b|less\b"

@@ -25,6 +25,7 @@ from virgo_factory.data.read.media import BadMedia, find_image
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.rollouts.question import FORGED
 from virgo_factory.synthesis.scenes.boxes import Frame, box_of, frame_of
+from virgo_factory.synthesis.scenes.facts import area
 from virgo_factory.synthesis.scenes.found import FoundObject, FoundScene
 from virgo_factory.synthesis.scenes.layouts import clevr, coco, dci, docci, florence2, grit, rows, visual_genome
 from virgo_factory.synthesis.scenes.source import SceneSource
@@ -170,7 +171,7 @@ def _scene(
             uncounted.add(_name(one.name))
 
     if len(kept) > max_objects:
-        ranked = sorted(range(len(kept)), key=lambda at: (-kept[at].score, -_area(kept[at]), at))
+        ranked = sorted(range(len(kept)), key=lambda at: (-kept[at].score, -area(kept[at]), at))
         for at in sorted(ranked[max_objects:]):
             uncounted.add(kept[at].name)
             dropped.append(Dropped(f"{id}: {kept[at].name}", TOO_MANY, f"{len(kept)} objects"))
@@ -237,10 +238,6 @@ def _object(one: FoundObject, box_format: str, frame: Frame, min_score: float) -
         raise RejectedRow(UNSURE, f"{score:g}")
 
     return SceneObject("", name, box_of(one.box, box_format, frame), float(score), phrase, attributes)
-
-
-def _area(one: SceneObject) -> int:
-    return (one.box[2] - one.box[0]) * (one.box[3] - one.box[1])
 
 
 def _name(text: Any) -> str:

@@ -90,14 +90,14 @@ _IDLE = "|".join(
     (
         "is are was were do does did can could would will be there the a an this that these those of to than as you please name identify say so now among"
         " located placed positioned situated found visible shown seen present pictured depicted drawn appear appears occur occurs altogether overall"
-        " combined has have contain contains show shows include includes depict depicts feature features exactly clearly total sum positions about"
+        " combined has have contain contains show shows include includes depict depicts feature features exactly clearly total sum positions about color colour"
         f" state states describe describes matches fits compares best correctly closely carefully {PICTURE}"
     ).split()
 )
 _WORDS = {
     # what is asked for
     "q": r"how many times as many",
-    "Q": r"what (?:is|would) the (?:total|sum)(?: be)?$|how many(?: of)?(?: (?:individual|separate|distinct|different))?|(?:(?:total|exact|combined) )*(?:numbers?|counts?|amounts?) of",
+    "Q": r"by how much|what (?:is|would) the (?:total|sum)(?: be)?$|how many(?: of)?(?: (?:individual|separate|distinct|different))?|(?:(?:total|exact|combined) )*(?:numbers?|counts?|amounts?) of",
     "Y": r"(?:statement|sentence|claim|description|option)s?|true|correct|accurate|false|wrong|untrue|incorrect",
     "X": r"where|(?:relative |spatial )?(?:position|place|location|relation|relationship)(?: (?:of|between))?|how (?:is|are|do|does)"
     r"|(?:which|what) (?:side|direction|part|half|corner|quarter|area|region)",
@@ -154,6 +154,7 @@ _PATTERNS = tuple(
     for means, words in (all_words.items() if isinstance(all_words, dict) else [("", all_words)])
 )
 _WRITTEN = (
+    (re.compile(r"(?:to|on) the (?:immediate|direct) (?=left|right)"), "immediately to the "),
     (re.compile(r"\b(what|where|who|which)'s\b"), r"\1 is"),
     (
         re.compile(r"(?:(?<=to )|(?<=on )|(?<=at ))(?:the )?([\w ]+?)'s (left|right)(?:-hand)?(?: side)?\b"),

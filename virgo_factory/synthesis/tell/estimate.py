@@ -31,14 +31,7 @@ SHARES: Mapping[str, float] = {
 }
 """Kept of what goes into a file. Guesses all: LGT's rates are not published; of LongPerceptualThoughts' short thoughts all parse."""
 
-TOKENS: Mapping[str, int] = {
-    "writer": 700,
-    "solver": 150,
-    "blind": 150,
-    "composer": 300,
-    "thinker": 120,
-    "reasoner": 140,
-}
+TOKENS = {"writer": 700, "solver": 150, "blind": 150, "composer": 300, "thinker": 120, "reasoner": 140}
 """That a role writes in a reply: guesses, but for LongPerceptualThoughts' expansions (99 words on average)."""
 
 
@@ -148,13 +141,8 @@ def _requests(config: SynthesisConfig, scenes: int) -> dict[str, float]:
 def _tokens(folder: Path) -> dict[str, float]:
     """Return the mean tokens of the replies that are there, for roles that have a file of their own."""
     found = {}
-    names = {
-        "writer": files.WRITTEN,
-        "composer": files.COMPOSING,
-        "thinker": files.THINKING,
-        "reasoner": files.EXPANDING,
-    }
-    for role, name in (names | {"solver": files.ABLATIONS}).items():
+    names = files.WRITTEN, files.COMPOSING, files.THINKING, files.EXPANDING, files.ABLATIONS
+    for role, name in zip(("writer", "composer", "thinker", "reasoner", "solver"), names, strict=True):
         if (folder / f"{name}.jsonl").is_file():
             count, tokens = count_records(folder, name)
             if count:

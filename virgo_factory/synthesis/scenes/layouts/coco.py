@@ -13,7 +13,7 @@ from typing import Any
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.reader import read_lists
 from virgo_factory.synthesis.scenes.found import FoundObject, FoundScene
-from virgo_factory.synthesis.scenes.layouts.files import NO_OBJECT, size_of
+from virgo_factory.synthesis.scenes.layouts.files import NO_OBJECT, size_of, stem_of
 from virgo_factory.synthesis.scenes.layouts.shelf import Shelf
 from virgo_factory.synthesis.scenes.source import SceneSource
 from virgo_factory.synthesis.words import Dropped
@@ -83,7 +83,7 @@ def _scene(source: SceneSource, image: list[Any], shelf: Shelf, names: dict[str,
         for category, box, score, is_crowd in shelf.of("box", id)
     ]
     return FoundScene(
-        name=Path(file).stem if isinstance(file, str) else str(id),
+        name=stem_of(file, str(id)),
         image=file,
         captions=shelf.of("caption", id),
         objects=objects,

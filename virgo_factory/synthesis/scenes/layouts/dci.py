@@ -5,11 +5,10 @@
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from virgo_factory.synthesis.scenes.found import FoundObject, FoundScene
-from virgo_factory.synthesis.scenes.layouts.files import objects_of, size_of
+from virgo_factory.synthesis.scenes.layouts.files import objects_of, scenes_of, size_of, stem_of
 from virgo_factory.synthesis.scenes.source import SceneSource
 from virgo_factory.synthesis.words import Dropped
 
@@ -20,8 +19,7 @@ _UNUSABLE = 2  # of mask_quality (densely_captioned_images/dataset/dense_image.p
 
 def found_scenes(source: SceneSource) -> Iterator[FoundScene | Dropped]:
     """Yield the pictures in the order of the files' names. Labels are people's own words: they are not counted."""
-    for found in objects_of(source.file):
-        yield found if isinstance(found, Dropped) else _scene(*found)
+    return scenes_of(objects_of(source.file), _scene)
 
 
 def _scene(place: str, row: dict[str, Any]) -> FoundScene:
@@ -29,7 +27,7 @@ def _scene(place: str, row: dict[str, Any]) -> FoundScene:
     masks = [one for one in masks.values() if isinstance(one, dict)] if isinstance(masks, dict) else []
     image = row.get("image")
     return FoundScene(
-        name=Path(image).stem if isinstance(image, str) else place,
+        name=stem_of(image, place),
         image=image,
         captions=[row.get("short_caption"), row.get("extra_caption")],
         objects=[_object(one) for one in masks],

@@ -5,12 +5,20 @@ boxes:    FOLDER/train_00000.json: {"annotations": [{"class_name", "bbox", "scor
           "img_width", "img_height"}
 """
 
+import functools
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from virgo_factory.synthesis.scenes.found import FoundObject, FoundScene
-from virgo_factory.synthesis.scenes.layouts.files import first, read_object, rows_of, size_of, texts
+from virgo_factory.synthesis.scenes.layouts.files import (
+    first,
+    read_object,
+    rows_of,
+    scenes_of,
+    size_of,
+    stem_of,
+    texts,
+)
 from virgo_factory.synthesis.scenes.layouts.rows import CAPTIONS, ID, IMAGE, NAME
 from virgo_factory.synthesis.scenes.source import FORMATS, SceneSource
 from virgo_factory.synthesis.words import Dropped
@@ -22,15 +30,13 @@ NO_FORMAT = "the file of boxes names no known box_format"
 
 def found_scenes(source: SceneSource) -> Iterator[FoundScene | Dropped]:
     """Yield the rows of the captions, each with the boxes of the file that is named as its picture is."""
-    for found in rows_of(source.captions):
-        yield found if isinstance(found, Dropped) else _scene(source, *found)
+    return scenes_of(rows_of(source.captions), functools.partial(_scene, source))
 
 
 def _scene(source: SceneSource, place: str, row: dict[str, Any]) -> FoundScene | Dropped:
     image = first(row, IMAGE)
-    name = str(first(row, ("example_id", *ID), Path(image).stem if isinstance(image, str) else place))
-    stem = Path(image).stem if isinstance(image, str) else name
-    file = source.boxes / f"{stem}.json"
+    name = str(first(row, ("example_id", *ID), stem_of(image, place)))
+    file = source.boxes / f"{stem_of(image, name)}.json"
     if not file.is_file():
         return Dropped(f"{source.prefix}/{name}", NO_BOXES, f"{place}: {file}")
 

@@ -1,7 +1,7 @@
 """Rows of a file, and objects of a folder of JSON files, each with its place; what cannot be read is dropped."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.reader import NOT_JSON, cut_file, place_of, read_chunk
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.synthesis.scenes.boxes import four_numbers
+from virgo_factory.synthesis.scenes.found import FoundScene
 from virgo_factory.synthesis.words import Dropped
 
 
@@ -50,6 +51,19 @@ def objects_of(path: Path) -> Iterator[tuple[str, dict[str, Any]] | Dropped]:
 
     for file in files:
         yield read_object(file)
+
+
+def scenes_of(
+    rows: Iterable[tuple[str, dict[str, Any]] | Dropped],
+    scene_of: Callable[[str, dict[str, Any]], FoundScene | Dropped],
+) -> Iterator[FoundScene | Dropped]:
+    """Yield what is made of each place and row; what was dropped stays so."""
+    return (one if isinstance(one, Dropped) else scene_of(*one) for one in rows)
+
+
+def stem_of(image: Any, default: str) -> str:
+    """Return the name of a picture's file without its ending; `default` where it is no path."""
+    return Path(image).stem if isinstance(image, str) else default
 
 
 def read_object(file: Path) -> tuple[str, dict[str, Any]] | Dropped:

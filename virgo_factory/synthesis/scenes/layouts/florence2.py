@@ -8,11 +8,19 @@ region says what the object in its place is, and is a caption otherwise.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from virgo_factory.synthesis.scenes.found import FoundObject, FoundScene
-from virgo_factory.synthesis.scenes.layouts.files import first, objects_of, overlap_of, phrase_at, size_of, texts
+from virgo_factory.synthesis.scenes.layouts.files import (
+    first,
+    objects_of,
+    overlap_of,
+    phrase_at,
+    scenes_of,
+    size_of,
+    stem_of,
+    texts,
+)
 from virgo_factory.synthesis.scenes.layouts.rows import ID, IMAGE
 from virgo_factory.synthesis.scenes.source import SceneSource
 from virgo_factory.synthesis.words import Dropped
@@ -26,8 +34,7 @@ _COLUMNS = ("result", "results", "answers", "florence2")
 
 def found_scenes(source: SceneSource) -> Iterator[FoundScene | Dropped]:
     """Yield the rows of a file, or of a folder with one JSON file a picture."""
-    for found in objects_of(source.file):
-        yield found if isinstance(found, Dropped) else _scene(*found)
+    return scenes_of(objects_of(source.file), _scene)
 
 
 def _scene(place: str, row: dict[str, Any]) -> FoundScene:
@@ -39,7 +46,7 @@ def _scene(place: str, row: dict[str, Any]) -> FoundScene:
     image = first(row, IMAGE)
     boxes = [box for box, _ in pairs]
     return FoundScene(
-        name=str(first(row, ID, Path(image).stem if isinstance(image, str) else place)),
+        name=str(first(row, ID, stem_of(image, place))),
         image=image,
         captions=[
             *(caption for key in CAPTIONS for caption in texts(tasks.get(key))),

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from virgo_factory.synthesis.scenes.found import FoundObject, FoundScene
-from virgo_factory.synthesis.scenes.layouts.files import first, objects_of, phrase_at, size_of, texts
+from virgo_factory.synthesis.scenes.layouts.files import first, objects_of, phrase_at, scenes_of, size_of, texts
 from virgo_factory.synthesis.scenes.layouts.rows import IMAGE
 from virgo_factory.synthesis.scenes.source import SceneSource
 from virgo_factory.synthesis.words import Dropped
@@ -19,8 +19,7 @@ from virgo_factory.synthesis.words import Dropped
 
 def found_scenes(source: SceneSource) -> Iterator[FoundScene | Dropped]:
     """Yield the rows of a file, or of a folder with one JSON file a picture (as img2dataset leaves them)."""
-    for found in objects_of(source.file):
-        yield found if isinstance(found, Dropped) else _scene(*found)
+    return scenes_of(objects_of(source.file), _scene)
 
 
 def _scene(place: str, row: dict[str, Any]) -> FoundScene:

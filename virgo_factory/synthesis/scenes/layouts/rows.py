@@ -6,6 +6,7 @@
 Columns of other names are understood: see IMAGE, CAPTIONS, OBJECTS, NAME, BOX.
 """
 
+import functools
 import logging
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
@@ -14,7 +15,7 @@ from typing import Any
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.synthesis.scenes.found import FoundObject, FoundScene
-from virgo_factory.synthesis.scenes.layouts.files import first, rows_of, size_of, texts
+from virgo_factory.synthesis.scenes.layouts.files import first, rows_of, scenes_of, size_of, stem_of, texts
 from virgo_factory.synthesis.scenes.source import FORMATS, SceneSource
 from virgo_factory.synthesis.words import Dropped
 
@@ -43,13 +44,12 @@ def found_scenes(source: SceneSource) -> Iterator[FoundScene | Dropped]:
         rows = chain(some, rows)
         box_format = _guessed(source.file, [row for row in some if not isinstance(row, Dropped)])
 
-    for row in rows:
-        yield row if isinstance(row, Dropped) else _scene(*row, box_format)
+    return scenes_of(rows, functools.partial(_scene, box_format=box_format))
 
 
 def _scene(place: str, row: dict[str, Any], box_format: str) -> FoundScene:
     image = first(row, IMAGE)
-    name = first(row, ID, Path(image).stem if isinstance(image, str) else place)
+    name = first(row, ID, stem_of(image, place))
     objects = [FoundObject(one.get("name"), one["box"], **_rest(one)) for one in _objects(row)]
     sha256 = row.get("image_sha256")
     return FoundScene(

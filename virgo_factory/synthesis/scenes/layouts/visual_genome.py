@@ -8,11 +8,12 @@ Phrases of regions are the captions; a region that is an object's place also say
 by people who did not look for all of a kind, and at times twice: their boxes are not counted.
 """
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
 from virgo_factory.synthesis.scenes.found import FoundObject, FoundScene
-from virgo_factory.synthesis.scenes.layouts.files import phrase_at, rows_of, size_of, texts
+from virgo_factory.synthesis.scenes.layouts.files import phrase_at, rows_of, scenes_of, size_of, texts
 from virgo_factory.synthesis.scenes.layouts.shelf import Shelf
 from virgo_factory.synthesis.scenes.source import SceneSource
 from virgo_factory.synthesis.words import Dropped
@@ -30,8 +31,7 @@ def found_scenes(source: SceneSource) -> Iterator[FoundScene | Dropped]:
                     shelf.add(kind, row.get(id, row.get("image_id")), texts(row.get(kind)))
 
         shelf.close_up()
-        for found in rows_of(source.images):
-            yield found if isinstance(found, Dropped) else _scene(*found, shelf)
+        yield from scenes_of(rows_of(source.images), functools.partial(_scene, shelf=shelf))
 
 
 def _scene(place: str, row: dict[str, Any], shelf: Shelf) -> FoundScene:
