@@ -104,7 +104,6 @@ OPTION_TEXTS = [  # (response, options, answer, another)
     ("5 mA", ("5 mA", "5 MA", "5 A", "50 A"), "A", "B"),
     ("It is 5 MA.", ("5 mA", "5 MA", "5 A", "50 A"), "B", "A"),
     ("minus 5 V", ("5 V", "-5 V", "5 mV", "0 V"), "B", "A"),
-    ("The second one", SHAPES, "B", "A"),
     ("**C. a cone**\n\nB would be a cube, which has corners.", SHAPES, "C", "B"),
     ("The answer is a cone (not a cube).", SHAPES, "C", "B"),
 ]

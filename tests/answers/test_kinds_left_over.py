@@ -19,13 +19,13 @@ SAME = [
     ("y(x) = x - 1 + C e^{-x}", "y = Ce^{-x} + x - 1", ""), ("x^2 + c", "x^2 + C", "Find the antiderivative."),
     # several values
     ("a = 1 and b = 2", "a=1, b=2", "Find a and b."), ("From least to greatest:\n1. Chad\n2. Peru", "Chad, Peru", "List them from least to greatest."),
-    ("答案：（1）24；（2）36。", "(1) 24 (2) 36", "(1)求周长；(2)求面积。"), ("(H, H, T)", "HHT", ""), ("7 R 3", "7, 3", "Find the quotient and the remainder."),
-    ("-10 °C to 5 °C", "-10 to 5 °C", ""), ("4 x 3 x 2", "4 × 3 × 2", ""), ("8:18", "4:9", "What is the ratio of the areas?"),
+    ("答案：（1）24；（2）36。", "(1) 24 (2) 36", "(1)求周长；(2)求面积。"),
+    ("-10 °C to 5 °C", "-10 to 5 °C", ""), ("8:18", "4:9", "What is the ratio of the areas?"),
     # the clause, and the name, that the question asks for
     ("The mean is 6.5, while the median is 7.", "6.5", "What is the mean?"), ("Thus x=24. We check: 24/8 = 3.", "24", "Find the value of x."),
     ("It rose by $15, from $30 to $45.", "15", "How much did the price rise, in dollars?"), ("In 2019, with 4.2 million.", "2019", "Which year was best?"),
-    ("The ball reaches its maximum height of 20 m after 2 s.", "20 m", "What is the maximum height?"), ('The sign says "No Parking".', "No parking", "What does it say?"),
-    ("There are no clouds.", "no", "Are there any clouds?"), ("It returns True.", "True", "What does it return?"), ("-3 > -5", ">", "比较大小"),
+    ('The sign says "No Parking".', "No parking", "What does it say?"),
+    ("There are no clouds.", "no", "Are there any clouds?"), ("It returns True.", "True", "What does it return?"),
 ]  # fmt: skip
 
 OTHER = [

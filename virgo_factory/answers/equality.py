@@ -47,8 +47,6 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
     gold, answer = (_ANGLE.sub(_from_one_end, text) for text in alike(gold, answer))
     if compact(gold) == compact(answer):
         return Verdict(CORRECT, "same_text", kind_of(gold, question))
-    if compact(gold) in ("<", ">", "=") and len(signs := re.findall(r"[<>=]|\\[lg]e", compact(answer))) == 1:
-        return _verdict(signs[0] == compact(gold), "value", "text")
     if question.kind == "boolean" or question.kind is None and says_boolean(gold):
         return _boolean(gold, answer, config)
     if question.kind == "text":
@@ -148,7 +146,7 @@ _ASIDE = re.compile(
 
 
 def _parts(answer: str, question: str) -> list[str]:
-    """A statement without what is said beside it, or its last clause where that is about what the question names; in Chinese what it says something is."""
+    """A statement without what is said beside it; in Chinese what it says something is."""
     if concluded := _CONCLUDED.search(answer):
         said = concluded[1]
         told = [said.rpartition(is_)[2] for is_ in "是为" if is_ in said] if not re.search("[不没]", said) else []
@@ -159,13 +157,6 @@ def _parts(answer: str, question: str) -> list[str]:
     head, is_, tail = plain.rpartition("是")
     if is_ and (head in question or head in ("答案", "它", "这", "")):
         return [tail]
-    if plain[:1] > "\u4dff" and (
-        known := next((end for end in range(len(plain) - 1, 1, -1) if plain[:end] in question), 0)
-    ):
-        return [plain, plain[known:].removeprefix("了")]
-    clause = re.search(r",\s+(?:whose|and its|and the) (\w+) .+$", plain)
-    if clause and clause[1] in question:
-        return [clause[0].lstrip(", ").partition(" ")[2]]
     return [] if re.search("[,;]", plain) else [plain, _WHERE.sub("", plain)]
 
 
@@ -339,9 +330,6 @@ class _Comparison:
         pair = {gold.held, answer.held}
         if pair == {":"}:
             return self.ratios(one, other)
-        if pair == {"R", ""} and "remainder" in self.question.text:
-            pair = {"R"}
-            gold, answer = (replace(side, held="R") for side in (gold, answer))
         if pair == {"-", ":"} and _RATIO.search(self.question.text) and " to " in one.text + other.text:
             return self.ratios(one, other)
         left, right = _expanded(gold), _expanded(answer)
@@ -421,8 +409,6 @@ class _Comparison:
             gold, answer = (_CONSTANT.sub("+C", text) for text in (gold, answer))
         if bool(one.name) != bool(other.name) and len(sides_of((other if one.name else one).text)) > 1:
             gold, answer = one.text, other.text
-        if _BETWEEN_LETTERS.sub("", compact(gold)) == _BETWEEN_LETTERS.sub("", compact(answer)):
-            return _verdict(True, "text", "expression")
         letters, others = (frozenset(map(str.lower, variables(text))) for text in (gold, answer))
         folded = _folded(gold, answer, self.question.text)
         bound = _BOUND.search(tidy(gold)) or _BOUND.search(tidy(answer))
@@ -452,15 +438,6 @@ class _Comparison:
 
     def unlike(self, one: Reading, other: Reading) -> Verdict:
         """Two kinds that are never the same: only their words may be."""
-        for several, single in ((one, other), (other, one)):  # (H, H, T) and C-A-B-D against HHT and CABD
-            parts = several.what.parts if isinstance(several.what, Sequence) else ()
-            if (
-                parts
-                and several.what.held in ("", "()", "1")
-                and isinstance(single.what, Words)
-                and all(re.fullmatch(r"[A-Z①-⑳]", part) for part in parts)
-            ):
-                return _verdict("".join(parts) == compact(single.text), "parts", "sequence")
         held = {side.what.held for side in (one, other) if isinstance(side.what, Sequence)} - {""}
         spoken = isinstance(other.what, Number) and SAID in other.what.words
         if not held and (spoken or isinstance(one.what, Words) or isinstance(other.what, Words)):
@@ -697,7 +674,6 @@ _CONSTANT = re.compile(r"\+\s*(?:[ckK]|C_\{?\d\}?|\\text\s*\{\s*(?:const|constan
 _COMPARES = re.compile(r"[<>=]|\\(?:le|ge|ne|in)(?![A-Za-z])")
 _BOUND = re.compile(r"[<>=:]|\\(?:le|ge|ne|in|sum|prod|int|lim|approx|equiv|mid|forall)(?![A-Za-z])")
 """Signs whose letters need not occur on the other side: of relations, sets, sums and integrals."""
-_BETWEEN_LETTERS = re.compile(r"(?<=[A-Za-z]) (?=[A-Za-z])")
 _VARIABLE = re.compile(r"\\([A-Za-z]+)|([A-Za-z])")
 _CONSTANTS = frozenset("e i d j pi infty".split())
 _ARITHMETIC = re.compile(r"[-+*/^=<>]|\\(?:frac|sqrt|cdot|times|div|pm|cup|cap|le|ge)(?![A-Za-z])")

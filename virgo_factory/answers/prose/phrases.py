@@ -304,8 +304,6 @@ def said_answer(text: str, question: str = "") -> str | None:
         if (items := _ITEMS.match(text, end)) and len(listed := items[0].strip().splitlines()) > 1:
             return _item(listed, question)
         said = sentence(text, match.end())
-        if said and re.match(r"that\b", said, re.IGNORECASE):
-            return said[4:].strip()
         headed = match[0].rstrip(" *_\t").endswith((":", "：", "\n"))
         if said and not (_DENIED if headed else _NO_ANSWER).match(said):
             return said
@@ -352,8 +350,6 @@ def tighten(said: str, question: Question) -> str:
     short = unwrap(REMARK.sub("", said))
     if short != said and (read_number(short) is not None or re.fullmatch(r"[A-Za-z][\w -]{1,30}", short)):
         return short
-    if found := BOLD.findall(said):
-        return unwrap(found[-1])
     found = list(MATHS.finditer(said))
     segments = [next(filter(None, match.groups())) for match in found]
     if segments and (tail := value_in(said[found[-1].end() :])):
