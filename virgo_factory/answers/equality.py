@@ -10,9 +10,9 @@ from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
 from virgo_factory.answers.prose.phrases import BOOLEANS, refuses, said_boolean, says_boolean
 from virgo_factory.answers.values.dates import Moment, same_moment
-from virgo_factory.answers.values.formulas import GREEK, MP, TooLarge, as_float, multiply, same_expression
+from virgo_factory.answers.values.formulas import GREEK, MP, TooLarge, as_float, divide, multiply, same_expression
 from virgo_factory.answers.values.latex import alike, compact, tidy, words
-from virgo_factory.answers.values.numbers import FIRM, MARKS, Number, conversions, read_number, told
+from virgo_factory.answers.values.numbers import FIRM, MARKS, SCALES, Number, conversions, read_number, told
 from virgo_factory.answers.values.reading import (
     MULTIPLE,
     OPERATOR,
@@ -122,6 +122,8 @@ def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> 
     synonyms = dict(config.synonyms)
     wanted, got = (synonyms.get(text, text) for text in (words(gold), words(answer)))
     equal = _spelled(wanted) == _spelled(got) or refuses(gold) and refuses(answer)
+    if not equal and wanted[:1] > "\u4dff" and (titled := _TITLED.search(got)):
+        equal = titled[1] == wanted  # 是清代小说家曹雪芹
     if not equal and len(wanted) > 1 and len(got) <= 400:
         equal = any(_stated(wanted, words(part), question) for part in _parts(tidy(answer), question))
     if not equal:  # a direction in other words
@@ -135,6 +137,7 @@ _CONCLUDED = re.compile(
     r"[,，;；。]\s*(?:所以|因此|故|因而|(?:so|thus|hence|therefore|meaning|which means)\s(?:that\s)?)\s*([^,，;；。]+)$",
     re.IGNORECASE,
 )
+_TITLED = re.compile(r"是[^不没非是]{1,8}?(?:家|人|者|师)([\u4e00-\u9fff]{2,4})$")
 _WHILE = re.compile(r"^(?:while|although|though|even though|whereas)\b[^,;]*,\s*", re.IGNORECASE)
 _WHERE = re.compile(r"\s+(?:on|in|at|near|beside|behind|against|inside|outside) (?:an?|the|his|her|their|its) [^,;]*$")
 """What is granted before a statement, and where it holds."""
@@ -269,7 +272,10 @@ class _Comparison:
         scaled = (_SUFFIX.search(one.text) and not answer.unit) or (_SUFFIX.search(other.text) and not gold.unit)
         if factors is None or scaled or not _same_things(one, other, gold, question.text):
             return _verdict(False, "unit", kind)
-        equal = any(self.close(gold, answer, value) for value in _values(gold, answer, factors, self.config))
+        values = list(_values(gold, answer, factors, self.config))
+        if (scale := _IN_SCALE.search(question.text[-1_000:])) and answer.value:
+            values.append(divide(answer.value, Fraction(SCALES[scale[1].lower()])))
+        equal = any(self.close(gold, answer, value) for value in values)
         return _verdict(equal, "value", kind)
 
     def close(self, gold: Number, answer: Number, value) -> bool:
@@ -475,6 +481,8 @@ _LABELLED = re.compile(
 )
 """What a question asks for whose digits are no value."""
 _RATE = re.compile(r"\b(?:per|each|every|an? (?:day|hour|week|minute|month|year))\b", re.IGNORECASE)
+_IN_SCALE = re.compile(r"\bin (?:[A-Z]{3} |\$ ?)?(thousand|million|billion)s?\b", re.IGNORECASE)
+"""What a chart counts in: 27.4 million is its 27.4."""
 _BASE = re.compile(r"\b(?:base|binary|octal|hex\w*|notation|numeral system)\b|进制", re.IGNORECASE)
 _FEET = re.compile(
     r"\b(?:feet|foot|inch(?:es)?|tall|height|long|length|minutes?|seconds?|angle|degrees?)\b|英[尺寸]|分|秒",

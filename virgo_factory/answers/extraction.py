@@ -186,6 +186,10 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
     last = next(reversed(phrases.sentences(whole[-600:])), "")
     if len(whole) <= 300 and (got := _SOLVED.search(whole)) and not re.search(r"[\u4e00-\u9fff](?<![且或和])", got[1]):
         return Answer(unwrap(got[1]), "whole", where)
+    if len(whole) <= 300 and (got := _NAMED_VALUES.search(whole)):
+        return Answer(got[1], "whole", where)
+    if len(last) <= 150 and (got := _LISTING.search(last)) and not re.search(phrases.NOT, got[1]):
+        return Answer(got[2], "whole", where)
     if (
         len(whole) <= 300
         and re.search(r"[\u4e00-\u9fff].*\d", whole)
@@ -228,6 +232,12 @@ _SOLVED = re.compile(
 """How a Chinese solution of an equation or inequality ends."""
 
 
+_NAMED_VALUES = re.compile(
+    r"(?:所以|因此|故|则|∴|解得)\s*((?:[A-Za-z][₀-₉\d]?\s*=\s*[^,，;；=。]{1,20}(?:[,，]|[或和]|(?=[。．.\s]*\Z))){2,5})[。．.\s]*\Z"
+)
+_ITEM = r"[^\W\d][\w'’ -]{0,30}"
+_LISTING = re.compile(rf"^([^\d,]*)\b(?:are|shows?|includes?):? ((?:{_ITEM}, )*{_ITEM},? and {_ITEM})\W*$")
+"""Names with their values at the end of a Chinese solution; what a statement lists in words."""
 _SIDE = r"-?[\w./\\{}^]+"
 _BOUNDED = re.compile(
     rf"\b(?:is|are|get|have|obtain|gives?)\s+\$?((?:{_SIDE}\s*(?:[<>]=?|[≤≥]|\\[lg]eq?\b)\s*){{1,2}}{_SIDE})\$?\W*$"

@@ -28,6 +28,7 @@ _BESIDE = re.compile(
     r"|,\s+(?:after|from|i\.e\.|that is|which is)\s.*$"
 )
 """What a value is compared with, and in what other words it is said."""
+_CONVERTED = re.compile(r"\d[^,]*,\s+(?:which (?:is|equals)|that is|i\.e\.|or) (?:about |equal to )?(\d[^,]*)$")
 _WORKED_OUT = re.compile(
     r"(?:\b(?:plus|minus|times|divided by|of)\b|[-+×*÷/])[^,]*,\s+which (?:is|equals|gives|makes) \W?\d"
 )
@@ -76,7 +77,9 @@ def clause_asked(statement: str, question: str) -> str:
         return re.split(r"\b(?:from|over|in|to|since)\b|, ", statement[by.end() :])[0]
     if _WORKED_OUT.search(statement):
         return statement
-    plain = _BESIDE.sub("", statement)
+    plain, converted = _BESIDE.sub("", statement), _CONVERTED.search(statement)
+    if converted and (number := read_number(converted[1].strip(" ."))) and number.units:
+        return converted[1]  # "0.25 kg, which is 250 g"
     statement = plain if re.search(r"\d", plain) else statement
     clauses = [part for part in _CLAUSES.split(statement) if quantities(part)]
     clauses = [part for part in clauses if re.search(r"[^\W\d_]{3,}|[\u4e00-\u9fff]", part)]
