@@ -34,11 +34,11 @@ INTERVAL = st.builds(
 )
 FORMULA = st.lists(TERM, min_size=2, max_size=3, unique=True).map(lambda terms: " + ".join(terms).replace("+ -", "- "))
 ANY = st.one_of(VALUE, MEASURED, TIME, LISTED, INTERVAL, FORMULA, LETTERS, WORD)
-RANK = Question("Name them from the smallest to the largest.")
+RANK = "Name them from the smallest to the largest."
 
 
-def verdict(gold, answer, question=None):
-    return judge(answer, gold, question or Question()).verdict
+def verdict(gold, answer, question=""):
+    return judge(answer, gold, Question(question)).verdict
 
 
 @given(ANY)
@@ -107,7 +107,7 @@ def test_an_order_that_is_asked_for_counts(pair, brackets):
     assume(list(pair[0]) != list(pair[1]))
     one, other = (brackets.format(", ".join(parts)) for parts in pair)
     assert verdict(one, other, RANK) == "wrong"
-    assert verdict(*(", ".join(parts) for parts in pair), Question("Find all solutions of the equation.")) == "correct"
+    assert verdict(*(", ".join(parts) for parts in pair), "Find all solutions of the equation.") == "correct"
 
 
 @given(ANY, ANY)
@@ -137,3 +137,75 @@ def test_the_sign_of_a_sum_counts_however_long_it_is(terms, data):
     text = "".join(f" {data.draw(st.sampled_from('+-'))} {term}" if at else term for at, term in enumerate(terms))
     assert verdict(text, f"-({text})") == "wrong"
     assert verdict(f"-({text})", text) == "wrong"
+
+
+SCALES = {"How many metres is it?": ("m", "km", "cm", "mm"), "How long is it (in hours)?": ("h", "min", "s", "days"), "有多少千克？": ("千克", "克", "吨")}  # fmt: skip
+
+
+@given(
+    st.sampled_from(sorted(SCALES)).flatmap(lambda asked: st.tuples(st.just(asked), st.sampled_from(SCALES[asked]))),
+    st.integers(1, 999),
+)
+@QUICK
+def test_a_bare_gold_is_in_the_unit_that_the_question_asks_for(asked, value):
+    question, unit = asked
+    assert (verdict(str(value), f"{value} {unit}", question) == "correct") is (unit == SCALES[question][0])
+
+
+@given(st.permutations("abc"), st.lists(st.integers(-20, 20), min_size=3, max_size=3, unique=True))
+@QUICK
+def test_named_values_go_by_their_names(order, values):
+    named = dict(zip("abc", values, strict=True))
+    gold = ", ".join(f"{name} = {value}" for name, value in named.items())
+    assert verdict(gold, ", ".join(f"{name} = {named[name]}" for name in order)) == "correct"
+    turned = ", ".join(f"{name} = {value}" for name, value in zip(order, values, strict=True))
+    assert (verdict(gold, turned) == "correct") is (list(order) == list("abc"))
+    assert (
+        verdict(f"({', '.join(map(str, values))})", ", ".join(f"{name} = {named[name]}" for name in order))
+        == "correct"
+    )
+
+
+@given(st.permutations(("Ann", "Bob", "Tom", "Eve")))
+@QUICK
+def test_a_chain_may_be_turned_round_with_its_signs_only(names):
+    chain = " > ".join(names)
+    assert verdict(chain, " < ".join(reversed(names))) == "correct"
+    assert verdict(chain, " < ".join(names)) != "correct"
+    assert verdict(", ".join(names), chain, "Rank them from the tallest to the shortest.") == "correct"
+    assert verdict(", ".join(names), " < ".join(names), "Rank them from the tallest to the shortest.") != "correct"
+    assert verdict(" → ".join(names), " → ".join(reversed(names))) != "correct"
+
+
+@given(
+    st.from_regex(r"[K-Zk-z]_[0-9]|[K-Zk-z]{1,2}/[K-Zk-z]|[k-z][K-Z][k-z]|[K-Z][k-z]\+[K-Z]", fullmatch=True),
+    st.integers(0, 8),
+)
+@QUICK
+def test_a_symbol_in_another_case_is_another_symbol(text, place):
+    place %= len(text)
+    swapped = text[:place] + text[place].swapcase() + text[place + 1 :]
+    assume(swapped != text and not {"e", "i", "d", "j"} & set(text.lower()))
+    assert verdict(text, text) == "correct"
+    assert verdict(text, swapped) != "correct"
+
+
+@given(st.integers(1, 99), st.sampled_from(("mV MV", "mW MW", "Mm mm", "mHz MHz", "Gb GB", "kg kG", "mg Mg", "M m")))
+@QUICK
+def test_a_unit_in_another_case_is_another_unit(value, units):
+    one, other = units.split()
+    assert verdict(f"{value} {one}", f"{value} {other}") != "correct"
+    assert verdict(f"{value} {other}", f"{value} {one}") != "correct"
+
+
+OPPOSED = ("profit of {} dollars|loss of {} dollars", "{} m before the gate|{} m after the gate", "赚{}元|亏{}元", "提前{}分钟|晚{}分钟", "上升{}米|下降{}米", "{} N upward|{} N to the left",
+           "before {}|after {}", "increase by {}|decrease by {}", "up {}%|down {}%", "第{}天|{}天")  # fmt: skip
+
+
+@given(st.integers(11, 79), st.sampled_from(OPPOSED))
+@QUICK
+def test_opposed_words_beside_a_number_are_other_answers(value, forms):
+    one, other = (form.format(value) for form in forms.split("|"))
+    assert verdict(one, one) == "correct"
+    assert verdict(one, other) != "correct"
+    assert verdict(other, one) != "correct"

@@ -134,12 +134,6 @@ _KIND_LETTER = re.compile(rf"\b(?i:{_KINDS})\s+\(?([A-Z])(?![A-Za-z])")
 _LISTED = re.compile(r"[*_)\]]*\s*(?:选项|项|是|[,、]?\s*(?:and|or|和|或)?\s*[A-J](?![A-Za-z]))")
 _NEXT = {True: re.compile(r"[(\[][A-J][)\]]"), False: re.compile(r"(?<![A-Za-z(\[])[A-J]\s*[.:：、]\s")}
 """Further letters of a list that begins with a letter in brackets, or without."""
-_PLACES = ("first", "1st", "second", "2nd", "third", "3rd", "fourth", "4th", "fifth", "5th", "sixth", "6th")
-_PLACE = re.compile(
-    rf"(?:.*?(?:\bit is|['’]s|\bis|\bare|\bbe|\bchoose|\bpick)\s)?(?:the )?({'|'.join(_PLACES)}) (?:{_KINDS}|one)(?: shows it)?"
-    rf"|(?:.*?(?:\bit is|['’]s|\bis)\s)?(?:{_KINDS}) (?P<number>\d)",
-    re.IGNORECASE,
-)
 _ENDED = re.compile(r"[.!?。！？)\]}$*`|>\"'”…:]\s*\Z")
 _QUOTED = re.compile(r"[\"'`“‘「《【]\s*(.*?)\s*[\"'`”’」》】]")
 _SPLIT = re.compile(r"\s*(?:,|;|\band\b|\bor\b|&|/|[和或及与、]|\s)\s*")
@@ -327,8 +321,6 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
             if told is not None:
                 closed = phrases.CLOSING.search(text[-40:])
                 return Answer(options[names.index(told)], "phrase" if closed else "option", where)
-    if options and (place := _place(whole, options)) is not None:
-        return Answer(LETTERS[place], "letter", where)
     lettered = letter_of(whole, count) if len(whole) <= 300 and "\n" not in whole else None
     if lettered and not _NEXT[whole[0] in "(["].search(whole, 2):
         if not _REJECTED_OF.match(whole[1:]) or words(lettered[1]) in map(words, options):
@@ -343,7 +335,7 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
     if letter := _at_end(text, count) or _led(lines, text, count):
         return Answer(letter, "letter", where)
-    return _by_text(lines, options, where, question.text)
+    return _by_text(lines, options, where)
 
 
 def _last_line(text: str, count: int) -> str | None:
@@ -355,20 +347,6 @@ def _last_line(text: str, count: int) -> str | None:
         return None
     several = any(len(line) <= 20 and letters_of(line, count) for line in lines[:-1])
     return None if several else ", ".join(sorted(alone))
-
-
-def _place(whole: str, options: tuple[str, ...]) -> int | None:
-    """The option that a response names by its place: "the second picture", "Picture 2"; by that word where options hold such words."""
-    found = _PLACE.fullmatch(whole) if len(whole) <= 60 and not re.search(NOT, whole) else None
-    if not found:
-        return None
-    said = found["number"] or found[1].lower()
-    named = [index for index, option in enumerate(options) if said in words(option).split()]
-    others = set(_PLACES) if found[1] else set("123456789")
-    if any(others & set(words(option).split()) for option in options):
-        return named[0] if len(named) == 1 else None
-    place = int(said) - 1 if found["number"] else _PLACES.index(said) // 2
-    return place if 0 <= place < min(len(options), 26) else None
 
 
 _AT_END = re.compile(
@@ -413,7 +391,7 @@ def _led(lines: list[str], text: str, count: int) -> str | None:
     return bracketed.pop() if certain else None
 
 
-def _by_text(lines: list[str], options: tuple[str, ...], where: str, question: str) -> Answer:
+def _by_text(lines: list[str], options: tuple[str, ...], where: str) -> Answer:
     """The option whose text the last or the first statement asserts; none of a text that breaks off or refuses."""
     text = "\n".join(lines)
     told = []
@@ -442,18 +420,6 @@ def _by_text(lines: list[str], options: tuple[str, ...], where: str, question: s
         ended = part != told[-1] or _ENDED.search(text) or words(affirmed(part)).endswith(words(options[matched[-1]]))
         if ended and (chosen := _asserted(part, matched, options)) is not None:
             return Answer(options[chosen], "option", where)
-    if (
-        told
-        and options
-        and len(clauses := re.split(r"[,;，；]?\s+(?:while|whereas|but)\b|[，；](?=\S)", told[-1])) > 1
-    ):
-        asked = {word[:5] for word in words(question[-500:]).split() if len(word) > 3} - {
-            word[:5] for word in words(" ".join(options)).split()
-        }
-        shared = [len(asked & {word[:5] for word in words(part).split()}) for part in clauses]
-        named = options_named(clauses[shared.index(max(shared))], options)
-        if max(shared) > 1 and shared.count(max(shared)) == 1 and len(named) == 1 and _ENDED.search(text):
-            return Answer(options[named[0]], "option", where)
     if not told or len(text) > 200 or letter_of(text, len(options)):
         return Answer("", "none", where)
     numeric = options and all(read_number(option) is not None for option in options)
@@ -486,16 +452,10 @@ def restated(question: str, text: str) -> bool | None:
     if len(asked) < 3 or asked[0] not in _AUXILIARIES:
         return None
     wanted = [word for word in asked[1:] if word not in _UNSAID]
-    if " ".join(_stems(text)) == f"no {' '.join(word for word in wanted if word != 'there')}":
-        return False
     for told in re.split(r"(?<=[.!?])\s+|\n+", text[-4_000:]):
         stated = _stems(told)
         while stated[:1] and stated[0] in ("so", "thus", "therefore", "hence"):
             del stated[0]
-        if stated[:1] in (["they"], ["it"]) and len(asked) > 3 and len(stated) < 8:
-            long, plain = len(asked) > 4 and stated[-2:] == asked[-2:], [word for word in stated if word not in _NO]
-            if long or len(plain) == 3 and plain[1] == asked[0] and plain[2] == asked[-1]:
-                return not _NO & set(stated)
         said = [place for place, word in enumerate(stated) if word not in _UNSAID and word not in _NO]
         for start in range(len(said) - len(wanted) + 1 if not told.rstrip().endswith("?") else 0):
             if [stated[place] for place in said[start : start + len(wanted)]] == wanted:

@@ -10,9 +10,9 @@ from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
 from virgo_factory.answers.prose.phrases import BOOLEANS, refuses, said_boolean, says_boolean
 from virgo_factory.answers.values.dates import Moment, same_moment
-from virgo_factory.answers.values.formulas import GREEK, MP, TooLarge, as_float, multiply, same_expression
+from virgo_factory.answers.values.formulas import GREEK, MP, TooLarge, as_float, divide, multiply, same_expression
 from virgo_factory.answers.values.latex import alike, compact, tidy, words
-from virgo_factory.answers.values.numbers import FIRM, MARKS, Number, conversions, read_number, told
+from virgo_factory.answers.values.numbers import FIRM, MARKS, SCALES, Number, conversions, read_number, told
 from virgo_factory.answers.values.reading import (
     MULTIPLE,
     OPERATOR,
@@ -47,8 +47,6 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
     gold, answer = (_ANGLE.sub(_from_one_end, text) for text in alike(gold, answer))
     if compact(gold) == compact(answer):
         return Verdict(CORRECT, "same_text", kind_of(gold, question))
-    if compact(gold) in ("<", ">", "=") and len(signs := re.findall(r"[<>=]|\\[lg]e", compact(answer))) == 1:
-        return _verdict(signs[0] == compact(gold), "value", "text")
     if question.kind == "boolean" or question.kind is None and says_boolean(gold):
         return _boolean(gold, answer, config)
     if question.kind == "text":
@@ -124,6 +122,8 @@ def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> 
     synonyms = dict(config.synonyms)
     wanted, got = (synonyms.get(text, text) for text in (words(gold), words(answer)))
     equal = _spelled(wanted) == _spelled(got) or refuses(gold) and refuses(answer)
+    if not equal and wanted[:1] > "\u4dff" and (titled := _TITLED.search(got)):
+        equal = titled[1] == wanted  # 是清代小说家曹雪芹
     if not equal and len(wanted) > 1 and len(got) <= 400:
         equal = any(_stated(wanted, words(part), question) for part in _parts(tidy(answer), question))
     if not equal:  # a direction in other words
@@ -137,6 +137,7 @@ _CONCLUDED = re.compile(
     r"[,，;；。]\s*(?:所以|因此|故|因而|(?:so|thus|hence|therefore|meaning|which means)\s(?:that\s)?)\s*([^,，;；。]+)$",
     re.IGNORECASE,
 )
+_TITLED = re.compile(r"是[^不没非是]{1,8}?(?:家|人|者|师)([\u4e00-\u9fff]{2,4})$")
 _WHILE = re.compile(r"^(?:while|although|though|even though|whereas)\b[^,;]*,\s*", re.IGNORECASE)
 _WHERE = re.compile(r"\s+(?:on|in|at|near|beside|behind|against|inside|outside) (?:an?|the|his|her|their|its) [^,;]*$")
 """What is granted before a statement, and where it holds."""
@@ -148,7 +149,7 @@ _ASIDE = re.compile(
 
 
 def _parts(answer: str, question: str) -> list[str]:
-    """A statement without what is said beside it, or its last clause where that is about what the question names; in Chinese what it says something is."""
+    """A statement without what is said beside it; in Chinese what it says something is."""
     if concluded := _CONCLUDED.search(answer):
         said = concluded[1]
         told = [said.rpartition(is_)[2] for is_ in "是为" if is_ in said] if not re.search("[不没]", said) else []
@@ -159,13 +160,6 @@ def _parts(answer: str, question: str) -> list[str]:
     head, is_, tail = plain.rpartition("是")
     if is_ and (head in question or head in ("答案", "它", "这", "")):
         return [tail]
-    if plain[:1] > "\u4dff" and (
-        known := next((end for end in range(len(plain) - 1, 1, -1) if plain[:end] in question), 0)
-    ):
-        return [plain, plain[known:].removeprefix("了")]
-    clause = re.search(r",\s+(?:whose|and its|and the) (\w+) .+$", plain)
-    if clause and clause[1] in question:
-        return [clause[0].lstrip(", ").partition(" ")[2]]
     return [] if re.search("[,;]", plain) else [plain, _WHERE.sub("", plain)]
 
 
@@ -278,7 +272,10 @@ class _Comparison:
         scaled = (_SUFFIX.search(one.text) and not answer.unit) or (_SUFFIX.search(other.text) and not gold.unit)
         if factors is None or scaled or not _same_things(one, other, gold, question.text):
             return _verdict(False, "unit", kind)
-        equal = any(self.close(gold, answer, value) for value in _values(gold, answer, factors, self.config))
+        values = list(_values(gold, answer, factors, self.config))
+        if (scale := _IN_SCALE.search(question.text[-1_000:])) and answer.value:
+            values.append(divide(answer.value, Fraction(SCALES[scale[1].lower()])))
+        equal = any(self.close(gold, answer, value) for value in values)
         return _verdict(equal, "value", kind)
 
     def close(self, gold: Number, answer: Number, value) -> bool:
@@ -339,9 +336,6 @@ class _Comparison:
         pair = {gold.held, answer.held}
         if pair == {":"}:
             return self.ratios(one, other)
-        if pair == {"R", ""} and "remainder" in self.question.text:
-            pair = {"R"}
-            gold, answer = (replace(side, held="R") for side in (gold, answer))
         if pair == {"-", ":"} and _RATIO.search(self.question.text) and " to " in one.text + other.text:
             return self.ratios(one, other)
         left, right = _expanded(gold), _expanded(answer)
@@ -421,8 +415,6 @@ class _Comparison:
             gold, answer = (_CONSTANT.sub("+C", text) for text in (gold, answer))
         if bool(one.name) != bool(other.name) and len(sides_of((other if one.name else one).text)) > 1:
             gold, answer = one.text, other.text
-        if _BETWEEN_LETTERS.sub("", compact(gold)) == _BETWEEN_LETTERS.sub("", compact(answer)):
-            return _verdict(True, "text", "expression")
         letters, others = (frozenset(map(str.lower, variables(text))) for text in (gold, answer))
         folded = _folded(gold, answer, self.question.text)
         bound = _BOUND.search(tidy(gold)) or _BOUND.search(tidy(answer))
@@ -452,15 +444,6 @@ class _Comparison:
 
     def unlike(self, one: Reading, other: Reading) -> Verdict:
         """Two kinds that are never the same: only their words may be."""
-        for several, single in ((one, other), (other, one)):  # (H, H, T) and C-A-B-D against HHT and CABD
-            parts = several.what.parts if isinstance(several.what, Sequence) else ()
-            if (
-                parts
-                and several.what.held in ("", "()", "1")
-                and isinstance(single.what, Words)
-                and all(re.fullmatch(r"[A-Z①-⑳]", part) for part in parts)
-            ):
-                return _verdict("".join(parts) == compact(single.text), "parts", "sequence")
         held = {side.what.held for side in (one, other) if isinstance(side.what, Sequence)} - {""}
         spoken = isinstance(other.what, Number) and SAID in other.what.words
         if not held and (spoken or isinstance(one.what, Words) or isinstance(other.what, Words)):
@@ -498,6 +481,8 @@ _LABELLED = re.compile(
 )
 """What a question asks for whose digits are no value."""
 _RATE = re.compile(r"\b(?:per|each|every|an? (?:day|hour|week|minute|month|year))\b", re.IGNORECASE)
+_IN_SCALE = re.compile(r"\bin (?:[A-Z]{3} |\$ ?)?(thousand|million|billion)s?\b", re.IGNORECASE)
+"""What a chart counts in: 27.4 million is its 27.4."""
 _BASE = re.compile(r"\b(?:base|binary|octal|hex\w*|notation|numeral system)\b|进制", re.IGNORECASE)
 _FEET = re.compile(
     r"\b(?:feet|foot|inch(?:es)?|tall|height|long|length|minutes?|seconds?|angle|degrees?)\b|英[尺寸]|分|秒",
@@ -697,7 +682,6 @@ _CONSTANT = re.compile(r"\+\s*(?:[ckK]|C_\{?\d\}?|\\text\s*\{\s*(?:const|constan
 _COMPARES = re.compile(r"[<>=]|\\(?:le|ge|ne|in)(?![A-Za-z])")
 _BOUND = re.compile(r"[<>=:]|\\(?:le|ge|ne|in|sum|prod|int|lim|approx|equiv|mid|forall)(?![A-Za-z])")
 """Signs whose letters need not occur on the other side: of relations, sets, sums and integrals."""
-_BETWEEN_LETTERS = re.compile(r"(?<=[A-Za-z]) (?=[A-Za-z])")
 _VARIABLE = re.compile(r"\\([A-Za-z]+)|([A-Za-z])")
 _CONSTANTS = frozenset("e i d j pi infty".split())
 _ARITHMETIC = re.compile(r"[-+*/^=<>]|\\(?:frac|sqrt|cdot|times|div|pm|cup|cap|le|ge)(?![A-Za-z])")

@@ -168,8 +168,6 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
             return chosen
         question = replace(question, kind=None)
 
-    if (code := _FENCED.search(text)) and "\n" not in (printed := code[1].strip()):
-        return Answer(printed, "whole", where)
     if (items := _NUMBERED.search(text)) and len(items[1].split()) < 6 * items[1].count("\n") + 6:
         lines = [re.sub(r"^\s*\d[.)]\s*", "", line) for line in items[1].strip().split("\n")]
         if not any(re.search(r"[.=:]", line.rstrip(".")) for line in lines):
@@ -188,6 +186,10 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
     last = next(reversed(phrases.sentences(whole[-600:])), "")
     if len(whole) <= 300 and (got := _SOLVED.search(whole)) and not re.search(r"[\u4e00-\u9fff](?<![且或和])", got[1]):
         return Answer(unwrap(got[1]), "whole", where)
+    if len(whole) <= 300 and (got := _NAMED_VALUES.search(whole)):
+        return Answer(got[1], "whole", where)
+    if len(last) <= 150 and (got := _LISTING.search(last)) and not re.search(phrases.NOT, got[1]):
+        return Answer(got[2], "whole", where)
     if (
         len(whole) <= 300
         and re.search(r"[\u4e00-\u9fff].*\d", whole)
@@ -196,10 +198,6 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
     ):
         cut = phrases.DANGLES.search(whole)
         return Answer("", "cut", where) if cut else Answer(value, "number", where)
-    concluded = re.split(r"[,，](?:所以|因此|故)", last) if len(whole) <= 300 else ()
-    numbers = phrases.quantities(concluded[-1]) if len(concluded) > 1 else ()
-    if len(numbers) == 1 and not phrases.relates(last, numbers[0]):
-        return Answer(numbers[0], "number", where)
     if len(whole) <= 150 and (bound := _BOUNDED.search(last)):
         return Answer(bound[1] or bound[2], "whole", where)
     if len(whole) <= 150 and _is_list(whole):
@@ -207,13 +205,9 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
     *others, line = whole.rpartition("\n")
     if others[1] and "=" in line and len(line) <= 40 and "\\begin" not in whole:
         whole = unwrap(line)
-    if " so " in whole and (value := value_of_asked(whole, question.text)):
-        return Answer(value, "whole", where)
     for part in dict.fromkeys((whole, *phrases.sentences(text[-600:])[-1:])):
         if len(part) <= 150 and (said := _QUOTED.search(part.strip())):
             return Answer(unwrap(next(filter(None, said.groups()))), "whole", where)
-    if labelled := re.fullmatch(r"[A-Z][A-Za-z ]{2,30}:\s*(\$[^$\n]+\$|\\\(.+\\\))", whole):
-        return Answer(unwrap(labelled[1]), "whole", where)
     short = unwrap(phrases.REMARK.sub("", whole)) if len(whole) <= 300 else whole
     whole = short if short != whole and read_number(short) is not None else whole
     if len(whole) <= 300 and (
@@ -236,16 +230,21 @@ _SOLVED = re.compile(
     r"[\u4e00-\u9fff，,](?:得|是|(?<!因)为)\s*[:：]?\s*([^，,。;；得是为]{1,60}[<>=≤≥≠][^，,。;；得是为]{1,60})[。.]?\s*\Z"
 )
 """How a Chinese solution of an equation or inequality ends."""
+
+
+_NAMED_VALUES = re.compile(
+    r"(?:所以|因此|故|则|∴|解得)\s*((?:[A-Za-z][₀-₉\d]?\s*=\s*[^,，;；=。]{1,20}(?:[,，]|[或和]|(?=[。．.\s]*\Z))){2,5})[。．.\s]*\Z"
+)
+_ITEM = r"[^\W\d][\w'’ -]{0,30}"
+_LISTING = re.compile(rf"^([^\d,]*)\b(?:are|shows?|includes?):? ((?:{_ITEM}, )*{_ITEM},? and {_ITEM})\W*$")
+"""Names with their values at the end of a Chinese solution; what a statement lists in words."""
 _SIDE = r"-?[\w./\\{}^]+"
 _BOUNDED = re.compile(
     rf"\b(?:is|are|get|have|obtain|gives?)\s+\$?((?:{_SIDE}\s*(?:[<>]=?|[≤≥]|\\[lg]eq?\b)\s*){{1,2}}{_SIDE})\$?\W*$"
     r"|^(?:so |thus |hence |therefore,? )?([a-z] is (?:greater|larger|more|less|smaller) than [^,;]{1,30})$"
 )
 """A statement that ends with an inequality, or is one in words."""
-_FENCED = re.compile(r"```[a-z]*\n([^`]{1,300})\n?```\s*\Z")
 _NUMBERED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
-
-
 _QUOTED = re.compile(
     r"^[^\"“「\d;,]*\b(?:says|reads|labell?ed|called|named|is|写着|是|填)[: ]*[\"'“「]([^\"'”」]{1,80})[\"'”」]\W*$"
     r"|^(?!(?:He|She|They|We|I)\b)[A-Z][^.\"\d;,]*\b(?:says|reads)[: ]+((?:(?!, so\b)[^.\"]){1,60})\W*$"
@@ -309,12 +308,7 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
     if segments and (stated or re.search(r"[0-9\\]", segments[-1])) and not numerals(last[found[-1].end() :]):
         segment = segments[-1].split(r"\implies")[-1].split(r"\Rightarrow")[-1]
         return Answer(unwrap(segment), "maths", where)
-    if counts and not _SUMMED.search(last) and (there := list(THERE.finditer(last))):
-        return Answer(phrases.counted(last, there[-1].start(1), there[-1][1]), "number", where)
     asked = set(numerals(question.text[-300:]))
-    named = numerals(told[0]) if len(told) == 1 and re.search("[A-Za-z]{3}", told[0]) else ()
-    if len(named) == 1 and named[0] in asked:
-        return Answer(unwrap(told[0]), "whole", where)  # the year, or the place, that was asked about
     for part in reversed(() if stated else told):
         statement, part = part, clause_asked(part, question.text)
         found = phrases.quantities(part)

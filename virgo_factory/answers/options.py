@@ -147,8 +147,6 @@ def _last_run(found: list[re.Match[str]], text: str, order: str) -> tuple[str, .
             options = tuple(_strip(text[match.end() : end]) for match, end in zip(run, ends, strict=True))
             if all(options) and max(map(len, options)) <= 1000:
                 return options
-            if not any(options):
-                return tuple(match[1].upper() for match in run)
     return ()
 
 

@@ -12,14 +12,15 @@ _NAME = re.compile(
     r"\$?\s*([A-Za-z])\s*\$?(?![\w'’(^/+*-])",
     re.IGNORECASE,
 )
-_ASKS = r"\b(?:what(?:['’]s| is| was)|find|calculate|determine) the ((?:[a-z]+-)?[a-z]+(?: [a-z]+){0,2})"
-_ASKS_FOR, _NOUN = (re.compile(_ASKS + end, re.IGNORECASE) for end in (r"\b", r"(?:\s+when\b|\s*[?.]?$)"))
+_ASKS_FOR = re.compile(
+    r"\b(?:what(?:['’]s| is| was)|find|calculate|determine) the ((?:[a-z]+-)?[a-z]+(?: [a-z]+){0,2})\b", re.IGNORECASE
+)
 _SPEAKS_OF = re.compile(r"^\W*the ((?:[a-z]+-)?[a-z]+(?: [a-z]+)?) (?:is|was|equals)\b", re.IGNORECASE)
 _GENERAL = frozenset(
     "answer result value total sum number solution difference product amount final correct quotient remainder ratio "
     "rate".split()
 )
-_HOW_MUCH = re.compile(r"\b(?:how much|by how|by what)\b", re.IGNORECASE)
+_HOW_MUCH = re.compile(r"\b(?:how much|how many|by how|by what)\b", re.IGNORECASE)
 _LED_TO = r"\b(?:rose|fell|grew|drop\w*|increas\w*|decreas\w*|went up|went down|rise|fall)\s+to\s+\W?"
 _BY = re.compile(r"\bby (?:about |only )?(?=\W?\d)")
 _BESIDE = re.compile(
@@ -27,6 +28,7 @@ _BESIDE = re.compile(
     r"|,\s+(?:after|from|i\.e\.|that is|which is)\s.*$"
 )
 """What a value is compared with, and in what other words it is said."""
+_CONVERTED = re.compile(r"\d[^,]*,\s+(?:which (?:is|equals)|that is|i\.e\.|or) (?:about |equal to )?(\d[^,]*)$")
 _WORKED_OUT = re.compile(
     r"(?:\b(?:plus|minus|times|divided by|of)\b|[-+×*÷/])[^,]*,\s+which (?:is|equals|gives|makes) \W?\d"
 )
@@ -37,7 +39,6 @@ _OPPOSITES = (
 )
 """What a statement tells of where the question asks for the other."""
 _YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
-_MANY = re.compile(r"\bhow many (?:more |fewer |less )?(?:\w+ )??(\w+s)\b", re.IGNORECASE)
 _CLAUSES = re.compile(r"[;；，]\s*|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])")
 _WHEN = re.compile(
     r"\b(?:(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?|January|February|March|April|June|July|August|September|October|November|December"
@@ -65,35 +66,21 @@ def value_of_asked(text: str, question: str) -> str | None:
 
 
 def clause_asked(statement: str, question: str) -> str:
-    """Return of a statement with several numbers the clause that tells of what is asked: behind "by" or its name, or by its words.
+    """Return of a statement with several numbers the clause that tells of what is asked: behind "by", or by its words.
 
     >>> clause_asked("The mean is 6.5, while the median is 7", "What is the mean?")
     'mean is 6.5'
     """
     if _GENERALLY.search(statement):  # "Usually it is 8, but here it is 5"
         statement = re.split(r",?\s+but\s+", statement)[-1]
-    many = _MANY.search(question[-300:])
-    if (
-        many
-        and not _CLAUSES.search(statement)
-        and len(
-            found := re.findall(
-                rf"(?<![\d.,])(\d[\d,]*(?:\.\d+)?) (?:\w+ )?{re.escape(many[1])}\b", statement, re.IGNORECASE
-            )
-        )
-        == 1
-    ):
-        return found[0]
-    by = _BY.search(statement)
-    if by and re.search(r"\b(?:how much|by how|by what|how many)\b", question[-300:], re.IGNORECASE):
+    if (by := _BY.search(statement)) and _HOW_MUCH.search(question[-300:]):
         return re.split(r"\b(?:from|over|in|to|since)\b|, ", statement[by.end() :])[0]
     if _WORKED_OUT.search(statement):
         return statement
-    plain = _BESIDE.sub("", statement)
+    plain, converted = _BESIDE.sub("", statement), _CONVERTED.search(statement)
+    if converted and (number := read_number(converted[1].strip(" ."))) and number.units:
+        return converted[1]  # "0.25 kg, which is 250 g"
     statement = plain if re.search(r"\d", plain) else statement
-    noun = None if "=" in statement else _NOUN.search(question[-300:])
-    if noun and (at := re.search(rf"\b{re.escape(noun[1])} (?:of|is|was|=|:) (?=\W?\d)", statement, re.IGNORECASE)):
-        return statement[at.start() : at.end()] + next(iter(quantities(statement[at.end() :])), "")
     clauses = [part for part in _CLAUSES.split(statement) if quantities(part)]
     clauses = [part for part in clauses if re.search(r"[^\W\d_]{3,}|[\u4e00-\u9fff]", part)]
     if len(clauses) < 2:

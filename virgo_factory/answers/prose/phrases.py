@@ -34,7 +34,7 @@ _SAYS = (
 )
 _IS = r"(?:应该|应当|应|就|只能|最终)?\s{0,6}(?:是|为|选(?!项)择?|[:：])*"
 _ANSWERS = (
-    rf"(?<=[Aa])(?i:n(?:swer(?: choice| option)?|s)(?:{_SAYS}|(?<=s)\.(?=\s)))|(?<=[CcOoRr])(?i:(?:hoice|ption|éponse){_SAYS})"
+    rf"(?<=[Aa])(?i:n(?:swer(?: choice| option)?|s)(?:{_SAYS}|(?<=s)\.(?=\s)))|(?<=[CcOoRr])(?i:(?:hoice|ption|éponse|onclusion){_SAYS})"
     r"|(?<=[Ff])inal\s?:|(?<=[Ff]inal [Aa])nswer[ \t]{0,9}[*_#]*[ \t]{0,9}\n|(?<=FINAL A)NSWER[ \t*_#]{0,9}\n|(?<=#)###"
     rf"|(?<=答)案\s{{0,6}}[】\]]?\s{{0,6}}{_IS}[】\]]?|(?<![^\s。，,]答)(?<=答)\s{{0,6}}[:：]|(?<=[结得总])[果数](?<=结果|得数|总数)\s{{0,6}}(?:应该"
     rf"|应)?\s{{0,6}}(?:是|为|等于|[:：])"
@@ -200,6 +200,7 @@ _VALUE = re.compile(
     r"|roughly|exactly|only|equal to))?|(?<=[Ii]t)['’]s(?![A-Za-z])|[=≈]|(?<!\d)(?<!\d ):(?!\d)|是|等于|(?:大)?约为?|共计?有?|(?<![因认])为|选"
 )
 """What stands before a value in a statement."""
+_EACH = re.compile(r"^每[\u4e00-\u9fff]{1,3}(?=\d)")
 
 BOOLEANS = {
     **dict.fromkeys(("yes", "true", "correct", "yep", "yeah", "是", "是的", "对", "对的", "正确", "正确的", "√", "✓", "成立"), True),
@@ -304,8 +305,6 @@ def said_answer(text: str, question: str = "") -> str | None:
         if (items := _ITEMS.match(text, end)) and len(listed := items[0].strip().splitlines()) > 1:
             return _item(listed, question)
         said = sentence(text, match.end())
-        if said and re.match(r"that\b", said, re.IGNORECASE):
-            return said[4:].strip()
         headed = match[0].rstrip(" *_\t").endswith((":", "：", "\n"))
         if said and not (_DENIED if headed else _NO_ANSWER).match(said):
             return said
@@ -335,7 +334,7 @@ def value_in(said: str) -> str | None:
     said = affirmed(said, asides=False)
     for end in [match.end() for match in _VALUE.finditer(said)][:-4:-1]:
         if len(said) - end <= 300:
-            tail = unwrap(said[end:])
+            tail = unwrap(_EACH.sub("", said[end:]))
             for value in (tail, unwrap(REMARK.sub("", tail))):
                 if value and len(value) <= 60 and (read_number(value) is not None or read_moment(value) is not None):
                     return value
@@ -352,8 +351,6 @@ def tighten(said: str, question: Question) -> str:
     short = unwrap(REMARK.sub("", said))
     if short != said and (read_number(short) is not None or re.fullmatch(r"[A-Za-z][\w -]{1,30}", short)):
         return short
-    if found := BOLD.findall(said):
-        return unwrap(found[-1])
     found = list(MATHS.finditer(said))
     segments = [next(filter(None, match.groups())) for match in found]
     if segments and (tail := value_in(said[found[-1].end() :])):

@@ -154,7 +154,7 @@ _CONSTANTS = {"pi": MP.pi + 0, "e": MP.e + 0, "i": MP.mpc(0, 1)}
 _CLOSED = FUNCTIONS | frozenset(r"\pi frac sqrt binom lfloor rfloor lceil rceil".split())
 _CLOSE = {"(": ")", "{": "}", "[": "]"}
 _SUBSCRIPT = r"\s*_\s*(?:\{[^{}]*\}|[A-Za-z\d])"
-_COMMANDS = "|".join([*FUNCTIONS, *"frac sqrt binom overline max min lfloor rfloor lceil rceil".split()])
+_COMMANDS = "|".join([*FUNCTIONS, *"frac sqrt binom overline lfloor rfloor lceil rceil".split()])
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d{1,4}(?![A-Za-z\d]))?)"
     r"|(?P<matrix>\\begin\{[pbB]?(?:small)?matrix\}.*?\\end\{[pbB]?(?:small)?matrix\})"
@@ -468,8 +468,6 @@ class _Reader:
             return self.open(name, [value]) if apart else _called(name[1:], value)
         if name in ("frac", "binom"):
             return (divide if name == "frac" else _binomial)(self.atom(), self.atom())
-        if name in ("max", "min"):
-            return (max if name == "max" else min)(self.arguments(), key=as_float)
         if name == "sqrt":
             index = self.atom() if self.is_sign("[") else Fraction(2)
             return _power(self.atom(), divide(Fraction(1), index))

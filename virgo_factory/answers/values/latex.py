@@ -5,25 +5,17 @@ import unicodedata
 from functools import lru_cache
 from typing import Any
 
+from virgo_factory.answers.values import table
 
-_COMMANDS = (
-    r"× \times · \cdot ⋅ \cdot ÷ \div π \pi ∞ \infty ≤ \le ⩽ \le ≥ \ge ⩾ \ge ≠ \ne ≈ \approx ≃ \approx ± \pm ∓ \mp ∪ \cup ∩ \cap ∈ \in ∉ \notin"
-    r" ∠ \angle △ \triangle ∅ \emptyset ∥ \parallel ⊥ \perp ⊂ \subset ⊃ \supset ⊆ \subseteq ⊇ \supseteq ∧ \land ∨ \lor ¬ \neg ⇒ \Rightarrow"
-    r" ⇐ \Leftarrow ⇔ \Leftrightarrow → \to ← \leftarrow ↔ \leftrightarrow ↑ \uparrow ↓ \downarrow ⌊ \lfloor ⌋ \rfloor ⌈ \lceil ⌉ \rceil"
-    r" ⟨ \langle ⟩ \rangle 〈 \langle 〉 \rangle ∂ \partial ∇ \nabla ∑ \sum ∏ \prod ∫ \int ≡ \equiv ≅ \cong ∼ \sim ∽ \sim ∀ \forall ∃ \exists"
-    r" ℝ \mathbb{R} ℤ \mathbb{Z} ℕ \mathbb{N} ℚ \mathbb{Q} ℂ \mathbb{C} ∘ \circ ∖ \setminus α \alpha β \beta γ \gamma δ \delta ε \epsilon ζ \zeta η \eta θ \theta"
-    r" ι \iota κ \kappa λ \lambda ν \nu ξ \xi ρ \rho σ \sigma τ \tau φ \phi ϕ \phi χ \chi ψ \psi ω \omega Γ \Gamma Δ \Delta Θ \Theta Λ \Lambda"
-    r" Σ \Sigma Φ \Phi Ψ \Psi Ω \Omega Ω \Omega Ξ \Xi ξ \xi ℓ \ell ⊙ \odot ⊕ \oplus ≦ \le ≧ \ge ° ^\circ º ^\circ 掳 ^\circ"
-).split()
+
+_SIGNS = dict(table("signs.tsv"))
+"""Signs and commands, with what is written for them."""
 _CHARACTERS = str.maketrans(
     {
         **dict.fromkeys("\x00\ufeff\u200b\u200c\u200d\u2060\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069", ""),
         **dict.fromkeys("\u00a0\u2002\u2003\u2009\u202f\u3000", " "),
         **dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\u2014\ufe63", "-"),
-        "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "。": ".", "、": ",", "⁄": "/", "∕": "/", "∶": ":", "﹣": "-", "′": "'", "″": "''", "‴": "'''",
-        "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}",
-        "⅕": r"\frac{1}{5}", "⅛": r"\frac{1}{8}", "⅖": r"\frac{2}{5}", "⅗": r"\frac{3}{5}", "⅘": r"\frac{4}{5}", "⅙": r"\frac{1}{6}", "⅜": r"\frac{3}{8}",
-        **{sign: command + " " for sign, command in zip(_COMMANDS[::2], _COMMANDS[1::2], strict=True)},
+        **{sign: by if "\\frac" in by or "\\" not in by else by + " " for sign, by in _SIGNS.items() if sign[0] != "\\"},
         **{chr(0xFF00 + code): chr(0x20 + code) for code in range(1, 95)},
         **{chr(start + digit): str(digit) for start in (0x660, 0x966) for digit in range(10)},
         **{chr(0x24B6 + place): chr(65 + place) for place in range(26)},
@@ -128,17 +120,9 @@ _WHOLE = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed|fbox)\s*\{(.*)\}|\{(.
 _BRACKETED = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
 _DECORATION = re.compile(r"\\(?:vec|overleftrightarrow|widehat)\s*\{([^{}]*)\}|\\overline\{([A-Z]\s*[A-Z])\}")
 """Arrows, arcs and bars over two points: how a vector, a line or a segment is written."""
-_SIGNS = (
-    (r"\leqslant", r"\le"), (r"\geqslant", r"\ge"), (r"\leq", r"\le"), (r"\geq", r"\ge"), (r"\neq", r"\ne"),
-    (r"\lbrace", r"\{"), (r"\rbrace", r"\}"), (r"\lvert", "|"), (r"\rvert", "|"), (r"\vert", "|"),
-    (r"\gt", ">"), (r"\lt", "<"), (r"\colon", ":"), (r"\varnothing", r"\emptyset"), (r"\lbrack", "["), (r"\rbrack", "]"),
-    (r"\textpm", r"\pm"), (r"\ast", "*"), (r"\slash", "/"), (r"\%", "%"), (r"\$", "$"), (r"\#", "#"), (r"\&", "&"),
-    (r"\rightarrow", r"\to"), (r"\implies", r"\Rightarrow"), (r"\iff", r"\Leftrightarrow"), (r"\wedge", r"\land"), (r"\vee", r"\lor"),
-    (r"\lnot", r"\neg"), (r"\varphi", r"\phi"), (r"\varepsilon", r"\epsilon"), (r"\vartheta", r"\theta"), (r"\backslash", r"\setminus"), (r"\mid", "|"), (r"\ohm", r"\Omega"),
-    (r"\|", r"\parallel "), (r"\tg", r"\tan"), (r"\ctg", r"\cot"), (r"\lg", r"\log_{10}"), (r"\pounds", "£"), (r"\euro", "€"), (r"\cents", "¢"), (r"\cent", "¢"), (r"\_", "_"),
-)  # fmt: skip
-_SIGN_AT = re.compile("|".join(re.escape(long) + ("(?![A-Za-z])" if long[-1].isalpha() else "") for long, _ in _SIGNS))
-_SIGN_OF = dict(_SIGNS)
+_SIGN_AT = re.compile(
+    "|".join(re.escape(sign) + "(?![A-Za-z])" * sign[-1].isalpha() for sign in _SIGNS if sign[0] == "\\")
+)
 _WRAPPERS = [pair.split(" ") for pair in (r"$$ $$", r"$ $", r"\( \)", r"\[ \]", "** **", "` `", "* *", "__ __")]
 _STARTS, _ENDS = " \t\r\n;,:", " \t\r\n.;,:"
 
@@ -183,7 +167,7 @@ def tidy(text: str) -> str:
     if text.count("$") >= 2:
         text = _PAIR.sub(r"\1", text.replace(r"\$", "\0")).replace("\0", r"\$")
     if "\\" in text:
-        text = _SIGN_AT.sub(lambda found: _SIGN_OF[found.group()], text)
+        text = _SIGN_AT.sub(lambda found: _SIGNS[found.group()], text)
     text = unwrap(_SPACES.sub(" ", text))
     if text.endswith("}") and (whole := _WHOLE.fullmatch(text)) and balanced(inside := whole[1] or whole[2] or ""):
         flat = inside

@@ -39,7 +39,7 @@ _ITEM = re.compile(r"\(\d\)\s*(?:[\u4e00-\u9fff]|[A-Za-z]+ [A-Za-z])")
 """The number of an item, and what it says."""
 _BELOW = re.compile(r"\b(below|above) (?:zero|0)\b", re.IGNORECASE)
 _ORDINAL = re.compile(r"(?<=\d)\s*\^?\s*\{?\s*(?:st|nd|rd|th)\b\s*\}?")
-_SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "mn": 10**6, "bn": 10**9, "dozen": 12,
+SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "mn": 10**6, "bn": 10**9, "dozen": 12,
            "万亿": 10**12, "百万": 10**6, "千万": 10**7, "万": 10**4, "亿": 10**8, "千": 10**3, "百": 10**2, "打": 12}  # fmt: skip
 _SCALE = re.compile(
     r"(?:(hundred|thousand|million|billion|trillion|mn|bn|dozen)s?\b\.?|(万亿|百万|千万|万|亿|千(?!克|米|瓦|卡|伏|赫|帕|焦|欧|牛|字)|百(?!分)|打))\s*",
@@ -159,9 +159,9 @@ def _from_words(text: str) -> tuple[Fraction, int] | None:
             current += _SMALL[word]
         elif word in _PARTS and (before or word in ("half", "quarter")) and current < 100:
             return total + Fraction(current or 1, _PARTS[word]), found.end()  # two and a half
-        elif word in _SCALES and before:
+        elif word in SCALES and before:
             hundred = word == "hundred"
-            total, current = (total, current * 100) if hundred else (total + current * _SCALES[word], 0)
+            total, current = (total, current * 100) if hundred else (total + current * SCALES[word], 0)
         elif word in ("a", "an") and following and following[2].lower() in _COUNTABLE:
             current += not before
         elif not (word == "and" and before and following and following[2].lower() in _COUNTABLE | set(_SMALL)):
@@ -284,7 +284,7 @@ def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
         number = replace(number, value=divide(number.value, Fraction(_PARTS[part[1]])), literal=False)
         rest = rest[part.end() :]
     while scale := _SCALE.match(rest):
-        value = multiply(number.value, Fraction(_SCALES[(scale[1] or scale[2]).lower()]))
+        value = multiply(number.value, Fraction(SCALES[(scale[1] or scale[2]).lower()]))
         rounded = number.approximate or not scale[2] and value > 99
         number = replace(number, value=value, decimals=None, approximate=rounded)
         rest, glued = rest[scale.end() :].lstrip(), False

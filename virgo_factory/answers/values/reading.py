@@ -96,7 +96,6 @@ _PLACE = re.compile(rf"^(?:on |in )?(?:the )?({'|'.join(_PLACES)})(?=$|(?: [a-z]
 _PAIR = re.compile(r"(\d)\s*(?:-|\\to|[.:→])?\s*([A-Za-z])(?![A-Za-z])")
 _PAIRS = re.compile(rf"{_PAIR.pattern}(?:\s*[,;]\s*{_PAIR.pattern.replace('(', '(?:', 1).replace('([A', '(?:[A')})+")
 """What is matched with what: 1-b, 2→a."""
-_SIZE = re.compile(r"(?!0x)[\d.]+(?:\s?[xX]\s?[\d.]+)+")
 _CHINESE = re.compile(r"(?<=^第)[零一二三四五六七八九十]+(?!.*\d)|[一二两三四五六七八九十]+(?=个半)|\d+(?=个半)")
 _CONTEXT = re.compile(r"(?P<head>[^()]*\d[^()]*?)(?P<space>\s*)\((?P<inside>[^()]+)\)(?P<tail>[^()\\]*)")
 _TENTHS = re.compile(r"(?:打)?([一二三四五六七八九\d][一二三四五六七八九\d.]*)([折成])")
@@ -120,8 +119,6 @@ def unwrapped(text: str) -> str:
         text = pattern.sub(spelled, text)
     if _PAIRS.fullmatch(text):
         text = _PAIR.sub(r"\1-\2", text)
-    if _SIZE.fullmatch(text):
-        text = re.sub(r"\s?[xX]\s?", r" \\times ", text)
     if not text.isascii():
         text = _CHINESE.sub(lambda found: digits(found[0]), text).replace("个半", ".5")
     elif found := _PLACE.match(text):

@@ -112,8 +112,6 @@ def read_sequence(text: str) -> Sequence | None:
         return Sequence("", tuple(_PLUS_MINUS.sub(sign, text) for sign in "+-"))
     if _STRINGS.fullmatch(text):
         return Sequence("", tuple(part.strip(" '\"") for part in split(text[1:-1])))
-    if (vector := _UNIT_VECTORS.fullmatch(text)) and (vector["j"] or vector["k"]):
-        return Sequence("()", tuple(_factor(vector[name]) for name in "ijk" if name != "k" or vector["k"]))
     if re.fullmatch(r"-?[\d.]+(?: -?[\d.]+)+", text):
         return Sequence("", tuple(text.split()))
     if _TOGETHER.fullmatch(text):
@@ -134,17 +132,6 @@ def read_sequence(text: str) -> Sequence | None:
                     return _nested(found) or interval(held, found)
     found = split(text)
     return Sequence("", found) if 1 < len(found) <= MAX_PARTS else None
-
-
-_TERM = r"(?P<{0}>[-+]?\s*(?:\d[\d./]*|\\frac\{{[^{{}}]+\}}\{{[^{{}}]+\}})?\s*{0}(?![A-Za-z]))?\s*"
-_UNIT_VECTORS = re.compile("".join(_TERM.format(name) for name in "ijk"))
-"""3i - 2j + k, in which every term may be missing."""
-
-
-def _factor(term: str | None) -> str:
-    """The number in front of a unit vector."""
-    number = re.sub(r"\s", "", term or "0i")[:-1].lstrip("+")
-    return number + "1" if number in ("", "-") else number
 
 
 def _balanced(text: str) -> bool:

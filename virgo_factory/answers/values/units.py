@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
+from virgo_factory.answers.values import table
 from virgo_factory.answers.values.latex import tidy
 
 
@@ -15,10 +16,6 @@ class Unit:
     dimensions: tuple[tuple[str, int], ...]
     factor: Fraction
     zero: Fraction = Fraction(0)
-
-
-def _base(name: str, factor: str | int = 1, zero: str | int = 0) -> Unit:
-    return Unit(((name, 1),), Fraction(factor), Fraction(zero))
 
 
 def product(parts: list[tuple[Unit, int]]) -> Unit:
@@ -33,82 +30,32 @@ def product(parts: list[tuple[Unit, int]]) -> Unit:
     return Unit(tuple(sorted((name, power) for name, power in powers.items() if power)), factor, zero)
 
 
-def _of(symbols: str) -> Unit:
-    """A unit from base symbols with powers: "kg m2 s-2"."""
-    parts = [re.fullmatch(r"([a-z]+)(-?\d)?", symbol) for symbol in symbols.split()]
-    return product([(_SI[part[1]], int(part[2] or 1)) for part in parts])
-
-
-_SI = {
-    symbol: _base(name) for symbol, name in (("m", "length"), ("s", "time"), ("a", "current"), ("k", "temperature"))
-}
-_SI |= {"mol": _base("amount"), "kg": _base("mass", 1000)}
-_PREFIXED = {
-    "m": _SI["m"], "g": _base("mass"), "s": _SI["s"], "A": _SI["a"], "K": _SI["k"], "mol": _SI["mol"], "Hz": _of("s-1"), "N": _of("kg m s-2"),
-    "J": _of("kg m2 s-2"), "Wh": Unit(_of("kg m2 s-2").dimensions, _of("kg m2 s-2").factor * 3600), "Pa": _of("kg m-1 s-2"), "W": _of("kg m2 s-3"), "V": _of("kg m2 s-3 a-1"), "C": _of("a s"), "F": _of("a2 s4 kg-1 m-2"),
-    "Ω": _of("kg m2 s-3 a-2"), "T": _of("kg s-2 a-1"), "Wb": _of("kg m2 s-2 a-1"), "H": _of("kg m2 s-2 a-2"), "L": Unit((("length", 3),), Fraction(1, 1000)),
-    "eV": Unit(_of("kg m2 s-2").dimensions, _of("kg m2 s-2").factor * Fraction("1.602176634e-19")), "cal": Unit(_of("kg m2 s-2").dimensions, _of("kg m2 s-2").factor * Fraction("4.184")),
-    "B": _base("data", 8), "b": _base("data"), "pc": _base("length", "3.0856775814913673e16"),
-}  # fmt: skip
 _PREFIXES = {"p": -12, "n": -9, "µ": -6, "u": -6, "m": -3, "c": -2, "d": -1, "k": 3, "M": 6, "G": 9, "T": 12}
 _PREFIX_WORDS = dict(zip("pico nano micro milli centi deci kilo mega giga tera".split(), (-12, -9, -6, -3, -2, -1, 3, 6, 9, 12), strict=True))  # fmt: skip
-_NAMED = {
-    "m": "meter metre", "g": "gram gramme", "s": "second sec", "A": "ampere amp", "K": "kelvin", "mol": "mole", "Hz": "hertz", "N": "newton", "J": "joule",
-    "Pa": "pascal", "W": "watt", "Wh": "watthour", "V": "volt", "C": "coulomb", "F": "farad", "Ω": "ohm", "T": "tesla", "Wb": "weber", "H": "henry", "L": "liter litre",
-    "eV": "electronvolt", "cal": "calorie", "B": "byte", "b": "bit", "pc": "parsec",
-}  # fmt: skip
-_FURTHER: tuple[tuple[Unit | str, dict[str, str | int]], ...] = (
-    ("length", {"in inch 英寸 \" ''": "0.0254", "ft foot feet 英尺 '": "0.3048", "yd yard": "0.9144", "mi mile 英里": "1609.344", "Å angstrom Angstrom": "1e-10",
-                "nmi 海里": 1852, "ly lightyear 光年": "9460730472580800", "AU au": "149597870700", "micron": "1e-6", "km 千米 公里": 1000, "m 米 公尺": 1,
-                "dm 分米": "0.1", "cm 厘米 公分": "0.01", "mm 毫米": "0.001", "hm": 100, "µm 微米": "1e-6", "nm 纳米": "1e-9", "里 华里": 500, "丈": "10/3", "尺": "1/3", "寸": "1/30"}),
-    ("mass", {"lb lbs pound 磅": "453.59237", "oz ounce 盎司": "28.349523125", "ton tonne 吨": 10**6, "kg kilo 千克 公斤": 1000, "g 克": 1, "mg 毫克": "0.001",
-              "斤 市斤": 500, "两": 50}),
-    ("time", {"min minute mins 分钟 分 min.": 60, "h hr hour hrs 小时 时 钟头": 3600, "day days 天 日": 86400, "week wk 周 星期": 604800, "s 秒 秒钟": 1, "ms 毫秒": "0.001"}),
-    ("month", {"month 个月 月": 1, "year yr yrs 年": 12, "decade": 120, "century centurie 世纪": 1200}),
-    ("euro", {"€ euro EUR 欧元": 1}), ("sterling", {"£ pound GBP 英镑": 1, "pence": "0.01"}), ("yen", {"JPY yen 日元": 1}), ("rupee", {"₹ rupee Rs INR": 1}),
-    ("dollar", {"$ dollar USD US$ buck 美元": 1, "¢ cent 美分": "0.01"}),
-    ("yuan", {"¥ yuan RMB CNY rmb 元 块 圆 人民币": 1, "角 毛": "0.1", "分 分钱": "0.01"}),
-    ("angle", {"° degree deg 度": 1, "′ ' arcminute 分": "1/60", "″ '' \" arcsecond": "1/3600", "rev revolution turn": 360}),
-    ("radian", {"rad radian 弧度": 1}),
-    (Unit((("length", 2),), Fraction(1)), {"ha hectare 公顷": 10000, "acre": "4046.8564224", "亩": "2000/3"}),
-    (Unit((("length", 3),), Fraction(1)), {"l 升 公升": "1/1000", "ml 毫升": "1/1000000", "cc": "1/1000000", "gal gallon": "0.003785411784", "qt quart": "0.000946352946",
-                                           "pt pint": "0.000473176473"}),
-    (Unit((("length", 1), ("time", -1)), Fraction(1)), {"mph": "0.44704", "kph kmh": "5/18", "knot kn 节": "1852/3600"}),
-    (Unit((("time", -1),), Fraction(1)), {"rpm": "1/60"}), (Unit((("length", -2),), Fraction(1)), {"mpg": "48000000000/112903"}),
-    (Unit((("amount", 1), ("length", -3)), Fraction(1000)), {"M molar": 1, "mM": "0.001"}),
-    ("share", {"% percent pct 百分点": "0.01", "ppm": "1e-6"}),
-    (_PREFIXED["Pa"], {"atm atmosphere": 101325, "bar": 100000, "mmHg": "133.322387415", "帕": 1, "千帕": 1000}),
-    (_PREFIXED["J"], {"焦 焦耳 Nm": 1, "千焦": 1000}), (_PREFIXED["N"], {"牛 牛顿": 1, "千牛": 1000}), (_PREFIXED["W"], {"瓦": 1, "千瓦": 1000, "hp horsepower": "745.69987158227022"}),
-    (_PREFIXED["V"], {"伏 伏特": 1, "千伏": 1000, "毫伏": "0.001"}), (_PREFIXED["A"], {"安 安培": 1, "毫安": "0.001"}), (_PREFIXED["Ω"], {"欧 欧姆": 1, "千欧 kilohm": 1000, "megohm": 1000000}),
-    (_PREFIXED["Hz"], {"赫 赫兹": 1, "千赫": 1000}), (_PREFIXED["mol"], {"摩尔 摩": 1}), (_PREFIXED["eV"], {"电子伏": 1}),
-)  # fmt: skip
-_TEMPERATURES = {"°C ℃ celsius 摄氏度": ("1", "273.15"), "°F ℉ fahrenheit 华氏度": ("5/9", "45967/180")}
+_NO_PREFIXED = frozenset("pt min cd ft are Pm mb pb cb db cB dB mB nB pB TH PH".split())
+"""Prefixes with symbols that are other units, or none."""
 
 
-def _table() -> dict[str, list[Unit]]:
+def _read() -> dict[str, list[Unit]]:
     found: dict[str, list[Unit]] = {}
-    for symbol, unit in _PREFIXED.items():
-        names = {symbol: 0} | dict.fromkeys(_NAMED[symbol].split(), 0)
-        names |= {prefix + symbol: power for prefix, power in _PREFIXES.items()}
-        names |= {prefix + name: power for prefix, power in _PREFIX_WORDS.items() for name in _NAMED[symbol].split()}
-        for name, power in names.items():
-            found.setdefault(name, []).append(Unit(unit.dimensions, unit.factor * Fraction(10) ** power))
-    for name in "pt min cd ha ft are Pm mb pb cb db cB dB mB nB pB TH PH".split():  # other units, or none
-        found.pop(name, None)
-    for kind, units in _FURTHER:
-        base = kind if isinstance(kind, Unit) else _base(kind)
-        for names, factor in units.items():
-            for name in names.split():
-                unit = Unit(base.dimensions, base.factor * Fraction(factor))
-                if unit not in found.setdefault(name, []):
-                    found[name].append(unit)
-    for names, (factor, zero) in _TEMPERATURES.items():
-        found |= dict.fromkeys(names.split(), [Unit(_SI["k"].dimensions, Fraction(factor), Fraction(zero))])
-    found["度"].append(found["℃"][0])
+    for sign, kind, factor, names, *zero in table("units.tsv"):
+        powers = (re.fullmatch(r"([a-z]+)(-?\d)?", part) for part in kind.split())
+        base = tuple((power[1], int(power[2] or 1)) for power in powers)
+        symbol, *words = names.split(" ")
+        ways = dict.fromkeys((symbol, *words), 0)
+        if sign == "+":
+            ways |= {
+                prefix + symbol: power for prefix, power in _PREFIXES.items() if prefix + symbol not in _NO_PREFIXED
+            }
+            ways |= {prefix + word: power for prefix, power in _PREFIX_WORDS.items() for word in words}
+        for name, power in ways.items():
+            unit = Unit(base, Fraction(factor) * Fraction(10) ** power, Fraction(*zero) if zero else Fraction(0))
+            if unit not in found.setdefault(name, []):
+                found[name].append(unit)
     return found
 
 
-_UNITS = _table()
+_UNITS = _read()
 _FOLDED: dict[str, list[str]] = {}
 for _name in _UNITS:
     _FOLDED.setdefault(_name.casefold(), []).append(_name)
