@@ -46,11 +46,9 @@ class DatasetCard:
     version: str = __version__
 
     def to_json(self) -> dict[str, Any]:
-        """Return the card for programs."""
         return asdict(self)
 
     def card(self) -> Card:
-        """Return the card for people."""
         inputs = [
             (item.dataset, item.file, item.bytes, f"`{item.sha256}`", item.licence or "not stated")
             for item in self.inputs
