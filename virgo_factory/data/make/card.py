@@ -54,10 +54,9 @@ class DatasetCard:
             for item in self.inputs
         ]
         more = [("examples in them", self.examples_in)] * (self.examples_in != self.rows_in)
-        tables = [
-            Table("Inputs", ("dataset", "file", "bytes", "SHA-256", "licence"), inputs, words=(1, 3, 4)),
-            account(self.rows_in, self.kept, self.dropped, more),
-        ]
+        columns = ("dataset", "file", "bytes", "SHA-256", "licence")
+        tables = [Table("Inputs", columns, inputs, words=(1, 3, 4))] if inputs else []
+        tables.append(account(self.rows_in, self.kept, self.dropped, more))
         for name, counted in self.by.items():
             rows = [(value, count, f"{count / self.kept:.1%}") for value, count in counted.items()]
             tables.append(Table(f"By {name}", (name, "rows", "share"), rows))
