@@ -4,12 +4,12 @@ import json
 import subprocess
 import sys
 import time
-from types import SimpleNamespace
 
 import pytest
 
 from virgo_factory.cli.data.stats import _show as show_stats
 from virgo_factory.data.read.source import Settings
+from virgo_factory.data.rows.worker import RowRecord
 from virgo_factory.data.show.stats import measure_statistics
 
 
@@ -32,14 +32,8 @@ def test_json_is_the_card_and_the_card_names_the_command(call, tmp_path):
 def test_stats_cut_no_figure(columns, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", columns)
     names = ["a_domain_with_a_name_of_38_letters_in_it", "[red]x"]
-    values = dict(
-        part=0, reason="", origin=None, format="think", prompt_tokens=1, response_tokens=1, image_tokens=1,
-        images=1_234_567,
-    )  # fmt: skip
-    records = [
-        SimpleNamespace(**values, source=0, number=n, domain=name, tokens=123_456_789 + n)
-        for n, name in enumerate(names)
-    ]
+    values = {"format": "think", "images": 1_234_567}
+    records = [RowRecord(0, 0, 0, number=n, domain=f, tokens=123_456_789 + n, **values) for n, f in enumerate(names)]
     show_stats(measure_statistics(records), "all", Settings(cutoff_len=1000))
     out = capsys.readouterr().out
     assert "…" not in out and {character for name in names for character in name} <= set(out)
@@ -79,10 +73,7 @@ def test_a_file_cut_by_pass_rate_is_read_as_questions(call, tmp_path):
         (("slice", "virgo_demo_dt", "a.jsonl", "--tokens", "1:9"), "Add --tokenizer"),
         (("slice", "virgo_demo_dt", "a.jsonl", "--tokens", "9:1"), "write FROM:TO"),
         (("convert", "nothing.jsonl", "a.jsonl"), "nothing.jsonl: no such file"),
-        (
-            ("convert", "virgo_demo_dt", "a.jsonl", "--to", "alpaca"),
-            "--to alpaca: it is one of long_thought, sharegpt.",
-        ),
+        (("convert", "virgo_demo_dt", "a.jsonl", "--to", "x"), "--to x: it is one of long_thought, sharegpt."),
         (("stats", "nothing"), "nothing: no dataset of that name"),
     ],
 )

@@ -318,8 +318,7 @@ def test_any_row_is_rejected_or_comes_back_as_the_same_example(row):
 @given(rows=st.lists(ROWS, min_size=1, max_size=5))
 def test_any_rows_are_counted_whatever_they_are(rows):
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "rows.jsonl")
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        path = write(Path(folder, "rows.jsonl"), rows)
         try:
             card = _convert(path, Path(folder, "out.jsonl"))
         except ValueError as error:
@@ -338,8 +337,7 @@ def test_marks_and_requests_are_told_by_the_card(tmp_path):
         {"role": "assistant", "content": said},
     ]
     rows = [{"id": "a", "messages": messages}, {"id": "b", "messages": messages[2:], "score": 0.37}]
-    path = tmp_path / "rows.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = write(tmp_path / "rows.jsonl", rows)
     card = _convert(path, tmp_path / "out.jsonl")
     assert card.kept == 2 and set(card.notes) == {
         "1 with turns that are not learned.",

@@ -1,11 +1,14 @@
 """The engine: order, broken rows, what is kept and when it is believed, kills, dead workers, memory."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
 
 import pytest
@@ -350,20 +353,26 @@ def test_a_changed_image_is_measured(tmp_path, calls):
     assert len(calls) == 4
 
 
-@pytest.mark.parametrize("damage", ["cut", "garbage", "zeros", "other json"])
+@pytest.mark.parametrize("damage", ["cut", "zeros", "no database", "other json", "no table"])
 def test_a_damaged_memory_is_not_believed(tmp_path, calls, damage):
     path = write(tmp_path / "rows.jsonl", [row(n) for n in range(3)])
     first = records(path, cache=...)
     (kept,) = (tmp_path / ".virgo_factory").glob("measured-*")
     content = kept.read_bytes()
-    key = content.split(b" ")[0]
     damaged = {
         "cut": content[: len(content) // 2],
-        "garbage": key + b" \xff\xfe!!\n" + content[len(content) // 2 :],
-        "zeros": content[:80] + bytes(40) + content[120:],
-        "other json": key + b" AAAAAHicq1YqUbKqVspMUbJSMlSq1VEqAVIGSrUAWsUHOw==\n",
+        "zeros": content[:100] + bytes(len(content) - 100),
+        "no database": b"no database" * 999,
     }
-    kept.write_bytes(damaged[damage])
+    if damage in damaged:
+        kept.write_bytes(damaged[damage])
+    else:
+        with contextlib.closing(sqlite3.connect(kept, isolation_level=None)) as database:
+            other = zlib.compress(b'{"a": 1}').hex()
+            database.execute(
+                "DROP TABLE measured" if damage == "no table" else f"UPDATE measured SET packed = x'{other}'"
+            )
+
     assert records(path, cache=...) == records(path, cache=...) == first
     assert len(calls) == 2
 

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import assume, given, settings
@@ -16,6 +15,7 @@ from virgo_factory.data.make.mix import Share, by_domain, choose, mix, read_doma
 from virgo_factory.data.make.sampling import gather
 from virgo_factory.data.read.source import Settings, find_sources
 from virgo_factory.data.rows.stream import measure
+from virgo_factory.data.rows.worker import RowRecord
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_domains_over_all_datasets():
 def _candidates(rows):
     """Return candidates of (source, domain, digest) rows."""
     return gather(
-        SimpleNamespace(source=source, number=number, part=0, reason="", domain=domain, digest=digest)
+        RowRecord(0, 0, 0, source=source, number=number, domain=domain, digest=digest)
         for number, (source, domain, digest) in enumerate(rows)
     )
 

@@ -53,9 +53,8 @@ def test_the_question_that_is_shared_most_is_named():
 
 
 def test_short_questions_are_counted_not_looked_for():
-    overlaps, found = _overlaps(
-        ["Find x.", "What is the area of the triangle?"], ["What is the area of the triangle?"]
-    )
+    area = "What is the area of the triangle?"
+    overlaps, found = _overlaps(["Find x.", area], [area])
     assert (overlaps.short, found) == (2, [])
 
 
@@ -68,22 +67,16 @@ def test_phrases_of_many_benchmark_questions_do_not_count():
     assert found == []
 
 
-def test_phrases_of_many_training_rows_do_not_count():
+@pytest.mark.parametrize(("rows", "found"), [(100, 0), (15, 15)])
+def test_phrases_of_many_training_rows_do_not_count(rows, found):
     phrase = "Please reason step by step, and put your final answer in a box."
-    _, found = _overlaps(
-        [f"How old is Ann? {phrase}"], [f"Row {number} of them all. {phrase}" for number in range(100)]
-    )
-    assert found == []
-    _, found = _overlaps(
-        [f"How old is Ann? {phrase}"], [f"Row {number} of them all. {phrase}" for number in range(15)]
-    )
-    assert len(found) == 15
+    own = [f"Row {number} of them all. {phrase}" for number in range(rows)]
+    assert len(_overlaps([f"How old is Ann? {phrase}"], own)[1]) == found
 
 
 def test_places_of_images_are_no_words():
-    _, found = _overlaps(
-        ["<image1> one two three four five six seven eight"], ["one two three four <image> five six seven eight"]
-    )
+    words = "one two three four{} five six seven eight"
+    _, found = _overlaps([f"<image1> {words.format('')}"], [words.format(" <image>")])
     assert [overlap.is_copy for overlap in found] == [True]
 
 
@@ -100,10 +93,7 @@ def test_real_benchmarks_are_read(name, questions, shared_data):
 def test_real_rows_and_real_benchmarks_agree_with_sets_of_words(shared_data):
     questions = [question for name in BENCHMARKS for question in read_benchmark(shared_data / name)]
     rows = []
-    for path in [
-        *sorted(shared_data.glob("skythought/*.jsonl")),
-        *sorted(shared_data.glob("olympiadbench/outputs/*.jsonl")),
-    ]:
+    for path in sorted([*shared_data.glob("skythought/*.jsonl"), *shared_data.glob("olympiadbench/outputs/*.jsonl")]):
         rows += [json.loads(line)["question"] for line in path.read_text(encoding="utf-8").splitlines()]
 
     overlaps, found = _overlaps([question.text for question in questions], rows)

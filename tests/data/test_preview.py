@@ -1,10 +1,10 @@
 """Tests of virgo_factory/data/show/preview.py: what is shown is what is tokenised, on real rows of several families."""
 
+import html
 import json
+import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -48,9 +48,8 @@ def visual_rows(visual_questions, shared_data) -> list[dict]:
         answer = f"<think>\n{thought}\n</think>\n\n\\boxed{{{item.answer}}}"
         messages = [{"role": "user", "content": f"<image>{item.question}"}, {"role": "assistant", "content": answer}]
         picture = str(item.picture.relative_to(shared_data))
-        rows.append(
-            {"id": item.id, "messages": messages, "images": [picture], "domain": item.config.partition("(")[0]}
-        )
+        domain = item.config.partition("(")[0]
+        rows.append({"id": item.id, "messages": messages, "images": [picture], "domain": domain})
 
     return rows
 
@@ -67,13 +66,10 @@ def test_all_of_a_row_is_shown_and_counted(file, look, shared_data):
         assert [part.kind for part in row.parts] == ["prompt", "trained"]
         (turn,) = row.example.turns
         assert text_of(row, "trained") == f"{turn.response.render()}<|im_end|>\n"
-        assert text_of(row, "prompt") == (
-            "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
-            f"<|im_start|>user\n{turn.question}<|im_end|>\n<|im_start|>assistant\n"
-        )
-        assert sum(part.tokens for part in row.parts) == row.tokens.total, (
-            "segments and counts are two ways to the number"
-        )
+        system = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+        asked = f"<|im_start|>user\n{turn.question}<|im_end|>\n<|im_start|>assistant\n"
+        assert text_of(row, "prompt") == system + asked
+        assert sum(part.tokens for part in row.parts) == row.tokens.total  # segments and counts are two ways to it
         shown = "".join(text for _, text in lines(row, settings))
         assert turn.question.splitlines()[0] in shown
         assert f"whole row {row.tokens.total:,} tokens of cutoff_len 4,096" in shown
@@ -94,9 +90,8 @@ def test_pictures_by_size_and_tokens(look, visual_questions, shared_data, tmp_pa
         text = sum(len(segment.ids) for segment in plain.encode(row.example)) - 1  # without sizes: one pad an image
         assert row.tokens.image == image.tokens == sum(part.tokens for part in row.parts) - text
         pictures = [piece for part in row.parts for piece in part.pieces if piece.image is not None]
-        assert [piece.text for piece in pictures] == [
-            f"image 1: {image.name}, {width}x{height}, {image.tokens:,} tokens"
-        ]
+        told = f"image 1: {image.name}, {width}x{height}, {image.tokens:,} tokens"
+        assert [piece.text for piece in pictures] == [told]
         assert "<|vision_end|>Please first think deeply" in text_of(row, "prompt")
 
 
@@ -121,23 +116,18 @@ def test_prefix_is_context(look, shared_data, tmp_path):
     assert len(rows) == len(raw)
     for row, given in zip(rows, raw, strict=True):
         prefix = given["assistant_prefix"].removeprefix("<think>").strip()
-        assert (
-            [part.kind for part in row.parts] == ["prompt", "context", "trained"] if prefix else ["prompt", "trained"]
-        )
+        kinds = ["prompt", "context", "trained"] if prefix else ["prompt", "trained"]
+        assert [part.kind for part in row.parts] == kinds
         assert prefix in text_of(row, "context")
         assert text_of(row, "context") + text_of(row, "trained") == f"{row.example.response.render()}<|im_end|>\n"
-        assert row.reason == "image outside media_dir" and row.parts, (
-            "its pictures are not here: it is shown all the same"
-        )
+        assert row.reason == "image outside media_dir" and row.parts, "its pictures are not here: shown all the same"
 
 
 def test_both_sides_of_a_pair(look, shared_data):
     rows, _ = look(shared_data / "long_perceptual_thoughts/dpo_docci_all_extended_cots_X_O.json", "1-10")
     for row in rows:
-        assert [(part.title, part.kind) for part in row.parts][-2:] == [
-            ("chosen", "trained"),
-            ("rejected", "rejected"),
-        ]
+        kinds = [(part.title, part.kind) for part in row.parts]
+        assert kinds[-2:] == [("chosen", "trained"), ("rejected", "rejected")]
         chosen, rejected = ("".join(piece.text for piece in part.pieces) for part in row.parts[-2:])
         assert chosen == f"{row.example.response.render()}<|im_end|>\n"
         assert rejected == f"{row.example.rejected.render()}<|im_end|>\n" != chosen
@@ -201,15 +191,11 @@ def test_why_a_row_is_not_trained_on(row, keys, reason, detail, look, tmp_path):
     "keys", [{}, {"min_response_tokens": 5000}, {"max_response_tokens": 3}, {"cutoff_len": 20}], ids=str
 )
 def test_the_reasons_are_those_of_check(keys, look, tmp_path):
-    chance = np.random.default_rng(0)
-    Image.fromarray(chance.integers(0, 255, (64, 64, 3), np.uint8)).save(tmp_path / "whole.png")
+    Image.effect_noise((64, 64), 40).save(tmp_path / "whole.png")
     whole = (tmp_path / "whole.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
     rows = [
-        chat("whole", "<image>Q?", images=["whole.png"]),
-        chat("cut", "<image>Q?", images=["cut.png"]),
-        chat("gone", "<image>Q?", images=["gone.png"]),
-        chat("outside", "<image>Q?", images=["../x.png"]),
+        *(chat(name, "<image>Q?", images=[f"{name}.png"]) for name in ("whole", "cut", "gone", "../x")),
         chat("both", "<image><image>Q?", images=["cut.png", "gone.png"]),
         chat("malformed", answer="<think>\nHm."),
         chat("forged", question="Q?<|im_end|>"),
@@ -280,46 +266,20 @@ def test_a_row_with_several_responses(look, tmp_path):
     assert again.id == seen.id
 
 
-class Shown(HTMLParser):
-    """The texts of a page's sections, in order, and its pictures."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.depth, self.texts, self.pictures, self.caption = 0, [], 0, False
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        attributes = dict(attrs)
-        if tag == "div" and attributes.get("class") == "content":
-            self.texts.append("")
-            self.depth = 1
-
-        self.pictures += tag == "img"
-        self.caption = self.caption or tag == "figcaption"
-
-    def handle_endtag(self, tag):
-        if tag == "div":
-            self.depth = 0
-
-        self.caption = self.caption and tag != "figcaption"
-
-    def handle_data(self, data):
-        if self.depth and not self.caption:
-            self.texts[-1] += data
+def texts_of(page: str) -> str:
+    """Return the texts of a page's sections, in order, without what stands below pictures."""
+    sections = re.findall(r'<div class="content">(.*?)</div>', page, re.DOTALL)
+    return html.unescape(re.sub(r"<figcaption.*?</figcaption>|<[^>]*>", "", "".join(sections), flags=re.DOTALL))
 
 
 def test_the_page_shows_the_same_text(look, visual_questions, shared_data, tmp_path):
     path = write(tmp_path / "rows.jsonl", visual_rows(visual_questions, shared_data)[:12])
     rows, settings = look(path, media_dir=str(shared_data))
     assert write_page(tmp_path / "page.html", "rows", articles(iter(rows), settings, folded=True)) == 12
-    shown = Shown((tmp_path / "page.html").read_text(encoding="utf-8"))
-    expected = ""
-    for row in rows:
-        for part in row.parts:
-            expected += "".join(piece.text for piece in part.pieces if piece.image is None)
-
-    assert "".join(shown.texts) == expected
-    assert shown.pictures == 12
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    pieces = [piece for row in rows for part in row.parts for piece in part.pieces if piece.image is None]
+    assert texts_of(page) == "".join(piece.text for piece in pieces)
+    assert page.count("<img") == 12
 
 
 def test_segments_are_those_of_the_tokenizer(look, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from tests.data.conftest import write
 from virgo_factory.data.make.card import DatasetCard, Input
 from virgo_factory.data.make.mix import Share, mix
 from virgo_factory.data.make.pipeline import Inputs, check_targets, difficulty_of
@@ -22,10 +23,10 @@ def _visual(folder, questions) -> list:
     for number, question in enumerate(questions):
         name = f"pictures/{number}{question.picture.suffix}"
         shutil.copy(question.picture, folder / name)
-        rows.append({"question": f"<image>\n{question.question}", "thought": "Look.", "solution": question.answer, "image": name})  # fmt: skip
+        row = {"question": f"<image>\n{question.question}", "thought": "Look.", "solution": question.answer}
+        rows.append(row | {"image": name})
 
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return find_sources(str(folder / "rows.jsonl"))[0]
+    return find_sources(str(write(folder / "rows.jsonl", rows)))[0]
 
 
 @pytest.mark.parametrize("folders", [("a", "a"), ("a", "b")])

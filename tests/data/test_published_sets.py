@@ -12,7 +12,7 @@ import pytest
 from datasets import Dataset, Image, Sequence
 from PIL import Image as Pixels
 
-from virgo_factory.cli.main import main
+from tests.data.conftest import write as write_jsonl
 from virgo_factory.data.read.source import find_sources, shown_formatting
 
 
@@ -47,28 +47,25 @@ def write(path: Path, rows: list[dict], pictures: str | None = None) -> Path:
     return path
 
 
-def run(capsys, *arguments: str, code: int = 0) -> str:
-    """Return what a command prints; it must end with this exit code."""
-    with pytest.raises(SystemExit) as ended:
-        main(["data", *arguments])
+@pytest.fixture
+def run(call):
+    """Return what a command of `data` prints; it must end with this exit code."""
 
-    out, told = capsys.readouterr()
-    assert (ended.value.code or 0) == code, told
-    return out
+    def printed(*arguments: object, code: int = 0) -> str:
+        found, out, err = call("data", *arguments)
+        assert found == code, err
+        return out if code == 0 or out else err
+
+    return printed
 
 
-def added(capsys, file: Path, **expected) -> dict:
+def added(run, file: Path, **expected) -> dict:
     """Return what `data add` finds in a file of the current folder; it has to be what is expected, and in the entry."""
-    found = json.loads(run(capsys, "add", file.stem, file.name, "--json"))
+    found = json.loads(run("add", file.stem, file.name, "--json"))
     assert {name: found[name] for name in expected} == expected
     assert json.loads(Path("dataset_info.json").read_text())[file.stem] == found["entry"]
     assert set(found["entry"]) == {"file_name", "formatting"}, "nothing had to be named"
     return found
-
-
-@pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -90,44 +87,38 @@ RESPONSES = [
 
 
 @pytest.mark.parametrize("names", [CARD, DOWNLOADED], ids=["the card's columns", "the download's"])
-def test_mmfinereason(tmp_path, capsys, model, names):
+def test_mmfinereason(tmp_path, run, model, names):
     """The last row is one whose answer disagrees with the gold one: the raw set has them."""
     question, caption, rate = names
     rows = [
         {
             **{"source": "BMMR", "id": number, question: "Colour?", "original_answer": "A", "image": picture(number)},
-            **{"question": f"<image>What colour is shape {number}? A. red B. blue", "answer": "A", caption: "A shape."},
+            "question": f"<image>What colour is shape {number}? A. red B. blue",
+            **{"answer": "A", caption: "A shape."},
             **{"qwen3vl_235b_thinking_response": response, rate: number / 4 if number < 5 else 0.0},
             **{"is_consistent": number < 5, "consistency_analysis": "Both say A."},
         }
         for number, response in enumerate(RESPONSES)
     ]  # fmt: skip
     file = write(tmp_path / "mmfr.parquet", rows, "image")
-    added(
-        capsys,
-        file,
-        format="think_answer",
-        rows=6,
-        kept=4,
-        dropped={"no </think>": 1, "the response is marked wrong": 1},
-    )
-
-    shown = run(capsys, "preview", "mmfr", "2", "--tokenizer", model, "--template", "think_qwen3_vl")
+    dropped = {"no </think>": 1, "the response is marked wrong": 1}
+    added(run, file, format="think_answer", rows=6, kept=4, dropped=dropped)
+    shown = run("preview", "mmfr", "2", "--tokenizer", model, "--template", "think_qwen3_vl")
     assert "[image 1: in the row itself, 68x48" in shown
     assert f"<think>\n{THOUGHT} So <answer>A</answer>.\n</think>\n\nIt is <answer>A</answer>.<|im_end|>" in shown
 
-    report = json.loads(run(capsys, "check", "mmfr", "--json", code=1))
+    report = json.loads(run("check", "mmfr", "--json", code=1))
     (account,) = report["datasets"]
     notes = {f"a column beside the question is not trained on: {caption}": 4} if caption == "caption" else {}
     assert account["notes"] == notes, "and no rate of 0 is taken for a mark of the response"
 
     for what in ("mmfr", file.name):
-        told = run(capsys, "slice", what, "hard.parquet", "--pass-rate", "0:0.25", "--overwrite")
+        told = run("slice", what, "hard.parquet", "--pass-rate", "0:0.25", "--overwrite")
         assert "hard.parquet: 6 rows read, 3 written, 3 left out" in told
         assert '"hard": {"file_name": "hard.parquet", "formatting": "long_thought"}' in told
 
 
-def test_honey_data(tmp_path, capsys, model):
+def test_honey_data(tmp_path, run, model):
     """Rows of both levels of thought; those of the lower one have none that could be learned."""
     answers = [
         f"<think>\n{THOUGHT}\n</think>\n\nRed.",
@@ -144,8 +135,8 @@ def test_honey_data(tmp_path, capsys, model):
     ]  # fmt: skip
     file = write(tmp_path / "honey.parquet", rows, "images")
     dropped = {"the thought is empty": 1, "no tags of a known format": 1}
-    added(capsys, file, format="think", rows=3, kept=1, dropped=dropped)
-    shown = run(capsys, "preview", "honey", "1", "--tokenizer", model)
+    added(run, file, format="think", rows=3, kept=1, dropped=dropped)
+    shown = run("preview", "honey", "1", "--tokenizer", model)
     assert "[image 1: in the row itself, 64x48" in shown and "<think>" not in shown
 
 
@@ -163,7 +154,7 @@ INSIDE = [
 
 
 @pytest.mark.parametrize(("pictures", "more"), [case[1:] for case in INSIDE], ids=[case[0] for case in INSIDE])
-def test_openmmreasoner_with_pictures_inside(tmp_path, capsys, model, pictures, more):
+def test_openmmreasoner_with_pictures_inside(tmp_path, run, model, pictures, more):
     """One id for all responses to a question, and an answer None where the teacher gave none."""
     rows = [
         {
@@ -178,12 +169,12 @@ def test_openmmreasoner_with_pictures_inside(tmp_path, capsys, model, pictures, 
         for answer in ("A", "B", "None")
     ]  # fmt: skip
     file = write(tmp_path / "omr.parquet", rows, "images" if "images" in more else None)
-    added(capsys, file, format="think_answer", rows=3, kept=2, dropped={"the solution is None": 1})
-    shown = run(capsys, "preview", "omr", "2", "--tokenizer", model, "--template", "omr")
+    added(run, file, format="think_answer", rows=3, kept=2, dropped={"the solution is None": 1})
+    shown = run("preview", "omr", "2", "--tokenizer", model, "--template", "omr")
     assert "64x48" in shown and f"<think>{THOUGHT} B</think><answer>B</answer><|im_end|>" in shown
 
 
-def test_llava_onevision_1_5(tmp_path, capsys, model):
+def test_llava_onevision_1_5(tmp_path, run, model):
     """Sub-sets joined into one file have the keys of both kinds of messages, empty where a message is of the other."""
     response = f"<think>{THOUGHT}</think>\n\nGreen."
 
@@ -206,12 +197,12 @@ def test_llava_onevision_1_5(tmp_path, capsys, model):
         for number, row in enumerate(rows)
     ]
     file = write(tmp_path / "ov15.parquet", rows, "image")
-    added(capsys, file, format="think", rows=4, kept=3, dropped={"no tags of a known format": 1})
-    assert "[image 1: in the row itself, 68x48" in run(capsys, "preview", "ov15", "2", "--tokenizer", model)
+    added(run, file, format="think", rows=4, kept=3, dropped={"no tags of a known format": 1})
+    assert "[image 1: in the row itself, 68x48" in run("preview", "ov15", "2", "--tokenizer", model)
 
 
 @pytest.mark.parametrize("inside", [True, False], ids=["pictures inside", "paths, as published"])
-def test_virl39k_is_a_set_of_prompts(tmp_path, capsys, inside):
+def test_virl39k_is_a_set_of_prompts(tmp_path, run, inside):
     golds = ["\\boxed{2}", "\\boxed{A}", "\\boxed{17^\\circ}", "\\boxed{3.5}"]
     (tmp_path / "images").mkdir()
     for number in range(4):
@@ -221,31 +212,29 @@ def test_virl39k_is_a_set_of_prompts(tmp_path, capsys, inside):
         {
             "question": "<image>\nHow many?" if number else "How many?",
             "answer": gold,
-            **{"PassRate_32BTrained": [1.0, 0.5, 0.25, 0.0][number], "PassRate_7BBase": [-1.0, 0.25, 0.0, -1.0][number]},
+            "PassRate_32BTrained": [1.0, 0.5, 0.25, 0.0][number],
+            "PassRate_7BBase": [-1.0, 0.25, 0.0, -1.0][number],
             **{"category": "(GradeSchool) Geometric", "source": "Processed", "qid": f"Processed-{number}-0"},
             "image": [picture(number) if inside else f"images/{number}.png"] if number else [],
         }
         for number, gold in enumerate(golds)
     ]  # fmt: skip
     file = write(tmp_path / "virl.parquet", rows[1:] + rows[:1], "image" if inside else None)
-    found = added(capsys, file, format="questions", rows=4, kept=4, dropped={})
+    found = added(run, file, format="questions", rows=4, kept=4, dropped={})
     assert found["entry"]["formatting"] == "questions" and "omr7b_gspo.yaml dataset=virl" in found["next"]
-    report = json.loads(run(capsys, "check", file.name, "--json"))
+    report = json.loads(run("check", file.name, "--json"))
     assert (report["summary"]["kept"], report["kinds"]) == (4, [])
 
-    with pytest.raises(SystemExit):
-        main(["data", "slice", file.name, "some.parquet", "--pass-rate", "0:0.25"])
-
-    told = capsys.readouterr().err
+    told = run("slice", file.name, "some.parquet", "--pass-rate", "0:0.25", code=1)
     assert "PassRate_32BTrained, PassRate_7BBase are pass rates of several models" in told
     chosen = ["--pass-rate", "0:0.25", "--pass-rate-column", "PassRate_7BBase"]
-    told = run(capsys, "slice", file.name, "some.parquet", *chosen)
+    told = run("slice", file.name, "some.parquet", *chosen)
     assert "4 rows read, 2 written, 2 left out" in told and "2  no pass rate" in told
     assert '"formatting": "questions", "columns": {"pass_rate": "PassRate_7BBase"}' in told
     named = {"virl": found["entry"] | {"columns": {"pass_rate": "PassRate_32BTrained"}}}
     Path("dataset_info.json").write_text(json.dumps(named))
-    assert "4 rows read, 2 written" in run(capsys, "slice", "virl", "other.parquet", "--pass-rate", "0:0.25")
-    run(capsys, "check", "virl")
+    assert "4 rows read, 2 written" in run("slice", "virl", "other.parquet", "--pass-rate", "0:0.25")
+    run("check", "virl")
 
 
 @pytest.mark.parametrize(
@@ -261,8 +250,7 @@ def test_virl39k_is_a_set_of_prompts(tmp_path, capsys, inside):
     ],
 )
 def test_rows_show_by_themselves_that_they_are_prompts(tmp_path, row, formatting):
-    file = tmp_path / "rows.jsonl"
-    file.write_text(json.dumps(row) + "\n")
+    file = write_jsonl(tmp_path / "rows.jsonl", [row])
     assert shown_formatting((file,)) == formatting
     assert find_sources(str(file))[0][0].formatting == formatting
     assert find_sources(str(file), formatting="virgo_dt")[0][0].formatting == "virgo_dt"

@@ -1,22 +1,20 @@
 """The seeded order: complete, the same wherever rows stand, proportional in every prefix."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from virgo_factory.data.make.sampling import domain_mask, domain_names, domains_there, gather, seeded_order
+from virgo_factory.data.rows.worker import RowRecord
 
 
 DIGESTS = st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=200, unique=True)
 
 
-def record(number: int, domain: str | None = "math", digest: int | None = None, **more):
-    """A measure.RowRecord as far as selection looks at it."""
-    values = {"source": 0, "part": 0, "reason": "", "domain": domain}
-    return SimpleNamespace(**values | {"number": number, "digest": number if digest is None else digest} | more)
+def record(number: int, domain: str | None = "math", digest: int | None = None, part: int = 0, **more):
+    digest = number if digest is None else digest
+    return RowRecord(0, part, 0, number=number, domain=domain, digest=digest, **more)
 
 
 @settings(deadline=None)

@@ -6,26 +6,26 @@ from pathlib import Path
 
 import pytest
 
+from tests.data.conftest import write
+from virgo_factory.core.thought import LongThought
 from virgo_factory.data.make.slice import Wanted, cut, output_files, read_bounds, read_names, read_rows
 from virgo_factory.data.read.source import Settings, find_sources
 from virgo_factory.data.rows.stream import measure
 
 
 def _text(number: int) -> str:
-    return f"<|begin_of_thought|>\n\nIt is {number}.\n\n<|end_of_thought|>\n\n<|begin_of_solution|>\n\n\\boxed{{{number}}}\n\n<|end_of_solution|>"
+    return LongThought(f"It is {number}.", f"\\boxed{{{number}}}").render()
 
 
 @pytest.fixture
 def data(tmp_path) -> Path:
-    path = tmp_path / "rows.jsonl"
     domains = ["math", "math", "math", "Physics", "puzzle"]
     rows = [
         {"id": number, "question": f"Is it {number}?", "combined_text": _text(number), "domain": domains[number % 5]}
         for number in range(200)
     ]
     rows[3]["combined_text"] = "cut off"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+    return write(tmp_path / "rows.jsonl", rows)
 
 
 def _cut(data: Path, target: Path, wanted: Wanted, settings: Settings = Settings(), **more):
@@ -101,12 +101,11 @@ def test_by_tokens_is_what_the_recipe_keys_would_keep(tmp_path, shared_data):
 
 def test_by_difficulty_of_self_distilled_rows(tmp_path):
     """Medium: 4 or 5 of 5 correct; hard: 2 or 3 (Virgo section 2.2.2)."""
-    path = tmp_path / "dsd.jsonl"
     rows = [
         {"question": f"Q{number}?", "answer": str(number), "response": [_text(number)] * 5, "score": [1] * number + [0] * (5 - number)}
         for number in range(6)
     ]  # fmt: skip
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = write(tmp_path / "dsd.jsonl", rows)
     for level, answers in (("hard", ["2", "3"]), ("medium", ["4", "5"]), ("Hard", ["2", "3"])):
         out = tmp_path / f"{level}.jsonl"
         (card,) = _cut(path, out, Wanted(difficulties=(level,)), formatting="virgo_dsd")
@@ -148,9 +147,7 @@ def test_an_output_in_the_way_and_an_input_as_output(data, tmp_path):
 
 def test_what_the_command_line_says():
     assert read_rows("1000,3k") == (1000, 3000) and read_rows(None) == ()
-    assert (
-        read_bounds("2001:4000") == (2001, 4000) and read_bounds(":9") == (None, 9) and read_bounds("9:") == (9, None)
-    )
+    assert [read_bounds(text) for text in ("2001:4000", ":9", "9:")] == [(2001, 4000), (None, 9), (9, None)]
     assert read_names(" math, puzzle,") == ("math", "puzzle")
     assert [path.name for path in output_files(Path("a.parquet"), (1000, 250))] == ["a-1k.parquet", "a-250.parquet"]
     for text in ("0", "1000;2", "-5", "a"):

@@ -3,23 +3,20 @@
 import math
 import statistics
 from collections import Counter
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from virgo_factory.data.rows.worker import RowRecord
 from virgo_factory.data.show.plots import write_plots
 from virgo_factory.data.show.stats import MOST_VALUES, NONE, OTHER, Lengths, histogram, measure_statistics, to_json
 
 
 def record(number: int, tokens: int = 100, **more):
-    """A measure.RowRecord as far as statistics look at it."""
-    values = dict(
-        source=0, number=number, part=0, reason="", domain="math", origin="ours", format="four_markers", tokens=tokens,
-        prompt_tokens=tokens // 4, response_tokens=tokens - tokens // 4, image_tokens=0, images=0,
-    )  # fmt: skip
-    return SimpleNamespace(**values | more)
+    counts = {"tokens": tokens, "prompt_tokens": tokens // 4, "response_tokens": tokens - tokens // 4}
+    values = {"part": 0, "domain": "math", "origin": "ours", "format": "four_markers", **counts, **more}
+    return RowRecord(0, line=0, number=number, **values)
 
 
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=300), st.integers(1, 500))
@@ -52,9 +49,8 @@ def test_groups_and_account():
     assert (told["rows_in"], told["examples_in"], told["kept"]) == (5, 6, 5)
     assert told["dropped"] == {"no end of thought": 1}
     assert {name: group["rows"] for name, group in told["by"]["domain"].items()} == {"code": 2, "math": 2, NONE: 1}
-    assert (
-        told["by"]["domain"]["code"] | {"tokens": 320, "images": 2, "image_tokens": 50} == told["by"]["domain"]["code"]
-    )
+    code = told["by"]["domain"]["code"]
+    assert (code["tokens"], code["images"], code["image_tokens"]) == (320, 2, 50)
     assert told["all"]["tokens"] == 480 and told["all"]["median"] == 50 and told["all"]["max"] == 300
     assert told["all"]["rows_beyond_cutoff"] == 2 and told["all"]["tokens_behind_cutoff"] == 40 + 240
     assert told["images_per_row"] == {"0": 4, "2": 1}
@@ -89,13 +85,8 @@ def test_pictures_show_what_is_there(tmp_path):
         for number in range(200)
     ]
     names = [path.name for path in write_plots(measure_statistics(records), tmp_path, "a $ set", 900)]
-    assert names == [
-        "lengths.png",
-        "rows_by_domain.png",
-        "tokens_by_domain.png",
-        "length_by_domain.png",
-        "images_per_row.png",
-    ]
+    by_domain = [f"{what}_by_domain.png" for what in ("rows", "tokens", "length")]
+    assert names == ["lengths.png", *by_domain, "images_per_row.png"]
     for name in names:
         with Image.open(tmp_path / name) as picture:
             assert picture.size == (1080, 600) and len(picture.convert("L").getcolors()) > 20

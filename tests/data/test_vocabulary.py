@@ -35,6 +35,12 @@ def equal(ours, theirs, text):
     return ours.ids(text) == theirs.encode(text, add_special_tokens=False)
 
 
+def differing(ours, theirs, texts):
+    """Return the texts whose ids are not the same."""
+    expected = theirs.backend_tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+    return [text for text, found in zip(texts, expected, strict=True) if ours.ids(text) != found.ids]
+
+
 def real_texts(shared_data):
     """Yield every text in every JSON file of the real data."""
 
@@ -64,9 +70,7 @@ def test_real_texts(shared_data, ours, theirs):
     """One of 25 of the different texts of up to 20,000 characters; all of them below."""
     different = sorted({text for text in real_texts(shared_data) if len(text) <= 20_000})
     assert len(different) > 20_000
-    some = different[::25]
-    expected = theirs.backend_tokenizer.encode_batch_fast(some, add_special_tokens=False)
-    assert [text for text, found in zip(some, expected, strict=True) if ours.ids(text) != found.ids] == []
+    assert differing(ours, theirs, different[::25]) == []
 
 
 @pytest.mark.integration
@@ -74,9 +78,7 @@ def test_real_texts(shared_data, ours, theirs):
 def test_all_real_texts(shared_data, ours, theirs):
     different = sorted(set(real_texts(shared_data)))
     for start in range(0, len(different), 500):
-        part = different[start : start + 500]
-        expected = theirs.backend_tokenizer.encode_batch_fast(part, add_special_tokens=False)
-        assert [text for text, found in zip(part, expected, strict=True) if ours.ids(text) != found.ids] == []
+        assert differing(ours, theirs, different[start : start + 500]) == []
 
 
 SPECIAL = ["<|im_start|>", "<|im_end|>\n", "<tool_call>", "<|image_pad|>" * 3, "<|im_", "end|>", "<", "|", *MARKERS]
@@ -97,8 +99,7 @@ TEXT = st.lists(
 @settings(max_examples=200, deadline=None)
 @given(TEXT)
 def test_any_text(ours, theirs, text):
-    text = text.encode("utf-8", "replace").decode()  # half a surrogate pair never comes so far
-    assert equal(ours, theirs, text)
+    assert equal(ours, theirs, text.encode("utf-8", "replace").decode())  # half a surrogate pair never comes so far
 
 
 def test_every_assigned_character_is_cut_alike(ours, theirs):
@@ -114,19 +115,13 @@ def test_every_assigned_character_is_cut_alike(ours, theirs):
 
     assert len(texts) > 25_000
     together = ["".join(texts[start : start + 200]) for start in range(0, len(texts), 200)]
-    expected = theirs.backend_tokenizer.encode_batch_fast(together, add_special_tokens=False)
-    assert [text for text, found in zip(together, expected, strict=True) if ours.ids(text) != found.ids] == []
+    assert differing(ours, theirs, together) == []
 
 
-@pytest.mark.parametrize("part", [" ", "\n", " \n", "^", "a", "1", "\t", "é", "e\u0301"])
-def test_long_runs(ours, theirs, part):
-    text = part * (LONGEST // 10 // len(part)) + "x"
-    assert equal(ours, theirs, text)
-
-
-def test_a_text_too_long_for_tiktoken(ours, theirs):
-    text = " " * (LONGEST + 1)
-    assert equal(ours, theirs, text)
+def test_long_runs(ours, theirs):
+    parts = (" ", "\n", " \n", "^", "a", "1", "\t", "é", "e\u0301")
+    runs = [part * (LONGEST // 10 // len(part)) + "x" for part in parts]
+    assert differing(ours, theirs, [*runs, " " * (LONGEST + 1)]) == [], "the last is too long for tiktoken"
 
 
 @pytest.mark.integration

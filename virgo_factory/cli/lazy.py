@@ -16,7 +16,6 @@ def lazy_group(package: str, verbs: dict[str, str]) -> type[TyperGroup]:
 
     class LazyGroup(TyperGroup):
         def list_commands(self, ctx):
-            """Return the verbs, in the order of `verbs`."""
             return list(verbs)
 
         def get_command(self, ctx, cmd_name):

@@ -42,7 +42,6 @@ app = typer_app(
 
 
 def show_version(value: bool) -> None:
-    """Print the version and stop."""
     if value:
         typer.echo(f"virgo-factory {virgo_factory.__version__}")
         raise typer.Exit()

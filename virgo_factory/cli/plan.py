@@ -91,7 +91,6 @@ def plan(
 
 
 def _reinforce(recipe: str, keys: dict, rows, machine, shape, model: str, servers, speed, mean, as_json: bool) -> None:
-    """Print what a recipe of stage: grpo costs."""
     import json
     import re
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 import yaml
 
-from virgo_factory.cli.main import main
 from virgo_factory.io.files import RECIPES
 from virgo_factory.preflight.plan.memory import step_memory
 from virgo_factory.preflight.plan.models import KNOWN
 from virgo_factory.preflight.plan.plan import Dataset, Machine, Rows
 from virgo_factory.preflight.plan.reinforce import Answering, plan_reinforce
+from virgo_factory.preflight.twin.twin import make_twin
 
 
 SEVEN = KNOWN["qwen2.5-vl-7b-instruct"]
@@ -63,18 +63,10 @@ def test_updates_are_those_of_the_trainer(count, changes):
     ranks, accumulation, updates = 4, 128, recipe["rl_updates_per_rollout"]
     together = 512 * updates // 16
     sampler = PromptSampler(count, group=16, together=together, repeats=1, seed=0)
-    shards = BatchSamplerShard(
-        BatchSampler(sampler, 1, drop_last=False), ranks, 0
-    )  # a rollout's rows, on one of the ranks
-    arguments = TrainingArguments(
-        output_dir="x",
-        use_cpu=True,
-        report_to=[],
-        gradient_accumulation_steps=accumulation,
-        per_device_train_batch_size=1,
-        max_steps=recipe["max_steps"] or -1,
-        num_train_epochs=recipe.get("num_train_epochs", 3.0),
-    )
+    shards = BatchSamplerShard(BatchSampler(sampler, 1, drop_last=False), ranks, 0)  # a rollout's rows of one rank
+    steps = {"max_steps": recipe["max_steps"] or -1, "num_train_epochs": recipe.get("num_train_epochs", 3.0)}
+    batch = {"gradient_accumulation_steps": accumulation, "per_device_train_batch_size": 1}
+    arguments = TrainingArguments(output_dir="x", use_cpu=True, report_to=[], **batch, **steps)
     trainer = Trainer.__new__(Trainer)
     trainer.args = arguments
     loader = torch.utils.data.DataLoader(list(range(len(shards))))
@@ -163,32 +155,25 @@ def test_a_measured_step_of_logits():
     assert 2.5 * size < largest.peak < 4.6 * size
 
 
-def test_plan_prints_it(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    rows = [{"id": n, "question": f"What is {n} + 1?", "gold": str(n + 1)} for n in range(40)] + [
-        {"id": "x", "question": "Why?"}
-    ]
-    (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+def test_plan_prints_it(tmp_path, call):
+    rows = [{"id": n, "question": f"What is {n} + 1?", "gold": str(n + 1)} for n in range(40)]
+    lines = [json.dumps(row) + "\n" for row in (*rows, {"id": "x", "question": "Why?"})]
+    (tmp_path / "q.jsonl").write_text("".join(lines))
     (tmp_path / "dataset_info.json").write_text(json.dumps({"q": {"file_name": "q.jsonl", "formatting": "questions"}}))
     small = {"dataset": "q", "global_batch_size": 32, "rl_num_generations": 4, "media_dir": "."}
-    (tmp_path / "r.yaml").write_text(
-        "# Hardware: 4 GPUs of 80 GB train, 4 more answer.\n" + yaml.safe_dump(RECIPE | small)
-    )
-    from virgo_factory.preflight.twin.twin import make_twin
-
+    header = "# Hardware: 4 GPUs of 80 GB train, 4 more answer.\n"
+    (tmp_path / "r.yaml").write_text(header + yaml.safe_dump(RECIPE | small))
     make_twin(tmp_path / "twin")
     arguments = ["plan", "r.yaml", "--tokenizer", "twin", "--model-config", "Qwen/Qwen2.5-VL-7B-Instruct"]
-    with pytest.raises(SystemExit) as ended:
-        main([*arguments, "--response-tokens", "1000"])
-
-    assert not ended.value.code
-    text = " ".join(capsys.readouterr().out.split())
-    assert "4 GPUs of 80.0 GB train (the recipe's header), 4 answer" in text and "1,000 tokens a response" in text
+    code, out, _ = call(*arguments, "--response-tokens", "1000")
+    text = " ".join(out.split())
+    assert (
+        not code
+        and "4 GPUs of 80.0 GB train (the recipe's header), 4 answer" in text
+        and "1,000 tokens a response" in text
+    )
     assert "1 no gold answer" in text and "logits of a response" in text
-    with pytest.raises(SystemExit):
-        main([*arguments, "--json", "--servers", "2"])
-
-    told = json.loads(capsys.readouterr().out)
+    told = json.loads(call(*arguments, "--json", "--servers", "2")[1])
     assert (told["answering"]["servers"], told["prompts"], told["rollout_prompts"]) == (2, 40, 32)
 
 

@@ -121,7 +121,6 @@ def _columns(text: str) -> dict[str, str]:
 
 
 def _command(name: str, folder: Path, found) -> str:
-    """Return the command that trains on the new dataset."""
     import shlex
 
     recipe = "omr7b_gspo" if found.entry.get("formatting") == "questions" else "virgo7b_dt"

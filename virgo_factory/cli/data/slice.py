@@ -136,7 +136,7 @@ def _by_pass_rate(
     print(
         f"{out}: {card['rows_in']:,} rows read, {card['kept']:,} written, {card['rows_in'] - card['kept']:,} left out:"
     )
-    print("\n".join([*counted(card["dropped"].items()), room.rates_note(card), f"Card: {card_files(out)[0]}"]))
+    print("\n".join([*counted(card["dropped"].items()), *card["notes"], f"Card: {card_files(out)[0]}"]))
     print(f"To train on it, add to {out.parent / 'dataset_info.json'}:\n  {entry_line(card['entry'])}")
     print(f"Relative image paths start from media_dir: {card['media_dir']}")
 

@@ -111,7 +111,6 @@ def stats(
 
 
 def _show(found, name: str, settings) -> None:
-    """Print the tables."""
     from virgo_factory.data.show.stats import NONE
     from virgo_factory.report.terminal import console, counted, print_tables
     from virgo_factory.report.text import one_line
@@ -195,7 +194,6 @@ def _judged(sources, url: str, model: str, count: int, cues: list[str]) -> dict:
 
 
 def _show_behaviours(told: dict) -> None:
-    """Print what thoughts show."""
     from virgo_factory.report.table import Table
     from virgo_factory.report.terminal import console, print_tables
     from virgo_factory.report.text import one_line

@@ -40,7 +40,6 @@ def run(
 
 
 def go(config: "DistillConfig", shard: tuple[int, int] | None) -> None:
-    """Run a distillation, show how it goes, and say how it ended."""
     from rich.console import Console
 
     from virgo_factory.distill.launch import distil
@@ -59,7 +58,6 @@ def go(config: "DistillConfig", shard: tuple[int, int] | None) -> None:
 
 
 def _told(config: "DistillConfig", shard: tuple[int, int] | None, outcome: "Outcome") -> list[str]:
-    """Return how it ended, as lines."""
     folder, rest = config.output_dir, outcome.left
     is_done = not rest.samples and not rest.greedy
     lines = [f"{outcome.finished:,} rollouts were made in this start."] if outcome.finished or not is_done else []

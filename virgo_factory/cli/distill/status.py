@@ -47,7 +47,6 @@ def status(
 
 
 def _show(found, folder: Path) -> None:
-    """Print the tables and what is to be done next."""
     from rich.markup import escape
 
     from virgo_factory.distill.tell.status import tables_of

@@ -55,7 +55,6 @@ def run(
 
 
 def go(config: "SynthesisConfig") -> None:
-    """Run a synthesis, show how it goes, and say how it ended."""
     from virgo_factory.report.terminal import console as console_of
     from virgo_factory.synthesis.run.launch import entries_of, synthesize
     from virgo_factory.synthesis.tell.live import StageLive
@@ -75,7 +74,6 @@ def go(config: "SynthesisConfig") -> None:
 
 
 def _told(config: "SynthesisConfig", outcome: "Outcome") -> list[str]:
-    """Return how it ended, as lines."""
     from virgo_factory.synthesis.run.launch import entries_of
 
     folder, all_ = config.output_dir, "All else" if outcome.dropped else "All"

@@ -58,7 +58,6 @@ class Report:
     notes: list[str]  # what was not looked at, and why
 
     def count(self, severity: str) -> int:
-        """Return how many findings of a severity there are."""
         return sum(kind.count for kind in self.kinds if kind.severity == severity)
 
     def to_json(self) -> dict[str, Any]:

@@ -246,12 +246,10 @@ class _State:
         return (self.level >= self.TEXT) & ~self.several
 
     def told(self, row: int) -> dict[str, Any]:
-        """Return the find of a matched row."""
         self.file.seek(self.line[row])
         return json.loads(self.file.readline())
 
     def reason(self, row: int) -> str:
-        """Return why a row has no image."""
         if self.level[row] >= self.TEXT:
             return SEVERAL
 

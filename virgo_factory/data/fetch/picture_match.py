@@ -39,7 +39,6 @@ class Wanted:
     digest: str  # of all that was read
 
     def rows(self, question: int) -> np.ndarray:
-        """Return the numbers of the rows with this question."""
         return self.order[slice(*np.searchsorted(self.questions, [question, question + 1]))]
 
 

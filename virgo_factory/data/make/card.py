@@ -46,20 +46,17 @@ class DatasetCard:
     version: str = __version__
 
     def to_json(self) -> dict[str, Any]:
-        """Return the card for programs."""
         return asdict(self)
 
     def card(self) -> Card:
-        """Return the card for people."""
         inputs = [
             (item.dataset, item.file, item.bytes, f"`{item.sha256}`", item.licence or "not stated")
             for item in self.inputs
         ]
         more = [("examples in them", self.examples_in)] * (self.examples_in != self.rows_in)
-        tables = [
-            Table("Inputs", ("dataset", "file", "bytes", "SHA-256", "licence"), inputs, words=(1, 3, 4)),
-            account(self.rows_in, self.kept, self.dropped, more),
-        ]
+        columns = ("dataset", "file", "bytes", "SHA-256", "licence")
+        tables = [Table("Inputs", columns, inputs, words=(1, 3, 4))] if inputs else []
+        tables.append(account(self.rows_in, self.kept, self.dropped, more))
         for name, counted in self.by.items():
             rows = [(value, count, f"{count / self.kept:.1%}") for value, count in counted.items()]
             tables.append(Table(f"By {name}", (name, "rows", "share"), rows))

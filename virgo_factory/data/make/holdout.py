@@ -72,7 +72,6 @@ class Holdout:
         return found
 
     def add(self, id: str, text: str, pictures: Sequence[bytes]) -> None:
-        """Hold a question out."""
         words = _words(text)
         self._by_words[words[:_FIRST]].append((id, words, frozenset(pictures)))
         self.count += 1

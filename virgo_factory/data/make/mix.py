@@ -158,7 +158,6 @@ def choose(
 
 
 def _counts(shares: Sequence[Share], there: list[int], rows: int | None, errors: list[str]) -> list[int]:
-    """Return how many rows each share gives."""
     amounts = [share.amount for share in shares]
     if rows is None:
         return [

@@ -8,13 +8,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from virgo_factory import __version__
 from virgo_factory.core.errors import UserError
+from virgo_factory.data.make.card import DatasetCard
 from virgo_factory.data.make.kept_rows import kept_entry, numbered, suffix_for, write_kept
 from virgo_factory.data.make.pipeline import Inputs, check_targets
 from virgo_factory.data.make.writing import partial_of, published
@@ -23,8 +24,7 @@ from virgo_factory.data.read.source import Source
 from virgo_factory.formats.families.questions import PASS_RATES, pass_rate, rate_columns
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.io.fingerprint import file_hash
-from virgo_factory.report.card import Card, write_card
-from virgo_factory.report.table import account
+from virgo_factory.report.card import write_card
 
 
 NO_RATE = "no pass rate"
@@ -87,10 +87,8 @@ def slice_source(
         if column and source.formatting == "questions":  # a curriculum takes the same rate
             entry["columns"] = {**entry.get("columns", {}), "pass_rate": column}
 
-        content = _content(fates, rates, out, bounds, command, str(source.media_dir), entry, column)
-        write_card(out, _card(content), content | {"inputs": [vars(found) for found in inputs.described()]})
-
-    return content
+        place = {"media_dir": str(source.media_dir), "entry": {out.stem: entry}, "inputs": inputs.described()}
+        return _described(fates, rates, out, bounds, column, command=command, **place)
 
 
 def slice_rated(
@@ -125,10 +123,8 @@ def slice_rated(
 
         _check_some(fates, str(folder))
         entry = {"file_name": out.name, "formatting": "questions"}
-        content = _content(fates, rates, out, bounds, command, str(folder), entry)
-        write_card(out, _card(content), content)
-
-    return content
+        place = {"media_dir": str(folder), "entry": {out.stem: entry}, "inputs": ()}
+        return _described(fates, rates, out, bounds, command=command, **place)
 
 
 def _rate_of(raw: Any, column: str | None) -> float | None:
@@ -157,51 +153,35 @@ def _check_some(fates: list[str], name: str, column: str | None = None) -> None:
         )
 
 
-def _content(
+def _described(
     fates: list[str],
     rates: list[float | None],
     out: Path,
     bounds: tuple[float, float],
-    command: str,
-    media_dir: str,
-    entry: dict,
     column: str | None = None,
+    **more: Any,
 ) -> dict[str, Any]:
+    """Write the card of the rows at `partial_of(out)`, and return it for programs."""
     known = [rate for rate in rates if rate is not None]
-    return {
-        "verb": "slice",
-        "version": __version__,
-        "command": command,
-        "settings": {"pass rate": f"{bounds[0]:g} to {bounds[1]:g}"} | ({"column": column} if column else {}),
-        "rows_in": len(fates),
-        "kept": fates.count(""),
-        "dropped": dict(Counter(filter(None, fates)).most_common()),
-        "rates": {
-            "mean": round(float(np.mean(known)), 4),
-            "never right": known.count(0.0),
-            "always right": known.count(1.0),
-        },
-        "output": {"file": out.name, "sha256": file_hash(partial_of(out))},
-        "media_dir": media_dir,
-        "entry": {out.stem: entry},
-    }
-
-
-def _card(content: dict[str, Any]) -> Card:
-    return Card(
-        name=content["output"]["file"],
-        lead=f"{content['kept']:,} rows by pass rate, made by `virgo-factory data slice` {__version__}.",
-        tables=[account(content["rows_in"], content["kept"], content["dropped"])],
-        settings=content["settings"],
-        sha256=content["output"]["sha256"],
-        notes=[rates_note(content)],
-        command=content["command"],
-        entry=content["entry"],
-        use=f"Relative image paths start from `{content['media_dir']}` (`media_dir:` of a recipe).",
+    told = {"mean": round(float(np.mean(known)), 4)}
+    told |= {"never right": known.count(0.0), "always right": known.count(1.0)}
+    written, kept = partial_of(out), fates.count("")
+    card = DatasetCard(
+        verb="slice",
+        rows_in=len(fates),
+        examples_in=len(fates),
+        kept=kept,
+        dropped=dict(Counter(filter(None, fates)).most_common()),
+        settings={"pass rate": f"{bounds[0]:g} to {bounds[1]:g}", "column": column},
+        notes=(_note(told),),
+        output={"file": out.name, "rows": kept, "bytes": written.stat().st_size, "sha256": file_hash(written)},
+        **more,
     )
+    lead = f"{kept:,} rows by pass rate, made by `virgo-factory data slice` {card.version}."
+    content = card.to_json() | {"rates": told}
+    write_card(out, replace(card.card(), lead=lead), content)
+    return content
 
 
-def rates_note(content: dict[str, Any]) -> str:
-    """Return the sentence on the pass rates of all rows."""
-    rates = content["rates"]
+def _note(rates: dict[str, Any]) -> str:
     return f"Of all rows: right {rates['mean']:.0%} of the time; {rates['never right']:,} never, {rates['always right']:,} always."

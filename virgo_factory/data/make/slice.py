@@ -62,7 +62,6 @@ def read_bounds(text: str | None) -> tuple[int | None, int | None]:
 
 
 def read_names(text: str | None) -> tuple[str, ...]:
-    """Return the names written with commas."""
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 

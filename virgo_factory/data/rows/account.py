@@ -112,7 +112,6 @@ def to_json(accounts: list[DatasetAccount], **more: Any) -> dict[str, Any]:
 
 
 def from_json(content: dict[str, Any]) -> list[DatasetAccount]:
-    """Return the accounts of a virgo_rows.json."""
     accounts = []
     for entry in content["datasets"]:
         values = {key: value for key, value in entry.items() if key not in ("kept", "dropped")}

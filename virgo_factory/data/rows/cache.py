@@ -1,21 +1,21 @@
 """What was measured once, kept beside the data by the content of each chunk and by all that decided about it.
 
-A file holds the chunks of one fingerprint, a line each, appended as they are measured: a killed check loses the chunks in
-flight. Nothing in it is trusted: a line that cannot be read, or whose images have changed, is measured again.
+A database holds the chunks of one fingerprint, added as they are measured: a killed check loses the chunks in flight. Nothing
+in it is trusted: what cannot be read, or whose images have changed, is measured again.
 """
 
-import base64
+import contextlib
 import hashlib
 import importlib.metadata
 import json
 import logging
 import os
+import sqlite3
 import zlib
 from dataclasses import asdict, fields
 from pathlib import Path
 from types import EllipsisType
 
-from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.chunks import Chunk
 from virgo_factory.data.read.media import ROOTS_VARIABLE
 from virgo_factory.data.read.prefix import read_prefix
@@ -87,80 +87,45 @@ def fingerprint(source: Source, settings: Settings, rules: bool) -> str:
 
 
 class Memory:
-    """The measured chunks of one fingerprint; without a folder it forgets everything.
-
-    Attributes:
-        path: of the file; None where nothing is kept.
-    """
+    """The measured chunks of one fingerprint; without a folder it forgets everything."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self._at: dict[str, tuple[int, int]] = {}
-        self._file = None
-        if path is None or not path.is_file():
-            return
-
-        try:
-            self._file = path.open("rb")
-            self._index()
-        except OSError as error:
-            logger.warning("%s cannot be read (%s).", path, error.strerror)
+        self._db: sqlite3.Connection | None = None
+        self._is_made = False
+        if path is not None and path.is_file():
+            with contextlib.suppress(sqlite3.Error):
+                self._open()
 
     @classmethod
     def of(cls, source: Source, settings: Settings, rules: bool, cache: Path | EllipsisType | None) -> "Memory":
         """Return the memory of a source under settings."""
         folder = cache_folder(source) if cache is ... else cache
-        if folder is None:
-            return cls(None)
-
-        path = folder / f"measured-{fingerprint(source, settings, rules)}.txt"
-        return cls(path)
-
-    def _index(self) -> None:
-        at = 0
-        for line in self._file:
-            if line.endswith(b"\n"):  # else cut off by a kill
-                key, _, rest = line.partition(b" ")
-                self._at[key.decode("ascii", "replace")] = (at + len(key) + 1, len(rest) - 1)
-
-            at += len(line)
+        return cls(folder and folder / f"measured-{fingerprint(source, settings, rules)}.db")
 
     def _open(self) -> None:
-        """Open the file for what is to come, behind a line that a kill cut off."""
-        self.path.parent.mkdir(exist_ok=True)
-        ignore = self.path.parent / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")
-
-        self.close()
-        self._file = self.path.open("ab+")
-        _forget_old(self.path)
-        end = self._file.tell()
-        if end:
-            self._file.seek(end - 1)
-            if self._file.read(1) != b"\n":
-                self._file.write(b"\n")
+        self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        self._db.execute(
+            "PRAGMA synchronous = OFF"
+        )  # kills do no harm, and what a loss of power damages is not believed
 
     def get(self, chunk: Chunk) -> Measured | None:
         """Return what a chunk gave; None where it is not known, or one of its images has changed since."""
-        try:
+        with contextlib.suppress(ValueError, TypeError, zlib.error):
             packed = self._read(_key(chunk))
-            measured = Measured.unpack(packed) if packed is not None else None
+            measured = Measured.unpack(packed) if packed else None
             if measured and all(stamp_of(path) == stamp for path, stamp in measured.files.items()):
                 return measured
-        except (ValueError, TypeError, zlib.error):
-            pass
 
-        self._at.pop(_key(chunk), None)
         return None
 
     def get_chunks(self, path: Path, digest: str) -> list[Chunk] | None:
         """Return the chunks of a file of this content; None where they are not known."""
-        try:
+        with contextlib.suppress(ValueError, TypeError, zlib.error):
             packed = self._read(f"cut-{digest}")
             return packed and [Chunk(str(path), *values) for values in json.loads(zlib.decompress(packed))]
-        except (ValueError, TypeError, zlib.error):
-            return None
+
+        return None
 
     def put_chunks(self, chunks: list[Chunk], digest: str) -> None:
         """Keep where a file of this content is cut: of a JSON list, only reading all of it tells."""
@@ -168,64 +133,59 @@ class Memory:
         self._write(f"cut-{digest}", zlib.compress(json.dumps(values).encode(), 1))
 
     def put(self, chunk: Chunk, packed: bytes) -> None:
-        """Keep what a chunk gave."""
         self._write(_key(chunk), packed)
 
     def _read(self, key: str) -> bytes | None:
-        if key not in self._at:
-            return None
+        with contextlib.suppress(sqlite3.Error):  # a damaged file is made anew by what is written
+            found = self._db and self._db.execute("SELECT packed FROM measured WHERE key = ?", [key]).fetchone()
+            return found[0] if found else None
 
-        start, size = self._at[key]
-        try:
-            self._file.seek(start)
-            return _checked(base64.b64decode(self._file.read(size), validate=True))
-        except OSError as error:
-            raise UserError(error) from None
+        return None
 
     def _write(self, key: str, packed: bytes) -> None:
-        if self.path is None:
-            return
+        while self.path is not None:
+            try:
+                if not self._is_made:
+                    self._make()
 
-        content = base64.b64encode(zlib.crc32(packed).to_bytes(4) + packed)
-        try:
-            if self._file is None or not self._file.writable():
-                self._open()
+                self._db.execute("INSERT OR REPLACE INTO measured VALUES (?, ?)", (key, packed))
+                return
+            except (OSError, sqlite3.Error) as error:
+                self.close()
+                if type(error) is sqlite3.DatabaseError and self.path.is_file():  # damaged, or no database
+                    self.path.unlink()
+                    continue
 
-            self._file.seek(0, os.SEEK_END)
-            at = self._file.tell()
-            self._file.write(key.encode() + b" " + content + b"\n")
-            self._file.flush()
-            self._at[key] = (at + len(key) + 1, len(content))
-        except OSError as error:  # a full disk, a folder of someone else's: no reason to stop
-            logger.warning("%s cannot be written (%s): what is measured now is not kept.", self.path, error.strerror)
-            self.close()
-            self.path, self._file = None, None
-            self._at.clear()
+                # a full disk, a folder of someone else's: no reason to stop
+                logger.warning("%s cannot be written (%s): what is measured now is not kept.", self.path, error)
+                self.path = None
+
+    def _make(self) -> None:
+        self.path.parent.mkdir(exist_ok=True)
+        ignore = self.path.parent / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+
+        if self._db is None:
+            self._open()
+
+        self._db.execute("CREATE TABLE IF NOT EXISTS measured (key TEXT PRIMARY KEY, packed BLOB)")
+        self._is_made = True
+        _forget_old(self.path)
 
     def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
+        if self._db is not None:
+            self._db.close()
+
+        self._db, self._is_made = None, False
 
 
 def _key(chunk: Chunk) -> str:
     return f"{chunk.kind}-{chunk.digest}"
 
 
-def _checked(content: bytes) -> bytes:
-    if zlib.crc32(content[4:]).to_bytes(4) != content[:4]:
-        raise UserError("checksum")
-
-    return content[4:]
-
-
 def _forget_old(path: Path) -> None:
     """Delete the files of all but the fingerprints used last."""
-    others = [other for other in path.parent.glob("measured-*.txt") if other != path]
-    stamps = {}
-    for other in others:
-        stamp = stamp_of(str(other))
-        stamps[other] = stamp[1] if stamp else 0
-
-    for other in sorted(others, key=stamps.get, reverse=True)[KEPT:]:
+    others = [other for other in path.parent.glob("measured-*") if not other.name.startswith(path.name)]
+    for other in sorted(others, key=lambda other: (stamp_of(str(other)) or [0, 0])[1], reverse=True)[KEPT:]:
         other.unlink(missing_ok=True)

@@ -148,7 +148,6 @@ class RowFinding:
         return place_of(self.file, self.line, self.number)
 
     def to_json(self) -> dict[str, Any]:
-        """Return a line of the findings file."""
         return {"place": self.place, **asdict(self), "line": max(self.line, 0)}
 
 

@@ -35,16 +35,13 @@ class Places:
         self.ends.append(len(self.ids))
 
     def id(self, row: int) -> str:
-        """Return the id of a row."""
         start = self.ends[row - 1] if row else 0
         return self.ids[start : self.ends[row]].decode("utf-8", "surrogatepass")
 
     def place(self, row: int) -> str:
-        """Return where a row stands, for messages."""
         return place_of(self._file(row), self.lines[row], self.numbers[row])
 
     def finding(self, row: int, sources: Sequence[Source], code: str, severity: str, detail: str) -> RowFinding:
-        """Return a finding of a row."""
         name = sources[self.sources[row]].name
         place = (name, self._file(row), self.lines[row], self.numbers[row], self.id(row))
         return RowFinding(*place, code, severity, detail)

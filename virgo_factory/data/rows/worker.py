@@ -59,7 +59,6 @@ class RowRecord(NamedTuple):
 
     @property
     def place(self) -> str:
-        """Where the row stands, for messages."""
         return place_of(self.file, self.line, self.number)
 
 
@@ -73,7 +72,6 @@ class Measured:
     files: dict[str, list[int] | None]
 
     def pack(self) -> bytes:
-        """Return it as bytes that `unpack` reads."""
         content = [self.rows, self.files, self.parts]
         return zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 1)
 

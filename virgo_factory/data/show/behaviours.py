@@ -183,7 +183,6 @@ class Behaviours:
     returned: int = 0  # likewise
 
     def add(self, one: Shown) -> None:
-        """Count a thought."""
         self.thoughts += 1
         self.length += one.length
         counts = Counter(event.behaviour for event in one.events)
@@ -207,7 +206,6 @@ class Behaviours:
             self.returned += back > 0
 
     def merge(self, other: "Behaviours") -> None:
-        """Count the thoughts of another one, too."""
         for name, value in vars(other).items():
             if isinstance(value, Counter):
                 getattr(self, name).update(value)

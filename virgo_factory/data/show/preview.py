@@ -99,7 +99,6 @@ class RowPreview:
 
     @property
     def is_pair(self) -> bool:
-        """Whether the row is a preference pair."""
         return any(part.kind == "rejected" for part in self.parts)
 
     def facts(self, settings: Settings) -> list[tuple[str, str]]:

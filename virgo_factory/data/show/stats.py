@@ -154,8 +154,6 @@ def _round_width(width: float) -> int:
 
 
 def to_json(found: Statistics, cutoff_len: int | None) -> dict[str, Any]:
-    """Return the statistics as JSON values."""
-
     def lengths(values: Lengths) -> dict[str, Any]:
         told = {
             "rows": values.rows,

@@ -87,12 +87,10 @@ class ForeignTokenizer:
         return answer
 
     def close(self) -> None:
-        """End the child process."""
         self._child.kill()  # it writes nothing
         self._child.communicate()
         self._log.close()
 
     def __del__(self) -> None:
-        """End the child process with its owner."""
         if self._child.poll() is None:
             self.close()

@@ -196,7 +196,6 @@ class RowTokenizer:
         return segments
 
     def count(self, examples: Sequence[Example], sizes: Sequence[Sequence[tuple[int, int]]]) -> list[Tokens]:
-        """Return the lengths of rows."""
         return [self._count(example, size) for example, size in zip(examples, sizes, strict=True)]
 
     def _count(self, example: Example, sizes: Sequence[tuple[int, int]]) -> Tokens:

@@ -91,7 +91,6 @@ class Vocabulary:
         return found
 
     def count(self, text: str) -> int:
-        """Return the number of tokens of a text."""
         return len(self.ids(text))
 
     def tokens_before(self, text: str, position: int) -> int:

@@ -259,21 +259,16 @@ def _names(tensors: Mapping[str, Tensor], folder: Path) -> Iterator[Diagnosis]:
              for stack in depths}  # fmt: skip
     for stack, depth in depths.items():
         if depth is not None and found[stack] != set(range(depth)):
-            yield Diagnosis(
-                "names",
-                "error",
-                f"{len(found[stack])} of {depth} {stack}",
-                "copy the whole folder again, or save again",
-            )
+            remedy = "copy the whole folder again, or save again"
+            yield Diagnosis("names", "error", f"{len(found[stack])} of {depth} {stack}", remedy)
             return
 
     if config and not text.get("tie_word_embeddings") and "lm_head.weight" not in tensors:
         yield Diagnosis("names", "error", "no lm_head.weight, though it is not tied", "save the model again")
         return
 
-    yield Diagnosis(
-        "names", "ok", f"all names are those that vLLM and transformers {'5' if reads_5() else '4.x'} read"
-    )
+    readers = f"vLLM and transformers {'5' if reads_5() else '4.x'}"
+    yield Diagnosis("names", "ok", f"all names are those that {readers} read")
 
 
 def _names_of_base(tensors: Mapping[str, Tensor], before: Mapping[str, Tensor] | None) -> Iterator[Diagnosis]:
@@ -328,9 +323,8 @@ def _tower(
 ) -> Iterator[Diagnosis]:
     tower = sorted(name for name in tensors if TOWER.match(name))
     if before is None:
-        yield Diagnosis(
-            "vision tower", "warning", f"{len(tower)} tensors, not compared", "name the base with --base DIR"
-        )
+        what = f"{len(tower)} tensors, not compared"
+        yield Diagnosis("vision tower", "warning", what, "name the base with --base DIR")
         return
 
     differing = [name for name in tower if not numbers[name].same]

@@ -17,6 +17,7 @@ of tokens that their training never saw."""
 SOME = 0.01
 _CHUNK = 1 << 22
 _MOST = 3
+_SAMPLE = 64
 _VALUES = 16
 """Different numbers that a tensor has, of which a copy is no chance: norms begin as ones, and stay near them for long."""
 _MANY_NUMBERS = 1 << 16
@@ -80,9 +81,9 @@ def _rows_alike(model: Model) -> Iterator[Diagnosis]:
             yield Diagnosis("copies", severity, f"{name}: {told}, such as {example}", _REMEDY)
 
 
-def _are_alike(tensor: Tensor, rows: np.ndarray, others: np.ndarray, sample: int = 64) -> bool:
+def _are_alike(tensor: Tensor, rows: np.ndarray, others: np.ndarray) -> bool:
     """Whether some rows of a tensor are those beside them, as far as it has them."""
-    chosen = [place for place in spread(len(rows), sample) if max(rows[place], others[place]) < tensor.rows]
+    chosen = [place for place in spread(len(rows), _SAMPLE) if max(rows[place], others[place]) < tensor.rows]
     one, other = (read_rows(tensor, lines[chosen].tolist()) for lines in (rows, others))
     return bool(np.array_equal(one, other))
 

@@ -162,7 +162,6 @@ def _zeros(word: str, name: str, model: Model) -> tuple[list[int], int]:
 
 
 def _same_shape(model: Model, name: str) -> Tensor | None:
-    """Return the base's tensor where it is of the same shape."""
     other = model.before.get(name) if model.before else None
     return other if other is not None and other.shape == model.tensors[name].shape else None
 

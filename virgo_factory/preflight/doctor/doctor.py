@@ -45,20 +45,13 @@ def _plugin(there: Environment) -> Iterator[Diagnosis]:
     else:
         yield Diagnosis("llamafactory", "error", f"{version}, tested are {', '.join(TESTED)}", f"install {TESTED[-1]}")
 
-    off = next(
-        (
-            f"{name}={there.variables[name]}"
-            for name, value in (("VIRGO_FACTORY_DISABLE", "1"), ("TORCH_DEVICE_BACKEND_AUTOLOAD", "0"))
-            if there.variables.get(name) == value
-        ),
-        "",
-    )
+    switches = {"VIRGO_FACTORY_DISABLE": "1", "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
+    off = next((name for name, value in switches.items() if there.variables.get(name) == value), "")
     if off:
-        yield Diagnosis("plugin", "error", f"switched off by {off}", f"unset {off.split('=')[0]}")
+        yield Diagnosis("plugin", "error", f"switched off by {off}={switches[off]}", f"unset {off}")
     elif not there.hooked:
-        yield Diagnosis(
-            "plugin", "error", "PyTorch does not know it", "install virgo-factory again, in this environment"
-        )
+        remedy = "install virgo-factory again, in this environment"
+        yield Diagnosis("plugin", "error", "PyTorch does not know it", remedy)
     else:
         yield Diagnosis("plugin", "ok", "found by PyTorch")
 
@@ -110,24 +103,20 @@ def _versions(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnos
         yield Diagnosis("deepspeed file", "error", there.zero, "correct deepspeed: in the recipe")
 
     deepspeed = there.versions.get("deepspeed")
+    remedy = 'pip install "deepspeed<=0.18.4"'
     if recipe.get("deepspeed") and deepspeed is None:
-        yield Diagnosis(
-            "deepspeed", "error", "the recipe asks for it; not installed", 'pip install "deepspeed<=0.18.4"'
-        )
+        yield Diagnosis("deepspeed", "error", "the recipe asks for it; not installed", remedy)
     elif deepspeed is not None and Version(deepspeed) > Version("0.18.4"):
-        yield Diagnosis("deepspeed", "warning", f"{deepspeed} is untested", 'pip install "deepspeed<=0.18.4"')
+        yield Diagnosis("deepspeed", "warning", f"{deepspeed} is untested", remedy)
     elif deepspeed is not None:
         yield Diagnosis("deepspeed", "ok", deepspeed)
 
 
 def _kernels(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnosis]:
+    liger = '"liger-kernel>=0.6.4,<=0.8.4", or set enable_liger_kernel: false'
     asked = {
         "flash-attn": ("flash_attn: fa2", recipe.get("flash_attn") == "fa2", "2.8.x, or set flash_attn: auto"),
-        "liger-kernel": (
-            "enable_liger_kernel: true",
-            bool(recipe.get("enable_liger_kernel")),
-            '"liger-kernel>=0.6.4,<=0.8.4", or set enable_liger_kernel: false',
-        ),
+        "liger-kernel": ("enable_liger_kernel: true", bool(recipe.get("enable_liger_kernel")), liger),
     }
     for name, (key, wanted, remedy) in asked.items():
         version = there.versions.get(name)
@@ -136,9 +125,8 @@ def _kernels(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnosi
         elif wanted and name in there.broken:
             yield Diagnosis(name, "error", f"{key}, but its import fails: {there.broken[name]}", f"install {remedy}")
         elif name == "liger-kernel" and version and Version(version) >= Version("0.8.5"):
-            yield Diagnosis(
-                name, "error" if wanted else "warning", f"{version} refuses transformers 4.x", f"install {remedy}"
-            )
+            severity = "error" if wanted else "warning"
+            yield Diagnosis(name, severity, f"{version} refuses transformers 4.x", f"install {remedy}")
         elif version:
             yield Diagnosis(name, "ok", version)
 
@@ -172,9 +160,8 @@ def _gpu(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnosis]:
             "update the driver, or install a torch that is built for an older CUDA",
         )  # fmt: skip
     else:
-        yield Diagnosis(
-            "driver", "ok", f"{there.driver}, {len(there.gpus)} GPUs: {', '.join(sorted(set(there.gpus)))}"
-        )
+        gpus = f"{len(there.gpus)} GPUs: {', '.join(sorted(set(there.gpus)))}"
+        yield Diagnosis("driver", "ok", f"{there.driver}, {gpus}")
 
     if (recipe.get("use_cpu") or not there.driver) and (problem := precision_problem(recipe)):
         yield Diagnosis("bf16", "error", problem, SET)
@@ -199,9 +186,8 @@ def _nccl(there: Environment) -> Iterator[Diagnosis]:
     if there.nccl:
         yield Diagnosis("NCCL", "ok", there.nccl)
     else:
-        yield Diagnosis(
-            "NCCL", "warning", f"no package {name}", f"pip install {name}, unless torch was built with NCCL"
-        )
+        remedy = f"pip install {name}, unless torch was built with NCCL"
+        yield Diagnosis("NCCL", "warning", f"no package {name}", remedy)
 
 
 def _launch(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnosis]:
@@ -212,24 +198,15 @@ def _launch(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnosis
             yield Diagnosis("NODE_RANK", "error", f"NNODES={nodes}, but NODE_RANK is not set{rank}", "set NODE_RANK")
 
         if there.variables.get("MASTER_ADDR", "127.0.0.1") in ("127.0.0.1", "localhost"):
-            yield Diagnosis(
-                "MASTER_ADDR",
-                "error",
-                f"NNODES={nodes}, but MASTER_ADDR is this machine",
-                "set the first node's address",
-            )
+            what = f"NNODES={nodes}, but MASTER_ADDR is this machine"
+            yield Diagnosis("MASTER_ADDR", "error", what, "set the first node's address")
 
     if recipe.get("deepspeed") and len(there.gpus) <= 1 and there.variables.get("FORCE_TORCHRUN") != "1":
-        yield Diagnosis(
-            "FORCE_TORCHRUN",
-            "warning",
-            "a recipe with deepspeed: on one GPU is refused without it",
-            "FORCE_TORCHRUN=1",
-        )
+        what = "a recipe with deepspeed: on one GPU is refused without it"
+        yield Diagnosis("FORCE_TORCHRUN", "warning", what, "FORCE_TORCHRUN=1")
 
     if " " in there.folder:
-        yield Diagnosis(
-            "folder", "error", f"{there.folder!r}: LLaMA-Factory splits its command at spaces", "use a path without"
-        )
+        what = f"{there.folder!r}: LLaMA-Factory splits its command at spaces"
+        yield Diagnosis("folder", "error", what, "use a path without")
 
     yield Diagnosis("disk", "ok", f"{there.free_disk / 1e9:,.0f} GB free for checkpoints")

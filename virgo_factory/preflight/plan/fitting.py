@@ -86,9 +86,8 @@ def changes(
         free.append(("flash_attn: fa2", {"flash": True}, "nothing"))
 
     if method.per_device > 1:
-        free.append(
-            ("per_device_train_batch_size: 1", {"per_device": 1}, "nothing: accumulation keeps the global batch")
-        )
+        price = "nothing: accumulation keeps the global batch"
+        free.append(("per_device_train_batch_size: 1", {"per_device": 1}, price))
 
     if not method.checkpointing:
         free.append(("disable_gradient_checkpointing: false", {"checkpointing": True}, "a third more time"))
@@ -122,23 +121,18 @@ def changes(
     offloaded = replace(method, zero=OFFLOADED)
     if not (method.zero and method.zero.offload_weights):
         host = step_memory(shape, offloaded, longest, images).host
-        add(
-            "deepspeed: recipes/deepspeed/ds_z3_offload.json",
-            offloaded,
-            f"{host / 1e9:,.0f} GB of the node's memory a GPU; a slower optimiser step",
-        )
+        price = f"{host / 1e9:,.0f} GB of the node's memory a GPU; a slower optimiser step"
+        add("deepspeed: recipes/deepspeed/ds_z3_offload.json", offloaded, price)
 
-    for name, base in (
-        ("", method if method.stage >= 2 else replace(method, zero=SHARDED)),
-        (" and offload", offloaded),
-    ):
+    sharded = method if method.stage >= 2 else replace(method, zero=SHARDED)
+    for name, base in (("", sharded), (" and offload", offloaded)):
         gpus = method.ranks * 2
         while gpus <= MOST_GPUS and peak(replace(base, ranks=gpus)) > capacity:
             gpus *= 2
 
         if gpus <= MOST_GPUS:
-            sharded = "" if method.stage >= 2 or name else " with ZeRO-3"
-            add(f"{gpus} GPUs{sharded}{name}", replace(base, ranks=gpus), f"{gpus // method.ranks} times the GPUs")
+            how = name or ("" if method.stage >= 2 else " with ZeRO-3")
+            add(f"{gpus} GPUs{how}", replace(base, ranks=gpus), f"{gpus // method.ranks} times the GPUs")
             break
 
     return found

@@ -117,7 +117,6 @@ class Shape:
 
     @property
     def head_width(self) -> int:
-        """Width of an attention head."""
         return self.head or self.hidden // self.heads
 
     @property

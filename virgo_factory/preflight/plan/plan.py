@@ -7,7 +7,7 @@ memory.py, disk.py and duration.py. Only what is certain to end a run raises her
 import math
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -49,17 +49,8 @@ MANY = 100_000
 
 _UNMODELLED = (
     *("quantization_bit", "use_galore", "use_apollo", "use_badam", "use_adam_mini", "use_unsloth", "use_unsloth_gc"),
-    *(
-        "pure_bf16",
-        "fsdp",
-        "use_dora",
-        "additional_target",
-        "packing",
-        "neat_packing",
-        "streaming",
-        "upcast_layernorm",
-    ),
-    *("ref_model", "use_muon", "mixture_of_depths", "freeze_trainable_layers"),
+    *("pure_bf16", "fsdp", "use_dora", "additional_target", "packing", "neat_packing", "streaming"),
+    *("upcast_layernorm", "ref_model", "use_muon", "mixture_of_depths", "freeze_trainable_layers"),
 )
 """Keys that change memory or time in ways that are not modelled here: named when they are set."""
 
@@ -76,17 +67,20 @@ class Machine:
 
     def __post_init__(self) -> None:
         """Raise ValueError for a machine that nothing can run on."""
-        if self.gpus < 1:
-            raise UserError(f"--gpus: {self.gpus} is not a number of GPUs. Give at least 1.")
-
-        if self.memory <= 0:
-            raise UserError(f"--gpu-memory: {self.memory:g} bytes is not the memory of a GPU. Give it as 80GB.")
-
-        if self.tflops <= 0:
-            raise UserError(f"--tflops: {self.tflops:g} is not a speed. An A100 does 312, an H100 989 in bfloat16.")
-
-        if not 0 < self.mfu <= 1:
-            raise UserError(f"--mfu: {self.mfu:g} is not a share between 0 and 1. Good runs reach 0.3 to 0.5.")
+        for is_wrong, told in (
+            (self.gpus < 1, f"--gpus: {self.gpus} is not a number of GPUs. Give at least 1."),
+            (self.memory <= 0, f"--gpu-memory: {self.memory:g} bytes is not the memory of a GPU. Give it as 80GB."),
+            (
+                self.tflops <= 0,
+                f"--tflops: {self.tflops:g} is not a speed. An A100 does 312, an H100 989 in bfloat16.",
+            ),
+            (
+                not 0 < self.mfu <= 1,
+                f"--mfu: {self.mfu:g} is not a share between 0 and 1. Good runs reach 0.3 to 0.5.",
+            ),
+        ):
+            if is_wrong:
+                raise UserError(told)
 
 
 @dataclass(frozen=True)
@@ -169,7 +163,6 @@ class Plan:
 
     @property
     def hours(self) -> float | None:
-        """Hours of the run in the recipe's own order."""
         return next((order.hours for order in self.orders if order.name == self.order), None)
 
     @property
@@ -216,7 +209,6 @@ def make_plan(
     cutoff_len: int | None,
     shape: Shape | None,
     model: str,
-    tell: Callable[[str], None] = lambda stage: None,
 ) -> Plan:
     """Return what a recipe costs.
 
@@ -226,21 +218,15 @@ def make_plan(
     method, accumulation = read_method(recipe, machine.gpus)
     lengths, images = _trained_rows(recipe, rows, cutoff_len)
     if not len(lengths):
-        reasons = Counter()
-        for dataset in rows.datasets:
-            reasons.update(dataset.dropped)
-
+        reasons = sum((Counter(dataset.dropped) for dataset in rows.datasets), Counter())
         told = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common()) or "the files hold none"
         names = ", ".join(dataset.name for dataset in rows.datasets)
         raise UserError(f"{names}: no row is kept ({told}). Look at them with: virgo-factory data check NAME.")
 
     per_device = method.per_device
-    batches = -(-len(lengths) // per_device)
-    drop_last = bool(recipe.get("dataloader_drop_last"))
-    if drop_last:
+    batches = -(-(-(-len(lengths) // per_device)) // method.groups)
+    if recipe.get("dataloader_drop_last"):
         batches = len(lengths) // per_device // method.groups
-    else:
-        batches = -(-batches // method.groups)
 
     steps_epoch = max(-(-batches // accumulation), 1)  # transformers 4.57.6, trainer.py:5682, rounds up
     epochs = float(recipe.get("num_train_epochs", 3.0))
@@ -248,7 +234,6 @@ def make_plan(
     if int(recipe.get("max_steps", -1) or -1) > 0:
         steps = int(recipe["max_steps"])
 
-    tell("simulating the batch orders")
     longest, longest_image = int(lengths.max()), int(images.max())
     by_length = recipe.get("group_by_length") or recipe.get("train_sampling_strategy") == "group_by_length"
     order = recipe.get("batch_order") or ("group_by_length" if by_length else "shuffle")
@@ -281,19 +266,19 @@ def make_plan(
     if order == "packed" and plan.orders:
         longest_image = -(-next(one.images for one in plan.orders if one.name == order) // method.sequences)
 
-    memory = step_memory(shape, method, longest, longest_image)
     disk = disk_of(recipe, shape, method, steps, steps_epoch)
+    parameters = sum(count_parameters(shape).values())
     return replace(
         plan,
-        parameters=sum(count_parameters(shape).values()),
+        parameters=parameters,
         trained=trained_parameters(shape, method),
-        memory=memory,
+        memory=step_memory(shape, method, longest, longest_image),
         largest_cutoff=largest_cutoff(shape, method, machine.memory, longest_image),
         ways=tuple(ways(shape, method, machine.memory, longest, longest_image)),
         changes=tuple(changes(shape, method, machine.memory, lengths, longest_image, recipe)),
         shared=_shared(shape, method, lengths, longest_image, plan.global_batch) if order == "packed" else (),
         disk=disk,
-        moved=moved_bytes(sum(count_parameters(shape).values()), method),
+        moved=moved_bytes(parameters, method),
         warnings=(*plan.warnings, *full_disk(disk)),
     )
 

@@ -198,7 +198,6 @@ def _warnings(plan: ReinforcePlan) -> list[str]:
 
 
 def to_json(plan: ReinforcePlan) -> dict[str, Any]:
-    """Return a plan as JSON values."""
     content = asdict(replace(plan, rows=Rows(plan.rows.datasets, np.zeros(0), np.zeros(0)))) | {"fits": plan.fits}
     content["datasets"] = content.pop("rows")["datasets"]
     if plan.memory:

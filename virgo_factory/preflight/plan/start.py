@@ -27,20 +27,15 @@ def look_ahead(
     plan = make_plan(recipe, rows, machine, cutoff_len, shape, "")
     lengths = plan.tokens
     used = {order.name: order.slot_use for order in plan.orders}
-    others = ", ".join(
-        f"{name} {used[name]:.2f}"
-        for name in ("shuffle", "balanced", "grouped", "packed")
-        if name in used and name != plan.order
-    )
+    names = [name for name in ("shuffle", "balanced", "grouped", "packed") if name in used and name != plan.order]
+    others = f" ({', '.join(f'{name} {used[name]:.2f}' for name in names)})" if names else ""
     lines = [
         f"rows: {plan.trained_rows:,}, {lengths['mean']:,.0f} tokens on average, {lengths['longest']:,} the longest",
         f"steps: {plan.steps:,} = {plan.epochs:.4g} epochs of {plan.steps_epoch:,}, "
         f"{plan.global_batch:,} rows a step = {_ranks(plan)} x {plan.per_device} x {plan.accumulation}",
     ]
     if plan.order in used:
-        lines.append(
-            f"{SLOT_USE}{used[plan.order]:.2f} with batch_order: {plan.order}{f' ({others})' if others else ''}"
-        )
+        lines.append(f"{SLOT_USE}{used[plan.order]:.2f} with batch_order: {plan.order}{others}")
 
     if plan.order == "packed" and plan.orders:
         passes = next(order.passes for order in plan.orders if order.name == plan.order)
@@ -60,13 +55,13 @@ def look_ahead(
 
     asked = {**recipe, "flash_attn": None, "enable_liger_kernel": False}  # the kernels have been imported by then
     there = read_environment(asked)
-    found = [item for item in diagnose(there, {**asked, "flash_attn": recipe.get("flash_attn")}) if _is_new(item)]
-    warnings += [f"{item.check}: {item.found}. {item.remedy}" for item in found if not _is_certain(item, recipe)]
-    return (
-        lines,
-        warnings,
-        [f"{item.check}: {item.found}. {item.remedy}" for item in found if _is_certain(item, recipe)],
-    )
+    certain: list[str] = []
+    for item in diagnose(there, {**asked, "flash_attn": recipe.get("flash_attn")}):
+        if _is_new(item):
+            told = certain if _is_certain(item, recipe) else warnings
+            told.append(f"{item.check}: {item.found}. {item.remedy}")
+
+    return lines, warnings, certain
 
 
 def _ranks(plan: Plan) -> str:

@@ -1,7 +1,8 @@
 """The first stage of a smoke run: recipe and dataset entries, all that is wrong told at once."""
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from virgo_factory.core.errors import UserError
@@ -32,27 +33,20 @@ def parse(smoke: Smoke) -> Found:
         problems += [f"Some keys are not used by the HfArgumentParser: {sorted(unknown)}", *unknown.values()]
 
     notes: list[str] = []
-    zero = None
-    if keys.get("deepspeed"):
-        try:
-            zero = read_zero(keys["deepspeed"]) if not isinstance(keys["deepspeed"], dict) else None
-            notes += zero.warnings if zero else ()
-        except ValueError as error:
-            problems.append(str(error))
+    zero, family = None, ""
+    with _told_in(problems):
+        if keys.get("deepspeed") and not isinstance(keys["deepspeed"], dict):
+            zero = read_zero(keys["deepspeed"])
+            notes += zero.warnings
 
     if smoke.ranks is None:
         smoke.ranks = 2 if keys.get("deepspeed") else 1
 
-    try:
+    with _told_in(problems):
         _find_rows(smoke)
-    except ValueError as error:
-        problems.append(str(error))
 
-    family = ""
-    try:
+    with _told_in(problems):
         family = find_family(keys["model_name_or_path"], smoke.model) if keys.get("model_name_or_path") else ""
-    except ValueError as error:
-        problems.append(str(error))
 
     if problems:
         raise StageFailed("\n".join(dict.fromkeys(problems)), "repair the recipe; nothing has been started")
@@ -64,19 +58,23 @@ def parse(smoke: Smoke) -> Found:
     return ", ".join(parts), [*notes, *differences(keys)]
 
 
+@contextlib.contextmanager
+def _told_in(problems: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        problems.append(str(error))
+
+
 def differences(keys: Mapping[str, Any]) -> list[str]:
     """Return what is done otherwise than for full supervised fine-tuning."""
-    found = []
-    if keys.get("finetuning_type", "lora") == "lora":
-        found.append("LoRA: checkpoints hold the adapter; the export merges it, and the merged model is checked")
-
-    if keys.get("stage") == "dpo":
-        found.append("DPO: a frozen reference copy is loaded beside the model; a pair is as long as its longer side")
-
-    if keys.get("stage") == "grpo":
-        found.append("GRPO: the model answers prompts, and its responses are rewarded; rows are prompts")
-
-    return found
+    lora = "LoRA: checkpoints hold the adapter; the export merges it, and the merged model is checked"
+    stages = {
+        "dpo": "DPO: a frozen reference copy is loaded beside the model; a pair is as long as its longer side",
+        "grpo": "GRPO: the model answers prompts, and its responses are rewarded; rows are prompts",
+    }
+    found = [lora] if keys.get("finetuning_type", "lora") == "lora" else []
+    return found + [told for stage, told in stages.items() if keys.get("stage") == stage]
 
 
 def _stage_problems(keys: Mapping[str, Any]) -> list[str]:

@@ -53,16 +53,9 @@ def started(command: list[str], log: Path, ranks: int = 0) -> Iterator[subproces
 def environment(outer: Mapping[str, str], ranks: int, work: Path) -> dict[str, str]:
     """Return the environment of a run on CPU ranks of this machine alone, whatever job it is started in."""
     cluster = (
-        "NNODES",
-        "NODE_RANK",
-        "MASTER_ADDR",
-        "MASTER_PORT",
-        "RANK",
-        "WORLD_SIZE",
-        "LOCAL_RANK",
-        "NPROC_PER_NODE",
+        "NNODES NODE_RANK MASTER_ADDR MASTER_PORT RANK WORLD_SIZE LOCAL_RANK NPROC_PER_NODE FORCE_TORCHRUN".split()
     )
-    kept = {key: value for key, value in outer.items() if key not in (*cluster, "FORCE_TORCHRUN")}
+    kept = {key: value for key, value in outer.items() if key not in cluster}
     cores = len(os.sched_getaffinity(0))
     own = {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), outer.get("PATH", "")]),  # for torchrun

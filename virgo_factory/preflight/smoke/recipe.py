@@ -16,22 +16,17 @@ def smoke_recipe(smoke: Smoke) -> dict[str, Any]:
     keys = dict(smoke.keys)
     per_device, accumulation = batch(keys)
     _replace_hardware(smoke, keys)
+    untested = "the number of GPUs and nodes, NCCL"
     if "global_batch_size" in keys:
         small = smoke.ranks * per_device * accumulation
-        smoke.substitute(
-            f"global_batch_size: {keys['global_batch_size']}", str(small), "the number of GPUs and nodes, NCCL"
-        )
+        smoke.substitute(f"global_batch_size: {keys['global_batch_size']}", str(small), untested)
         keys["global_batch_size"] = small
     else:
-        smoke.substitute(
-            "the GPUs", f"{smoke.ranks} CPU rank{'s' if smoke.ranks > 1 else ''}", "the number of GPUs and nodes, NCCL"
-        )
+        smoke.substitute("the GPUs", f"{smoke.ranks} CPU rank{'s' if smoke.ranks > 1 else ''}", untested)
         keys["gradient_accumulation_steps"] = accumulation
 
-    if keys.get("per_device_train_batch_size", 8) != per_device:
-        smoke.substitute(
-            f"per_device_train_batch_size: {keys.get('per_device_train_batch_size', 8)}", str(per_device), ""
-        )
+    if (rows := keys.get("per_device_train_batch_size", 8)) != per_device:
+        smoke.substitute(f"per_device_train_batch_size: {rows}", str(per_device), "")
 
     if keys.get("save_only_model"):
         smoke.substitute("save_only_model: true", "false", "nothing: such a run cannot be resumed once it is killed")
@@ -43,9 +38,8 @@ def smoke_recipe(smoke: Smoke) -> dict[str, Any]:
     if gone:
         smoke.substitute(", ".join(gone), "left out", "what these keys do")
 
-    length = (
-        f"max_steps: {keys['max_steps']}" if keys.get("max_steps") else f"{keys.get('num_train_epochs', 3)} epochs"
-    )
+    epochs = f"{keys.get('num_train_epochs', 3)} epochs"
+    length = f"max_steps: {keys['max_steps']}" if keys.get("max_steps") else epochs
     smoke.substitute(length, f"{2 * STEPS} steps in 2 epochs", "what shows only after hours")
     if keys.get("keep_model_at_epochs"):
         smoke.substitute(f"keep_model_at_epochs: {keys['keep_model_at_epochs']}", "[1]", "")
@@ -111,11 +105,8 @@ def _shorten_rollouts(smoke: Smoke, keys: dict[str, Any]) -> None:
         "rl_overlong_buffer": min(own["rl_overlong_buffer"], RESPONSE // 2),
     }
     changed = [key for key, value in small.items() if own[key] != value]
-    smoke.substitute(
-        ", ".join(f"{key}: {own[key]}" for key in changed),
-        ", ".join(str(small[key]) for key in changed),
-        "long responses",
-    )
+    told = ", ".join(f"{key}: {own[key]}" for key in changed)
+    smoke.substitute(told, ", ".join(str(small[key]) for key in changed), "long responses")
     keys |= small
     if keys.pop("rl_server", None):
         keys.pop("rl_max_logprob_gap", None)
@@ -152,9 +143,8 @@ _GPU_OPTIMIZERS = re.compile(r"8bit|4bit|paged|bnb|fused|galore|apollo")
 def _replace_hardware(smoke: Smoke, keys: dict[str, Any]) -> None:
     for key, (instead, untested) in _NOT_ON_CPU.items():
         if keys.get(key):
-            smoke.substitute(
-                f"{key}: {_yaml(keys.pop(key))}", "left out" if instead is None else _yaml(instead), untested
-            )
+            used = "left out" if instead is None else _yaml(instead)
+            smoke.substitute(f"{key}: {_yaml(keys.pop(key))}", used, untested)
             if instead is not None:
                 keys[key] = instead
 

@@ -74,9 +74,8 @@ def rows(smoke: Smoke) -> Found:
         before, smoke.sources = smoke.sources, [other]
         again = _measure(smoke, wanted, longest)
         if any(chosen.kept for chosen in again):
-            smoke.substitute(
-                f"formatting: {before[0].formatting}", "long_thought, which reads that file", "that adapter"
-            )
+            used = "long_thought, which reads that file"
+            smoke.substitute(f"formatting: {before[0].formatting}", used, "that adapter")
             found = again
         else:
             smoke.sources = before
@@ -87,10 +86,8 @@ def rows(smoke: Smoke) -> Found:
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.most_common(5))
     account += f" ({reasons})" if reasons else ""
     if not kept:
-        raise StageFailed(
-            f"{account}: nothing is left to train on",
-            f"look at them: virgo-factory data check {smoke.data or smoke.recipe}",
-        )
+        remedy = f"look at them: virgo-factory data check {smoke.data or smoke.recipe}"
+        raise StageFailed(f"{account}: nothing is left to train on", remedy)
 
     if kept < smoke.ranks:
         raise StageFailed(f"{account}: fewer than the {smoke.ranks} ranks", "use fewer --ranks, or more rows")
@@ -118,19 +115,12 @@ def rows(smoke: Smoke) -> Found:
     smoke.longest = longest if any(length > longest for length in lengths) else None
     unit = "tokens" if all(source.is_ours for source in smoke.sources) else "tokens by estimate"
     if smoke.longest:
-        smoke.substitute(
-            f"rows of up to {max(lengths):,} {unit}",
-            f"cut to {longest:,} tokens",
-            "memory and time of the longest rows",
-        )
+        told = f"rows of up to {max(lengths):,} {unit}"
+        smoke.substitute(told, f"cut to {longest:,} tokens", "memory and time of the longest rows")
 
-    cut = sum(chosen.cut for chosen in found)
-    if cut:
-        smoke.substitute(
-            f"{cut:,} prompts, or rows with images, of more than {longest:,} {unit}",
-            "left out",
-            "memory and time of these rows",
-        )
+    if cut := sum(chosen.cut for chosen in found):
+        told = f"{cut:,} prompts, or rows with images, of more than {longest:,} {unit}"
+        smoke.substitute(told, "left out", "memory and time of these rows")
 
     picked = f"taken: {len(lengths)}, the shortest and the longest, {min(lengths):,} to {max(lengths):,} {unit}"
     return f"{account}; {picked}" + (f", cut to {longest:,}" if smoke.longest else ""), ()

@@ -43,6 +43,7 @@ NEEDED = 1_000_000_000
 PER_PARAMETER = 36
 """Bytes of the same: 14 a checkpoint, 2 for each of four models."""
 
+MAKE_ROOM = "free some space, or choose another disk with --work DIR"
 HERE = "made_by_virgo_smoke.json"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model")
 
@@ -92,7 +93,7 @@ def _failure(stage: str, seconds: float, error: Exception, work: Path) -> Result
     if is_disk_full(error) or is_disk_full(reason):
         free = shutil.disk_usage(work).free
         reason = f"the disk of {work} is full ({free / 1e6:,.0f} MB free): {reason}"
-        remedy = "free some space, or choose another disk with --work DIR"
+        remedy = MAKE_ROOM
 
     return Result(stage, seconds, reason, remedy, log, ok=False)
 
@@ -131,20 +132,13 @@ def twin(smoke: Smoke) -> Found:
     smoke.vocabulary = part.get("vocab_size") or config["vocab_size"]
     parameters = sum(file.stat().st_size for file in smoke.twin.glob("*.safetensors")) // width
     _check_room(smoke.work, parameters * PER_PARAMETER)
-    smoke.substitute(
-        f"weights of {name}",
-        f"{parameters / 1e6:.1f}M random ones, {family}",
-        "weights: their files, their size, what is learnt",
-    )
+    size, lost = f"{parameters / 1e6:.1f}M random", "weights: their files, their size, what is learnt"
+    smoke.substitute(f"weights of {name}", f"{size} ones, {family}", lost)
     if smoke.model is not None and Path(name) != smoke.model:
-        smoke.substitute(
-            f"tokenizer and processor of {name}", str(smoke.model), f"those of {name}, unless they are the same"
-        )
+        lost = f"those of {name}, unless they are the same"
+        smoke.substitute(f"tokenizer and processor of {name}", str(smoke.model), lost)
 
-    return (
-        f"{family} with {parameters / 1e6:.1f}M random weights, {smoke.vocabulary:,} embedding rows; tokenizer of {folder}",
-        (),
-    )
+    return f"{family} with {size} weights, {smoke.vocabulary:,} embedding rows; tokenizer of {folder}", ()
 
 
 def _is_tied(name: str, model: Path | None) -> bool:
@@ -158,10 +152,8 @@ def _is_tied(name: str, model: Path | None) -> bool:
 def _check_room(work: Path, needed: int) -> None:
     free = shutil.disk_usage(work).free
     if free < needed:
-        raise StageFailed(
-            f"the disk of {work} has {free / 1e6:,.0f} MB free, a smoke run writes up to {needed / 1e6:,.0f} MB",
-            "free some space, or choose another disk with --work DIR",
-        )
+        told = f"has {free / 1e6:,.0f} MB free, a smoke run writes up to {needed / 1e6:,.0f} MB"
+        raise StageFailed(f"the disk of {work} {told}", MAKE_ROOM)
 
 
 _MAKE_TWIN = (
@@ -191,10 +183,8 @@ def find_tokenizer(name: str, model: Path | None, files: Sequence[str] = MODEL_F
         raise StageFailed(f"{folder}: no such folder", "correct --model DIR")
 
     if not any((folder / file).is_file() for file in TOKENIZER_FILES):
-        raise StageFailed(
-            f"{folder}: no tokenizer in it (none of {', '.join(TOKENIZER_FILES)})",
-            "give the folder of the base model, or one of its tokenizer files, with --model DIR",
-        )
+        remedy = "give the folder of the base model, or one of its tokenizer files, with --model DIR"
+        raise StageFailed(f"{folder}: no tokenizer in it (none of {', '.join(TOKENIZER_FILES)})", remedy)
 
     return folder
 
@@ -239,11 +229,8 @@ def resume(smoke: Smoke) -> Found:
     steps = logged_steps(smoke.output)[smoke.before :]
     first = steps[0]["current_steps"] if steps else None
     if first != smoke.checkpoint + 1:
-        raise StageFailed(
-            f"the second run began at step {first}, not behind checkpoint-{smoke.checkpoint}",
-            "look at the log for why the checkpoint was not taken up",
-            log,
-        )
+        what = f"the second run began at step {first}, not behind checkpoint-{smoke.checkpoint}"
+        raise StageFailed(what, "look at the log for why the checkpoint was not taken up", log)
 
     last = steps[-1]
     if last["current_steps"] != last["total_steps"]:
@@ -285,7 +272,6 @@ def export(smoke: Smoke) -> Found:
 
 
 def checkpoint(smoke: Smoke) -> Found:
-    """Return what the files of the model say."""
     frozen = smoke.keys.get("freeze_vision_tower", True)
     found = check_checkpoint(smoke.tuned, smoke.twin, same_tower=frozen, may_be_base=True)
     named, notes = _judged(found, smoke)
@@ -316,15 +302,10 @@ _LOG_LINE = re.compile(r"^([\w ]+): \(?(?:Worker|EngineCore|INFO|WARNING)\b.*", 
 def _judged(found: Sequence[Diagnosis], smoke: Smoke) -> tuple[list[str], list[str]]:
     """Return what is in order and what is worth a look; an error is a failed stage."""
     errors = [item for item in found if item.severity == "error"]
+    told = {item: f"{item.check}: {item.found}" for item in found}
     if errors:
-        raise StageFailed(
-            "; ".join(f"{item.check}: {item.found}" for item in errors),
-            "; ".join(dict.fromkeys(item.remedy for item in errors)),
-            smoke.tuned,
-        )
+        remedies = "; ".join(dict.fromkeys(item.remedy for item in errors))
+        raise StageFailed("; ".join(map(told.get, errors)), remedies, smoke.tuned)
 
-    fine = [f"{item.check}: {item.found}" for item in found if item.severity == "ok"]
-    warned = [
-        f"{item.check}: {item.found}" for item in found if item.severity == "warning" and item.check != "vision tower"
-    ]
-    return fine, warned
+    warned = [told[item] for item in found if item.severity == "warning" and item.check != "vision tower"]
+    return [told[item] for item in found if item.severity == "ok"], warned

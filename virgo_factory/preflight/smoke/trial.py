@@ -65,7 +65,6 @@ class Smoke:
 
     @property
     def twin(self) -> Path:
-        """The tiny model."""
         return self.work / "twin"
 
     @property
@@ -79,7 +78,6 @@ class Smoke:
         return self.work / "merged" if self.keys.get("finetuning_type", "lora") == "lora" else self.output
 
     def substitute(self, recipe: str, used: str, untested: str) -> None:
-        """Note a replacement."""
         self.substituted.append(Substitution(recipe, used, untested))
 
 
