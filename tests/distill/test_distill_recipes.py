@@ -21,6 +21,16 @@ TRAINED_WITH = {
 }
 
 
+@pytest.fixture(params=RECIPES)
+def name(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def config(name):
+    return read_config(ROOT / name, files=False)
+
+
 def load(name: str) -> dict:
     """Return a recipe's keys and values."""
     return yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
@@ -37,7 +47,6 @@ def test_there_are_no_others():
     assert found == {Path(name).stem for name in RECIPES}
 
 
-@pytest.mark.parametrize("name", RECIPES)
 def test_house_style(name):
     text = (ROOT / name).read_text(encoding="utf-8")
     found = dict(re.findall(r"^### (.+)\n((?:(?!### ).*\n)*)", text, re.MULTILINE))
@@ -52,7 +61,6 @@ def test_house_style(name):
         assert words in header(name)
 
 
-@pytest.mark.parametrize("name", RECIPES)
 def test_the_questions_are_those_of_table_1(name, shared_data):
     import csv
 
@@ -64,10 +72,8 @@ def test_the_questions_are_those_of_table_1(name, shared_data):
     assert load(name)["sources"] == {called[row]: count for row, count in table.items()}
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_the_header_agrees_on_the_cost(name):
-    found = estimate(read_config(ROOT / name, files=False))
-    text = header(name)
+def test_the_header_agrees_on_the_cost(name, config):
+    found, text = estimate(config), header(name)
     assert f"at most {found.questions:,} questions: {found.base_requests:,} greedy requests" in text
     assert f"at most {found.requests:,} samples" in text
     assert f"Tokens written: {short(found.response_total)} if a response has 2,000 on average" in text
@@ -78,10 +84,8 @@ def test_the_header_agrees_on_the_cost(name):
 KEYS_AND_VALUES = {"72b": 80 * 8 * 128 * 2 * 2, "7b": 28 * 4 * 128 * 2 * 2}
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_the_header_agrees_on_the_memory(name):
-    config, text = read_config(ROOT / name, files=False), header(name)
-    parallel = config.tensor_parallel_size
+def test_the_header_agrees_on_the_memory(name, config):
+    text, parallel = header(name), config.tensor_parallel_size
     each = KEYS_AND_VALUES["7b" if "7b" in name.replace("72b", "") else "72b"] / parallel
     assert re.search(rf"= {each / 1e3:.0f} KB a token", text)
     requests, tokens, taken = re.search(r"(\d+) requests of ([\d,]+) tokens take (\d+) GB", text).groups()
@@ -91,9 +95,7 @@ def test_the_header_agrees_on_the_memory(name):
     assert int(re.search(r"Hardware: (\d+) GPUs", text)[1]) == parallel * config.data_parallel_size
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_training_sees_what_was_rolled_out(name):
-    config = read_config(ROOT / name, files=False)
+def test_training_sees_what_was_rolled_out(name, config):
     for recipe in TRAINED_WITH[Path(name).stem]:
         trained = load(f"recipes/{recipe}.yaml")
         assert trained["question_prefix"] == config.question_prefix
@@ -103,15 +105,19 @@ def test_training_sees_what_was_rolled_out(name):
         assert name in (ROOT / f"recipes/{recipe}.yaml").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if "dsd" in name])
-def test_the_models_are_those_of_the_training_recipes(name):
+@pytest.mark.parametrize("name", [name for name in RECIPES if "dsd" in name], indirect=True)
+def test_the_models_are_those_of_the_training_recipes_and_the_words_train_on_it(name, config):
     size = re.search(r"virgo(\d+b)", name)[1]
-    config, first = read_config(ROOT / name, files=False), load(f"recipes/virgo{size}_dt.yaml")
+    first = load(f"recipes/virgo{size}_dt.yaml")
     (epoch,) = first["keep_model_at_epochs"]
     assert config.base_model_name_or_path == first["model_name_or_path"]
     assert config.model_name_or_path == f"{first['output_dir']}/epoch-{epoch}"
     assert (config.samples, config.difficulty, config.responses) == (5, "medium", "shortest"), "virgo.md section 3"
     assert config.response_format == "four_markers"
+    words = re.search(r"dataset=(\S+) \\ media_dir=(\S+) output_dir=(\S+)", header(name))
+    assert words.groups()[:2] == (config.dataset, str(config.output_dir))
+    (recipe,) = set(re.findall(r"recipes/(virgo\d+b_dsd)\.yaml", header(name)))
+    assert words[3] != load(f"recipes/{recipe}.yaml")["output_dir"]
 
 
 def test_qvq_is_split_by_its_adapter():
@@ -121,26 +127,14 @@ def test_qvq_is_split_by_its_adapter():
         assert load(f"recipes/virgo{size}_dqvq.yaml")["media_dir"] == str(config.output_dir)
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_the_entry_reads_what_select_writes(name):
-    config = read_config(ROOT / name, files=False)
+def test_the_entry_reads_what_select_writes(name, config):
     entry = json.loads((ROOT / "dataset_info.json").read_text(encoding="utf-8"))[config.dataset]
     assert entry["file_name"] == f"{config.output_dir}/selected.jsonl"
     assert entry["formatting"] == "long_thought"
-    assert entry["made_by"] == (
-        f"virgo-factory distill run {name} && virgo-factory distill select {config.output_dir}"
-    )
+    made_by = f"virgo-factory distill run {name} && virgo-factory distill select {config.output_dir}"
+    assert entry["made_by"] == made_by
     for command in entry["made_by"].split(" && "):
         assert command in header(name)
-
-
-@pytest.mark.parametrize("name", [name for name in RECIPES if "dsd" in name])
-def test_the_words_to_train_on_it(name):
-    config, text = read_config(ROOT / name, files=False), header(name)
-    words = re.search(r"dataset=(\S+) \\ media_dir=(\S+) output_dir=(\S+)", text)
-    assert words.groups()[:2] == (config.dataset, str(config.output_dir))
-    (recipe,) = set(re.findall(r"recipes/(virgo\d+b_dsd)\.yaml", text))
-    assert words[3] != load(f"recipes/{recipe}.yaml")["output_dir"]
 
 
 def test_openmmreasoners_teacher_is_asked_as_the_paper_asks_and_trained_on_as_the_template_says():

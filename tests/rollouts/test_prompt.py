@@ -128,13 +128,11 @@ def chart(tmp_path):
 @pytest.mark.parametrize(
     ("prefix", "question", "options", "text"),
     [
-        ("", "How many?", (), "How many?"),
         ("", "  How many?\n", (), "How many?"),
         (PREFIX, "How many?", (), f"{PREFIX}\nHow many?"),
         (PREFIX, f"{PREFIX}\nHow many?", (), f"{PREFIX}\nHow many?"),
         (PREFIX, "Which?", ("red", "blue"), f"{PREFIX}\nWhich?\n(A) red\n(B) blue"),
         ("", "Which? (A) red (B) blue", ("red", "blue"), "Which? (A) red (B) blue"),
-        ("", "Which?\nChoices:\nA. 40\nB. 60", ("40", "60"), "Which?\nChoices:\nA. 40\nB. 60"),
         ("", "Is 12 > 1 and 2 < 3?", ("1", "2", "3"), "Is 12 > 1 and 2 < 3?\n(A) 1\n(B) 2\n(C) 3"),
     ],
 )

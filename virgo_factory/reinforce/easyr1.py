@@ -14,10 +14,9 @@ from typing import Any
 
 from virgo_factory.core import reinforcement
 from virgo_factory.core.errors import UserError
-from virgo_factory.core.reinforcement import check_enough
 from virgo_factory.data.read.source import Settings
 from virgo_factory.io.atomic import replace_file
-from virgo_factory.reinforce.prompts import Prompt, Prompts, write_prompts
+from virgo_factory.reinforce.prompts import Prompt, Prompts, reward_file, write_prompts
 from virgo_factory.reinforce.verl import SCHEDULES, Export, common_departures, course_of, loggers, read_keys
 
 
@@ -36,14 +35,8 @@ def export_easyr1(keys: Mapping[str, Any], prompts: Prompts, folder: Path, nodes
     messages; the folder holds something.
     """
     chosen = config_of(keys, prompts.settings, nodes, gpus)
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder}: there is something in it. Name a new folder, or empty it.")
-
-    folder.mkdir(parents=True, exist_ok=True)
     rows = _Rows()
-    easy_first = keys.get("rl_curriculum") == "pass_rate"
-    count = write_prompts(prompts, folder / "train.parquet", _schema(), rows.row, easy_first)
-    check_enough(count, chosen["data"]["rollout_batch_size"])
+    count = write_prompts(prompts, folder, _schema(), rows.row, keys, chosen["data"]["rollout_batch_size"])
     chosen["worker"]["rollout"]["limit_images"] = rows.most
     told = departures(keys)
     template = _chat_template(str(keys["model_name_or_path"]))
@@ -55,11 +48,10 @@ def export_easyr1(keys: Mapping[str, Any], prompts: Prompts, folder: Path, nodes
             f"this one itself (as one saved by a training with the recipe's template does): {rows.system!r}"
         )
 
-    replace_file(folder / "rewards.py", _REWARDS.encode())
+    readme = _README.format(rows=count, departures="\n".join(f"- {line}" for line in told))
+    replace_file(folder / "rewards.py", reward_file("EasyR1", "compute_scores"))
     replace_file(folder / "config.yaml", _yaml(chosen).encode())
-    replace_file(
-        folder / "README.md", _README.format(rows=count, departures="\n".join(f"- {line}" for line in told)).encode()
-    )
+    replace_file(folder / "README.md", readme.encode())
     model = shlex.quote(str(keys["model_name_or_path"]))
     replace_file(folder / "run.sh", _LAUNCH.format(rows=count, nodes=nodes, gpus=gpus, model=model).encode())
     return Export(count, told)
@@ -257,14 +249,6 @@ def _yaml(content: Mapping[str, Any]) -> str:
 
     return yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True, width=120)
 
-
-_REWARDS = '''"""The reward of this run: EasyR1 loads this file and calls `compute_scores` (virgo_factory/answers/engines.py)."""
-
-from virgo_factory.answers.engines import compute_scores
-
-
-__all__ = ["compute_scores"]
-'''
 
 _LAUNCH = """#!/usr/bin/env bash
 # Train with EasyR1: {rows:,} prompts, {nodes} x {gpus} GPUs. Start Ray on all nodes first (README.md); then, on its head:

@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from PIL import Image
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
-from virgo_factory.core.reinforcement import easiest_first
+from virgo_factory.core.reinforcement import check_enough, easiest_first
 from virgo_factory.data.make.pipeline import raw_rows
 from virgo_factory.data.read.images import inspect
 from virgo_factory.data.read.look import as_seen, is_as_seen
@@ -98,24 +98,34 @@ class Prompts:
 
 
 def write_prompts(
-    prompts: Prompts, path: Path, schema: Any, row: Callable[[Prompt, int], dict[str, Any]], by_pass_rate: bool = False
+    prompts: Prompts,
+    folder: Path,
+    schema: Any,
+    row: Callable[[Prompt, int], dict[str, Any]],
+    keys: Mapping[str, Any],
+    least: int,
 ) -> int:
-    """Write the prompts as Parquet, and return how many; UserError where none is left, or one has no pass rate.
+    """Write FOLDER/train.parquet and return how many prompts are in it; the folder is new or empty.
 
-    `row` makes one of a prompt and its place. The schema is explicit: without it a column without values has no type. `by_pass_rate`
-    writes the easiest first, as `rl_curriculum: pass_rate`; then all are held in memory.
+    `row` makes one of a prompt and its place. The schema is explicit: without it a column without values has no type. With
+    `rl_curriculum: pass_rate` in the recipe's keys the easiest come first; then all are held in memory. UserError: there is something
+    in the folder, fewer prompts than `least`, or one without a pass rate.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder}: there is something in it. Name a new folder, or empty it.")
+
+    folder.mkdir(parents=True, exist_ok=True)
     found: Any = prompts
-    if by_pass_rate:
+    if keys.get("rl_curriculum") == "pass_rate":
         found = list(prompts)
         order = easiest_first([(one.example.id, one.example.asked.get("pass_rate")) for one in found])
         found = [found[at] for at in order]
 
     count, waiting = 0, []
-    with new_path(path) as partial, pq.ParquetWriter(partial, schema) as writer:
+    with new_path(folder / "train.parquet") as partial, pq.ParquetWriter(partial, schema) as writer:
         for prompt in found:
             waiting.append(row(prompt, count))
             count += 1
@@ -130,7 +140,15 @@ def write_prompts(
             told = "\n  ".join(prompts.examples)
             raise UserError(f"none of {prompts.rows} rows is a prompt with a gold answer:\n  {told}")
 
+    check_enough(count, least)
     return count
+
+
+def reward_file(engine: str, function: str) -> bytes:
+    """Return the file by which verl, or what is made of it, gets the reward of a run."""
+    told = f'"""The reward of this run: {engine} loads this file and calls `{function}` (virgo_factory/answers/engines.py)."""'
+    taken = f"from virgo_factory.answers.engines import {function}"
+    return f'{told}\n\n{taken}\n\n\n__all__ = ["{function}"]\n'.encode()
 
 
 def _messages(example: Example, settings: Settings) -> list[dict[str, str]]:

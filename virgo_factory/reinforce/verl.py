@@ -15,10 +15,9 @@ from virgo_factory.answers.model import gold_text
 from virgo_factory.core import reinforcement
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.recipe_keys import RL_DEFAULTS, told_together, wrong_values
-from virgo_factory.core.reinforcement import check_enough
 from virgo_factory.data.read.source import TEMPLATE_TAGS
 from virgo_factory.io.atomic import replace_file
-from virgo_factory.reinforce.prompts import Prompts, write_prompts
+from virgo_factory.reinforce.prompts import Prompts, reward_file, write_prompts
 
 
 VERSION = "0.9"
@@ -46,17 +45,9 @@ def export_verl(keys: Mapping[str, Any], prompts: Prompts, folder: Path, nodes: 
 
     Raises UserError: the recipe is of another stage, or says what verl cannot do; there are no prompts; the folder holds something.
     """
-    chosen = settings_of(keys, nodes * gpus)
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder}: there is something in it. Name a new folder, or empty it.")
-
-    folder.mkdir(parents=True, exist_ok=True)
-    easy_first = keys.get("rl_curriculum") == "pass_rate"
-    rows = write_prompts(prompts, folder / "train.parquet", _schema(), _row, easy_first)
-    least = int(chosen["data.train_batch_size"])
-    check_enough(rows, least)
-    told = departures(keys)
-    replace_file(folder / "rewards.py", _REWARDS.encode())
+    chosen, told = settings_of(keys, nodes * gpus), departures(keys)
+    rows = write_prompts(prompts, folder, _schema(), _row, keys, chosen["data.train_batch_size"])
+    replace_file(folder / "rewards.py", reward_file("verl", "compute_score"))
     replace_file(folder / "README.md", _readme(rows, nodes * gpus, told).encode())
     replace_file(folder / "run.sh", _launch(keys, chosen, rows, nodes, gpus).encode())
     return Export(rows, told)
@@ -293,14 +284,6 @@ def loggers(report_to: Any) -> list[str]:
     known = ("wandb", "tensorboard", "mlflow", "swanlab")
     return ["console", *(name for name in known if name in named or "all" in named)]
 
-
-_REWARDS = '''"""The reward of this run: verl loads this file and calls `compute_score` (virgo_factory/answers/engines.py)."""
-
-from virgo_factory.answers.engines import compute_score
-
-
-__all__ = ["compute_score"]
-'''
 
 _LAUNCH = """#!/usr/bin/env bash
 # Train with verl {version}: {rows:,} prompts, {prompts} a rollout x {group} responses, {nodes} x {gpus} GPUs.

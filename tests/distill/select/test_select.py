@@ -362,21 +362,6 @@ def test_rollouts_of_no_question_here_are_told(folders, build):
     assert (told["of no question here"], told["sample 5 and above"]) == (1, 1)
 
 
-def test_a_verdict_is_only_taken_for_the_response_it_was_made_on(folders, build):
-    folder = build({"a/1": ["correct"] * 4})
-    folders.add(folder, [folders.rollout("a/1", 4, *thinking(""))])
-    assert choose(folder).outcomes["correct"] == 5
-    assert rows(folder)[0]["thought"] == "Let me look."
-    lines = [json.loads(line) for line in (folder / "rollouts.jsonl").read_text().splitlines()]
-    lines[4]["response"] = thinking("", gold=13)[0]  # its line was removed, and it was asked again
-    (folder / "rollouts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    config = read_folder(folder)
-    assert select(folder, config, overwrite=True).output["rows"] == 1
-    assert rows(folder)[0]["thought"] == "Let me look. Sample 0."
-    card = choose(folder, overwrite=True)
-    assert (card.outcomes["correct"], card.outcomes["wrong"]) == (4, 1)
-
-
 def test_beside_a_run_only_what_is_judged_counts(folders, build):
     folder = build({"a/1": ["correct"] * 4})
     with RolloutStore(folder) as store:
@@ -402,7 +387,7 @@ def test_nothing_is_overwritten_unasked(asked, tmp_path):
     assert choose(asked, ["dataset=parquet"], asked / "p.parquet").output["rows"] == 3
 
 
-def test_an_entry_of_another_file_is_in_the_way(asked, tmp_path):
+def test_an_entry_of_another_file_is_in_the_way_and_one_that_reads_the_same_stays_as_it_is(asked, tmp_path):
     info = tmp_path / "dataset_info.json"
     info.write_text('{\n  "other": {"file_name": "o.json"},\n  "mine": {"file_name": "old.jsonl"}\n}\n')
     with pytest.raises(ValueError, match="mine is there already"):
@@ -412,13 +397,10 @@ def test_an_entry_of_another_file_is_in_the_way(asked, tmp_path):
     choose(asked, overwrite=True)
     entry = {"file_name": "run/selected.jsonl", "formatting": "long_thought"}
     assert json.loads(info.read_text()) == {"other": {"file_name": "o.json"}, "mine": entry}
-
-
-def test_an_entry_that_reads_the_same_file_stays_as_it_is(asked, tmp_path):
-    info = tmp_path / "dataset_info.json"
-    text = '{"mine": {"file_name": "run/selected.jsonl", "formatting": "long_thought", "made_by": "x"}}'
+    (asked / "selected.jsonl").unlink()
+    text = json.dumps({"mine": entry | {"made_by": "x"}})
     info.write_text(text)
-    choose(asked)
+    choose(asked, overwrite=True)
     assert info.read_text() == text
 
 

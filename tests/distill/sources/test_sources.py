@@ -291,44 +291,33 @@ REAL = {
     "tabmwp": (60, {
         "2201": ("How much money does Dirk need to buy a motorcycle and a jet ski? (Unit: $)", ["6830", "$6,830", "6,830.00"], ["6,380", "6.83"]),
         "2263": ("Look at the following schedule. Molly just missed the 1.15 P.M. ferry at Rocky Port. How long does she have to wait until the next ferry?", ["A", "15 minutes", "(A)"], ["B", "30 minutes", "1 hour"]),
-        "4896": ("At Lakeside Consulting, the head of human resources examined how the number of employees with health care benefits varied in response to policy changes. According to the table, what was the rate of change between 2015 and 2016? (Unit: employees per year)", ["-12", "-12 employees per year"], ["12", "-13"]),
         "5332": (None, ["2/7", "\\frac{2}{7}"], ["7/2", "4/7"]),
-        "27864": ("Look at this table. Is this relation a function?", ["no", "No", "B"], ["yes", "A"]),
     }),
     "chartqa": (76, {
         "OECD_NATIVE-BORN_EMPLOYMENT_SVN_TUR_000043-": ("Which two countries are compared in the given graph?", ["Slovenia, Turkey", "Turkey and Slovenia"], ["Slovenia", "Turkey, Greece"]),
         "73300861001528-": ("What is the ratio of the Grey and Orange bar?", ["1.0156", "1.02"], ["1.2", "0.9"]),
         "74237929016500-": ("Is the sum of smallest two bar greater than the value of the largest bar?", ["Yes", "yes."], ["No"]),
-        "multi_col_60288-": ("What year saw the greatest capacity additions to energy storage systems?", ["2018"], ["2019", "2017"]),
-        "multi_col_602-": ("When was the peak for arrests recorded?", ["2006/07"], ["2007/08", "2006/08"]),
     }),
     "figureqa": (380, {
         "1-0-72": ("Is Orange Red the minimum?", ["Yes", "yes"], ["No"]),
         "1-0-12": ("Is Cyan the minimum?", ["No", "no."], ["Yes"]),
-        "1-3-59-12": ("Is Medium Blue greater than Cyan?", ["Yes"], ["No"]),
     }),
     "clevr": (60, {
         "CLEVR_train_000000-1": ("How big is the object in the picture?", ["large", "Large"], ["small"]),
         "CLEVR_val_000000-2": ("There is a object in the picture. What is the texture of it?", ["metal", "Metal."], ["rubber"]),
-        "CLEVR_test_000000-0": ("What color is the small thing?", ["green"], ["blue", "small"]),
     }),
     "geos": (3, {
         "1018": ("In the figure above, ABCDEF is a regular hexagon, and its center is point O. What is the value of x?", ["60", "B", "60^\\circ"], ["2", "80", "A"]),
         "968": (None, ["60°", "60", "D", "60^\\circ"], ["4", "45", "30°"]),
-        "973": (None, ["8", "B"], ["2", "2x", "C", "4x"]),
     }),
     "geometry3k": (5, {
         "11": ("In \\odot X, AB = 30, CD = 30, and m \\widehat{CZ} = 40. Find m \\widehat{AB}.", ["80", "D", "80^\\circ"], ["40", "C"]),
         "15": ("Find y.", ["5\\sqrt{3}", "C", "8.66"], ["10", "5\\sqrt{2}", "B", "8.5"]),
-        "19": ("Find \\sin x.", ["\\frac{2\\sqrt{2}}{5}", "D"], ["\\frac{\\sqrt{2}}{5}", "B"]),
     }),
     "iconqa": (83, {
         "choose_txt/340": ("How many fire trucks are there?", ["8", "C"], ["2", "B", "6"]),
-        "choose_txt/187": (None, ["6:00 P.M.", "B"], ["6:00 A.M.", "A"]),
         "choose_img/289": ("Which shape has 3 equal sides?\nThe first picture belongs to the question, each of the others is an option.", ["B", "the third picture"], ["A", "the second picture"]),
         "fill_in_blank/1422": ("What time is shown? Answer by typing a time word, not a number. It is (_) after six.", ["quarter"], ["half"]),
-        "fill_in_blank/1578": (None, ["3", "3 square units"], ["4"]),
-        "fill_in_blank/1830": ("There are 6 trees in the top ten frame. How many trees are in the bottom ten frame?\nThe bottom ten frame has one more.", ["7"], ["6"]),
     }),
 }  # fmt: skip
 

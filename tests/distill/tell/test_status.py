@@ -8,8 +8,6 @@ import pytest
 from rich.cells import cell_len
 
 from virgo_factory.core.thought import MARKERS
-from virgo_factory.distill.config import read_folder
-from virgo_factory.distill.select.select import select
 from virgo_factory.distill.tell.status import DROPPED, UNJUDGED, summarise, to_json
 from virgo_factory.rollouts.long_thoughts import read_thought
 from virgo_factory.rollouts.question import VisualQuestion
@@ -174,19 +172,6 @@ def test_rollouts_that_belong_nowhere(folders, tmp_path):
     found = summarise(tmp_path)
     assert (found.stray, found.twice) == (2, 1)
     assert found.all == before.all
-
-
-def test_of_several_verdicts_the_last_counts_as_in_select(folders, tmp_path):
-    """A rollout whose line was lost is asked again: its older verdict stands in front, and the other way round."""
-    folders.start(tmp_path, [question("tabmwp/1"), question("tabmwp/2")], base_model_name_or_path=None)
-    for id, old, new in (("tabmwp/1", "wrong", "correct"), ("tabmwp/2", "correct", "wrong")):
-        folders.add(tmp_path, [], [folders.verdict(folders.rollout(id, 0, "older"), old)])
-        folders.add(tmp_path, *folders.sampled(id, [new, *["correct"] * 3, "wrong"]))
-
-    found = summarise(tmp_path)
-    outcomes = select(tmp_path, read_folder(tmp_path).model_copy(update={"dataset_dir": tmp_path})).outcomes
-    assert found.all.outcomes == outcomes == {**dict.fromkeys(outcomes, 0), "correct": 7, "wrong": 3}
-    assert (found.all.levels["medium"], found.all.levels["hard"]) == (1, 1)
 
 
 def test_broken_files_are_named(folders, tmp_path):

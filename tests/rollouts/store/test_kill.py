@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -81,24 +80,6 @@ def test_interrupted_it_asks_no_more_and_says_how_to_go_on(start_replay, sky_con
     assert process.returncode == 130 and "Traceback" not in told
     assert f"Stopped. What was finished is in {folder}. Go on: virgo-factory distill resume {folder}" in told
     assert (folder / "rollouts.jsonl").read_bytes().endswith(b"\n") and (folder / ".lock").read_bytes() == b""
-
-
-def test_a_second_process_is_told_of_the_first(start_replay, sky_config):
-    server = start_replay(max_chars=4000, delay=1.0)
-    config = sky_config(20, urls=[server.url])
-    first = begin(config)
-    try:
-        wait_for_rows(config, 1, first)
-        second = begin(config)
-        told = end(second)
-        assert second.returncode == 1
-        assert re.search(rf"process {first.pid} on \S+ writes to it since", told)
-        assert "Traceback" not in told
-    finally:
-        os.killpg(first.pid, signal.SIGKILL)
-        first.communicate()
-
-    assert sum(1 for _ in read_rollouts(config.output_dir)) >= 1
 
 
 @pytest.mark.integration
