@@ -12,7 +12,8 @@ from rollout_fixtures import judge_at_hand, replaying, sky_problems, start_repla
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.thought import BEGIN_SOLUTION, BEGIN_THOUGHT, END_THOUGHT
-from virgo_factory.evaluation.config import EvaluationConfig, read_folder
+from virgo_factory.data.tokens.vocabulary import load_vocabulary
+from virgo_factory.evaluation.config import EvaluationConfig, read_config, read_folder
 from virgo_factory.evaluation.folder import read_run
 from virgo_factory.evaluation.probes.budget import CLOSED, budgets_of, cutter, levels_of
 from virgo_factory.evaluation.probes.process import DIMENSIONS, dimensions_of, judge_process, marks_in, read_labels
@@ -181,8 +182,6 @@ def test_a_thought_is_closed_in_its_own_tags_or_left_alone(response, form, begun
 
 
 def test_with_the_models_tokenizer_the_budget_is_exact(shared_data):
-    from virgo_factory.data.tokens.vocabulary import load_vocabulary
-
     folder = shared_data / "qwen2.5_vl_tokenizer"
     text = f"<think>{'Angle ABC = 35°, so √2 times it. ' * 40}</think> 4"
     found = cutter(str(folder), "auto")(rollout(text, 900), 100)
@@ -364,8 +363,6 @@ def test_labels_of_another_response_do_not_count_and_what_is_none_is_named(recor
     ],
 )
 def test_wrong_keys_are_told_before_anything_is_asked(keys, told, tmp_path):
-    from virgo_factory.evaluation.config import read_config
-
     given = {"benchmarks": ["mmmu"], "model_name_or_path": "m", "output_dir": str(tmp_path / "out")} | keys
     path: Path = tmp_path / "config.yaml"
     path.write_text(json.dumps(given))

@@ -17,7 +17,7 @@ from virgo_factory.evaluation.report.report import write_report
 from virgo_factory.evaluation.scorers import judging
 from virgo_factory.evaluation.scorers.rescore import rescore
 from virgo_factory.io.workers import Lost
-from virgo_factory.rollouts.judge.llm_judge import LLMJudge
+from virgo_factory.rollouts.judge.llm_judge import UNDECIDED, LLMJudge
 from virgo_factory.rollouts.question import read_questions
 
 
@@ -96,8 +96,6 @@ def test_a_judge_that_gives_no_usable_reply_leaves_it_unverifiable(folder, judge
 
 def test_ours_asks_only_about_what_rules_cannot_decide(folder, judge, server):
     run = read_run(folder)
-    from virgo_factory.rollouts.judge.llm_judge import UNDECIDED
-
     rows = [run.verdicts[number] for number in run.held.verdict]
     undecided = [
         row["question"]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -385,19 +386,24 @@ def test_a_picture_that_cannot_be_opened_is_named_with_its_row(config, server, t
     assert not server.asked()["started"]
 
 
-@pytest.mark.usefixtures("judge_at_hand")
-def test_a_papers_scorer_has_scores_of_its_own_and_a_judge_is_not_paid_twice(config, tmp_path, monkeypatch):
-    replies: list[str] = []
+def judge_that(monkeypatch, reply: Callable[[list[str]], str]) -> list[str]:
+    """Have a judge reply so; return what it is asked, from now on."""
+    asked: list[str] = []
 
-    def judged(self, path: str, body: bytes | None = None) -> bytes:
+    def send(self, path: str, body: bytes | None = None) -> bytes:
         if body is None:
             return b'{"data": [{"id": "judge"}]}'
 
-        replies.append(json.loads(body)["messages"][0]["content"])
-        content = "1" if "1" in replies[-1][-1:] or len(replies) % 2 else "0"
-        return json.dumps({"choices": [{"message": {"content": content}}]}).encode()
+        asked.append(json.loads(body)["messages"][0]["content"])
+        return json.dumps({"choices": [{"message": {"content": reply(asked)}}]}).encode()
 
-    monkeypatch.setattr(LLMJudge, "_send", judged)
+    monkeypatch.setattr(LLMJudge, "_send", send)
+    return asked
+
+
+@pytest.mark.usefixtures("judge_at_hand")
+def test_a_papers_scorer_has_scores_of_its_own_and_a_judge_is_not_paid_twice(config, tmp_path, monkeypatch):
+    replies = judge_that(monkeypatch, lambda asked: "1" if "1" in asked[-1][-1:] or len(asked) % 2 else "0")
     keys = {"scorer": "paper", "judge_url": "http://judge/v1", "judge_model": "judge"}
     paper = config.model_copy(update={**keys, "benchmarks": {"mathvision": 20, "mathvista": 10}})
     rows = evaluate(paper).rows
@@ -450,16 +456,7 @@ def test_a_benchmark_brings_its_own_samples_and_temperature_in_the_same_pass(con
 
 @pytest.mark.usefixtures("judge_at_hand")
 def test_a_judge_settles_what_rules_cannot_decide_and_nothing_else(config, monkeypatch):
-    asked: list[str] = []
-
-    def reply(self, path: str, body: bytes | None = None) -> bytes:
-        if body is None:
-            return b'{"data": [{"id": "judge"}]}'
-
-        asked.append(json.loads(body)["messages"][0]["content"])
-        return json.dumps({"choices": [{"message": {"content": "CORRECT"}}]}).encode()
-
-    monkeypatch.setattr(LLMJudge, "_send", reply)
+    asked = judge_that(monkeypatch, lambda asked: "CORRECT")
     evaluate(config)
     path = config.output_dir / "verdicts.jsonl"
     verdicts = [json.loads(line) for line in path.open(encoding="utf-8")]

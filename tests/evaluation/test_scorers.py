@@ -85,10 +85,7 @@ def test_mmmu_reads_a_letter_by_rule_and_asks_where_it_cannot():
     assert "(A) 12\n(B) Other Answers" in open_question.texts["question"]
 
 
-@pytest.mark.parametrize(
-    ("said", "gold"),
-    [("AC=7", "AC=5"), ("Domain: x", "Domain: y"), ("Bear", "B")],
-)
+@pytest.mark.parametrize(("said", "gold"), [("AC=7", "AC=5"), ("Domain: x", "Domain: y"), ("Bear", "B")])
 def test_what_omr_calls_right_and_is_not(said, gold):
     assert omr(f"<think>t</think><answer>{said}</answer>", gold, Question("?")).verdict == "correct"
 

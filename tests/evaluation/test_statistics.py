@@ -6,14 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from virgo_factory.evaluation.statistics import (
-    bootstrap,
-    compare,
-    holm,
-    interval_share,
-    share,
-    wilson,
-)
+from virgo_factory.evaluation.statistics import bootstrap, compare, holm, interval_share, share, wilson
 
 
 def clustered(generator, clusters: int, size: int, chance: float = 0.4, spread: float = 0.25) -> np.ndarray:

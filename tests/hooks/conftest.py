@@ -62,6 +62,22 @@ def processor(real_processor):
     real_processor.chat_template, real_processor.tokenizer.chat_template = own
 
 
+@pytest.fixture
+def write_data(tmp_path) -> Callable[..., None]:
+    """A function: name of a dataset -> its rows, or these and what its entry says more; writes the files and the entries of all."""
+
+    def write(formatting: str = "long_thought", **given) -> None:
+        info = {}
+        for name, data in given.items():
+            rows, entry = data if isinstance(data, tuple) else (data, {})
+            (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+            info[name] = {"file_name": f"{name}.jsonl", "formatting": formatting} | entry
+
+        (tmp_path / "dataset_info.json").write_text(json.dumps(info))
+
+    return write
+
+
 @dataclass(frozen=True)
 class Preprocessed:
     """What LLaMA-Factory's own preprocessing makes of a recipe.

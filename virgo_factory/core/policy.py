@@ -38,35 +38,26 @@ class Policy:
 
 
 class Facts(Protocol):
-    """What is known of a row. A run finds out in this order and asks for nothing behind the first thing that is wrong."""
+    """What is known of a row. A run finds out in this order and asks for nothing behind the first thing that is wrong.
 
-    @property
-    def rejected(self) -> Drop | None:
-        """What its format or its media said."""
+    Attributes:
+        rejected: what its format or its media said.
+        control_token: where a special token of the model stands in its text, "question" or "response", and which.
+        responses: tokens of each learned response by itself (of a pair its two: earlier turns are context), without end of
+            turn, markers as text.
+        has_prefix: whether a response begins with context that is no target.
+        unreadable: why the pixels of a picture cannot be decoded; "" where they can.
+        tokens: of the whole row; of a pair those of the longer side.
+        is_learned: whether any token is a target.
+    """
 
-    @property
-    def control_token(self) -> tuple[str, str] | None:
-        """Where a special token of the model stands in its text, "question" or "response", and which."""
-
-    @property
-    def responses(self) -> Sequence[int]:
-        """Tokens of each learned response by itself (of a pair its two: earlier turns are context), without end of turn, markers as text."""
-
-    @property
-    def has_prefix(self) -> bool:
-        """Whether a response begins with context that is no target."""
-
-    @property
-    def unreadable(self) -> str:
-        """Why the pixels of a picture cannot be decoded; "" where they can."""
-
-    @property
-    def tokens(self) -> int:
-        """Of the whole row; of a pair those of the longer side."""
-
-    @property
-    def is_learned(self) -> bool:
-        """Whether any token is a target."""
+    rejected: Drop | None
+    control_token: tuple[str, str] | None
+    responses: Sequence[int]
+    has_prefix: bool
+    unreadable: str
+    tokens: int
+    is_learned: bool
 
 
 def judge(facts: Facts, policy: Policy) -> Drop | None:

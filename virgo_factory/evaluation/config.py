@@ -95,7 +95,8 @@ class EvaluationConfig(AskConfig):
     @field_validator("benchmarks", mode="before")
     @classmethod
     def _names(cls, given: Any) -> Any:
-        return dict.fromkeys(given) if isinstance(given, list | tuple) and all(map(_is_text, given)) else given
+        is_list = isinstance(given, list | tuple) and all(isinstance(name, str) for name in given)
+        return dict.fromkeys(given) if is_list else given
 
     @field_validator("benchmarks")
     @classmethod
@@ -235,10 +236,6 @@ class EvaluationConfig(AskConfig):
         """Return the command that goes on with its folder: the run's own, with the configuration kept there."""
         part = f" --shard {shard[0]}/{shard[1]}" if shard else ""
         return f"{self.RESUME} {self.output_dir / FILE}{part}"
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
 
 
 def read_config(path: str | Path, overrides: Sequence[str] = (), files: bool = True) -> EvaluationConfig:

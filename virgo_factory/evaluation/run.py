@@ -1,7 +1,6 @@
 """An evaluation: questions of its benchmarks, asked in one pass, longest first; verdicts, and scores once all are there."""
 
 import contextlib
-import fcntl
 import functools
 import json
 import os
@@ -15,6 +14,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.asking import Evaluation, Kept
 from virgo_factory.evaluation.config import EvaluationConfig, read_folder
 from virgo_factory.evaluation.folder import Run, read_run
+from virgo_factory.evaluation.probes.below import alone
 from virgo_factory.evaluation.probes.budget import Budgeted, budgets_of, write_level
 from virgo_factory.evaluation.probes.process import judge_process, read_labels
 from virgo_factory.evaluation.probes.recheck import check_drawn, write_recheck
@@ -201,10 +201,8 @@ def make_questions(config: EvaluationConfig) -> None:
         ValueError: see `write_questions`; all benchmarks are told together.
     """
     folder, settings = config.output_dir, _settings(config)
-    folder.mkdir(parents=True, exist_ok=True)
     card = card_files(folder / QUESTIONS)[1]
-    with (folder / ".questions.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with alone(folder):
         if (folder / QUESTIONS).is_file() and card.is_file():
             old = json.loads(card.read_text(encoding="utf-8"))["settings"]
             if old == settings:
@@ -228,19 +226,16 @@ def make_questions(config: EvaluationConfig) -> None:
 
 
 def _settings(config: EvaluationConfig) -> dict[str, Any]:
-    questions = (
-        None if config.questions is None else {"file": str(config.questions), "sha256": _hash(config.questions)}
-    )
+    questions, own = None, config.questions
+    if own is not None:
+        questions = {"file": str(own), "sha256": file_hash(own) if own.is_file() else ""}
+
     return {
         "benchmarks": dict(config.benchmarks),
         "questions": questions,
         "seed": config.seed,
         "image_max_pixels": config.image_max_pixels,
     }
-
-
-def _hash(path: Path) -> str:
-    return file_hash(path) if path.is_file() else ""
 
 
 def _write(config: EvaluationConfig, target: Path) -> list[Taken]:

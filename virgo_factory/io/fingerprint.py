@@ -37,13 +37,9 @@ def code_hash(more: tuple[str, ...] = ()) -> str:
     changed format or an edited prompt would otherwise reuse old rows.
     """
     digest = hashlib.sha256(__version__.encode())
-    files = [path for name in ROW_CODE + more for path in _python_files(PACKAGE / name)]
+    files = [path for name in ROW_CODE + more for path in sorted((PACKAGE / name).rglob("*.py"))]
     for path in [*files, *sorted(TEMPLATES.iterdir())]:
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
 
     return digest.hexdigest()[:16]
-
-
-def _python_files(path: Path) -> list[Path]:
-    return [path] if path.is_file() else sorted(path.rglob("*.py"))

@@ -46,13 +46,11 @@ CASES = [
 
 
 @pytest.fixture
-def convert(tmp_path):
+def convert(hook, tmp_path):
     """Return a function from raw rows to the converted table, through datasets' own map."""
     import llamafactory.data  # noqa: F401  (before our hook files, as in a run)
     from datasets import Dataset
     from llamafactory.hparams import DataArguments
-
-    from virgo_factory.hooks.data.converter import ALIGNED_FEATURES, LongThoughtConverter
 
     Image.new("RGB", (3, 2)).save(tmp_path / "here.png")
 
@@ -64,7 +62,7 @@ def convert(tmp_path):
             dataset_name="people/pictures",
             virgo_entry=entry or {},
         )
-        converter = LongThoughtConverter(attribute, DataArguments(media_dir=str(tmp_path), **settings))
+        converter = hook.LongThoughtConverter(attribute, DataArguments(media_dir=str(tmp_path), **settings))
         converter.store = str(tmp_path / "store")
         numbers = list(range(len(rows)))
         if load_from == "file":
@@ -76,7 +74,7 @@ def convert(tmp_path):
         names = table.column_names
         table = table.with_format("arrow")
         table = table.map(
-            converter, batched=True, batch_size=batch_size, remove_columns=names, features=ALIGNED_FEATURES
+            converter, batched=True, batch_size=batch_size, remove_columns=names, features=hook.ALIGNED_FEATURES
         )
         return table.with_format(None)
 
@@ -219,17 +217,15 @@ def test_malformed_keep_and_the_prefix(convert):
     assert found["_prompt"][0]["content"].endswith("\\boxed{}.\n7 * 8?")
 
 
-def test_an_edited_prefix_makes_another_cache_key(tmp_path):
+def test_an_edited_prefix_makes_another_cache_key(hook, tmp_path):
     from datasets.fingerprint import Hasher
     from llamafactory.hparams import DataArguments
-
-    from virgo_factory.hooks.data.converter import LongThoughtConverter
 
     path = tmp_path / "mine.txt"
 
     def key(text):
         path.write_text(text)
         attribute = SimpleNamespace(virgo_name="d", formatting="virgo_dt", load_from="file", virgo_entry={})
-        return Hasher.hash(LongThoughtConverter(attribute, DataArguments(question_prefix=str(path))))
+        return Hasher.hash(hook.LongThoughtConverter(attribute, DataArguments(question_prefix=str(path))))
 
     assert key("Think.") == key("Think.") != key("Think twice.")

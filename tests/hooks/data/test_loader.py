@@ -1,20 +1,25 @@
 """From a dataset's entry to the rows that are trained on: its split, its responses' bounds, packs, and what stops a run."""
 
+import dataclasses
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
 from virgo_factory.data.read.prefix import read_prefix
+from virgo_factory.data.read.source import find_sources, read_source
+from virgo_factory.data.rows.stream import measure
 from virgo_factory.data.tokens.image_size import PROCESSOR_FILES
+from virgo_factory.preflight.twin.twin import make_twin
 from virgo_factory.preflight.versions import reads_5
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     """A tiny Qwen2-VL."""
-    from virgo_factory.preflight.twin.twin import make_twin
-
     return make_twin(tmp_path_factory.mktemp("loader") / "base")
 
 
@@ -35,13 +40,11 @@ def thought(words):
 
 
 @pytest.fixture
-def load(base, tmp_path, preprocess):
+def load(base, write_data, preprocess):
     """A function that writes rows and an entry, `own`, and loads it as a recipe says: (module, accounts, tokenizer)."""
 
     def load_rows(rows, entry=None, **recipe):
-        (tmp_path / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        entry = {"file_name": "own.jsonl", "formatting": "long_thought"} | (entry or {})
-        (tmp_path / "dataset_info.json").write_text(json.dumps({"own": entry}))
+        write_data(own=(rows, entry or {}))
         done = preprocess({"model_name_or_path": str(base), "dataset": "own"} | recipe)
         return done.module, done.accounts, done.tokenizer
 
@@ -67,9 +70,6 @@ def thirty(tmp_path_factory):
 @pytest.mark.parametrize("split", SPLITS)
 def test_a_split_is_that_of_a_stock_run(raw_table, thirty, tmp_path, split):
     from datasets import load_dataset
-
-    from virgo_factory.data.read.source import find_sources, read_source
-    from virgo_factory.data.rows.stream import measure
 
     wanted = load_dataset("json", data_files=[str(thirty)], split=split or "train", cache_dir=str(tmp_path))["n"]
     table = raw_table.read_table([str(thirty)], str(tmp_path))
@@ -112,8 +112,6 @@ REFUSED = [
 
 @pytest.mark.parametrize(("entry", "message"), REFUSED, ids=[str(case[0]) for case in REFUSED])
 def test_what_an_entry_cannot_ask_of_a_file(load, tmp_path, thirty, entry, message):
-    from virgo_factory.data.read.source import find_sources
-
     rows = [json.loads(line) for line in thirty.read_text().splitlines()]
     with pytest.raises(ValueError, match=message):
         load(rows, entry)
@@ -140,9 +138,6 @@ BOUNDS = [
 @pytest.mark.parametrize(("words", "bounds", "kept"), BOUNDS)
 def test_bounds_judge_each_response_by_itself(load, base, tmp_path, kind, words, bounds, kept):
     from transformers import AutoTokenizer
-
-    from virgo_factory.data.read.source import find_sources
-    from virgo_factory.data.rows.stream import measure
 
     one = len(AutoTokenizer.from_pretrained(base).encode(thought(20), add_special_tokens=False))
     keys = {f"{end}_response_tokens": one + more for end, more in bounds.items()}
@@ -172,9 +167,6 @@ def test_bounds_judge_each_response_by_itself(load, base, tmp_path, kind, words,
 def test_earlier_turns_of_a_pair_are_context_to_the_bounds(load, base, tmp_path, template, ends):
     from transformers import AutoTokenizer
 
-    from virgo_factory.data.read.source import find_sources
-    from virgo_factory.data.rows.stream import measure
-
     one = len(AutoTokenizer.from_pretrained(base).encode(thought(20), add_special_tokens=False))
     keys = {"template": template} | {f"{end}_response_tokens": one + {"min": -1, "max": 1}[end] for end in ends}
     rows = []
@@ -203,8 +195,6 @@ def test_hundreds_of_rows_in_a_pack(load):
 
 
 def test_a_text_template_with_picture_rows_stops_the_run(load, tmp_path):
-    from PIL import Image
-
     Image.new("RGB", (56, 56)).save(tmp_path / "good.png")
     Image.new("RGB", (60_000, 1)).save(tmp_path / "thin.png")
     rows = [{"question": "q", "response": thought(3)}]
@@ -217,8 +207,6 @@ def test_a_text_template_with_picture_rows_stops_the_run(load, tmp_path):
 
 @pytest.mark.parametrize("template", ["qwen3_vl", "qwen3", "deepseekr1"])
 def test_a_reasoning_template_is_refused(load, tmp_path, template):
-    from virgo_factory.data.read.source import find_sources
-
     rows = [{"question": "q", "response": thought(3)}]
     plain = {
         "qwen3_vl": "virgo_qwen3_vl or think_qwen3_vl or qwen3_vl_nothink",
@@ -285,8 +273,6 @@ def infer(base, folder, **keys):
 
 @pytest.mark.parametrize("prefix", [None, "virgo"])
 def test_the_batch_inference_script_reads_our_rows(load, base, tmp_path, prefix):
-    from PIL import Image
-
     Image.new("RGB", (56, 56)).save(tmp_path / "a.png")
     rows = [{"question": "How many?", "response": thought(900)}]
     rows += [{"question": "<image>Which?", "response": thought(3), "images": ["a.png"]}]
@@ -317,8 +303,6 @@ def test_the_batch_inference_script_loses_no_row(load, base, tmp_path):
 
 
 def test_a_program_that_has_the_stock_functions_is_told(load, base, tmp_path):
-    import dataclasses
-
     from llamafactory.data import get_dataset
     from llamafactory.hparams import DataArguments
 
@@ -372,8 +356,6 @@ def test_an_evaluation_asks_as_the_model_was_trained_to_be_asked(load, base, tmp
 
 
 def test_what_is_told_again_at_the_end(load, tmp_path, monkeypatch):
-    from types import SimpleNamespace
-
     from llamafactory.train import tuner
 
     from virgo_factory.hooks.train import ending
@@ -399,8 +381,6 @@ def test_what_is_told_again_at_the_end(load, tmp_path, monkeypatch):
 
 
 def test_the_block_of_a_preference_run(load, monkeypatch):
-    from types import SimpleNamespace
-
     from virgo_factory.hooks.start import look_ahead
 
     told, warned = [], []
@@ -413,8 +393,6 @@ def test_the_block_of_a_preference_run(load, monkeypatch):
 
 
 def test_two_loads_at_a_time_are_apart(load, base, tmp_path):
-    from concurrent.futures import ThreadPoolExecutor
-
     from virgo_factory.hooks.data.load import loading, running
 
     row = {"question": "q", "response": thought(1)}

@@ -1,5 +1,6 @@
 """What the folder of a LoRA adapter says is taken over: markers, question prefix, system message."""
 
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -41,8 +42,6 @@ def write_adapter(folder, markers=(), prefix=None, system="You are a helpful ass
 
 def serving(model="m", **keys):
     """Return model, data and fine-tuning arguments of serving."""
-    import dataclasses
-
     from llamafactory.hparams import DataArguments, FinetuningArguments, ModelArguments
 
     keys = {"model_name_or_path": str(model), "template": "virgo"} | keys
@@ -171,14 +170,12 @@ def test_marker_tokens_that_contradict_the_adapter_are_refused(run, told, tmp_pa
         run.prepare_serving(*serving(adapter_name_or_path=without, marker_tokens=True))
 
 
-def test_an_adapter_on_another_base_model_is_refused(run, processor, tmp_path):
-    from virgo_factory.hooks.model.adapter import check_markers, read_adapter
-
+def test_an_adapter_on_another_base_model_is_refused(hook, run, processor, tmp_path):
     model_args = serving(adapter_name_or_path=write_adapter(tmp_path / "lora", markers=MARKERS))[0]
-    adapter = read_adapter(model_args, hub=False)
-    check_markers(adapter, SimpleNamespace(convert_tokens_to_ids=IDS.get))
+    adapter = hook.read_adapter(model_args, hub=False)
+    hook.check_markers(adapter, SimpleNamespace(convert_tokens_to_ids=IDS.get))
     with pytest.raises(ValueError, match="is token 151666 of this base model's tokenizer, but 151665 in .*lora"):
-        check_markers(adapter, SimpleNamespace(convert_tokens_to_ids=lambda marker: IDS[marker] + 1))
+        hook.check_markers(adapter, SimpleNamespace(convert_tokens_to_ids=lambda marker: IDS[marker] + 1))
 
 
 def test_half_a_file_beside_an_adapter_is_named(run, tmp_path):

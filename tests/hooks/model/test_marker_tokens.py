@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from transformers import AddedToken, AutoTokenizer, Qwen2VLForConditionalGeneration
 
 from virgo_factory.core.thought import MARKERS, LongThought
 from virgo_factory.preflight.twin.twin import make_twin
@@ -93,8 +94,6 @@ def test_rows_with_room_in_the_padded_vocabulary(first, start):
 
 def without_room(twin, tokens, tied, folder):
     """Write the twin cut down to its tokenizer, its output head its embedding or not; return its matrices."""
-    from transformers import Qwen2VLForConditionalGeneration
-
     model = Qwen2VLForConditionalGeneration.from_pretrained(twin, dtype=torch.bfloat16)
     model.resize_token_embeddings(tokens)
     if tied:
@@ -186,7 +185,6 @@ def test_a_second_stage_does_not_touch_trained_rows(first, tmp_path):
 def test_only_the_tokens_that_are_lacking_are_added_and_set(twin, tmp_path):
     from llamafactory.hparams import ModelArguments
     from llamafactory.model import load_tokenizer
-    from transformers import AddedToken, AutoTokenizer
 
     for path in twin.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -204,31 +202,24 @@ def test_only_the_tokens_that_are_lacking_are_added_and_set(twin, tmp_path):
     assert there not in model_args.virgo_marker_pieces
 
 
-def test_response_tokens_are_counted_with_the_markers_as_text_in_every_stage(first, start, tmp_path):
-    from transformers import AutoTokenizer
-
-    from virgo_factory.hooks.model.marker_tokens import text_tokenizer
-
+def test_response_tokens_are_counted_with_the_markers_as_text_in_every_stage(hook, first, start, tmp_path):
     def count(tokenizer):
-        return len(text_tokenizer(tokenizer).encode(WHOLE, add_special_tokens=False))
+        return len(hook.text_tokenizer(tokenizer).encode(WHOLE, add_special_tokens=False))
 
     expected = len(start[0].encode(WHOLE, add_special_tokens=False))
-    assert text_tokenizer(start[0]) is start[0]
+    assert hook.text_tokenizer(start[0]) is start[0]
     first[0]["tokenizer"].save_pretrained(tmp_path)
     second = AutoTokenizer.from_pretrained(tmp_path)
     assert len(second.encode(WHOLE, add_special_tokens=False)) < expected - 8
     assert count(first[0]["tokenizer"]) == count(second) == expected
 
 
-def test_the_real_tokenizer_gets_the_next_free_ids(model_folder):
+def test_the_real_tokenizer_gets_the_next_free_ids(hook, model_folder):
     from llamafactory.hparams import ModelArguments
-    from transformers import AutoTokenizer
-
-    from virgo_factory.hooks.model.marker_tokens import add_marker_tokens
 
     tokenizer = AutoTokenizer.from_pretrained(model_folder)
     model_args = ModelArguments(model_name_or_path="x", marker_tokens=True)
-    add_marker_tokens(tokenizer, model_args)
+    hook.add_marker_tokens(tokenizer, model_args)
     assert tokenizer.convert_tokens_to_ids(list(MARKERS)) == [151665, 151666, 151667, 151668]
     assert [len(ids) for ids in model_args.virgo_marker_pieces.values()] == [8, 8, 7, 7]
     assert model_args.resize_vocab

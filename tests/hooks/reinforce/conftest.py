@@ -59,6 +59,14 @@ def parts(tmp_path_factory):
 
 
 @pytest.fixture
+def prompts_of(preprocess, model_folder, tmp_path):
+    """A function: changes of a recipe of the stage -> what preprocessing makes of its dataset `asked`."""
+    recipe = {"model_name_or_path": str(model_folder), "stage": "grpo", "dataset": "asked", "media_dir": str(tmp_path)}
+    recipe |= {"rl_num_generations": 2, "per_device_train_batch_size": 2, "cutoff_len": None}
+    return lambda **changes: preprocess(recipe | changes)
+
+
+@pytest.fixture
 def trainer(parts):
     from datasets import Dataset
 

@@ -1,9 +1,10 @@
 """What a recipe of `stage: grpo` must satisfy, told at once and before a model is loaded; other stages stay as they are."""
 
-import json
 import sys
 
 import pytest
+
+from virgo_factory.core.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -17,14 +18,9 @@ def parser():
 
 
 @pytest.fixture
-def recipe(tmp_path):
+def recipe(write_data, tmp_path):
     row = {"question": "1 + 1?", "answer": "2", "response": "<think>1</think>2"}
-    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
-    entries = {
-        "prompts": {"file_name": "rows.jsonl", "formatting": "questions"},
-        "thoughts": {"file_name": "rows.jsonl", "formatting": "long_thought"},
-    }
-    (tmp_path / "dataset_info.json").write_text(json.dumps(entries))
+    write_data(prompts=([row], {"formatting": "questions"}), thoughts=[row])
     return {
         "model_name_or_path": "m",
         "template": "virgo",
@@ -45,8 +41,6 @@ def recipe(tmp_path):
 
 
 def problems(parser, recipe, **changes):
-    from virgo_factory.core.errors import UserError
-
     try:
         parsed = parser.get_train_args(recipe | changes)
     except UserError as error:
@@ -96,10 +90,8 @@ def test_what_cannot_be_is_told_with_its_remedy(parser, recipe, changes, told):
     assert isinstance(found, str) and told in found, found
 
 
-def test_transformers_5_is_refused_before_anything_is_loaded(parser, recipe, monkeypatch):
-    from virgo_factory.hooks.reinforce import arguments
-
-    monkeypatch.setattr(arguments, "TRANSFORMERS_5", True)
+def test_transformers_5_is_refused_before_anything_is_loaded(hook, parser, recipe, monkeypatch):
+    monkeypatch.setattr(hook, "TRANSFORMERS_5", True)
     found = problems(parser, recipe)
     assert found.count("\n  - ") == 1 and "stage: grpo: not with transformers 5" in found
     assert "Install the set of constraints.txt" in found
@@ -126,18 +118,16 @@ def test_all_wrong_values_come_at_once(parser, recipe):
     assert "'ppo' is not one of" in found
 
 
-def test_every_key_of_another_stage_is_one_and_is_refused(parser, recipe):
-    from virgo_factory.hooks.reinforce.arguments import NOT_WITH, reinforce_problems
-
+def test_every_key_of_another_stage_is_one_and_is_refused(hook, parser, recipe):
     names = ("model_args", "data_args", "training_args", "finetuning_args")
-    for name, refused in NOT_WITH.items():
+    for name, refused in hook.NOT_WITH.items():
         for key, why in refused.items():
             parsed = dict(zip(names, parser.get_train_args(recipe)[:4], strict=True))
             parsed["finetuning_args"].stage = "grpo"
-            assert not reinforce_problems({}, {"prompts": "questions"}, set(), **parsed)
+            assert not hook.reinforce_problems({}, {"prompts": "questions"}, set(), **parsed)
             assert hasattr(parsed[name], key), key
             setattr(parsed[name], key, True)
-            (found,) = reinforce_problems({}, {"prompts": "questions"}, set(), **parsed)
+            (found,) = hook.reinforce_problems({}, {"prompts": "questions"}, set(), **parsed)
             assert found == f"{key}: not with stage: grpo, since {why}. Remove it."
 
 
@@ -166,9 +156,7 @@ def test_the_tuner_is_led_to_the_stage_and_to_no_other(parser, recipe, monkeypat
     tuner.run_sft = stock
 
 
-def test_a_loss_is_these_switches_of_trl(parser, recipe):
-    from virgo_factory.hooks.reinforce.arguments import grpo_arguments, settings_of
-
+def test_a_loss_is_these_switches_of_trl(hook, parser, recipe):
     expected = {
         "gspo": ("sequence", "grpo", 3e-4, 4e-4, "group"),
         "grpo": ("token", "dapo", 0.2, 0.2, "group"),
@@ -178,11 +166,11 @@ def test_a_loss_is_these_switches_of_trl(parser, recipe):
     names = ("importance_sampling_level", "loss_type", "epsilon", "epsilon_high", "scale_rewards")
     for loss, values in expected.items():
         _, _, training_args, finetuning_args, _ = parser.get_train_args(recipe | {"rl_loss": loss})
-        made = grpo_arguments(training_args, settings_of(finetuning_args))
+        made = hook.grpo_arguments(training_args, hook.settings_of(finetuning_args))
         assert tuple(getattr(made, name) for name in names) == values
 
     own = {"rl_loss": "dapo", "rl_clip_high": 0.2, "rl_updates_per_rollout": 2, "learning_rate": 3e-6}
     _, _, training_args, finetuning_args, _ = parser.get_train_args(recipe | own)
-    made = grpo_arguments(training_args, settings_of(finetuning_args))
+    made = hook.grpo_arguments(training_args, hook.settings_of(finetuning_args))
     assert (made.epsilon_high, made.learning_rate, made.max_prompt_length, made.top_k) == (0.2, 3e-6, None, None)
     assert (made.gradient_accumulation_steps, made.steps_per_generation, made.generation_batch_size) == (4, 8, 64)

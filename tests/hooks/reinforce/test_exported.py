@@ -26,7 +26,7 @@ def _as_verl_asks(prompt, processor):
     return processor(text=[text], images=pictures or None)["input_ids"][0]
 
 
-def test_a_prompt_is_the_tokens_of_the_stage(preprocess, processor, model_folder, tmp_path):
+def test_a_prompt_is_the_tokens_of_the_stage(prompts_of, write_data, processor, model_folder, tmp_path):
     Image.new("RGB", (300, 200), "red").save(tmp_path / "small.png")
     Image.new("RGBA", (900, 500), (0, 0, 255, 0)).save(tmp_path / "clear.png")
     rows = [
@@ -40,20 +40,12 @@ def test_a_prompt_is_the_tokens_of_the_stage(preprocess, processor, model_folder
         },
         {"question": "Which one?", "gold": "1", "system": "Look.", "images": []},
     ]
-    (tmp_path / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    entry = {"file_name": "asked.jsonl", "formatting": "questions", "media_dir": "."}
-    (tmp_path / "dataset_info.json").write_text(json.dumps({"asked": entry}))
+    write_data("questions", asked=(rows, {"media_dir": "."}))
     recipe = {"stage": "grpo", "template": "virgo", "model_name_or_path": str(model_folder), "dataset": "asked"}
     recipe |= {"question_prefix": "virgo", "dataset_dir": str(tmp_path), "image_max_pixels": 50176}
     (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
     exported = [_as_verl_asks(prompt, processor) for prompt in Prompts(*find_sources(str(tmp_path / "recipe.yaml")))]
-    small = {
-        "rl_num_generations": 2,
-        "per_device_train_batch_size": 2,
-        "rl_max_prompt_tokens": 1000,
-        "cutoff_len": None,
-    }
-    asked = preprocess(recipe | small).module["train_dataset"]["input_ids"]
+    asked = prompts_of(**recipe, rl_max_prompt_tokens=1000).module["train_dataset"]["input_ids"]
     assert exported == [list(ids) for ids in asked]
 
 
@@ -70,16 +62,14 @@ def _as_easyr1_asks(row, processor, template):
     return processor(text=[text], images=pictures or None)["input_ids"][0]
 
 
-def test_a_prompt_for_easyr1_is_the_tokens_of_the_stage(preprocess, processor, model_folder, tmp_path):
+def test_a_prompt_for_easyr1_is_the_tokens_of_the_stage(prompts_of, write_data, processor, model_folder, tmp_path):
     Image.new("RGB", (300, 200), "red").save(tmp_path / "small.png")
     rows = [
         {"question": "<image>What colour?", "gold": "red", "images": ["small.png"]},
         {"question": "2 + 2?", "gold": "4", "images": []},
         {"question": "Is <image> it, or <image>?", "gold": "yes", "images": ["small.png", "small.png"]},
     ]
-    (tmp_path / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    entry = {"asked": {"file_name": "asked.jsonl", "formatting": "questions", "media_dir": "."}}
-    (tmp_path / "dataset_info.json").write_text(json.dumps(entry))
+    write_data("questions", asked=(rows, {"media_dir": "."}))
     recipe = {"stage": "grpo", "template": "omr", "model_name_or_path": str(model_folder), "dataset": "asked"}
     recipe |= {"question_prefix": "none", "dataset_dir": str(tmp_path), "image_max_pixels": 50176}
     (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
@@ -88,11 +78,5 @@ def test_a_prompt_for_easyr1_is_the_tokens_of_the_stage(preprocess, processor, m
     template = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())["data"]["override_chat_template"]
     written = pq.read_table(tmp_path / "out" / "train.parquet").to_pylist()
     exported = [_as_easyr1_asks(row, processor, template) for row in written]
-    small = {
-        "rl_num_generations": 2,
-        "per_device_train_batch_size": 2,
-        "rl_max_prompt_tokens": 1000,
-        "cutoff_len": None,
-    }
-    asked = preprocess(recipe | small).module["train_dataset"]["input_ids"]
+    asked = prompts_of(**recipe, rl_max_prompt_tokens=1000).module["train_dataset"]["input_ids"]
     assert exported == [list(ids) for ids in asked]

@@ -9,6 +9,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.core.recipe_keys import RL_DEFAULTS
 from virgo_factory.core.thought import LongThought
 from virgo_factory.demo.visual_rows import write_questions
+from virgo_factory.formats import read_row
 
 
 def test_an_epoch_depends_on_seed_and_number_alone(hook):
@@ -47,32 +48,22 @@ def test_a_curriculum_begins_with_what_is_easy(hook):
         hook.arrange(dataset([0.1, 0.2, 0.3]), settings, 8)
 
 
-def test_a_prompt_is_the_tokens_of_the_question_in_supervised_training(preprocess, model_folder, tmp_path, hook):
+def test_a_prompt_is_the_tokens_of_the_question_in_supervised_training(
+    preprocess, prompts_of, write_data, model_folder, tmp_path
+):
     rows = [json.loads(line) for line in write_questions(tmp_path, 5).read_text().splitlines()]
     rows.append({"id": "t/1", "question": "Which one?", "gold": "B", "options": ["red", "blue"], "system": "Look."})
     learned = []
-    from virgo_factory.formats import read_row
-
     for row in rows:
         (example,) = read_row(row, "questions").parts
         learned.append({"id": row["id"], "question": example.question, "images": list(example.images), "system": row.get("system"),
                         "response": LongThought("I look.", "\\boxed{1}").render()})  # fmt: skip
 
     bad = {"id": "t/2", "question": "Which one?", "gold": ""}, {"id": "t/3", "question": "word " * 300, "gold": "1"}
-    (tmp_path / "asked.jsonl").write_text("\n".join(map(json.dumps, [*rows, *bad])) + "\n")
-    (tmp_path / "learned.jsonl").write_text("\n".join(map(json.dumps, learned)) + "\n")
-    info = {"asked": {"file_name": "asked.jsonl", "formatting": "questions"},
-            "learned": {"file_name": "learned.jsonl", "formatting": "long_thought"}}  # fmt: skip
-    (tmp_path / "dataset_info.json").write_text(json.dumps(info))
-    shared = {"model_name_or_path": str(model_folder), "question_prefix": "virgo", "media_dir": str(tmp_path)}
-    supervised = preprocess(shared | {"dataset": "learned"})
-    small = {
-        "rl_num_generations": 2,
-        "per_device_train_batch_size": 2,
-        "rl_max_prompt_tokens": 250,
-        "cutoff_len": None,
-    }
-    asked = preprocess({**shared, "dataset": "asked", "stage": "grpo", **small})
+    write_data(asked=([*rows, *bad], {"formatting": "questions"}), learned=learned)
+    shared = {"question_prefix": "virgo", "media_dir": str(tmp_path)}
+    supervised = preprocess(shared | {"model_name_or_path": str(model_folder), "dataset": "learned"})
+    asked = prompts_of(**shared, rl_max_prompt_tokens=250)
     expected = [
         row["input_ids"][: next(at for at, label in enumerate(row["labels"]) if label >= 0)]
         for row in supervised.module["train_dataset"]
@@ -88,14 +79,11 @@ def test_a_prompt_is_the_tokens_of_the_question_in_supervised_training(preproces
     assert [row["line"] for row in account["dropped_rows"]] == [7, 8]
 
 
-def test_a_template_without_pictures_is_told_before_the_model(preprocess, model_folder, tmp_path):
+def test_a_template_without_pictures_is_told_before_the_model(prompts_of, write_data, tmp_path):
     write_questions(tmp_path, 2)
-    entry = {"asked": {"file_name": "questions.jsonl", "formatting": "questions"}}
-    (tmp_path / "dataset_info.json").write_text(json.dumps(entry))
-    small = {"rl_num_generations": 2, "per_device_train_batch_size": 2, "cutoff_len": None, "stage": "grpo"}
+    write_data("questions", asked=([], {"file_name": "questions.jsonl"}))
     with pytest.raises(UserError, match="dataset asked: a row has images, but: "):
-        preprocess({"model_name_or_path": str(model_folder), "template": "qwen", "dataset": "asked",
-                    "media_dir": str(tmp_path), **small})  # fmt: skip
+        prompts_of(template="qwen")
 
 
 @pytest.mark.parametrize(
@@ -105,17 +93,12 @@ def test_a_template_without_pictures_is_told_before_the_model(preprocess, model_
         ({"overlong": "error"}, "asked.jsonl:3 (id c): overlong"),
     ],
 )
-def test_a_row_that_is_an_error_ends_the_run_before_the_model(preprocess, model_folder, tmp_path, keys, place):
+def test_a_row_that_is_an_error_ends_the_run_before_the_model(prompts_of, write_data, keys, place):
     rows = [{"id": "a", "question": "1 + 1?", "gold": "2"}, {"id": "b", "question": "1 + 1?", "gold": None},
             {"id": "c", "question": "word " * 300, "gold": "1"}]  # fmt: skip
-    (tmp_path / "asked.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
-    entry = {"asked": {"file_name": "asked.jsonl", "formatting": "questions"}}
-    (tmp_path / "dataset_info.json").write_text(json.dumps(entry))
-    small = {"rl_num_generations": 2, "per_device_train_batch_size": 2, "cutoff_len": None, "stage": "grpo"}
+    write_data("questions", asked=rows)
     with pytest.raises(UserError) as caught:
-        preprocess(
-            {"model_name_or_path": str(model_folder), "dataset": "asked", "rl_max_prompt_tokens": 250} | small | keys
-        )
+        prompts_of(rl_max_prompt_tokens=250, **keys)
 
     assert place in str(caught.value)
 

@@ -2,18 +2,19 @@
 
 import base64
 import io
+from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText
 
 from virgo_factory.core.errors import UserError
 
 
-def test_weights_are_those_of_the_model_that_speaks(trainer):
-    from virgo_factory.hooks.reinforce.served import full_weights
-
+def test_weights_are_those_of_the_model_that_speaks(hook, trainer):
     made = trainer()
-    found = full_weights(made, torch.bfloat16)
+    found = hook.full_weights(made, torch.bfloat16)
     own = made.model.state_dict()
     assert found.keys() == own.keys()
     assert all(torch.equal(found[name], own[name].to(torch.bfloat16)) for name in own)
@@ -21,9 +22,7 @@ def test_weights_are_those_of_the_model_that_speaks(trainer):
     assert made.model.lm_head.weight.abs().sum() > 0  # a copy
 
 
-def test_an_adapter_is_merged_into_what_servers_get_and_stays_one(trainer, tmp_path):
-    from virgo_factory.hooks.reinforce.served import _bare, full_weights
-
+def test_an_adapter_is_merged_into_what_servers_get_and_stays_one(hook, trainer, tmp_path):
     made = trainer(finetuning_type="lora", lora_target="all", lora_rank=2)
     ids = torch.tensor([[5, 6, 7]])
     with torch.no_grad():
@@ -33,15 +32,13 @@ def test_an_adapter_is_merged_into_what_servers_get_and_stays_one(trainer, tmp_p
 
         before = {name: value.clone() for name, value in made.model.state_dict().items()}
         expected = made.model(input_ids=ids).logits
-        found = full_weights(made, torch.float32)
+        found = hook.full_weights(made, torch.float32)
         after = made.model.state_dict()
 
     assert not any("lora" in name or "base_layer" in name for name in found)
     assert all(torch.allclose(after[name], value, atol=1e-6) for name, value in before.items())
-    bare = _bare(made)
+    bare = hook._bare(made)
     bare.save_pretrained(tmp_path, state_dict=found)
-    from transformers import AutoModelForImageTextToText
-
     from virgo_factory.hooks.reinforce.policy import mask_tokens
 
     loaded = AutoModelForImageTextToText.from_pretrained(tmp_path, dtype=torch.float32)
@@ -50,16 +47,13 @@ def test_an_adapter_is_merged_into_what_servers_get_and_stays_one(trainer, tmp_p
         assert torch.allclose(loaded(input_ids=ids).logits, expected, atol=1e-4)
 
 
-def test_a_server_is_sent_what_training_sees(trainer, tmp_path):
-    from PIL import Image
-
-    from virgo_factory.hooks.reinforce.served import prompt_of
+def test_a_server_is_sent_what_training_sees(hook, trainer, tmp_path):
     from virgo_factory.hooks.template.pictures import ours
 
     Image.new("RGBA", (40, 20), (200, 20, 20, 0)).save(tmp_path / "a.png")
     made = trainer()
     asked = {"id": "q", "user": "Look: <image> Which?", "system": "Be short."}
-    prompt = prompt_of({"asked": asked, "images": [ours(str(tmp_path / "a.png"))]}, made.template, made.processor)
+    prompt = hook.prompt_of({"asked": asked, "images": [ours(str(tmp_path / "a.png"))]}, made.template, made.processor)
     system, user = prompt.messages
     assert system == {"role": "system", "content": "Be short."}
     assert [part["type"] for part in user["content"]] == ["text", "image_url", "text"]
@@ -69,14 +63,9 @@ def test_a_server_is_sent_what_training_sees(trainer, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("visible", "ranks", "found"),
-    [("0,1,2,3", 2, ["2", "3"]), (None, 6, ["6", "7"]), ("4,5", 2, None)],
+    ("visible", "ranks", "found"), [("0,1,2,3", 2, ["2", "3"]), (None, 6, ["6", "7"]), ("4,5", 2, None)]
 )
-def test_each_gpu_without_a_rank_gets_a_server(monkeypatch, visible, ranks, found):
-    from types import SimpleNamespace
-
-    from virgo_factory.hooks.reinforce.served import spare_gpus
-
+def test_each_gpu_without_a_rank_gets_a_server(hook, monkeypatch, visible, ranks, found):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(ranks))
@@ -87,8 +76,8 @@ def test_each_gpu_without_a_rank_gets_a_server(monkeypatch, visible, ranks, foun
     args = SimpleNamespace(use_cpu=False)
     if found is None:
         with pytest.raises(UserError, match="2 ranks train on all 2 visible GPUs"):
-            spare_gpus(args)
+            hook.spare_gpus(args)
     else:
-        assert spare_gpus(args) == found
+        assert hook.spare_gpus(args) == found
 
-    assert spare_gpus(SimpleNamespace(use_cpu=True)) == [None]
+    assert hook.spare_gpus(SimpleNamespace(use_cpu=True)) == [None]

@@ -2,9 +2,13 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
+
+from virgo_factory.answers.rewards import Reward
 
 
 def batch():
@@ -107,10 +111,6 @@ def test_responses_are_drawn_from_the_whole_distribution(trainer):
 
 
 def test_an_unverifiable_response_moves_nothing(trainer):
-    from types import SimpleNamespace
-
-    from virgo_factory.answers.rewards import Reward
-
     made = trainer(rl_log_rollouts=0)
     scores = [0.9, None, None, None]
     rewards = [Reward(score, score and 1.0, 0.0, 0.0, "x", "x") for score in scores]
@@ -124,8 +124,6 @@ def test_an_unverifiable_response_moves_nothing(trainer):
 
 
 def test_rows_without_pictures_are_told_the_same_beside_a_blank_one(trainer, tmp_path):
-    from PIL import Image
-
     from virgo_factory.hooks.reinforce.policy import blank_picture
     from virgo_factory.hooks.reinforce.prompts import pictures
 
@@ -157,11 +155,9 @@ def test_rows_without_pictures_are_told_the_same_beside_a_blank_one(trainer, tmp
     assert not torch.allclose(together[0], other[0], atol=1e-3) and torch.allclose(together[1], other[1], atol=1e-5)
 
 
-def test_ten_rollouts_without_gradient_are_told_once(trainer, monkeypatch):
-    from virgo_factory.hooks.reinforce import trainer as module
-
+def test_ten_rollouts_without_gradient_are_told_once(hook, trainer, monkeypatch):
     said = []
-    monkeypatch.setattr(module.logger, "warning_rank0", said.append, raising=False)
+    monkeypatch.setattr(hook.logger, "warning_rank0", said.append, raising=False)
     made = trainer()
     for flat in [True] * 9 + [False] + [True] * 12:
         made._watch(flat)

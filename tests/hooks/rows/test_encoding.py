@@ -67,7 +67,5 @@ def test_a_slow_tokenizer_stays():
     ("efficient_eos", "expected"),
     [(False, [-100, -100, -100, 2, -100, 7, 8]), (True, [-100, -100, -100, -100, -100, 7, 8])],
 )
-def test_the_end_of_a_turn_that_is_not_learned_is_not_learned(efficient_eos, expected):
-    from virgo_factory.hooks.rows.encoding import UNLEARNED, learned_labels
-
-    assert learned_labels([-100, UNLEARNED, UNLEARNED, 2, -100, 7, 8], -100, efficient_eos) == expected
+def test_the_end_of_a_turn_that_is_not_learned_is_not_learned(hook, efficient_eos, expected):
+    assert hook.learned_labels([-100, hook.UNLEARNED, hook.UNLEARNED, 2, -100, 7, 8], -100, efficient_eos) == expected

@@ -1,11 +1,10 @@
 """Which turns are trained on: the labels of LLaMA-Factory's own dataset, against the model's own chat template."""
 
-import json
-
 import pytest
 from PIL import Image
 
 from virgo_factory.core.thought import LongThought
+from virgo_factory.data.rows.account import DatasetAccount
 
 
 IGNORE = -100
@@ -62,15 +61,12 @@ NOTED = {
 
 
 @pytest.fixture
-def load(tmp_path, preprocess, model_folder):
+def load(tmp_path, write_data, preprocess, model_folder):
     """A function: rows, recipe -> what LLaMA-Factory makes of them, and their account."""
     Image.new("RGB", SIZE, (9, 90, 160)).save(tmp_path / "picture.png")
 
     def run(rows, entry=(), **recipe):
-        lines = [json.dumps(row | {"id": f"r{number}"}) for number, row in enumerate(rows)]
-        (tmp_path / "rows.jsonl").write_text("\n".join(lines), encoding="utf-8")
-        info = {"rows": {"file_name": "rows.jsonl", "formatting": "long_thought", **dict(entry)}}
-        (tmp_path / "dataset_info.json").write_text(json.dumps(info))
+        write_data(rows=([row | {"id": f"r{number}"} for number, row in enumerate(rows)], dict(entry)))
         made = preprocess({"model_name_or_path": str(model_folder), "dataset": "rows", **recipe})
         return made, made.accounts["rows"]
 
@@ -133,8 +129,6 @@ def test_what_is_learned_is_what_the_rows_say(load, real_processor):
 
 def test_the_printed_line_tells_it(load, caplog):
     _, account = load([ROWS["first masked"][0], NOTED["a score"]])
-    from virgo_factory.data.rows.account import DatasetAccount
-
     values = {key: value for key, value in account.items() if key not in ("kept", "dropped")}
     assert str(DatasetAccount(**values)).endswith(
         "2 kept, 0 dropped; of the kept 1 with turns that are not learned, 1 mark not understood: score"

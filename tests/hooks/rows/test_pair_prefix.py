@@ -1,6 +1,5 @@
 """`assistant_prefix` of preference pairs: context on both sides, and no gradient comes from it, neither by DPO nor by `pref_ftx`."""
 
-import json
 from types import SimpleNamespace
 
 import pytest
@@ -23,13 +22,11 @@ def pair(thought, prefix=True, rejected=" Wait, and one more. Yes, two."):
 
 
 @pytest.fixture
-def encoded(tmp_path, preprocess, model_folder):
+def encoded(write_data, preprocess, model_folder):
     """A function: rows -> the tokenised pairs, the account and the tokenizer."""
 
     def make(*rows, **recipe):
-        (tmp_path / "rows.json").write_text(json.dumps(rows))
-        entry = {"file_name": "rows.json", "formatting": "long_thought", "ranking": True}
-        (tmp_path / "dataset_info.json").write_text(json.dumps({"rows": entry}))
+        write_data(rows=(rows, {"ranking": True}))
         done = preprocess({"model_name_or_path": str(model_folder), "dataset": "rows", "stage": "dpo"} | recipe)
         return list(done.module.get("train_dataset", ())), done.accounts["rows"], done.tokenizer
 

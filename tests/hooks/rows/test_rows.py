@@ -1,10 +1,15 @@
 """Row policy and account of the stages, in one process: packing, preference pairs, prediction, evaluation sets."""
 
+import io
 import json
 import re
+import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from virgo_factory.core.thought import MARKERS
 
@@ -147,8 +152,6 @@ def test_several_formats_in_one_dataset_stop_the_run(load, tmp_path):
 
 
 def test_images_elsewhere_tell_the_line_that_fixes_it(load, tmp_path):
-    from PIL import Image
-
     base = json.loads((tmp_path / "good.jsonl").read_text(encoding="utf-8").splitlines()[0])
     info = json.loads((tmp_path / "dataset_info.json").read_text())
     (tmp_path / "media").mkdir()
@@ -173,8 +176,6 @@ def test_images_elsewhere_tell_the_line_that_fixes_it(load, tmp_path):
 
 
 def test_pictures_are_looked_at_in_every_run(load, tmp_path):
-    from PIL import Image
-
     base = json.loads((tmp_path / "good.jsonl").read_text(encoding="utf-8").splitlines()[0])
     rows = [base | {"question": "<image>?", "images": [f"{name}.png"]} for name in "ab"]
     (tmp_path / "good.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
@@ -196,13 +197,6 @@ def test_pictures_are_looked_at_in_every_run(load, tmp_path):
 
 
 def test_pictures_of_a_parquet_file(load, tmp_path):
-    import io
-    import shutil
-
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-    from PIL import Image
-
     thought = json.loads((tmp_path / "good.jsonl").read_text(encoding="utf-8").splitlines()[0])["combined_text"]
     rows = []
     for number in range(3):
@@ -241,27 +235,6 @@ def test_interleaved_datasets(load):
         assert account["rows_in"] + account["repeated"] == account["kept"] + account["dropped"]
 
     assert sum(account["kept"] for account in accounts.values()) == len(module["train_dataset"])
-
-
-@pytest.mark.parametrize("stage", ["kto", "pt"])
-def test_other_stages_are_refused(load, stage):
-    with pytest.raises(ValueError, match="only in the stages sft, dpo and grpo"):
-        load(stage, dataset="good")
-
-
-def test_streaming_is_refused(load):
-    with pytest.raises(ValueError, match="not with streaming"):
-        load(dataset="good", streaming=True, max_steps=1)
-
-
-def test_a_finished_run_is_an_error(load, tmp_path):
-    checkpoint = tmp_path / "out" / "checkpoint-8"
-    checkpoint.mkdir(parents=True)
-    (checkpoint / "trainer_state.json").write_text(json.dumps({"global_step": 8}))
-    with pytest.raises(ValueError, match="holds a finished run"):
-        load(dataset="mixed", num_train_epochs=1, per_device_train_batch_size=1)
-
-    load(dataset="mixed", num_train_epochs=2, per_device_train_batch_size=1)
 
 
 BROKEN = {

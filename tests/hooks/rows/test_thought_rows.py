@@ -6,6 +6,8 @@ model's own processor.
 
 import json
 
+import pytest
+
 
 def asked(n):
     return f"What is {n} + 3?"
@@ -54,11 +56,13 @@ def expected(tokenizer, n):
     return encode(prompt) + encode(target), target
 
 
-def load(preprocess, base, tmp_path, rows, **entry):
-    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    info = {"mine": {"file_name": "rows.jsonl", "formatting": "long_thought", **entry}}
-    (tmp_path / "dataset_info.json").write_text(json.dumps(info))
-    return preprocess({"model_name_or_path": str(base), "dataset": "mine"})
+@pytest.fixture
+def load(preprocess, base, write_data):
+    def made(rows, **entry):
+        write_data(mine=(rows, entry))
+        return preprocess({"model_name_or_path": str(base), "dataset": "mine"})
+
+    return made
 
 
 def trained(tokenizer, row):
@@ -66,8 +70,8 @@ def trained(tokenizer, row):
     return tokenizer.decode(ids).rstrip("\n")
 
 
-def test_labels_are_the_rows_own_thought_and_solution(preprocess, base, tmp_path):
-    found = load(preprocess, base, tmp_path, ROWS)
+def test_labels_are_the_rows_own_thought_and_solution(load):
+    found = load(ROWS)
     account, tokenizer = found.accounts["mine"], found.tokenizer
     assert (account["rows_in"], account["kept"], account["reasons"]) == (len(ROWS), len(ROWS), {})
     for n, row in enumerate(found.module["train_dataset"], start=1):
@@ -76,10 +80,10 @@ def test_labels_are_the_rows_own_thought_and_solution(preprocess, base, tmp_path
         assert trained(tokenizer, row) == target
 
 
-def test_columns_of_the_entry_and_turns_that_are_context(preprocess, base, tmp_path):
+def test_columns_of_the_entry_and_turns_that_are_context(load):
     rows = [{"q": asked(n), "chain": thought(n), "final": solution(n)} for n in (1, 2)]
     columns = {"question": "q", "thought": "chain", "solution": "final"}
-    found = load(preprocess, base, tmp_path, [*rows, {"q": asked(3), "final": "6"}], columns=columns)
+    found = load([*rows, {"q": asked(3), "final": "6"}], columns=columns)
     assert found.accounts["mine"]["reasons"] == {"no column chain": 1}
     for n, row in enumerate(found.module["train_dataset"], start=1):
         assert trained(found.tokenizer, row) == expected(found.tokenizer, n)[1]
@@ -90,7 +94,7 @@ def test_columns_of_the_entry_and_turns_that_are_context(preprocess, base, tmp_p
         {"role": "assistant", "content": "Hello, you."},
         *talk["messages"],
     ]
-    found = load(preprocess, base, tmp_path, [talk])
+    found = load([talk])
     (row,) = found.module["train_dataset"]
     assert trained(found.tokenizer, row) == expected(found.tokenizer, 1)[1]
     assert "Hello, you." in found.tokenizer.decode(row["input_ids"])

@@ -1,5 +1,6 @@
 """What a run that uses the plugin must satisfy, told at once and before anything loads; every other run is left alone."""
 
+import dataclasses
 import json
 import typing
 from types import SimpleNamespace
@@ -40,13 +41,16 @@ TRAINING = {
     "resume_from_checkpoint": None,
     "predict_with_generate": False,
     "seed": 42,
+    **{"group_by_length": False, "train_sampling_strategy": "random"},  # of transformers 4.57, of 5
+    "average_tokens_across_devices": True,
+    "accelerator_config": SimpleNamespace(
+        split_batches=False, dispatch_batches=None, even_batches=True, use_seedable_sampler=True
+    ),
 }
 
 
 def arguments(folder, **keys):
     """Return model, data, training and fine-tuning arguments, each key going where it belongs."""
-    import dataclasses
-
     from llamafactory.hparams import DataArguments, FinetuningArguments, ModelArguments
 
     keys = {"dataset": "ours", "template": "virgo", "dataset_dir": str(folder), "model_name_or_path": "m"} | keys
@@ -77,6 +81,8 @@ PROBLEMS = [
     ({"question_prefix": "none", "template": "qwen2_vl"}, []),
     ({"question_prefix": "virgo", "dataset": None, "do_train": False}, []),
     ({"max_steps": 5, "keep_model_at_epochs": [99]}, []),
+    (STOCK | {"batch_order": "balanced"}, []),
+    (STOCK | {"batch_order": "balanced", "streaming": True, "max_steps": 5}, ["batch_order: balanced: not with streaming"]),
     ({"streaming": True, "max_steps": 5}, ["formatting virgo_dt: not with streaming: true"]),
     (STOCK | {"streaming": True, "overlong": "drop", "max_steps": 5}, ["overlong: not with streaming: true"]),
     ({"stage": "pt"}, ["formatting virgo_dt: only in the stages sft, dpo and grpo, not in pt."]),
@@ -397,8 +403,6 @@ def test_rows_are_compared_by_the_contents_of_files(row_settings, data_folder):
 
 
 def test_every_field_is_compared_or_known_not_to_matter(row_settings, data_folder):
-    import dataclasses
-
     from llamafactory.hparams import DataArguments, ModelArguments
 
     first = settings_of(row_settings, data_folder, set_fields=[("data", "packing", True)])

@@ -2,13 +2,16 @@
 
 import itertools
 import json
+import pickle
 
 import pytest
 import yaml
 from jinja2 import Environment
+from PIL import Image
 
 from virgo_factory.core.thought import MARKERS, LongThought, in_tags
 from virgo_factory.data.read.prefix import add_prefix, read_prefix
+from virgo_factory.data.read.reasoning import PLAIN_TEMPLATES
 from virgo_factory.io.files import RECIPES
 from virgo_factory.io.files import TEMPLATES as FILES
 
@@ -42,8 +45,6 @@ CONVERSATIONS = {
 
 @pytest.fixture(scope="session")
 def pictures():
-    from PIL import Image
-
     sizes = [(112, 84), (56, 140), (168, 168)][:IMAGES]
     return [Image.new("RGB", size, (40 * i, 90, 160)) for i, size in enumerate(sizes)]
 
@@ -109,23 +110,24 @@ def take_template(processor):
     processor.chat_template = processor.tokenizer.chat_template
 
 
+def check_served(processor, name, key, conversation, pictures, **settings):
+    """Return the ids that are trained on, which are those that the chat template then asks for."""
+    trained = flat(factory_ids(processor, name, key, conversation, pictures, **settings))
+    take_template(processor)
+    assert trained == served_ids(processor, conversation, pictures)
+    return trained
+
+
 @pytest.mark.parametrize("key", [None, "none", "virgo"])
 def test_the_ids_are_those_of_the_chat_template(processor, pictures, key):
     own = processor.tokenizer.chat_template
-    differing = []
     for name, conversation in CONVERSATIONS.items():
         processor.tokenizer.chat_template = own
-        trained = flat(factory_ids(processor, "virgo", key, conversation, pictures))
-        take_template(processor)
-        if trained != served_ids(processor, conversation, pictures):
-            differing.append(name)
-
+        trained = check_served(processor, "virgo", key, conversation, pictures)
         text = processor.tokenizer.decode(trained)
         in_questions = sum(question.count(PREFIX) for question, _ in conversation[1])
         users = len(conversation[1]) if key == "virgo" else 0
         assert text.count(PREFIX) == max(in_questions, users) if "quoted" not in name else in_questions + users
-
-    assert differing == []
 
 
 @pytest.mark.parametrize("name", ["virgo", "virgo_qwen3_vl", "omr", "think_qwen3_vl"])
@@ -136,9 +138,7 @@ def test_a_default_system_of_the_recipe_is_served_too(processor, pictures, name,
     own, system = processor.tokenizer.chat_template, 'Say "ja", not \\yes.'
     for conversation in (CONVERSATIONS["one image"], CONVERSATIONS["system message"]):
         processor.tokenizer.chat_template = own
-        trained = flat(factory_ids(processor, name, "virgo", conversation, pictures, default_system=system))
-        take_template(processor)
-        assert trained == served_ids(processor, conversation, pictures)
+        trained = check_served(processor, name, "virgo", conversation, pictures, default_system=system)
         assert (system in processor.tokenizer.decode(trained)) == (conversation[0] is None)
 
 
@@ -201,17 +201,13 @@ ODD_PREFIXES = [
 
 
 @pytest.mark.parametrize("prefix", ODD_PREFIXES)
-def test_any_prefix_survives_the_chat_template(processor, pictures, tmp_path, prefix):
-    from virgo_factory.hooks.template.template import carried
-
+def test_any_prefix_survives_the_chat_template(hook, processor, pictures, tmp_path, prefix):
     path = tmp_path / "odd.txt"
     path.write_text(prefix, encoding="utf-8")
     for name in ("text", "two images on lines"):
-        trained = flat(factory_ids(processor, "virgo", str(path), CONVERSATIONS[name], pictures))
-        take_template(processor)
-        assert trained == served_ids(processor, CONVERSATIONS[name], pictures)
+        check_served(processor, "virgo", str(path), CONVERSATIONS[name], pictures)
 
-    assert carried(processor.tokenizer.chat_template, "virgo")[0] == prefix
+    assert hook.carried(processor.tokenizer.chat_template, "virgo")[0] == prefix
 
 
 @pytest.mark.parametrize("name", ["virgo", "virgo_qwen3_vl", "think_qwen3_vl"])
@@ -253,9 +249,7 @@ def test_virgo_qwen3_vl_is_qwen3_vl_without_its_thinking(processor, pictures):
 def test_virgo_qwen3_vl_is_its_jinja(processor, pictures, name, key):
     processor.tokenizer.chat_template = (FILES / "virgo_qwen3_vl.jinja").read_text(encoding="utf-8")
     for conversation in CONVERSATIONS.values():
-        trained = flat(factory_ids(processor, name, key, conversation, pictures))
-        take_template(processor)
-        assert trained == served_ids(processor, conversation, pictures)
+        check_served(processor, name, key, conversation, pictures)
 
 
 def test_think_qwen3_vl_is_qwen3_vl_where_a_response_thinks(processor, pictures):
@@ -281,9 +275,7 @@ def test_a_thinking_models_prompt_ends_in_the_thought_that_is_trained(processor,
 
 def test_a_second_stage_without_a_prefix_is_served_without_it(processor, pictures):
     first = flat(factory_ids(processor, "virgo", "virgo", CONVERSATIONS["one image"], pictures))
-    second = flat(factory_ids(processor, "virgo", None, CONVERSATIONS["one image"], pictures))
-    take_template(processor)
-    assert first != second == served_ids(processor, CONVERSATIONS["one image"], pictures)
+    assert first != check_served(processor, "virgo", None, CONVERSATIONS["one image"], pictures)
 
 
 def prompt_ids(processor, key, question, pictures, serving):
@@ -352,8 +344,6 @@ def test_the_two_jinja_files_differ_only_in_the_system_turn():
 
 
 def test_templates_cross_processes(processor):
-    import pickle
-
     from llamafactory.data.template import TEMPLATES
 
     for name in ("virgo", "virgo_qwen3_vl", "omr", "think_qwen3_vl"):
@@ -368,9 +358,7 @@ def test_omr_is_virgo_with_another_system_message_which_evaluation_asks_with_too
     asked = yaml.safe_load((RECIPES / "evaluate" / "omr.yaml").read_text(encoding="utf-8"))["system"]
     assert json.loads(omr[2].partition("system = ")[2].removesuffix(" -%}")) == asked
     for key in (None, "virgo"):
-        trained = flat(factory_ids(processor, "omr", key, CONVERSATIONS["one image"], pictures))
-        take_template(processor)
-        assert trained == served_ids(processor, CONVERSATIONS["one image"], pictures)
+        trained = check_served(processor, "omr", key, CONVERSATIONS["one image"], pictures)
         assert processor.tokenizer.decode(trained).startswith(
             f"<|im_start|>system\n{asked}<|im_end|>\n<|im_start|>user\n"
         )
@@ -383,8 +371,6 @@ def test_the_default_in_each_jinja_is_empty():
 
 def test_every_reasoning_template_is_known_with_its_plain_one():
     from llamafactory.data.template import TEMPLATES, ReasoningTemplate
-
-    from virgo_factory.data.read.reasoning import PLAIN_TEMPLATES
 
     assert {name for name, found in TEMPLATES.items() if isinstance(found, ReasoningTemplate)} == set(PLAIN_TEMPLATES)
     for name, others in PLAIN_TEMPLATES.items():

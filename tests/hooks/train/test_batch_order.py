@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
 from transformers import TrainingArguments
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
+from virgo_factory.core.batch_order import stock_grouped
 from virgo_factory.preflight.versions import is_5
 
 
@@ -204,8 +205,6 @@ def test_lengths_of_a_saved_dataset(hook, tmp_path):
 
 @pytest.mark.parametrize(("count", "per_device", "accumulation"), [(7, 1, 2), (400, 1, 8), (401, 2, 8), (5000, 1, 2)])
 def test_the_peer_is_the_stock_key(count, per_device, accumulation):
-    from virgo_factory.core.batch_order import stock_grouped
-
     lengths = np.random.default_rng(0).lognormal(7, 1, count).astype(int)
     torch.manual_seed(3)
     expected = get_length_grouped_indices(lengths.tolist(), per_device * accumulation)
@@ -241,7 +240,6 @@ def problems(hook, kind, data=None, training=None, finetuning=None, ranks=2):
 
 IS_5 = is_5(importlib.metadata.version("transformers"))
 BY_LENGTH = {"train_sampling_strategy": "group_by_length"} if IS_5 else {"group_by_length": True}
-NOT_BY_LENGTH = {"train_sampling_strategy": "random"} if IS_5 else {"group_by_length": False}
 
 
 REFUSED = [
@@ -293,25 +291,3 @@ def test_token_means_over_one_rank_forbid_balanced(hook):
     assert "average_tokens_across_devices: false" in problem
     assert problems(hook, "balanced", ranks=1, **keys) == []
     assert problems(hook, "grouped", **keys) == []
-
-
-def test_the_run_refuses_it_with_everything_else(hook):
-    from virgo_factory.hooks.start.problems import find_problems
-
-    data_args = SimpleNamespace(streaming=True, packing=False, neat_packing=False, template="qwen2_vl")
-    training_args = SimpleNamespace(
-        do_train=True,
-        gradient_accumulation_steps=1,
-        **NOT_BY_LENGTH,
-        accelerator_config=TrainingArguments(output_dir="out", use_cpu=True).accelerator_config,
-        world_size=2,
-        average_tokens_across_devices=True,
-    )
-    for switch in ("use_mca", "use_hyper_parallel"):
-        finetuning_args = SimpleNamespace(
-            stage="sft", finetuning_type="full", disable_shuffling=False, **{switch: True}
-        )
-        found = find_problems({"batch_order": "balanced"}, {}, None, data_args, training_args, finetuning_args)
-        assert len(found) == 2
-        assert any(problem.startswith(f"{switch}:") for problem in found)
-        assert any(problem.startswith("batch_order: balanced: not with streaming") for problem in found)

@@ -20,14 +20,13 @@ def packing():
 
 
 @pytest.fixture
-def fused(monkeypatch):
+def fused(hook, monkeypatch):
     import virgo_factory
 
     virgo_factory.register()
-    from virgo_factory.hooks.train import fused_loss
 
-    monkeypatch.setattr(fused_loss, "CHUNK", 50)
-    return fused_loss
+    monkeypatch.setattr(hook, "CHUNK", 50)
+    return hook
 
 
 @pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-6), (torch.bfloat16, 2e-2)])

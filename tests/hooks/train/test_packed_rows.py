@@ -1,10 +1,12 @@
 """Packed bins have the gradients of stock's micro-batches, and would not if any part of what makes them so were left out."""
 
+import copy
 import importlib.util
 from pathlib import Path
 
 import pytest
 import torch
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 
 ROOT = Path(__file__).parents[3]
@@ -44,14 +46,12 @@ def test_each_part_is_needed(packing, family, control):
     assert packing.difference(family, "pictures", torch.float32, control=control)[1] > 0.1
 
 
-def test_rows_come_without_padding_and_blank_pictures(packing):
-    from virgo_factory.hooks.train.packed_rows import RowCollator, join
-
+def test_rows_come_without_padding_and_blank_pictures(hook, packing):
     model = packing.tiny_model("qwen2_vl", torch.float32)
     rows = packing.make_rows("both", 4)
     lengths = [len(row["input_ids"]) for row in rows]
     learned = sum(label != -100 for row in rows for label in row["labels"])
-    collate = RowCollator(packing.stock_collator(model, torch.float32), model)
+    collate = hook.RowCollator(packing.stock_collator(model, torch.float32), model)
     found = collate([dict(row) for row in rows])["rows"]
     assert [row["input_ids"].shape for row in found] == [(1, length) for length in lengths]
     assert [row["input_ids"][0].tolist() for row in found] == [row["input_ids"] for row in rows]
@@ -60,7 +60,7 @@ def test_rows_come_without_padding_and_blank_pictures(packing):
     blank = collate.blank()
     assert blank["labels"].max() == -100 and blank["image_grid_thw"].shape == (1, 3)
 
-    text, mixed = join([found[0], found[2]], blank), join(found, blank)
+    text, mixed = hook.join([found[0], found[2]], blank), hook.join(found, blank)
     assert mixed["input_ids"].shape[-1] == sum(lengths)
     assert text["input_ids"].shape[-1] == lengths[0] + lengths[2] + blank["input_ids"].shape[-1]
     assert (mixed["position_ids"][0] == 0).sum() == 4 and mixed["image_grid_thw"].shape[0] == sum(
@@ -68,32 +68,23 @@ def test_rows_come_without_padding_and_blank_pictures(packing):
     )
 
 
-def test_a_bin_of_nothing_still_reaches_every_weight(packing):
-    import copy
-
+def test_a_bin_of_nothing_still_reaches_every_weight(hook, packing):
     from virgo_factory.hooks.train.fused_loss import use_fused_loss
-    from virgo_factory.hooks.train.packed_rows import RowCollator, join
 
     model = copy.deepcopy(packing.tiny_model("qwen3_vl", torch.float32)).train()
     use_fused_loss(model)
-    blank = RowCollator(packing.stock_collator(model, torch.float32), model).blank()
-    loss = model(**join([], blank)).loss
+    blank = hook.RowCollator(packing.stock_collator(model, torch.float32), model).blank()
+    loss = model(**hook.join([], blank)).loss
     loss.backward()
     assert loss.item() == 0
     assert all(parameter.grad is not None and not parameter.grad.any() for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen3_vl"])
-def test_each_row_is_attended_to_by_itself_and_without_a_mask(packing, family):
-    import copy
-
-    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-
-    from virgo_factory.hooks.train.packed_rows import RowCollator, attend_by_rows, join
-
+def test_each_row_is_attended_to_by_itself_and_without_a_mask(hook, packing, family):
     model, seen = copy.deepcopy(packing.tiny_model(family, torch.float32)), []
-    collate = RowCollator(packing.stock_collator(model, torch.float32), model)
-    joined = join(collate([dict(row) for row in packing.make_rows("both", 4)])["rows"], collate.blank())
+    collate = hook.RowCollator(packing.stock_collator(model, torch.float32), model)
+    joined = hook.join(collate([dict(row) for row in packing.make_rows("both", 4)])["rows"], collate.blank())
     joined = {name: values for name, values in joined.items() if name not in ("labels", "loss_divisors")}
     joined["use_cache"] = False
     expected = model.eval()(**joined).logits
@@ -107,7 +98,7 @@ def test_each_row_is_attended_to_by_itself_and_without_a_mask(packing, family):
             return stock(module, query, key, value, attention_mask, **how)
 
         ALL_ATTENTION_FUNCTIONS.register("sdpa", counting)
-        attend_by_rows(model)
+        hook.attend_by_rows(model)
         assert torch.equal(model.eval()(**joined).logits, expected)
         assert len(seen) == 2 and seen.pop()[1] is not None and seen.pop()
 

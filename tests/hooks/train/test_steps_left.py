@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from virgo_factory.core.thought import LongThought
+from virgo_factory.data.rows.account import FILE_NAME, DatasetAccount, to_json
 from virgo_factory.preflight.versions import reads_5
 
 
@@ -89,8 +91,6 @@ def ended(folder):
 
 
 def account(**rows):
-    from virgo_factory.data.rows.account import DatasetAccount
-
     return [DatasetAccount(name, "train", kept, kept_for={"train": kept}) for name, kept in rows.items()]
 
 
@@ -110,8 +110,6 @@ CHANGED = [
 def test_a_finished_run_whose_data_changed_is_told_as_that(
     hook, told, tmp_path, then, now, epochs, part, checkpoint, arguments, found_by_llamafactory
 ):
-    from virgo_factory.data.rows.account import FILE_NAME, to_json
-
     checkpoint(tmp_path, 10, max_steps=10, epoch=1.0, num_train_epochs=1)
     ended(tmp_path)
     if then:
@@ -137,8 +135,6 @@ def test_a_finished_run_whose_data_changed_is_told_as_that(
 def test_a_killed_run_goes_on_with_other_data_and_says_so(
     hook, told, tmp_path, checkpoint, arguments, found_by_llamafactory
 ):
-    from virgo_factory.data.rows.account import FILE_NAME, to_json
-
     checkpoint(tmp_path, 4, max_steps=10, epoch=0.4, num_train_epochs=1)
     (tmp_path / FILE_NAME).write_text(json.dumps(to_json(account(dt=10))))
     run = arguments(tmp_path, resume_from_checkpoint=found_by_llamafactory(tmp_path))
@@ -148,14 +144,9 @@ def test_a_killed_run_goes_on_with_other_data_and_says_so(
     assert "dt 10 rows then, 12 now. The run goes on at step 4 of 12" in told[0]
 
 
-def test_changed_rows_of_a_finished_run_through_the_loader(preprocess, model_folder, tmp_path, checkpoint):
-    response = {"thought": "Seven eights.", "solution": "56"}
-    text = "<|begin_of_thought|>\n\n{thought}\n\n<|end_of_thought|>\n\n<|begin_of_solution|>\n\n{solution}\n\n<|end_of_solution|>"
-    row = json.dumps({"question": "7 * 8?", "combined_text": text.format(**response)})
-    (tmp_path / "dt.jsonl").write_text(f"{row}\n" * 3)
-    (tmp_path / "dataset_info.json").write_text(
-        json.dumps({"dt": {"file_name": "dt.jsonl", "formatting": "virgo_dt"}})
-    )
+def test_changed_rows_of_a_finished_run_through_the_loader(preprocess, model_folder, write_data, tmp_path, checkpoint):
+    row = {"question": "7 * 8?", "combined_text": LongThought("Seven eights.", "56").render()}
+    write_data("virgo_dt", dt=[row] * 3)
     recipe = {"model_name_or_path": str(model_folder), "dataset": "dt", "num_train_epochs": 1.0}
     recipe |= {"per_device_train_batch_size": 1}
     assert preprocess(recipe).accounts["dt"]["kept"] == 3
@@ -166,7 +157,7 @@ def test_changed_rows_of_a_finished_run_through_the_loader(preprocess, model_fol
     ):
         preprocess(recipe)
 
-    (tmp_path / "dt.jsonl").write_text(f"{row}\n" * 5)
+    write_data("virgo_dt", dt=[row] * 5)
     with pytest.raises(
         ValueError, match=r"finished run \(3 of 3 steps\) on other data .* 5 steps: dt 3 rows then, 5 now"
     ):

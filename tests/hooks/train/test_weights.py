@@ -6,7 +6,9 @@ import json
 import pytest
 import torch
 from safetensors.torch import save_file
+from transformers import AutoModelForImageTextToText
 
+from virgo_factory.preflight.twin.twin import make_twin
 from virgo_factory.preflight.versions import is_5
 
 
@@ -105,10 +107,8 @@ def test_missing_weights_and_shards(hook, tmp_path):
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl"])
 def test_a_real_model_is_loaded_where_transformers_leaves_weights_out(hook, tmp_path, family):
     from safetensors.torch import load_file
-    from transformers import AutoModelForImageTextToText
 
     from virgo_factory.hooks.versions import stock_loads
-    from virgo_factory.preflight.twin.twin import make_twin
 
     folder = make_twin(tmp_path, family=family)
     model = AutoModelForImageTextToText.from_pretrained(folder)

@@ -70,16 +70,7 @@ def ask_in_picture(row: Row, file: str):
     options = listed(row["options"])
     images = [picture(row, "image")]
     groups = _groups(row)
-    yield question_row(
-        row["id"],
-        "",
-        row["answer"],
-        images,
-        groups,
-        options=options,
-        kind="choice",
-        grading="mmmu",
-    )
+    yield question_row(row["id"], "", row["answer"], images, groups, options=options, kind="choice", grading="mmmu")
 
 
 MMMU = Benchmark(

@@ -5,7 +5,7 @@ the same numbers. What the log does not tell (how a response ended, often how lo
 """
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,7 +60,7 @@ class Imported:
     mark: str = ""
     theirs: float = 0.0
     ours: float = 0.0
-    table: dict[tuple[str, str], int] = field(default_factory=dict)
+    table: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 def import_log(
@@ -179,11 +179,7 @@ def _write_config(out: Path, log: Path, harness: str, benchmark: str, model: str
 
 
 def _write_rollouts(
-    out: Path,
-    pairs: Sequence[tuple[Logged, dict[str, Any] | None, bool]],
-    model: str,
-    harness: str,
-    found: Imported,
+    out: Path, pairs: Sequence[tuple[Logged, dict[str, Any] | None, bool]], model: str, harness: str, found: Imported
 ) -> dict[str, Logged]:
     """Write the responses, and why there is none; return the lines by their questions' ids."""
     marked: dict[str, Logged] = {}
@@ -225,7 +221,7 @@ def _write_marks(out: Path, marked: Mapping[str, Logged], found: Imported) -> No
             right += verdict["verdict"] == "correct"
             theirs += mark or 0.0
             key = (told, verdict["verdict"])
-            found.table[key] = found.table.get(key, 0) + 1
+            found.table[key] += 1
             writer.writerow(
                 (run.ids[place], line.place, found.mark, "" if mark is None else mark)
                 + (verdict["verdict"], verdict["reason"], verdict["answer"], gold_text(line.gold))

@@ -101,10 +101,7 @@ def read_vlmevalkit(path: Path) -> Iterator[Logged]:
         yield Logged(place, str(row["index"]), row.get("answer"), "" if failure else whole, failure, 0, marks)
 
 
-HARNESSES: dict[str, Callable[[Path], Iterator[Logged]]] = {
-    "lmms-eval": read_lmms_eval,
-    "vlmevalkit": read_vlmevalkit,
-}
+HARNESSES: dict[str, Callable[[Path], Iterator[Logged]]] = {"lmms-eval": read_lmms_eval, "vlmevalkit": read_vlmevalkit}
 
 
 def _table_rows(path: Path) -> Iterator[Mapping[str, str]]:

@@ -248,8 +248,7 @@ def percent(k: int, n: int, decimals: int) -> Decimal:
     >>> percent(227, 295, 2), percent(1, 8, 0)
     (Decimal('76.95'), Decimal('13'))
     """
-    exact = Fraction(100 * k * 10**decimals, n)
-    return Decimal(math.floor(exact + Fraction(1, 2))).scaleb(-decimals)
+    return _half_up(Fraction(100 * k, n), decimals)
 
 
 def average(scores: Sequence[Decimal], decimals: int = 2) -> Decimal:
@@ -258,7 +257,10 @@ def average(scores: Sequence[Decimal], decimals: int = 2) -> Decimal:
     >>> average([Decimal("35.3"), Decimal("19.2"), Decimal("4.2"), Decimal("65.8")])
     Decimal('31.13')
     """
-    exact = sum(map(Fraction, scores), Fraction()) / len(scores)
+    return _half_up(sum(map(Fraction, scores), Fraction()) / len(scores), decimals)
+
+
+def _half_up(exact: Fraction, decimals: int) -> Decimal:
     return Decimal(math.floor(exact * 10**decimals + Fraction(1, 2))).scaleb(-decimals)
 
 

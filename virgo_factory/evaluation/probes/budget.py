@@ -9,7 +9,6 @@ run gave to it, or by a number among its groups. A budget is the mean over all q
 """
 
 import asyncio
-import fcntl
 import functools
 import hashlib
 import json
@@ -26,7 +25,7 @@ from virgo_factory.data.tokens.tokens import model_folder
 from virgo_factory.data.tokens.vocabulary import load_vocabulary
 from virgo_factory.evaluation.asking import Evaluation, EvaluationPass, Kept, tokens_in
 from virgo_factory.evaluation.folder import Run, read_run
-from virgo_factory.evaluation.probes.below import write_below
+from virgo_factory.evaluation.probes.below import alone, write_below
 from virgo_factory.evaluation.probes.variants import Change, change_of
 from virgo_factory.evaluation.statistics import Estimate, share
 from virgo_factory.io.atomic import write_json
@@ -118,9 +117,7 @@ def budgets_of(folder: Path, tokens: int, by: str | None, most: int) -> dict[str
 def write_level(folder: Path, tokens: int, by: str | None) -> Path:
     """Make the folder of a budget, with all questions that were answered, where it is not there; return it."""
     target = level_folder(folder, tokens, by)
-    target.mkdir(parents=True, exist_ok=True)
-    with (target / ".questions.lock").open("w") as file:  # shards begin at once
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with alone(target):
         if not (target / QUESTIONS).is_file():
             answered = tokens_in(folder)
             write_below(folder, target, (row for _, row in read_lines(folder / QUESTIONS) if row["id"] in answered))

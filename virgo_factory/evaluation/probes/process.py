@@ -106,11 +106,7 @@ def judge_process(
     A row on which the judge failed says so (`failed`): its marks cannot be told, and the next call asks again.
     """
     run, done, failed = read_run(folder), 0, 0
-    with (
-        judgements(folder) as stored,
-        ThreadPoolExecutor(AT_ONCE) as threads,
-        new_file(folder / FILE, "wb") as lines,
-    ):
+    with judgements(folder) as stored, ThreadPoolExecutor(AT_ONCE) as threads, new_file(folder / FILE, "wb") as lines:
         marked = functools.partial(_marked, replace(judge, stored=stored, seconds=SECONDS), folder)
         for done, row in enumerate(threads.map(marked, _drawn(run, count, seed)), start=1):
             by_hand = labels.get((row["question"], row["sample"]), {})

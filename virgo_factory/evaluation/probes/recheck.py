@@ -4,7 +4,6 @@ Claims are sentences of the thought that speak of seeing, taken by rule. A model
 has a number, it is asked about the same sentence with another number, too, and how often it denies that is told beside.
 """
 
-import fcntl
 import json
 import re
 from collections import Counter, defaultdict
@@ -15,7 +14,7 @@ from typing import Any
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import read_run
-from virgo_factory.evaluation.probes.below import write_below
+from virgo_factory.evaluation.probes.below import alone, write_below
 from virgo_factory.evaluation.questions import draw
 from virgo_factory.evaluation.statistics import Estimate, share
 from virgo_factory.formats.row import RejectedRow
@@ -42,7 +41,7 @@ SEEING = re.compile(
     r"(?:shows?|has|contains|depicts|displays|includes|lists)\b"
     r"|\b[Ii]n the (?:picture|image|figure|diagram|graph|chart|photo|plot|map|drawing|screenshot)\b"
     r"|\b(?:is|are) (?:labell?ed|marked|drawn|shown|visible)\b|\b[Ll]ooking at the (?:picture|image|figure|diagram|graph|chart|screenshot)\b"
-    r"|图中|图片中|图片里|图上|可以看到|从图",
+    r"|图中|图片中|图片里|图上|可以看到|从图"
 )
 _NO_CLAIM = re.compile(r"\W*(?:If|Suppose|Assume|Let|To|The user|What)\b|.*:$", re.DOTALL)
 _SENTENCE = re.compile(r"[^.!?。！？\n]+(?:\.(?=\d)[^.!?。！？\n]*)*[.!。！]?(?=[\s\"'”)]|$|[^\x00-\x7f])")
@@ -94,9 +93,7 @@ def write_recheck(folder: Path, count: int, seed: int, response_format: str) -> 
         ValueError: see `check_drawn`.
     """
     target = folder / FOLDER
-    target.mkdir(exist_ok=True)
-    with (target / ".questions.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with alone(target):
         check_drawn(folder, count, seed)
         if not (target / QUESTIONS).is_file():
             write_json(target / ABOUT, {"recheck": count, "seed": seed})

@@ -4,7 +4,6 @@ What a person reads of such a picture is the same, so what a model answers shoul
 questions ("which line is horizontal?"): those with a word of orientation are left out, and counted.
 """
 
-import fcntl
 import hashlib
 import io
 import json
@@ -21,6 +20,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.look import as_seen
 from virgo_factory.data.read.media import resolve_image
 from virgo_factory.evaluation.folder import Run, question_hash
+from virgo_factory.evaluation.probes.below import alone
 from virgo_factory.evaluation.questions import draw
 from virgo_factory.evaluation.statistics import Comparison, compare
 from virgo_factory.io.atomic import new_file, write_json
@@ -143,9 +143,7 @@ def write_variants(folder: Path, variants: Sequence[Variant], count: int = COUNT
         ValueError: the folder's variants were drawn otherwise.
     """
     root, settings = folder / FOLDER, {"count": count, "seed": seed}
-    root.mkdir(exist_ok=True)
-    with (root / ".lock").open("w") as file:  # shards begin at once
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with alone(root):
         if (root / ACCOUNT).is_file():
             old = json.loads((root / ACCOUNT).read_text(encoding="utf-8"))
             if old["settings"] != settings:

@@ -128,9 +128,11 @@ def write_report(
     title = "Evaluation of " + (runs[0].model or runs[0].name if len(runs) == 1 else f"{len(runs)} runs")
     replace_file(out / "report.md", _markdown(title, made).encode())
     tell("page")
-    report.responses = write_page(
-        out / "report.html", title, articles(runs, SAMPLE), [_section(part) for part in made]
-    )
+    head = [
+        Section(part.title, [*part.tables, *(Picture(png, words) for _, words, png in part.plots)], part.folded)
+        for part in made
+    ]
+    report.responses = write_page(out / "report.html", title, articles(runs, SAMPLE), head)
     return report
 
 
@@ -346,8 +348,3 @@ def _markdown(title: str, made: Sequence[Part]) -> str:
         blocks += [f"![{words}]({name}.png)\n\n{words}" for name, words, _ in part.plots]
 
     return "\n\n".join(blocks) + "\n"
-
-
-def _section(part: Part) -> Section:
-    plots = [Picture(png, words) for _, words, png in part.plots]
-    return Section(part.title, [*part.tables, *plots], part.folded)

@@ -13,13 +13,7 @@ from virgo_factory.answers import grading, judge
 from virgo_factory.answers.model import Question, gold_text
 from virgo_factory.answers.options import LETTERS
 from virgo_factory.core.thought import BEGIN_SOLUTION, END_SOLUTION
-from virgo_factory.evaluation.scorers.step import (
-    JudgeRequest,
-    Scorer,
-    Step,
-    told,
-    zero_one,
-)
+from virgo_factory.evaluation.scorers.step import JudgeRequest, Scorer, Step, told, zero_one
 from virgo_factory.rollouts.shown import asked_with_options
 
 

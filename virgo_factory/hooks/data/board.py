@@ -1,12 +1,11 @@
 """LlamaBoard's preview of a dataset in one of our formattings: by our reader, which knows its files and its split."""
 
 import itertools
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from virgo_factory.data.read.data_files import is_pattern
 from virgo_factory.data.read.source import find_sources, read_source
+from virgo_factory.hooks.data.dataset_lookup import local_path
 from virgo_factory.hooks.hook import Hook, rebind
 
 
@@ -34,9 +33,7 @@ def wrap_preview(module: ModuleType) -> None:
         if found is None:
             return stock_button(dataset_dir, dataset)
 
-        path = Path(dataset_dir, found.dataset_name)
-        has_file = found.load_from == "file" and (path.exists() or is_pattern(str(path)))
-        return module.gr.Button(interactive=has_file)
+        return module.gr.Button(interactive=local_path(found, dataset_dir) is not None)
 
     def get_preview(dataset_dir, dataset, page_index):
         if _ours(dataset, dataset_dir) is None:

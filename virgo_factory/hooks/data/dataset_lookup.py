@@ -3,11 +3,13 @@
 import functools
 import json
 import os
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from llamafactory.extras import logging
 
+from virgo_factory.data.read.data_files import is_pattern
 from virgo_factory.formats import FORMATTINGS
 from virgo_factory.hooks.hook import Hook, rebind
 from virgo_factory.io.files import DATASET_INFO
@@ -68,8 +70,21 @@ def wrap_dataset_list(module: ModuleType) -> None:
     rebind(stock, get_dataset_list)
 
 
+def datasets_of(data_args: Any) -> list[Any]:
+    """Return what LLaMA-Factory knows of a run's datasets, those of its evaluation among them."""
+    from llamafactory.data.parser import get_dataset_list
+
+    return get_dataset_list([*(data_args.dataset or []), *(data_args.eval_dataset or [])], data_args.dataset_dir)
+
+
+def local_path(attribute: Any, dataset_dir: Any) -> Path | None:
+    """Return the file, folder or pattern of a dataset on this machine; None of one of a hub, and where nothing is."""
+    path = Path(str(dataset_dir), attribute.dataset_name)
+    return path if attribute.load_from == "file" and (path.exists() or is_pattern(str(path))) else None
+
+
 def _entries(dataset_dir: str) -> dict[str, dict[str, Any]]:
-    """Return the entries of a dataset_info.json that LLaMA-Factory has just read; it keeps only the keys it knows."""
+    """Return the entries of a dataset_info.json, of which LLaMA-Factory keeps only the keys that it knows."""
     if dataset_dir.startswith("REMOTE:"):
         from huggingface_hub import hf_hub_download
 
@@ -88,10 +103,8 @@ def _with_packaged(names: list[str], dataset_dir: str | dict) -> str | dict:
     elif dataset_dir == "ONLINE" or dataset_dir.startswith("REMOTE:"):
         return dataset_dir
     else:
-        path = os.path.join(dataset_dir, "dataset_info.json")
         try:
-            with open(path) as file:
-                info = json.load(file)
+            info = _entries(dataset_dir)
         except FileNotFoundError:
             info = {}
         except (OSError, ValueError):

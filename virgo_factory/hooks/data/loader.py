@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from datasets import Features, config
+from datasets import Dataset, Features, config
 from llamafactory.data.template import ReasoningTemplate
 from llamafactory.extras import logging
 from llamafactory.extras.misc import has_tokenized_data
@@ -17,13 +17,14 @@ from llamafactory.extras.misc import has_tokenized_data
 from virgo_factory.autoload import check_hooks
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.chunks import CSV_SUFFIXES, SUFFIXES, suffix_of
-from virgo_factory.data.read.data_files import is_pattern, part_files
+from virgo_factory.data.read.data_files import part_files
 from virgo_factory.data.read.reasoning import reasoning_problem
 from virgo_factory.data.rows.account import EVALUATION_FILE_NAME, FILE_NAME, DatasetAccount, to_json
 from virgo_factory.formats import FORMATTINGS
 from virgo_factory.hooks.data.aligned import convert_rows, extra_examples, the_format, with_places
 from virgo_factory.hooks.data.converter import NUMBER_COLUMN, ROW_FEATURES
-from virgo_factory.hooks.data.load import check_accounts, loading, media_remedy, running
+from virgo_factory.hooks.data.dataset_lookup import local_path
+from virgo_factory.hooks.data.load import Load, check_accounts, loading, media_remedy, running
 from virgo_factory.hooks.data.raw_table import cut_table, read_table
 from virgo_factory.hooks.hook import Hook, rebind, replace
 from virgo_factory.hooks.rows.packing import PackedRows
@@ -71,29 +72,33 @@ TOO_LATE = (
 
 def wrap_loader(module: ModuleType) -> None:
     """Put our functions around those that rows go through, from file to tokenised table."""
-    wrappers = {
-        "load_dataset": _reading,
-        "_load_single_dataset": _noting_attribute,
-        "_get_merged_dataset": _noting_role,
-        "align_dataset": _aligning,
-        "_get_preprocessed_dataset": _preprocessing,
+    inside = {
+        "load_dataset": _read,
+        "_get_merged_dataset": _note_role,
+        "align_dataset": _align,
+        "_get_preprocessed_dataset": _preprocess,
     }
-    for name, wrapper in wrappers.items():
-        replace(module, name, wrapper(getattr(module, name)))
+    for name, ours in inside.items():
+        replace(module, name, _in_a_load(getattr(module, name), ours))
 
+    replace(module, "_load_single_dataset", _noting_attribute(module._load_single_dataset))
     rebind(module.get_dataset, _accounting(module.get_dataset))  # the workflows hold it by name
 
 
-def _noting_role(stock: Any) -> Any:
-    def _get_merged_dataset(dataset_names, model_args, data_args, *args, **kwargs):
+def _in_a_load(stock: Any, ours: Any) -> Any:
+    """Return a function that is ours, given the load and the stock function, while a load is running, and stock else."""
+
+    def call(*args, **kwargs):
         load = running()
-        if load is not None:
-            is_train = dataset_names is data_args.dataset and not load.predicts
-            load.role = "train" if is_train else "eval"
+        return stock(*args, **kwargs) if load is None else ours(load, stock, *args, **kwargs)
 
-        return stock(dataset_names, model_args, data_args, *args, **kwargs)
+    return call
 
-    return _get_merged_dataset
+
+def _note_role(load: Load, stock: Any, dataset_names: Any, model_args: Any, data_args: Any, *args, **kwargs) -> Any:
+    is_train = dataset_names is data_args.dataset and not load.predicts
+    load.role = "train" if is_train else "eval"
+    return stock(dataset_names, model_args, data_args, *args, **kwargs)
 
 
 def _noting_attribute(stock: Any) -> Any:
@@ -102,13 +107,9 @@ def _noting_attribute(stock: Any) -> Any:
         if load is not None:
             load.attribute, load.parts = dataset_attr, {}
             load.formattings |= our_formattings([dataset_attr])
-            path, split = (
-                Path(str(data_args.dataset_dir), dataset_attr.dataset_name),
-                dataset_attr.virgo_entry.get("split"),
-            )
-            ours = dataset_attr.virgo_name in load.formattings and dataset_attr.load_from == "file"
-            if ours and (path.exists() or is_pattern(str(path))):
-                load.parts = part_files(path, f"dataset {dataset_attr.virgo_name}", split)
+            name, path = dataset_attr.virgo_name, local_path(dataset_attr, data_args.dataset_dir)
+            if path and name in load.formattings:
+                load.parts = part_files(path, f"dataset {name}", dataset_attr.virgo_entry.get("split"))
                 dataset_attr = copy.copy(dataset_attr)
                 # stock wants one file of a suffix that it knows
                 dataset_attr.dataset_name = str(DATASET_INFO.resolve())
@@ -120,128 +121,100 @@ def _noting_attribute(stock: Any) -> Any:
     return _load_single_dataset
 
 
-def _reading(stock: Any) -> Any:
+def _read(load: Load, stock: Any, *args, data_files=None, split=None, cache_dir=None, **kwargs) -> Dataset:
     """Read local JSON of our formattings with our reader; note how many rows every dataset has."""
-
-    def load_dataset(*args, data_files=None, split=None, cache_dir=None, **kwargs):
-        load = running()
-        if load is None:
-            return stock(*args, data_files=data_files, split=split, cache_dir=cache_dir, **kwargs)
-
-        load.cache_dir = cache_dir
-        attribute = load.attribute
-        files = [str(file) for part in load.parts.values() for file in part]
-        if files:
-            if suffix_of(Path(files[0])) in TEXT_SUFFIXES:
-                dataset = read_table(files, cache_dir)
-            else:
-                kwargs["path"] = Path(files[0]).suffix.removeprefix(".")
-                dataset = stock(*args, data_files=files, split="train", cache_dir=cache_dir, **kwargs)
-
-            dataset = cut_table(dataset, attribute.virgo_entry.get("split"), attribute.virgo_name, load.parts)
+    load.cache_dir = cache_dir
+    attribute = load.attribute
+    files = [str(file) for part in load.parts.values() for file in part]
+    if files:
+        if suffix_of(Path(files[0])) in TEXT_SUFFIXES:
+            dataset = read_table(files, cache_dir)
         else:
-            dataset = stock(*args, data_files=data_files, split=split, cache_dir=cache_dir, **kwargs)
+            kwargs["path"] = Path(files[0]).suffix.removeprefix(".")
+            dataset = stock(*args, data_files=files, split="train", cache_dir=cache_dir, **kwargs)
 
-        key = (attribute.virgo_name, load.role)
-        load.accounts[key] = DatasetAccount(*key, rows_in=len(dataset))
-        return dataset
+        dataset = cut_table(dataset, attribute.virgo_entry.get("split"), attribute.virgo_name, load.parts)
+    else:
+        dataset = stock(*args, data_files=data_files, split=split, cache_dir=cache_dir, **kwargs)
 
-    return load_dataset
+    key = (attribute.virgo_name, load.role)
+    load.accounts[key] = DatasetAccount(*key, rows_in=len(dataset))
+    return dataset
 
 
-def _aligning(stock: Any) -> Any:
+def _align(load: Load, stock: Any, dataset: Dataset, dataset_attr: Any, data_args: Any, training_args: Any) -> Dataset:
     """Convert our formattings with a fixed schema; give the rows of every other dataset their place."""
+    name = dataset_attr.virgo_name
+    rows = dataset._indices.column(0).to_numpy() if dataset._indices is not None else np.arange(len(dataset))
+    # Not every hub of LLaMA-Factory goes through load_dataset.
+    load.accounts.setdefault((name, load.role), DatasetAccount(name, load.role, rows_in=len(np.unique(rows))))
+    if name not in load.formattings:
+        return with_places(stock(dataset, dataset_attr, data_args, training_args), name, rows)
 
-    def align_dataset(dataset, dataset_attr, data_args, training_args):
-        load = running()
-        if load is None:
-            return stock(dataset, dataset_attr, data_args, training_args)
+    from llamafactory.data.converter import get_dataset_converter
 
-        name = dataset_attr.virgo_name
-        rows = dataset._indices.column(0).to_numpy() if dataset._indices is not None else np.arange(len(dataset))
-        # Not every hub of LLaMA-Factory goes through load_dataset.
-        load.accounts.setdefault((name, load.role), DatasetAccount(name, load.role, rows_in=len(np.unique(rows))))
-        if name not in load.formattings:
-            return with_places(stock(dataset, dataset_attr, data_args, training_args), name, rows)
-
-        from llamafactory.data.converter import get_dataset_converter
-
-        converter = get_dataset_converter(dataset_attr.formatting, dataset_attr, data_args)
-        converter.code = load.code
-        converter.store = str(Path(load.cache_dir or config.HF_DATASETS_CACHE, STORE))
-        aligned = convert_rows(dataset.add_column(NUMBER_COLUMN, rows.astype(np.int64)), converter, training_args)
-        account = load.accounts[(name, load.role)]
-        account.format = the_format(aligned, name)
-        account.extra = extra_examples(aligned)
-        return aligned
-
-    return align_dataset
+    converter = get_dataset_converter(dataset_attr.formatting, dataset_attr, data_args)
+    converter.code = load.code
+    converter.store = str(Path(load.cache_dir or config.HF_DATASETS_CACHE, STORE))
+    aligned = convert_rows(dataset.add_column(NUMBER_COLUMN, rows.astype(np.int64)), converter, training_args)
+    account = load.accounts[(name, load.role)]
+    account.format = the_format(aligned, name)
+    account.extra = extra_examples(aligned)
+    return aligned
 
 
-def _preprocessing(stock: Any) -> Any:
+def _preprocess(
+    load: Load, stock, dataset, data_args, training_args, stage, template, tokenizer, processor=None, is_eval=False
+):
     """Tokenise with the row policy, note what is dropped, and keep the rest."""
+    if dataset is None:
+        return None
 
-    def _get_preprocessed_dataset(
-        dataset, data_args, training_args, stage, template, tokenizer, processor=None, is_eval=False
-    ):
-        load = running()
-        if load is None or dataset is None:
-            return stock(dataset, data_args, training_args, stage, template, tokenizer, processor, is_eval)
+    generates = training_args.predict_with_generate and is_eval
+    arguments = {"template": template, "tokenizer": tokenizer, "processor": processor, "data_args": data_args}
+    if load.formattings and isinstance(template, ReasoningTemplate):  # one of the tokenizer, or a user's own
+        raise UserError(reasoning_problem(data_args.template))
 
-        generates = training_args.predict_with_generate and is_eval
-        arguments = {
-            "template": template,
-            "tokenizer": tokenizer,
-            "processor": processor,
-            "data_args": data_args,
-        }
-        if load.formattings and isinstance(template, ReasoningTemplate):  # one of the tokenizer, or a user's own
-            raise UserError(reasoning_problem(data_args.template))
+    rows = make_processor(
+        stage, generates, **arguments, formattings=dict(sorted(load.formattings.items())), code=load.code
+    )
+    settings = {
+        "num_proc": data_args.preprocessing_num_workers,
+        "load_from_cache_file": (not data_args.overwrite_cache) or (training_args.local_process_index != 0),
+        "batched": True,
+        "batch_size": data_args.preprocessing_batch_size,
+    }
+    media = Features({name: dataset.features[f"_{name}"] for name in ("images", "videos", "audios")})
+    table = dataset.with_format("arrow").map(
+        rows.preprocess_table,
+        fn_kwargs={"media": media},
+        remove_columns=dataset.column_names,
+        features=rows.columns(media),
+        desc="Running tokenizer on dataset",
+        **settings,
+    )
+    table = table.with_format(None)
+    use = "validation" if is_eval and data_args.val_size > 1e-6 else "eval" if is_eval or load.predicts else "train"
+    kept = load.note(table, use)
+    if len(kept) < len(table):
+        table = table.select(kept)
 
-        rows = make_processor(
-            stage, generates, **arguments, formattings=dict(sorted(load.formattings.items())), code=load.code
-        )
-        settings = {
-            "num_proc": data_args.preprocessing_num_workers,
-            "load_from_cache_file": (not data_args.overwrite_cache) or (training_args.local_process_index != 0),
-            "batched": True,
-            "batch_size": data_args.preprocessing_batch_size,
-        }
-        media = Features({name: dataset.features[f"_{name}"] for name in ("images", "videos", "audios")})
-        table = dataset.with_format("arrow").map(
-            rows.preprocess_table,
-            fn_kwargs={"media": media},
-            remove_columns=dataset.column_names,
-            features=rows.columns(media),
-            desc="Running tokenizer on dataset",
+    table = table.remove_columns(list(ROW_FEATURES))
+    if data_args.packing and stage == "sft" and not generates and len(table):
+        packer = PackedRows(**arguments)
+        table = table.map(
+            packer.preprocess_dataset,
+            remove_columns=table.column_names,
+            features=packer.columns(media),
+            desc="Packing rows",
             **settings,
         )
-        table = table.with_format(None)
-        use = (
-            "validation" if is_eval and data_args.val_size > 1e-6 else "eval" if is_eval or load.predicts else "train"
-        )
-        kept = load.note(table, use)
-        if len(kept) < len(table):
-            table = table.select(kept)
 
-        table = table.remove_columns(list(ROW_FEATURES))
-        if data_args.packing and stage == "sft" and not generates and len(table):
-            packer = PackedRows(**arguments)
-            table = table.map(
-                packer.preprocess_dataset,
-                remove_columns=table.column_names,
-                features=packer.columns(media),
-                desc="Packing rows",
-                **settings,
-            )
+    if training_args.should_log and len(table):
+        print("eval example:" if is_eval else "training example:")
+        rows.print_data_example(table[0])
 
-        if training_args.should_log and len(table):
-            print("eval example:" if is_eval else "training example:")
-            rows.print_data_example(table[0])
-
-        return table
-
-    return _get_preprocessed_dataset
+    return table
 
 
 def _accounting(stock: Any) -> Any:

@@ -44,11 +44,7 @@ def values_of(settings: Mapping[str, Any], training_args: Any) -> dict[str, Any]
     """Return the values of a run that its checkpoints keep."""
     micro_step = training_args.per_device_train_batch_size * training_args.world_size
     seed = training_args.data_seed if training_args.data_seed is not None else training_args.seed
-    return {
-        **settings,
-        "global_batch_size": micro_step * training_args.gradient_accumulation_steps,
-        "seed": seed,
-    }
+    return {**settings, "global_batch_size": micro_step * training_args.gradient_accumulation_steps, "seed": seed}
 
 
 def check_begun(checkpoint: str | None, values: Mapping[str, Any]) -> None:

@@ -54,12 +54,9 @@ def generate(trainer: Any, rows: list[dict[str, Any]], pictures: dict[str, torch
         model.train()
 
     stops = set(trainer.generation_config.eos_token_id)
-    return [
-        _until_stop(prompt, response, stops)
-        for prompt, response in zip(prompts, drawn[:, width:].tolist(), strict=True)
-    ]
+    samples = []
+    for prompt, response in zip(prompts, drawn[:, width:].tolist(), strict=True):
+        end = next((at + 1 for at, token in enumerate(response) if token in stops), None)
+        samples.append(Sample(prompt, response[:end], None, "length" if end is None else "stop"))
 
-
-def _until_stop(prompt: list[int], ids: list[int], stops: set[int]) -> Sample:
-    end = next((at + 1 for at, token in enumerate(ids) if token in stops), None)
-    return Sample(prompt, ids[:end], None, "length" if end is None else "stop")
+    return samples

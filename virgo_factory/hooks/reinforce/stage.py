@@ -68,6 +68,7 @@ def run_grpo(model_args: Any, data_args: Any, training_args: Any, finetuning_arg
     from llamafactory.data import get_dataset, get_template_and_fix_tokenizer
     from llamafactory.model import load_model, load_tokenizer
     from llamafactory.train.trainer_utils import create_ref_model
+    from transformers.trainer import _is_peft_model
 
     from virgo_factory.hooks.reinforce.prompts import arrange
     from virgo_factory.hooks.reinforce.served import ServedRollouts
@@ -96,7 +97,7 @@ def run_grpo(model_args: Any, data_args: Any, training_args: Any, finetuning_arg
             stack.callback(served.close)
 
         model = load_model(parts["tokenizer"], model_args, finetuning_args, is_trainable=True)
-        needs_reference = settings["rl_beta"] > 0 and not _is_adapter(model)  # an adapter is switched off for it
+        needs_reference = settings["rl_beta"] > 0 and not _is_peft_model(model)  # an adapter is switched off for it
         trainer = PolicyTrainer(
             model=model,
             args=arguments,
@@ -140,12 +141,6 @@ def _check_steps_left(training_args: Any) -> None:
     steps = limit if limit > 0 else planned if state.get("num_train_epochs") == training_args.num_train_epochs else 0
     if state["global_step"] >= steps > 0:
         nothing_to_train(training_args, steps)
-
-
-def _is_adapter(model: Any) -> bool:
-    from transformers.trainer import _is_peft_model
-
-    return _is_peft_model(model)
 
 
 def _tell(settings: dict[str, Any], training_args: Any, prompts: int) -> None:

@@ -183,7 +183,7 @@ class PolicyTrainer(GRPOTrainer):
     def _calculate_rewards(
         self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
     ) -> torch.Tensor:
-        texts = [self._text(sample) for sample in self._samples]
+        texts = [self.processing_class.decode(sample.ids, skip_special_tokens=True) for sample in self._samples]
         rewards = self._scorer.score(self._rows, self._samples, texts)
         columns = [
             [reward.score, reward.accuracy, reward.format, sample.finish_reason == "length"]
@@ -206,9 +206,6 @@ class PolicyTrainer(GRPOTrainer):
         self._write(texts, rewards, filled.scores)
         return torch.tensor(filled.scores, device=self.accelerator.device).unsqueeze(1)
 
-    def _text(self, sample: Sample) -> str:
-        return self.processing_class.decode(sample.ids, skip_special_tokens=True)
-
     def _write(self, texts: list[str], rewards: list[Any], filled: list[float]) -> None:
         limit = self.settings["rl_log_rollouts"]
         if not limit:
@@ -220,6 +217,7 @@ class PolicyTrainer(GRPOTrainer):
             if first + at >= limit:
                 break
 
+            asked = json.dumps([sample.prompt_ids, row["images"]])
             lines.append(
                 {
                     "step": self.state.global_step + 1,
@@ -230,7 +228,7 @@ class PolicyTrainer(GRPOTrainer):
                     "finish_reason": sample.finish_reason,
                     "prompt_tokens": len(sample.prompt_ids),
                     "completion_tokens": len(sample.ids),
-                    "prompt_sha256": _digest(sample.prompt_ids, row["images"]),
+                    "prompt_sha256": hashlib.sha256(asked.encode()).hexdigest(),
                     "reward": filled[first + at],
                     **{name: getattr(reward, name) for name in ("score", "accuracy", "format", "overlong")},
                     **{name: getattr(reward, name) for name in ("verdict", "reason", "answer")},
@@ -345,7 +343,3 @@ def _reward(**_: Any) -> list[float]:
 
 
 _reward.__name__ = "total"
-
-
-def _digest(ids: list[int], images: list[str]) -> str:
-    return hashlib.sha256(json.dumps([ids, images]).encode()).hexdigest()

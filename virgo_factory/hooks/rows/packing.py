@@ -7,7 +7,7 @@ from llamafactory.data.processor import PackedSupervisedDatasetProcessor
 
 
 RELIES_ON = {
-    "llamafactory/data/processor/supervised.py:186": "        knapsacks = greedy_knapsack(lengths, self.data_args.cutoff_len)",
+    "llamafactory/data/processor/supervised.py:186": "        knapsacks = greedy_knapsack(lengths, self.data_args.cutoff_len)"
 }
 
 

@@ -7,12 +7,12 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
-from pathlib import Path
 from typing import Any
 
-from virgo_factory.data.read.data_files import is_pattern, part_files
+from virgo_factory.data.read.data_files import part_files
 from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.formats import FORMATTINGS
+from virgo_factory.hooks.data.dataset_lookup import datasets_of, local_path
 from virgo_factory.hooks.template.template import BASES, carried
 from virgo_factory.io.fingerprint import code_hash, content_hash
 
@@ -62,19 +62,15 @@ def row_settings(
     model_args: Any, data_args: Any, training_args: Any, stage: str, tokenizer: Any, processor: Any
 ) -> dict[str, Any]:
     """Return everything that the tokenised rows of a run depend on, for comparison beside `tokenized_path`."""
-    from llamafactory.data.parser import get_dataset_list
-
-    names = [*(data_args.dataset or []), *(data_args.eval_dataset or [])]
     data, entries = {}, {}
-    for attribute in get_dataset_list(names, data_args.dataset_dir):
+    for attribute in datasets_of(data_args):
         entries[attribute.virgo_name] = attribute.virgo_entry
-        path = Path(str(data_args.dataset_dir), attribute.dataset_name)
-        name, local = attribute.virgo_name, attribute.load_from == "file" and (path.exists() or is_pattern(str(path)))
-        if local and attribute.formatting in FORMATTINGS:
+        name, path = attribute.virgo_name, local_path(attribute, data_args.dataset_dir)
+        if path and attribute.formatting in FORMATTINGS:
             parts = part_files(path, f"dataset {name}", attribute.virgo_entry.get("split"))
             data[name] = [f"{file.name} {content_hash(file)}" for files in parts.values() for file in files]
         else:
-            data[name] = content_hash(path) if local else f"{attribute.load_from} {attribute.dataset_name}"
+            data[name] = content_hash(path) if path else f"{attribute.load_from} {attribute.dataset_name}"
 
     # Half a second, so only where it is compared.
     vocabulary = json.dumps(sorted(tokenizer.get_vocab().items())) if data_args.tokenized_path else ""

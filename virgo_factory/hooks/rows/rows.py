@@ -184,7 +184,11 @@ class SupervisedRows(_RowPolicy, SupervisedDatasetProcessor):
         finally:
             self.template = stock
 
-        return {"input_ids": input_ids, "attention_mask": [1] * len(input_ids), "labels": labels}, len(input_ids)
+        return _columns(input_ids, labels), len(input_ids)
+
+
+def _columns(input_ids: list[int], labels: list[int]) -> dict[str, list[int]]:
+    return {"input_ids": input_ids, "attention_mask": [1] * len(input_ids), "labels": labels}
 
 
 class _RunFacts:
@@ -296,14 +300,8 @@ class PairwiseRows(_RowPolicy, PairwiseDatasetProcessor):
                 for text, labels in zip(texts, (chosen_labels, rejected_labels), strict=False)
             )
 
-        columns = {
-            "chosen_input_ids": chosen,
-            "chosen_attention_mask": [1] * len(chosen),
-            "chosen_labels": chosen_labels,
-            "rejected_input_ids": rejected,
-            "rejected_attention_mask": [1] * len(rejected),
-            "rejected_labels": rejected_labels,
-        }
+        sides = {"chosen": (chosen, chosen_labels), "rejected": (rejected, rejected_labels)}
+        columns = {f"{side}_{name}": value for side, pair in sides.items() for name, value in _columns(*pair).items()}
         return columns, max(len(chosen), len(rejected))
 
 
@@ -321,8 +319,7 @@ class PredictionRows(_RowPolicy, UnsupervisedDatasetProcessor):
     def encode(self, row: dict[str, Any], data_args: Any) -> tuple[dict[str, list[int]], int]:
         """Return the columns of the row and the length of prompt and response together."""
         input_ids, labels = self._encode_with(row, data_args)
-        columns = {"input_ids": input_ids, "attention_mask": [1] * len(input_ids), "labels": labels}
-        return columns, len(input_ids) + len(labels)
+        return _columns(input_ids, labels), len(input_ids) + len(labels)
 
 
 @dataclass

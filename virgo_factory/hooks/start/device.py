@@ -9,9 +9,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.preflight.doctor.names import uses_plugin
 
 
-RELIES_ON = {
-    "llamafactory/extras/misc.py:187": "def get_device_count() -> int:",
-}
+RELIES_ON = {"llamafactory/extras/misc.py:187": "def get_device_count() -> int:"}
 
 NEED_GPU = ("bf16", "fp16", "pure_bf16", "tf32", "fp8", "deepspeed")
 """Keys with which transformers ends a run that sees no GPU and does not say use_cpu; without them it would train on the CPU."""

@@ -7,11 +7,12 @@ from typing import Any
 
 from llamafactory.extras.misc import has_tokenized_data
 
-from virgo_factory.data.read.data_files import is_pattern, part_files
+from virgo_factory.data.read.data_files import part_files
 from virgo_factory.data.read.reasoning import template_problem
 from virgo_factory.data.read.source import TEMPLATE_TAGS
 from virgo_factory.data.read.split import check_entry
 from virgo_factory.formats import FORMATTINGS
+from virgo_factory.hooks.data.dataset_lookup import datasets_of, local_path
 from virgo_factory.hooks.model.tied_embeddings import target_problems
 from virgo_factory.hooks.start.packing_problems import packing_problems
 from virgo_factory.hooks.template.template import BASES
@@ -93,15 +94,12 @@ def find_problems(
 
 def data_problems(data_args: Any) -> list[str]:
     """Return what is wrong with the entries of a run's datasets of ours, among it files that are made first."""
-    from llamafactory.data.parser import get_dataset_list
-
     if has_tokenized_data(data_args.tokenized_path or ""):
         return []
 
-    names = [*(data_args.dataset or []), *(data_args.eval_dataset or [])]
     problems = []
     with contextlib.suppress(Exception):  # the loader meets the same error again and tells it
-        for attribute in get_dataset_list(names, data_args.dataset_dir):
+        for attribute in datasets_of(data_args):
             path = Path(str(data_args.dataset_dir), attribute.dataset_name)
             made_by = attribute.virgo_entry.get("made_by")
             if made_by and attribute.load_from == "file" and not path.exists():
@@ -110,8 +108,7 @@ def data_problems(data_args: Any) -> list[str]:
             where, split = f"dataset {attribute.virgo_name}", attribute.virgo_entry.get("split")
             try:
                 check_entry(attribute.virgo_entry, where)
-                is_there = attribute.load_from == "file" and (path.exists() or is_pattern(str(path)))
-                if is_there and attribute.formatting in FORMATTINGS:
+                if attribute.formatting in FORMATTINGS and local_path(attribute, data_args.dataset_dir):
                     part_files(path, where, split)
             except ValueError as error:
                 problems.append(str(error))

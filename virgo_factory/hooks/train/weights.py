@@ -17,7 +17,7 @@ from virgo_factory.hooks.versions import renaming
 
 
 RELIES_ON = {
-    "transformers/trainer.py:2987": "                load_result = model.load_state_dict(state_dict, False)\n",
+    "transformers/trainer.py:2987": "                load_result = model.load_state_dict(state_dict, False)\n"
 }
 
 
