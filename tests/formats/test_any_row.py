@@ -32,7 +32,24 @@ SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(TAGS)
     | st.text(st.characters(codec=None), max_size=6) | st.sampled_from(["<image>", "user", "gpt", "text", "image_url"])
 )  # fmt: skip
-KEYS = st.sampled_from([*COLUMNS, "role", "from", "content", "value", "type", "text", "url", "title"])
+KEYS = st.sampled_from(
+    [
+        *COLUMNS,
+        "role",
+        "from",
+        "content",
+        "value",
+        "type",
+        "text",
+        "url",
+        "title",
+        "input",
+        "output",
+        "choices",
+        "message",
+        "parts",
+    ]
+)
 JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=12
 )

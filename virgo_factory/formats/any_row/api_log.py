@@ -80,8 +80,12 @@ def _body(value: Any) -> Mapping[str, Any] | None:
 
 def _listed(one: Mapping[str, Any], names: tuple[str, ...]) -> list[Mapping[str, Any]] | None:
     """Return the first list of objects under some names."""
-    found = (plain(one.get(name)) for name in names)
-    return next((value for value in found if isinstance(value, list) and value and isinstance(value[0], dict)), None)
+    for name in names:
+        value = plain(one.get(name))
+        if isinstance(value, list) and value and all(isinstance(part, dict) for part in value):
+            return value
+
+    return None
 
 
 def _messages(request: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:

@@ -83,7 +83,7 @@ def _of_items(messages: Any) -> list[Any]:
         for message in (messages if isinstance(messages, list) else ())
         if isinstance(message, dict) and isinstance(content := either(message, "content", "value"), list)
         for item in content
-        if isinstance(item, dict) and item.get("type") == "image" and item["image"] is not None
+        if isinstance(item, dict) and item.get("type") == "image" and item.get("image") is not None
     ]
 
 
