@@ -63,6 +63,9 @@ SAID = [
     (("Behind it", "In front of it", "x"), "left_of(cup 1, cup 2)", None),
     (("To the right", "To the left", "x"), "left_of(cup 1, cup 2)", OF_OTHER),
     (("On the left", "Left of it", "x"), "left_of(cup 1, cup 2)", TWO),
+    (("In the upper right", "In the lower left", "x"), "above(clock 1, cup 3)", None),  # of the picture: the cup is to its right
+    (("At the bottom", "At the top", "x"), "above(clock 1, cup 3)", OF_OTHER),
+    (("In the lower right", "In the upper right", "x"), "above(clock 1, cup 3)", OF_OTHER),
     (("Cup 2 is right of cup 1", "x", "y"), "left_of(cup 1, cup 2)", None),
     (("Cup 2 is left of cup 1", "x", "y"), "left_of(cup 1, cup 2)", OF_OTHER),
     (("Yes", "No", "x"), "left_of(cup 2, cup 1)", NOT_TRUE),

@@ -9,15 +9,16 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from virgo_factory.synthesis.scenes.clauses import all_hold, holds_at, is_true, kinds, short
+from virgo_factory.synthesis.scenes.clauses import all_hold, holds_at, is_true, kinds, short, sides_of
 from virgo_factory.synthesis.scenes.english import GENERIC, Meaning, number_of, singular
 from virgo_factory.synthesis.scenes.facts import EXTREMES, RELATIONS, Holds, is_between, is_extreme, is_plain, overlaps
-from virgo_factory.synthesis.scenes.sentences import tokens_of
+from virgo_factory.synthesis.scenes.sentences import Token, tokens_of
 from virgo_factory.synthesis.words import SceneObject
 
 
 Objects = Sequence[SceneObject]
 _SIDES = {"left_of": "left", "right_of": "right", "above": "above", "below": "below", "inside": "inside"}
+_OPPOSITE = {"left": "right", "right": "left", "above": "below", "below": "above"}
 _RELATIONS = {**_SIDES, "larger": "larger", "smaller": "smaller"}
 _COUNT = r"count ?\( ?(.+?) ?\)"
 _COUNTS = re.compile(rf"{_COUNT}(?: ?- ?{_COUNT})? ?==? ?(\w+)")
@@ -150,10 +151,21 @@ class Stated:
         elif kinds(read[self.gold])[:1] == "T":
             held = [is_true(tokens, self.meaning) if at == self.gold else None for at, tokens in enumerate(read)]
         else:
-            places = [[token for token in tokens if token.kind not in "HV"] for tokens in read]
-            held = [holds_at(place, one, self.meaning, other, at != self.gold) for at, place in enumerate(places)]
+            held = [self._of_side(tokens, relation, one, other, at != self.gold) for at, tokens in enumerate(read)]
 
         return self._told(held)
+
+    def _of_side(
+        self, read: Sequence[Token], relation: str, one: SceneObject, other: SceneObject, is_clear: bool
+    ) -> Holds:
+        """Whether an option that names a side names the claim's; one without a thing may be of the picture."""
+        place = [token for token in read if token.kind not in "HV"]
+        if kinds(place) in ("S", "E"):
+            sides = sides_of(place[0])
+            if sides != [relation]:
+                return False if _OPPOSITE.get(relation) in sides else None
+
+        return holds_at(place, one, self.meaning, other, is_clear)
 
     def _is_meant(self, thing: SceneObject, one: SceneObject, relation: str, other: SceneObject | None) -> Holds:
         """Whether another thing of which the claim holds is an answer, too; None where it may be no such thing."""
