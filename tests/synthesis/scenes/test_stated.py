@@ -42,6 +42,8 @@ SAID = [
     (("One", "Two", "Three"), "count(cup) - count(clock) = 1", NOT_TRUE),
     (("Cups", "Clocks", "Bottles"), "count(clock) = 1", OF_OTHER),
     (("Clocks", "Cups", "Bottles"), "count(clock) = 1", TWO),
+    (("No", "Yes", "x"), "count(cup) = 3", None),
+    (("No", "Yes", "x"), "count(cup) = 2", NOT_TRUE),
     (("Five", "One", "Three"), "count(plate) = 5", None),  # not all of them have boxes
     (("Cups", "Clocks", "equal"), "more(cup, clock)", None),
     (("Clocks", "Cups", "equal"), "more(clock, cup)", NOT_TRUE),

@@ -96,6 +96,9 @@ class Stated:
         if not stated(count):
             return f"{_UNTRUE}: they count {count}"
 
+        if any(option.startswith("yes") for option in self.options):  # "no" is no number then
+            return None
+
         allowed = [number_of(option) for option in self.options]
         if allowed[self.gold]:
             return self._told([fits and fits(count) for fits in allowed])
