@@ -25,7 +25,7 @@ _COUNTS = re.compile(rf"{_COUNT}(?: ?- ?{_COUNT})? ?==? ?(\w+)")
 _OF_THINGS = re.compile(r"(\w+(?: of)?) ?\( ?(.+?) ?\)")
 _CONDITION = re.compile(rf"({'|'.join(_SIDES)}) (.+)")
 _COMMA = re.compile(" ?, ?")
-_UNTRUE, _OF_OTHER = "by the boxes the writer's claim does not hold", "what the writer claims is of another answer"
+_UNTRUE, OF_OTHER = "by the boxes the writer's claim does not hold", "what the writer claims is of another answer"
 _CLASS = re.compile(
     r"\b(?:which|what) (?!(?:one|of|is|are|can|stands?|lies?|sits?|hangs?|appears?|comes|covers?|side)\b)(?:of the )?([a-z]+)"
 )
@@ -82,7 +82,7 @@ class Stated:
     def _told(self, held: Sequence[Holds]) -> str | None:
         """What is against the answer where so many of the options hold."""
         if held[self.gold] is False:
-            return f"{_OF_OTHER}: {self.options[self.gold]}"
+            return f"{OF_OTHER}: {self.options[self.gold]}"
 
         others = (option for at, option in enumerate(self.options) if at != self.gold and held[at])
         return next((f"by the boxes another option is right too: {option}" for option in others), None)
@@ -135,7 +135,7 @@ class Stated:
             return f"{_UNTRUE}: they count {more} and {less}"
 
         asks_for_more = name == "more" and not re.search("few|less|least", f"{self.question} {answer}")
-        return f"{_OF_OTHER}: {answer}" if asks_for_more and self._objects(answer) == other else None
+        return f"{OF_OTHER}: {answer}" if asks_for_more and self._objects(answer) == other else None
 
     def _of_places(
         self, relation: str, one: SceneObject, other: SceneObject | None, holds: Callable[[SceneObject], Holds]
