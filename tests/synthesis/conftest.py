@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from virgo_factory.demo.scenes import write_scenes
 from virgo_factory.demo.synthesis.server import ROLES, serving
 from virgo_factory.synthesis.config import read_config
 from virgo_factory.synthesis.run.launch import synthesize
+from virgo_factory.synthesis.words import Reply
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +64,16 @@ def whole(drawn, played, tmp_path_factory) -> Path:
     outcome = synthesize(read_config(write(folder, settings(drawn, played.url, folder))))
     assert not (outcome.waits or outcome.gave_up or outcome.dropped)
     return folder / "out"
+
+
+@pytest.fixture(scope="session")
+def say() -> Callable[..., Reply]:
+    """Makes a reply with a response."""
+
+    def reply(response: str, sample: int = 0, finish_reason: str = "stop", mode: str = "", **about) -> Reply:
+        return Reply("key", "of", mode, sample, "model", response, finish_reason, 100, 50, 1.0, 0, "sha", about)
+
+    return reply
 
 
 def run(*arguments: str) -> subprocess.Popen:

@@ -1,10 +1,8 @@
 """A scene, and replies about it."""
 
-from collections.abc import Callable
-
 import pytest
 
-from virgo_factory.synthesis.words import Question, Reply, Scene, SceneObject
+from virgo_factory.synthesis.words import Question, Scene, SceneObject
 
 
 @pytest.fixture
@@ -23,13 +21,3 @@ def scene() -> Scene:
 def question() -> Question:
     """Its right option is B."""
     return Question("coco/1/ab", "coco/1", "Which ball shines?", ("ball 1", "ball 2", "both", "neither"), "B")
-
-
-@pytest.fixture
-def say() -> Callable[..., Reply]:
-    """Make a reply with a response."""
-
-    def reply(response: str, sample: int = 0, finish_reason: str = "stop", mode: str = "", **about) -> Reply:
-        return Reply("key", "of", mode, sample, "model", response, finish_reason, 9, 9, 0.1, 0, "sha", about)
-
-    return reply

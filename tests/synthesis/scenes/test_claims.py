@@ -200,6 +200,8 @@ STREET = [
     ("Which is true about the number of dogs and people?", "There are more dogs than people.", "There are fewer dogs than people.", "x", "y"),
     ("Is dog 2 on the right of person 3 or on the left?", "on the left", "on the right", "x", "y"),
     ("Where is dog 1 in relation to person 2?", "right", "left", "inside", "x"),
+    ("Which of these people is farthest to the left?", "person 3", "person 2", "x", "y"),
+    ("Are there not as many dogs as people?", "No", "Yes", "x", "y"),
 ]  # fmt: skip
 KITCHEN = [
     ("How many mugs are on display?", "3", "4", "2", "5"),
@@ -514,6 +516,7 @@ KEPT_IN_THE_KITCHEN = [
     ("How many times as many mugs as forks would a café have?", "2", "3", "5", "6"),
     ("Which statement is true?", "Three mugs are red.", "Two mugs are to the left of plate 2 and full.", "x", "y"),
     ("Between which two meals is the clock?", "lunch and dinner", "x and y", "x", "y"),
+    ("Is one of the mugs to the left of plate 2?", "Yes", "No", "x", "y"),
     ("Which object is on the far left of the table?", "mug 1", "mug 2", "x", "y"),
 ]  # fmt: skip
 
@@ -578,6 +581,8 @@ HAZARDS = [
     ("Which person is larger, person 1 or person 2?", "person 1", "person 2", "x", "y"),
     ("Where is the bus looking?", "To the left", "To the right", "x", "y"),
     ("In which direction is the bus driving?", "To the left", "To the right", "x", "y"),
+    ("In which direction is the bus?", "To the left", "To the right", "x", "y"),
+    ("Where is the dog?", "To the left", "To the right", "x", "y"),
     ("Is the bus leaning to the left?", "Yes", "No", "x", "y"),
     ("Is the bus lying on its left side?", "Yes", "No", "x", "y"),
     ("How many dogs are left?", "1", "2", "3", "0"),

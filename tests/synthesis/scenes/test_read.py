@@ -8,15 +8,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.synthesis.scenes.conftest import cup
 from virgo_factory.synthesis.scenes import read
 from virgo_factory.synthesis.scenes.boxes import EMPTY, NO_BOX, OTHER_SHAPE, OUTSIDE
 from virgo_factory.synthesis.scenes.read import read_scenes
 from virgo_factory.synthesis.scenes.source import NEEDS, SceneSource
 from virgo_factory.synthesis.words import Scene, of_row, row_of
-
-
-def cup(*box: float, name: str = "cup", **more: object) -> dict:
-    return {"name": name, "box": list(box), **more}
 
 
 def test_a_scene_of_our_own_form(bench):

@@ -42,6 +42,9 @@ SAID = [
     (("One", "Two", "Three"), "count(cup) - count(clock) = 1", NOT_TRUE),
     (("Cups", "Clocks", "Bottles"), "count(clock) = 1", OF_OTHER),
     (("Clocks", "Cups", "Bottles"), "count(clock) = 1", TWO),
+    (("2 to 1", "1 to 1", "x"), "count(cup) = 3", None),
+    (("No", "Yes", "x"), "count(cup) = 3", None),
+    (("No", "Yes", "x"), "count(cup) = 2", NOT_TRUE),
     (("Five", "One", "Three"), "count(plate) = 5", None),  # not all of them have boxes
     (("Cups", "Clocks", "equal"), "more(cup, clock)", None),
     (("Clocks", "Cups", "equal"), "more(clock, cup)", NOT_TRUE),
@@ -63,6 +66,9 @@ SAID = [
     (("Behind it", "In front of it", "x"), "left_of(cup 1, cup 2)", None),
     (("To the right", "To the left", "x"), "left_of(cup 1, cup 2)", OF_OTHER),
     (("On the left", "Left of it", "x"), "left_of(cup 1, cup 2)", TWO),
+    (("In the upper right", "In the lower left", "x"), "above(clock 1, cup 3)", None),  # of the picture: the cup is to its right
+    (("At the bottom", "At the top", "x"), "above(clock 1, cup 3)", OF_OTHER),
+    (("In the lower right", "In the upper right", "x"), "above(clock 1, cup 3)", OF_OTHER),
     (("Cup 2 is right of cup 1", "x", "y"), "left_of(cup 1, cup 2)", None),
     (("Cup 2 is left of cup 1", "x", "y"), "left_of(cup 1, cup 2)", OF_OTHER),
     (("Yes", "No", "x"), "left_of(cup 2, cup 1)", NOT_TRUE),
@@ -84,6 +90,17 @@ def test_a_claim_is_held_against_boxes_and_answer(options, claim, told, table):
     options = (*options, "w", "v")[:4]
     found = contradiction(Question("q", "s/1", "Whose spot deserves it?", options, "A", claim=claim), table)
     assert (found is None) if told is None else told in (found or ""), found
+
+
+def test_an_answer_that_is_right_may_say_the_claim_from_the_other_side(table):
+    def told(answer: str) -> str | None:
+        question = "Relative to the clock, where is cup 2?"
+        return contradiction(
+            Question("q", "s/1", question, ("Below it", "Above it", "x", "y"), answer, claim="above(clock 1, cup 2)"),
+            table,
+        )
+
+    assert told("A") is None and told("B")
 
 
 def test_what_sort_is_asked_for_may_not_be_all_that_stands_there(table):

@@ -2,22 +2,17 @@
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 
 import pytest
 
 from virgo_factory.answers.options import inline_options
 from virgo_factory.synthesis.thoughts.reading import letters_in
-from virgo_factory.synthesis.words import LETTERS, Question, Reply, Scene, SceneObject, Thought
+from virgo_factory.synthesis.words import LETTERS, Question, Scene, SceneObject, Thought
 
 
 TAGGED = r"<think> (.*) </think> <answer> (.*) </answer>"
-
-
-def reply(response: str, sample: int = 0, finish_reason: str = "stop", **more) -> Reply:
-    """A reply with this response."""
-    return Reply("key", "of", "", sample, "model", response, finish_reason, 100, 50, 1.0, 0, "sha", **more)
 
 
 QUESTION = Question(
@@ -162,17 +157,6 @@ def released(shared_data) -> Released:
 
 
 @pytest.fixture(scope="session")
-def say() -> Callable[..., Reply]:
-    return reply
-
-
-@pytest.fixture(scope="session")
-def thoughts():
-    """Namespace of what makes thoughts: `short`, `long`, QUESTION and SCENE."""
-
-    class Made:
-        pass
-
-    made = Made()
-    made.short, made.long, made.question, made.scene = short, long, QUESTION, SCENE
-    return made
+def thoughts() -> SimpleNamespace:
+    """What makes thoughts."""
+    return SimpleNamespace(short=short, long=long, question=QUESTION, scene=SCENE)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from virgo_factory.synthesis.scenes import clauses
-from virgo_factory.synthesis.scenes.clauses import SIDES, first, holds_at, is_few, is_true, kinds, short, things, union
+from virgo_factory.synthesis.scenes.clauses import first, holds_at, is_few, is_true, kinds, short, things, union
 from virgo_factory.synthesis.scenes.english import Meaning, number_of
 from virgo_factory.synthesis.scenes.facts import RELATIONS, Holds, is_extreme, overlaps
 from virgo_factory.synthesis.scenes.sentences import Token, tokens_of
@@ -298,7 +298,7 @@ def _ended(tokens: Sequence[Token], options: Options, meaning: Meaning) -> Asked
     if _END.fullmatch(form):
         which = first(tokens, "E").means
     elif re.fullmatch("WTV?S", form) and len(group) == 2:
-        which = {"left": "leftmost", "right": "rightmost"}.get(" ".join(re.findall(SIDES, tokens[-1].text)), "")
+        which = {"left": "leftmost", "right": "rightmost"}.get(" ".join(clauses.sides_of(tokens[-1])), "")
 
     if not which:
         return None

@@ -8,7 +8,7 @@ is dropped wrongly is lost.
 
 from virgo_factory.synthesis.scenes.asked import asked_for
 from virgo_factory.synthesis.scenes.english import Meaning, plain
-from virgo_factory.synthesis.scenes.stated import Stated
+from virgo_factory.synthesis.scenes.stated import OF_OTHER, Stated
 from virgo_factory.synthesis.words import LETTERS, Question, Scene
 
 
@@ -27,10 +27,11 @@ def contradiction(question: Question, scene: Scene) -> str | None:
     options = [plain(option) for option in question.options]
     gold = LETTERS.index(question.answer)
     meaning, text = Meaning(scene), plain(question.question)
-    if told := Stated(text, options, gold, meaning).against(question.claim):
+    told, asked = Stated(text, options, gold, meaning).against(question.claim), asked_for(text, options, meaning)
+    is_right = asked is not None and asked.holds(options[gold]) is True
+    if told and not (is_right and told.startswith(OF_OTHER)):  # "below it", and the claim says that the other is above
         return told
 
-    asked = asked_for(text, options, meaning)
     if asked is None:
         return None
 

@@ -11,16 +11,8 @@ from virgo_factory.synthesis.scenes.sentences import Token
 from virgo_factory.synthesis.words import SceneObject
 
 
-SIDES = "left|right|upper|top|lowest|lower|bottom"
-_RELATION = {
-    "left": "left",
-    "right": "right",
-    "upper": "above",
-    "top": "above",
-    "lower": "below",
-    "lowest": "below",
-    "bottom": "below",
-}
+_RELATION = {"left": "left", "right": "right", "upper": "above", "top": "above"}
+_RELATION |= dict.fromkeys(("lowest", "lower", "bottom"), "below")
 _FEW = ("fewe", "less", "smal", "leas", "lowe")
 
 
@@ -37,6 +29,11 @@ def first(tokens: Sequence[Token], of: str) -> Token | None:
 def things(tokens: Sequence[Token]) -> list[Token]:
     """Return the tokens of things."""
     return [token for token in tokens if token.kind == "T"]
+
+
+def sides_of(token: Token) -> list[str]:
+    """Return the relations that a side, such as "the upper left", or an end is: ["above", "left"]."""
+    return [_RELATION[side] for side in re.findall("|".join(_RELATION), token.means or token.text)]
 
 
 def all_hold(held: Sequence[Holds]) -> Holds:
@@ -149,9 +146,7 @@ def _piece(
 ) -> Holds:
     """Whether an object stands in one direction; `last` is the thing that is named behind it."""
     word, named = first(piece, "RSE"), None if first(piece, "I") else first(piece, "T") or last
-    relations = (
-        [word.means] if word.kind == "R" else [_RELATION[side] for side in re.findall(SIDES, word.means or word.text)]
-    )
+    relations = [word.means] if word.kind == "R" else sides_of(word)
     if not named and not other:
         if word.kind == "R" or not relations or re.search(r"\b(?:its|their)\b", word.text):
             return None

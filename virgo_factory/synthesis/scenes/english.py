@@ -82,6 +82,9 @@ def number_of(text: str) -> Callable[[int], bool] | None:
     for pattern, allowed in () if _SOME.match(text) else _RANGES:
         if found := pattern.match(text):
             numbers = [int(NUMBERS.get(group, group)) for group in found.groups() if group is not None]
+            if numbers != sorted(numbers):  # "2 to 1"
+                return None
+
             return lambda count: allowed(count, *numbers)
 
     return None

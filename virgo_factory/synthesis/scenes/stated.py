@@ -9,22 +9,23 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from virgo_factory.synthesis.scenes.clauses import all_hold, holds_at, is_true, kinds, short
+from virgo_factory.synthesis.scenes.clauses import all_hold, holds_at, is_true, kinds, short, sides_of
 from virgo_factory.synthesis.scenes.english import GENERIC, Meaning, number_of, singular
 from virgo_factory.synthesis.scenes.facts import EXTREMES, RELATIONS, Holds, is_between, is_extreme, is_plain, overlaps
-from virgo_factory.synthesis.scenes.sentences import tokens_of
+from virgo_factory.synthesis.scenes.sentences import Token, tokens_of
 from virgo_factory.synthesis.words import SceneObject
 
 
 Objects = Sequence[SceneObject]
 _SIDES = {"left_of": "left", "right_of": "right", "above": "above", "below": "below", "inside": "inside"}
+_OPPOSITE = {"left": "right", "right": "left", "above": "below", "below": "above"}
 _RELATIONS = {**_SIDES, "larger": "larger", "smaller": "smaller"}
 _COUNT = r"count ?\( ?(.+?) ?\)"
 _COUNTS = re.compile(rf"{_COUNT}(?: ?- ?{_COUNT})? ?==? ?(\w+)")
 _OF_THINGS = re.compile(r"(\w+(?: of)?) ?\( ?(.+?) ?\)")
 _CONDITION = re.compile(rf"({'|'.join(_SIDES)}) (.+)")
 _COMMA = re.compile(" ?, ?")
-_UNTRUE, _OF_OTHER = "by the boxes the writer's claim does not hold", "what the writer claims is of another answer"
+_UNTRUE, OF_OTHER = "by the boxes the writer's claim does not hold", "what the writer claims is of another answer"
 _CLASS = re.compile(
     r"\b(?:which|what) (?!(?:one|of|is|are|can|stands?|lies?|sits?|hangs?|appears?|comes|covers?|side)\b)(?:of the )?([a-z]+)"
 )
@@ -81,7 +82,7 @@ class Stated:
     def _told(self, held: Sequence[Holds]) -> str | None:
         """What is against the answer where so many of the options hold."""
         if held[self.gold] is False:
-            return f"{_OF_OTHER}: {self.options[self.gold]}"
+            return f"{OF_OTHER}: {self.options[self.gold]}"
 
         others = (option for at, option in enumerate(self.options) if at != self.gold and held[at])
         return next((f"by the boxes another option is right too: {option}" for option in others), None)
@@ -94,6 +95,9 @@ class Stated:
         count = counts[0] - sum(counts[1:])
         if not stated(count):
             return f"{_UNTRUE}: they count {count}"
+
+        if any(option.startswith("yes") for option in self.options):  # "no" is no number then
+            return None
 
         allowed = [number_of(option) for option in self.options]
         if allowed[self.gold]:
@@ -131,7 +135,7 @@ class Stated:
             return f"{_UNTRUE}: they count {more} and {less}"
 
         asks_for_more = name == "more" and not re.search("few|less|least", f"{self.question} {answer}")
-        return f"{_OF_OTHER}: {answer}" if asks_for_more and self._objects(answer) == other else None
+        return f"{OF_OTHER}: {answer}" if asks_for_more and self._objects(answer) == other else None
 
     def _of_places(
         self, relation: str, one: SceneObject, other: SceneObject | None, holds: Callable[[SceneObject], Holds]
@@ -150,10 +154,21 @@ class Stated:
         elif kinds(read[self.gold])[:1] == "T":
             held = [is_true(tokens, self.meaning) if at == self.gold else None for at, tokens in enumerate(read)]
         else:
-            places = [[token for token in tokens if token.kind not in "HV"] for tokens in read]
-            held = [holds_at(place, one, self.meaning, other, at != self.gold) for at, place in enumerate(places)]
+            held = [self._of_side(tokens, relation, one, other, at != self.gold) for at, tokens in enumerate(read)]
 
         return self._told(held)
+
+    def _of_side(
+        self, read: Sequence[Token], relation: str, one: SceneObject, other: SceneObject, is_clear: bool
+    ) -> Holds:
+        """Whether an option that names a side names the claim's; one without a thing may be of the picture."""
+        place = [token for token in read if token.kind not in "HV"]
+        if kinds(place) in ("S", "E"):
+            sides = sides_of(place[0])
+            if sides != [relation]:
+                return False if _OPPOSITE.get(relation) in sides else None
+
+        return holds_at(place, one, self.meaning, other, is_clear)
 
     def _is_meant(self, thing: SceneObject, one: SceneObject, relation: str, other: SceneObject | None) -> Holds:
         """Whether another thing of which the claim holds is an answer, too; None where it may be no such thing."""

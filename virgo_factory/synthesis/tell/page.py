@@ -161,7 +161,7 @@ def _question(question: Question, shown: _Shown) -> Iterator[Section]:
     options = "\n".join(f"({letter}) {option}" for letter, option in zip(LETTERS, question.options, strict=True))
     kept = shown.kept.get(question.id)
     reasons = [f"dropped: {one.reason}" for one in shown.dropped.get(question.id, ())]
-    notes = [question.kind, f"answer {question.answer}", kept.difficulty if kept else "", *reasons]
+    notes = [question.kind, f"answer {question.answer}", kept.difficulty if kept else "", question.claim, *reasons]
     title = "Composed question" if question.stage == 2 else "Question"
     text = Text(f"{question.question}\n{options}", "prompt" if kept else "context")
     yield Section(title, [text], note=" · ".join(filter(None, notes)), apart=True)
