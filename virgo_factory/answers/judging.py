@@ -183,7 +183,4 @@ def _one_gold(text: str) -> list[str]:
             joined = all(inside in found.text for inside in texts)
             return [found.text] if joined or len(text) > 300 else []  # a whole solution may box its steps
         return []
-    if len(text) > 300 or re.search(r"\b(?:final answer|answer is)\b", text):
-        found = extract(text, Question())
-        return [found.text] if found.text and found.rule in ("phrase", "bold", "maths") else [text[:MAX_ANSWER]]
     return [text]

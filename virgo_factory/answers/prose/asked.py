@@ -46,7 +46,7 @@ def clause_asked(statement: str, question: str) -> str:
     """Return of a statement with several numbers the clause that tells of what is asked: behind "by", or by its words.
 
     >>> clause_asked("The mean is 6.5, while the median is 7", "What is the mean?")
-    'mean is 6.5'
+    'The mean is 6.5'
     """
     if P.GENERALLY.search(statement):  # "Usually it is 8, but here it is 5"
         statement = re.split(r",?\s+but\s+", statement)[-1]

@@ -86,9 +86,6 @@ _PLACES = (
     "seventeenth eighteenth nineteenth twentieth twenty-first"
 ).split()
 _PLACE = re.compile(rf"^(?:on |in )?(?:the )?({'|'.join(_PLACES)})(?=$|(?: [a-z]+){{1,2}}$)", re.IGNORECASE)
-_PAIR = re.compile(r"(\d)\s*(?:-|\\to|[.:→])?\s*([A-Za-z])(?![A-Za-z])")
-_PAIRS = re.compile(rf"{_PAIR.pattern}(?:\s*[,;]\s*{_PAIR.pattern.replace('(', '(?:', 1).replace('([A', '(?:[A')})+")
-"""What is matched with what: 1-b, 2→a."""
 _CHINESE = re.compile(r"(?<=^第)[零一二三四五六七八九十]+(?!.*\d)|[一二两三四五六七八九十]+(?=个半)|\d+(?=个半)")
 _CONTEXT = re.compile(r"(?P<head>[^()]*\d[^()]*?)(?P<space>\s*)\((?P<inside>[^()]+)\)(?P<tail>[^()\\]*)")
 _TENTHS = re.compile(r"(?:打)?([一二三四五六七八九\d][一二三四五六七八九\d.]*)([折成])")
@@ -106,8 +103,6 @@ def unwrapped(text: str) -> str:
     text = text.lstrip(" ,;").rstrip(" .,;") or text
     for pattern, spelled in _SPELLINGS:
         text = pattern.sub(spelled, text)
-    if _PAIRS.fullmatch(text):
-        text = _PAIR.sub(r"\1-\2", text)
     if not text.isascii():
         text = _CHINESE.sub(lambda found: digits(found[0]), text).replace("个半", ".5")
     elif found := _PLACE.match(text):
