@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import mpmath
 
+from virgo_factory.answers.patterns import P
 from virgo_factory.answers.values.latex import compact, tidy
 
 
@@ -507,10 +508,6 @@ def read_closed(text: str) -> tuple:
 
 # --- formulas --------------------------------------------------------------------------------------------------------
 
-_WORDS = re.compile(
-    r"(?<![A-Za-z\\{])(?!(?:arc)?(?:sin|cos|tan)h?(?![A-Za-z])|sqrt(?![A-Za-z]))(?:[A-Za-z]{4,}|and|[Ff]or|if|is|[Ll]et|mod|or|the|when"
-    r"|with)(?![A-Za-z])"
-)
 _NAME = r"(?:\\[A-Za-z]+|[A-Za-z])(?:_(?:\{\w+\}|\w))?"
 _D, _POWERS = r"\s*(?:d|\\partial(?![A-Za-z]))\s*(?:\^\s*\{?\s*\d\s*\}?)?\s*", r"\s*(?:\^\s*\{?\s*\d\s*\}?)?\s*"
 _RATE = re.compile(
@@ -539,7 +536,7 @@ class _Formulas:
         if max(map(len, texts)) > MAX_LENGTH:
             raise TooLarge("long")
         plain = _RATE.sub(" ", joined)
-        if plain != joined and _DASHED.search(joined) or _WORDS.search(plain) or _DIFFERENTIAL.search(plain):
+        if plain != joined and _DASHED.search(joined) or P.WORDS.search(plain) or _DIFFERENTIAL.search(plain):
             raise Unreadable("no plain formula, or derivatives in two ways")
         self.texts = [_CALL.sub(_called_name, _RATE.sub(_rate, text)) for text in texts]
         called = "".join({found[1][0] for text in texts for found in _CALL.finditer(text)})
