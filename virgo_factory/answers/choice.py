@@ -9,8 +9,9 @@ from virgo_factory.answers.equality import same
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.options import LETTERS
+from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
-from virgo_factory.answers.prose.phrases import ADVERB, BOOLEANS, MAX_ANSWER, NOT, affirmed, said_answer, said_boolean
+from virgo_factory.answers.prose.phrases import BOOLEANS, MAX_ANSWER, affirmed, said_answer, said_boolean
 from virgo_factory.answers.values.latex import compact, tidy, unwrap, words
 from virgo_factory.answers.values.numbers import read_number
 
@@ -24,113 +25,23 @@ _AFTER = 140
 
 # --- letters in a text -----------------------------------------------------------------------------------------------
 
-_OPEN = r"(?:[\s*_\"'`“‘「《$({\[【]|\\\(|\\\[|\\[a-z]{2,12}\s*\{){0,12}"
-_KINDS = r"option|choice|answer|letter|picture|image|figure|graph|diagram|panel|photo|statement|item|alternative|candidate|chart|map|shape"
-_NOUN = (
-    r"(?:\b(?:[Tt]he|an?)\s+)?(?:\b(?i:correct|right|best|final|only|labell?ed|marked|lettered)\s+)*"
-    rf"(?:(?i:{_KINDS})(?:s\b|\b)\s*:?\s*|选项\s*|图\s*)*"
-)
 _EDGE = r"(?![A-Za-z0-9_^=+{]|/(?![A-J](?![A-Za-z])))(?!['’][a-z])(?!\([a-z]|\\(?![)\]}]))(?!-\w)(?!\s*[=<>×÷+]\s*\S|\s-\s?\d)"
 _ONE = (
     rf"(?:[(\[{{]\s*(?P<b>[A-Za-z])\s*[)\]}}]|(?P<l>[A-Z]{{1,6}}|[a-z](?=\s*(?:[.,;)*`。，、\n]|and\b|or\b|because\b|since\b|is (?:correct"
     rf"|right)\b|$)))){_EDGE}"
 )
 _MENTION = re.compile(rf"(?<![A-Za-z0-9_\\^=+/-])(?<![A-Za-z]['’]){_ONE}")
-_AHEAD = re.compile(rf"{_OPEN}(?:(?i:{ADVERB}),?{_OPEN})*{_NOUN}{_OPEN}{_ONE}")
-_WEAK = re.compile(
-    r"(?:(?<![A-Za-z])(?i:hence|therefore|thus|so|consequently|finally|overall|in conclusion|corresponds? to|match(?:es|ing)?(?: with)?"
-    r"|goes with|it(?:['’]s| is| must be| should be| has to be)"
-    r"|that(?:['’]s| is)|this is|which is|(?<!thing )(?<!all )but|leaves|leaving|left with|gives(?: us)?|definitely|certainly|only|is|are"
-    r"|be)(?![A-Za-z])|→|=>|->|因此|所以|故|综上(?:所述)?|[可推]知|从而|只有|只剩下?|只能是|是|(?<![因认])为)\s*[,，:：]?"
-    rf"(?=\s*(?i:it(?:['’]s| is| must be)\s+|is\s+|that is\s+)*(?P<ahead>{_OPEN}(?:(?i:{ADVERB}),?{_OPEN})*{_NOUN}{_OPEN}(?:[(\[{{]?[A-Z]"
-    rf"|[a-z]\s*[.,;)])(?![A-Za-z])))"
-)
+_AHEAD = re.compile(rf"{P.OPEN}(?:(?i:{P.ADVERB}),?{P.OPEN})*{P.NOUN}{P.OPEN}{_ONE}")
 _JOINED = (
     r"(?:[)\]\s*$}]*(?:,\s*(?:and|or)?|\band\b|\bor\b|&|/|[、，和或及与])\s*(?:both\s*|(?:option|choice)s?\s*)?[(\[*$]*"
     r"|\s(?=[A-J](?:\s[A-J])*[\s.。]*(?:\n|$)))"
     r"(%s|(?<=\()[a-j](?=\)))(?![A-Za-z0-9_'’])(?!\s*[.:：][ \w])(?!\)?\s*(?:is|was|has|does|can|could|isn|shows?|选项|项|不|错|是|为))"
 )
 _JOINED_UPPER, _JOINED_LOWER = re.compile(_JOINED % "[A-J]"), re.compile(_JOINED % "[a-j]")
-_GAP = (
-    r"(?:[)\]*\s]*(?:,|\band\b|&)+\s*(?:and\s+)?[(\[*]*[A-J](?![A-Za-z]))*"
-    r"(?:(?!\bnot\b|\bcannot\b|\bnever\b|n['’]t|incorrect|\bwrong\b|\bif\b|\bwould\b[^.\n]{0,60}\b(?:if|for|in|with)\b|[.\n](?!\d)"
-    r"|(?<![A-Za-z])[A-J](?![A-Za-z'’]))[\s\S]){0,110}?"
-)
-"""Between letters and what is said of them: no other letter, nothing that takes it back."""
-_STATED_OF = re.compile(
-    rf"{_GAP}(?<![A-Za-z])(?i:is|are|as|be|was)\s+(?i:the\s+|therefore\s+|also\s+|{ADVERB}\s+)*"
-    r"(?i:(?:most\s+)?(?:correct|right|best|better|accurate|appropriate|suitable|likely|final|only)\s+(?:correct\s+)?(?:answer|choice"
-    r"|option|one|match|picture|image|figure|statement)\b|match\b"
-    r"|answer\b(?! (?:to|for|of|in) (?!this\b|the (?:question|problem))))"
-    r"|\s*(?:选项|项)?[^。；;\nA-J不]{0,14}(?<!不)符合题意"
-    r"|\s+it is\s*(?:[.!\n]|$)|[,，]?\s*(?i:and )?(?:而不是|而非|不是|not)\s*[(（]?[A-J](?![A-Za-z])"
-    r"|\s*(?:选项|项)?\s*(?:是|为|才是|就是|即为|即)\s*(?:本题|唯一|最|正确|最佳|合适|的)*(?:答案|选项)"
-)
-_TICKED_OF = re.compile(
-    rf"\s+(?:fits|matches|suits|works) best\b|[)\]}}*\"'\s]*{_GAP}(?<![A-Za-z])(?i:is|are)\s+(?i:the\s+|{ADVERB}\s+)*"
-    r"(?i:(?:most\s+)?(?:correct\b(?! that)|right\b(?=[.,:;\n]|$)|true\b(?! that)|accurate\b(?=[.,\n]|$)))"
-    r"|\s*[.):：\-–—]+\s*[*_(]*(?i:(?:[^\n.]{0,60}[-–—:(]\s*)?(?:this is\s+|it is\s+|that is\s+)?(?:correct|right|true|yes)\b|[✓✔✅☑]|√\s*(?:\n|$))"
-    r"|\s*[.):：、][^\n❌✗✘]{0,80}[✓✔✅☑]\s*(?:\n|$)"
-    r"|[)\]]?\s*(?:选项|项)?[^,，。；;\n不没错误否似]{0,30}?(?:正确|符合(?:题意|要求|条件)|最为?(?:恰当|合适|准确|贴切|符合|接近)|(?<![不])对的?(?=[,，。；;\n]|$)|[✓✔✅]"
-    r"|√(?=\s*(?:[,，;；。\n]|$)))(?!的?是|与否|吗|性|地)"
-)
-_REJECTED_OF = re.compile(
-    rf"[)\]}}*\"'\s]*(?:[.):：\-–—]+\s*[*_(]*)?(?i:(?:(?:option|choice|one)\s+)?(?:(?:is|are|was|were|would be|can|could|does|do|did|will"
-    rf"|would|cannot be)\s+)?(?:{ADVERB}\s+)?(?:not\b|n['’]t|cannot|can['’]t|isn['’]t|doesn['’]t|incorrect|wrong\b|false\b|no\b|ruled out"
-    rf"|eliminated|✗|✘|×|❌))"
-    r"|\s*[.):：、][^\n✓✔✅☑]{0,80}[❌✗✘]\s*(?:\n|$)"
-    r"|\s*(?:选项|项)?[^,，。；;\n]{0,25}?(?:不|错|误|没有|排除|×|✗)|\s*\?"
-)
-"""What is said of the letter in front: that it is the answer, right, not the answer, wrong or in doubt."""
-_ASKS_WRONG = re.compile(
-    r"\b(?:incorrect|false|wrong|untrue|not (?:true|correct|right))\b[^.?\n]{0,20}[?:]|\bexcept\b\W*$|(?:不正确|错误|不恰当|有误"
-    r"|不符合[^，。\n]{0,6})的(?!是[^，。：:（(\s_]{2})",
-    re.IGNORECASE,
-)
-_WRONG_ONE = re.compile(
-    r"\b(?:incorrect|false|wrong) (?:statement|option|one|choice|claim|answer) (?:is|:)\s*|(?:不正确|错误|不恰当|有误|不符合[^，。\n]{0,6})的(?:一项|选项|说法"
-    r"|一句)?(?:应该|应)?(?:是|为)[:：]?\s*",
-    re.IGNORECASE,
-)
-"""A question that asks which option is wrong, and how it is announced."""
-_LAST_NOUN = re.compile(_NOUN + r"\s*$")
-_TURNED = re.compile(
-    r"[^.\n]{0,40}?\b(?:but|however|yet)\b[^.\n]{0,40}?(?<![A-Za-z])(?P<l>[A-J])\s+(?:is|seems|looks)\s+(?:the\s+)?(?:right|correct|better"
-    r"|best|true|answer)\b"
-)
-"""How a statement goes on that takes back the letter it has announced for another one."""
-_CLOSED = re.compile(
-    r"[)\]}*\"'$\s]*(?:$|[.,;:!\n)。，；：（(]|because\b|since\b|as\b|is the\b|which\b|fits\b|matches\b|satisfies\b|works\b|meets\b|agrees\b"
-    r"|remains\b|represents\b|depicts\b|corresponds\b|continues\b|completes\b|选项|项)"
-)
+_LAST_NOUN = re.compile(P.NOUN + r"\s*$")
 _CHOSEN = re.compile(r"(?!answer|choice|option|ans\b|final)[a-z]", re.IGNORECASE)
-_PAUSED = re.compile(
-    r"[)\]}*\"'$\s]*(?:$|[.,;!\n（(](?! [a-z]+\b is)|because\b|since\b|over\b|and\b(?! [A-J]\b)|rather\b|instead\b|and not\b|as (?:the|my"
-    r"|our|an?) (?:\w+ )?(?:answer|choice|option)|here\b)"
-)
-"""A word that chooses more than answers ("choose", "result:"), and how a sentence goes on behind what it chooses."""
-_ALONE = re.compile(
-    r"(?:(?:the )?(?:final |correct )?(?:answer|option|choice|image|picture|figure|答案|选项|图)\s*(?:is\s*|是|为"
-    r"|】)?[:：]?\s*)?[(\[{]?\s*([A-Za-z])\s*[)\]}]?(?:\s+only)?\s*[.):：]?",
-    re.IGNORECASE,
-)
-_LETTER_TEXT = re.compile(
-    r"(?:(?i:option|choice)\s+|选项\s*)?(?:[(\[{]\s*([A-Za-z])\s*[)\]}]|([A-Z]|[a-j](?=[.:)]\s))\s*[.):：,、．-](?![A-Za-z0-9]*=)(?![A-Z]{2}"
-    r"|\s*[A-Z]\.)|([A-Z])(?=\s+[A-Z(]))[\s:：.,、]*(?:-(?!\d|\\)\s*)?(.*)",
-    re.DOTALL,
-)
-_TAKEN_BACK = re.compile(
-    r"(?:no|not|incorrect|wrong|false)\s*[,.:;]\s*\w|(?:incorrect|wrong)\W*$|(?:it|this|that) (?:is|does|has) ?(?:not|n't)\b|cannot\b|can't\b|isn't\b"
-    r"|(?:is|are|was|does|do|could|would|seems?)\b[^.\n]{0,20}?(?:\bnot|incorrect|wrong)\b|(?:错误?|不对|不正确|不符合?)(?:[,.;]|$)",
-    re.IGNORECASE,
-)
-"""What follows a letter that is discussed, not chosen."""
 _ARTICLE = re.compile(r"A (?!is\b|was\b|it is\b|because|and\b|or\b|since|as\b|in\b)[a-z]|I(?!\W*(?:$|[.):\n]|is\b))")
-_LEADING = re.compile(
-    rf"[\s*_#>-]*(?:(?:[Tt]he\s+)?(?i:{_KINDS})\s+|选项\s*|图\s*)?[(\[]?\s*([A-Z])\s*[)\]]?[*_]*\s*(?:[.):：、,，。-]|(?:选项|项|是)|$"
-    rf"|(?P<told>(?=\s(?:because|since|as|is|shows|has|contains|matches|fits)\b)))"
-)
-_KIND_LETTER = re.compile(rf"\b(?i:{_KINDS})\s+\(?([A-Z])(?![A-Za-z])")
+_KIND_LETTER = re.compile(rf"\b(?i:{P.KINDS})\s+\(?([A-Z])(?![A-Za-z])")
 _LISTED = re.compile(r"[*_)\]]*\s*(?:选项|项|是|[,、]?\s*(?:and|or|和|或)?\s*[A-J](?![A-Za-z]))")
 _NEXT = {True: re.compile(r"[(\[][A-J][)\]]"), False: re.compile(r"(?<![A-Za-z(\[])[A-J]\s*[.:：、]\s")}
 """Further letters of a list that begins with a letter in brackets, or without."""
@@ -150,9 +61,9 @@ def letter_of(text: str, count: int = 26) -> tuple[str, str] | None:
     (('B', ''), ('C', '5 cm'), None)
     """
     text = tidy(text[:MAX_ANSWER])
-    found, rest = _ALONE.fullmatch(text), ""
+    found, rest = P.ALONE.fullmatch(text), ""
     letter = found[1] if found else None
-    if letter is None and (found := _LETTER_TEXT.fullmatch(text)):
+    if letter is None and (found := P.LETTER_TEXT.fullmatch(text)):
         letter, rest = found[1] or found[2] or found[3], found[4]
         following = LETTERS[LETTERS.find(letter.upper()) + 1 :][:1]
         if following and re.search(rf"(?<![A-Za-z])(?:[(\[]{following}[)\]]|{following}\s*[.:：、])\s", rest):
@@ -161,7 +72,7 @@ def letter_of(text: str, count: int = 26) -> tuple[str, str] | None:
             r"(?:,|and|or|&|/|和|或)?\s*\(?[A-Ja-j]\)?(?:[两三项均都]|(?![\w'])\s*(?:,|and|or|&|/|[(]|$))", rest
         ):
             return None
-    if _TAKEN_BACK.match(rest):
+    if P.TAKEN_BACK.match(rest):
         return None
     rest = rest.strip()
     rest = rest[1:-1] if re.fullmatch(r"\([^()]*\)", rest) else rest
@@ -178,7 +89,7 @@ def letters_of(text: str, count: int = 26) -> frozenset[str] | None:
         return None
     text = tidy(text)
     text = quoted[1] if (quoted := _QUOTED.fullmatch(text)) else text
-    if found := _ALONE.fullmatch(text):
+    if found := P.ALONE.fullmatch(text):
         parts = [found[1]]
     elif re.fullmatch(r"[A-Z]{2,10}", text) and list(text) == sorted(set(text)):
         parts = list(text)
@@ -202,7 +113,7 @@ def claimed(text: str, count: int, asks_wrong: bool = False) -> tuple[str, int] 
     Where a question asks for what is wrong (`asks_wrong`), the only option that is called wrong counts instead of the correct ones.
     """
     if asks_wrong:
-        for match in reversed(list(_WRONG_ONE.finditer(text))):
+        for match in reversed(list(P.WRONG_ONE.finditer(text))):
             if found := _letters_at(text, match.end(), count):
                 return found[0], STATED
     for tail in _TAILS:
@@ -213,26 +124,26 @@ def claimed(text: str, count: int, asks_wrong: bool = False) -> tuple[str, int] 
     ticked = {
         (match["b"] or match["l"]).upper()
         for match, after in _mentions(text, 0, count)
-        if bool(_REJECTED_OF.match(after)) is asks_wrong and (asks_wrong or _TICKED_OF.match(after))
+        if bool(P.REJECTED_OF.match(after)) is asks_wrong and (asks_wrong or P.TICKED_OF.match(after))
     }
     if asks_wrong and len(ticked) > 1:
         ticked = set()
     only = {
         found[1]
         for found in re.finditer(
-            rf"(?<![A-Za-z])[Oo]nly (?:(?i:{_KINDS}) )?\(?([A-Z])\)? (?:is|are|has|shows|satisfies|fits|matches|works|does|can)\b(?! not)",
+            rf"(?<![A-Za-z])[Oo]nly (?:(?i:{P.KINDS}) )?\(?([A-Z])\)? (?:is|are|has|shows|satisfies|fits|matches|works|does|can)\b(?! not)",
             text,
         )
     }
     ticked = only if len(only) == 1 and only <= set(LETTERS[:count]) else ticked
     if ticked:
         return ", ".join(sorted(ticked)), TICKED
-    for match in reversed(list(_WEAK.finditer(text))):
+    for match in reversed(list(P.WEAK.finditer(text))):
         found = _letters_at(text, match.start("ahead"), count)
         before = phrases.clause(text, match.start())
-        denied = not match[0].startswith("but") and re.search(NOT, re.split("[,，]", before + match[0].strip())[-1])
+        denied = not match[0].startswith("but") and re.search(P.NOT, re.split("[,，]", before + match[0].strip())[-1])
         denied = denied or (match[0].strip() == "be" and phrases.supposed(before))
-        if found and not denied and not phrases.retracted(before) and _CLOSED.match(text, found[1]):
+        if found and not denied and not phrases.retracted(before) and P.CLOSED.match(text, found[1]):
             return found[0], CONCLUDED
     return None
 
@@ -247,13 +158,13 @@ def _stated(text: str, start: int, count: int) -> str | None:
                 return None
             if (other := _AHEAD.match(text, match.end())) and len(said := other["b"] or other["l"]) == 1:
                 return said.upper()  # a letter that is no option's
-        if found and (not _CHOSEN.match(match[0]) or _PAUSED.match(text, found[1])):
-            turned = _TURNED.match(text, found[1])
+        if found and (not _CHOSEN.match(match[0]) or P.PAUSED.match(text, found[1])):
+            turned = P.TURNED.match(text, found[1])
             announced, place = turned["l"] if turned else found[0], match.end()
             break
     for match, after in _mentions(text, place + 1, count):
         unreal = phrases.supposed(phrases.clause(text, match.start()) + text[match.start() : match.end() + 60])
-        if not unreal and _STATED_OF.match(after) and (found := _letters_at(text, match.start(), count)):
+        if not unreal and P.STATED_OF.match(after) and (found := _letters_at(text, match.start(), count)):
             return found[0]
     return announced
 
@@ -267,7 +178,7 @@ def _letters_at(text: str, start: int, count: int) -> tuple[str, int] | None:
     said = match["b"] or match["l"]
     if len(said) > 1 and (list(said) != sorted(set(said)) or said[-1] > LETTERS[count - 1]):
         return None
-    if _TAKEN_BACK.match(after.strip()) and not _STATED_OF.match(after):
+    if P.TAKEN_BACK.match(after.strip()) and not P.STATED_OF.match(after):
         return None
     letters, end = [said.upper()], match.end()
     joined = _JOINED_LOWER if said.islower() and match["l"] else _JOINED_UPPER
@@ -312,18 +223,18 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
         return Answer(whole if len(whole) <= 3 or len(letters) > 1 else next(iter(letters)), "letter", where)
     if (alone := _last_line(text, count)) is not None:
         return Answer(alone, "letter", where)
-    claim = claimed(text, count, _ASKS_WRONG.search(question.text.partition("\nA")[0]) is not None)
+    claim = claimed(text, count, P.ASKS_WRONG.search(question.text.partition("\nA")[0]) is not None)
     if claim and claim[1] >= TICKED:
         return Answer(claim[0], "phrase", where)
     names = [BOOLEANS.get(words(option)) for option in options] if len(options) == 2 else []
-    if set(names) == {True, False} and (phrases.CLOSING.search(text[-40:]) or not phrases.refuses_at_end(text)):
+    if set(names) == {True, False} and (P.CLOSING.search(text[-40:]) or not phrases.refuses_at_end(text)):
         for told in (said_boolean(said_answer(text) or ""), restated(question.text, text), said_boolean(text)):
             if told is not None:
-                closed = phrases.CLOSING.search(text[-40:])
+                closed = P.CLOSING.search(text[-40:])
                 return Answer(options[names.index(told)], "phrase" if closed else "option", where)
     lettered = letter_of(whole, count) if len(whole) <= 300 and "\n" not in whole else None
     if lettered and not _NEXT[whole[0] in "(["].search(whole, 2):
-        if not _REJECTED_OF.match(whole[1:]) or words(lettered[1]) in map(words, options):
+        if not P.REJECTED_OF.match(whole[1:]) or words(lettered[1]) in map(words, options):
             return Answer(whole, "letter", where)
     if options and (said := said_answer(text)):
         if (matched := options_named(said, options)) and len(matched) < max(len(options), 2):
@@ -349,30 +260,25 @@ def _last_line(text: str, count: int) -> str | None:
     return None if several else ", ".join(sorted(alone))
 
 
-_AT_END = re.compile(
-    r"(?:[,;:，；：]|\.{3}|…|→)\s*(?:[Oo]ption |[Cc]hoice |选项)?[*_(\[]{0,3}([A-Z])[*_)\]]{0,3}[.。]?\s*\Z"
-)
-
-
 def _at_end(text: str, count: int) -> str | None:
     """The letter that a response ends with behind a pause: "After checking the diagram, C."; none behind another letter."""
-    found = _AT_END.search(text, max(0, len(text) - 30))
+    found = P.AT_END.search(text, max(0, len(text) - 30))
     if not found or found[1] not in LETTERS[:count]:
         return None
     before = phrases.clause(text, found.start())
     listed = re.search(r"(?<![A-Za-z])[A-Z]\W{0,4}$", before)
-    denied = re.search(rf"(?:{NOT}|\b(?i:wrong|incorrect|false)\b|错误?)[\w\s]{{0,12}}$", before)
+    denied = re.search(rf"(?:{P.NOT}|\b(?i:wrong|incorrect|false)\b|错误?)[\w\s]{{0,12}}$", before)
     return None if listed or denied else found[1]
 
 
 def _led(lines: list[str], text: str, count: int) -> str | None:
     """The letter that the first or last line begins with, or the only one in brackets; none where a line discusses another."""
-    leading = {found[1]: (line, found) for line in lines if (found := _LEADING.match(line)) and found[1] in LETTERS[:count]}  # fmt: skip
+    leading = {found[1]: (line, found) for line in lines if (found := P.LEADING.match(line)) and found[1] in LETTERS[:count]}  # fmt: skip
     for letter, (line, found) in leading.items() if len(leading) == 1 else ():
         rest = line[found.end(1) :].removeprefix("是" if line[0] == "图" else "")
-        listed = _LISTED.match(rest) or _NEXT[line[0] in "(["].search(rest) or _REJECTED_OF.match(rest)
+        listed = _LISTED.match(rest) or _NEXT[line[0] in "(["].search(rest) or P.REJECTED_OF.match(rest)
         listed = listed or {other[1] for other in _KIND_LETTER.finditer(rest)} - {letter}
-        leads = {other[1] for part in phrases.sentences(text[:600]) if (other := _LEADING.match(part.strip()))}
+        leads = {other[1] for part in phrases.sentences(text[:600]) if (other := P.LEADING.match(part.strip()))}
         told = (
             found["told"] is None
             or re.match(r"\s(?:because|since)\b", rest)
@@ -381,11 +287,11 @@ def _led(lines: list[str], text: str, count: int) -> str | None:
         if line in (lines[0], lines[-1]) and told and not listed:
             return letter
     if len(leading) >= 2:  # the options one by one: only what is said beside them counts
-        lines[:] = [line for line in lines if not _LEADING.match(line)]
+        lines[:] = [line for line in lines if not P.LEADING.match(line)]
     beside = "\n".join(lines)[-4_000:]
     bracketed = {
         found[1] for found in re.finditer(rf"[(\[]\s*([A-{LETTERS[count - 1]}])\s*[)\]]", beside)
-        if not _negated(beside, found.start()) and not _REJECTED_OF.match(beside, found.end())
+        if not _negated(beside, found.start()) and not P.REJECTED_OF.match(beside, found.end())
     }  # fmt: skip
     certain = len(bracketed) == 1 and _ENDED.search(text) and not phrases.refuses_at_end(beside)
     return bracketed.pop() if certain else None
@@ -397,11 +303,11 @@ def _by_text(lines: list[str], options: tuple[str, ...], where: str) -> Answer:
     told = []
     for part in phrases.sentences(text[-4_000:]):
         so = re.search(r",\s+so\s+(.+)$", part) if phrases.supposed(part) else None
-        told += [so[1]] if so else [] if phrases.supposed(part) or _BEGINS.match(part) else [part]
+        told += [so[1]] if so else [] if phrases.supposed(part) or P.BEGINS.match(part) else [part]
     if not told or (options and all(re.fullmatch("[A-Za-z]", option) for option in options)):
         named = {
             found
-            for found in re.findall(rf"\b(?:{_KINDS}|point|line|angle)\s+([A-Za-z])\b", told[-1] if told else "")
+            for found in re.findall(rf"\b(?:{P.KINDS}|point|line|angle)\s+([A-Za-z])\b", told[-1] if told else "")
             if found in options
         }
         return Answer(named.pop(), "option", where) if len(named) == 1 else Answer("", "none", where)
@@ -475,31 +381,12 @@ def _stems(text: str) -> list[str]:
 # --- what a text names, and the gold ---------------------------------------------------------------------------------
 
 
-_SIGNS = re.compile(
-    r"^[-+¬~|]|[-+!|'*%]$|(?<=\d)\s*[-+*/^<>=!|\[\]%'′]|[-+*/^<>=!|\[\]%'′]\s*(?=\d)|[+*/^<>=|]|[^\w\s\x00-\x7f]"
-)
 _UNSIGNED = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})|\s*\([^()\d\\]*\)|(?<=\w)['’](?=[a-z])|[*_`]|^[(\[]|[)\]]$")
 """Signs that are part of what a text says, and such that are not."""
 _FORMULA = re.compile(r"[\\^=/:+*<>|]|\d|[a-z]\s*-")
 _SCRIPTS = re.compile(r"(?<=[\u4e00-\u9fff])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\u4e00-\u9fff])")
-_DENIED = re.compile(
-    rf"{NOT}[^.,;:]{{0,40}} (?:or|nor) *$|\bwhether (?:it|this|that) (?:is|was)(?: an?)? *$|{NOT}(?: (?:the|an?|any|be|is|in|of|for|exactly"
-    rf"|choosing|selecting|picking|going|with))* *$"
-    r"|\b(?:either|between|compar\w+|versus)\b[^.;:]{0,60} (?:or|and|with|to)(?: the)? *$"
-    r"|\b(?:at (?:least|most)|(?:more|less|fewer|greater|larger|smaller) than|up to) *$"
-    r"|\b(?:similar to|resembles|like|including|(?:same|other) \w+ (?:as|than))(?: (?:an?|the))? *$"
-)
-_BEGINS = re.compile(
-    r"\W*(?:let['’]?s|let us|let me|first,? (?:let|we|i)|we (?:first )?(?:check|consider))\b", re.IGNORECASE
-)
 _GRANTED = re.compile(r"^\s*(?:When|As|Since|Because|While|Although|Though|If)\b[^,]*,\s*")
 _HEDGED = re.compile(r"\b(?:could|might|may) (?:also |well )?(?:be|belong)\b")
-_DISMISSED = re.compile(
-    r"\s*(?:is|are|was|were|do|does|did|can|could)n t\b|\s*(?:is|are|was|were|can be|does|do)\s(?:(?:also|therefore|thus"
-    r"|clearly)\s)?(?:not\b(?! likely)|too\b|ruled out|eliminated|excluded|incorrect|wrong\b|(?:the )?(?:other|another)\b)"
-    r"|\s*(?:不|被?排除|是错)"
-)
-"""What stands in front of, and behind, an option's text that is named and not chosen."""
 
 
 @lru_cache(maxsize=2_000)
@@ -525,22 +412,11 @@ def _pattern(option: str) -> tuple[re.Pattern[str], bool] | None:
     return re.compile(f"{edge[0]}(?P<o>{spelled}){edge[1]}"), False
 
 
-_UNKNOWN = re.compile(
-    r"\b(?:cannot|can't|can not|could not|impossible|not possible|unable) (?:to )?(?:be )?(?:determined?|decided?|known|told|inferred"
-    r"|concluded|tell|say)\b"
-    r"|\b(?:insufficient|not enough|too little) (?:information|data)\b|(?:无法|不能|难以)(?:确定|判断|比较)|不确定",
-    re.IGNORECASE,
-)
-_EVERY = re.compile(
-    r"(both|neither|none|all)(?: of (?:these|them|those|above|options|choices|others))*(?: (?:is|are) (?:correct|true|right))?"
-)
-
-
 def _spoken(text: str, options: tuple[str, ...]) -> int | None:
     """The only option that says of the others what a text says of them: that it cannot be told, "both", "none of these"."""
-    if _UNKNOWN.search(last := re.split(r"[,;]", text)[-1]) and not re.search(r"\b(?:I|we)\b", last):
-        found = [index for index, option in enumerate(options) if _UNKNOWN.search(option)]
-    elif said := _EVERY.fullmatch(words(text)):
+    if P.UNKNOWN.search(last := re.split(r"[,;]", text)[-1]) and not re.search(r"\b(?:I|we)\b", last):
+        found = [index for index, option in enumerate(options) if P.UNKNOWN.search(option)]
+    elif said := P.EVERY.fullmatch(words(text)):
         found = [index for index, option in enumerate(options) if words(option).split()[:1] == [said[1]]]
     else:
         return None
@@ -559,8 +435,8 @@ def options_named(text: str, options: tuple[str, ...]) -> list[int]:
         if pattern is None or (written and _SCALED.search(option) and tidy(option) not in tidy(text)):
             continue
         for found in reversed(list(pattern.finditer(searched))):
-            denied = _DENIED.search(searched, max(0, found.start("o") - 60), found.start("o"))
-            if not denied and not _DISMISSED.match(searched, found.end("o")):
+            denied = P.DENIED.search(searched, max(0, found.start("o") - 60), found.start("o"))
+            if not denied and not P.DISMISSED.match(searched, found.end("o")):
                 inside = [other for other, named in enumerate(options) if named != option and pattern.search(_searched(named, written))]  # fmt: skip
                 places.append((found.end("o"), index, inside))
                 break
@@ -587,7 +463,7 @@ def same_option(option: str, answer: str) -> bool:
         option, answer = _ONLY.sub("", option), _ONLY.sub("", answer)
     if not words(option) or words(option) != words(answer) or (_SCALED.search(option) and _SCALED.search(answer)):
         return False
-    signs = [_SIGNS.findall(_UNSIGNED.sub("", tidy(text).replace("$", "").strip())) for text in (option, answer)]
+    signs = [P.SIGNS.findall(_UNSIGNED.sub("", tidy(text).replace("$", "").strip())) for text in (option, answer)]
     return signs[0] == signs[1]
 
 

@@ -8,6 +8,7 @@ from itertools import product
 
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
+from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose.phrases import BOOLEANS, refuses, said_boolean, says_boolean
 from virgo_factory.answers.values.dates import Moment, same_moment
 from virgo_factory.answers.values.formulas import GREEK, MP, TooLarge, as_float, divide, multiply, same_expression
@@ -99,11 +100,6 @@ _IS = r"(?:^|(?<= ))(?:is|are|was|were)"
 _SAYING = frozenset(
     "it he she they this that there i is are was were see got has have by of got a an in to located placed positioned situated sitting standing lying shown seen".split()
 )
-_AROUND = re.compile(
-    r"^(?:这是|它是|互相|相互|[在向朝往])(?=.)|^(?:to|on|at) (?=left|right|top|bottom)|^the (?=\w-)|^(?:(?:it|they) (?=\w+s?$|cannot|can't)|(?:on|in|at"
-    r"|to) the )|(?<=\w) (?:side|direction|colou?r)$|(?<=..)方向$"
-)
-"""What may stand around the words of an answer without changing them."""
 _PRIMES = re.compile(r"(?<=[A-Za-z)])['′]+(?![A-Za-z])")
 _LETTERS = re.compile(r"\\?[^\W\d_]+")
 _DIRECTIONS = frozenset(("compass", "turn", "side"))
@@ -133,28 +129,20 @@ def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> 
     return _verdict(equal and _same_letters(tidy(gold), tidy(answer)), "text", "text")
 
 
-_CONCLUDED = re.compile(
-    r"[,，;；。]\s*(?:所以|因此|故|因而|(?:so|thus|hence|therefore|meaning|which means)\s(?:that\s)?)\s*([^,，;；。]+)$",
-    re.IGNORECASE,
-)
 _TITLED = re.compile(r"是[^不没非是]{1,8}?(?:家|人|者|师)([\u4e00-\u9fff]{2,4})$")
 _WHILE = re.compile(r"^(?:while|although|though|even though|whereas)\b[^,;]*,\s*", re.IGNORECASE)
 _WHERE = re.compile(r"\s+(?:on|in|at|near|beside|behind|against|inside|outside) (?:an?|the|his|her|their|its) [^,;]*$")
 """What is granted before a statement, and where it holds."""
 _DENIES = re.compile(r"\b(?:not|never|or|neither|nor|cannot|but)\b|n['’]t\b|不|或")
-_ASIDE = re.compile(
-    r"^(?:based on|according to|from|in|on|looking at)\b[^,]{0,60},\s*|,\s+(?:with|at|which|because|since|as|followed)\b.*$|\s+\([^()]*\)$",
-    re.IGNORECASE,
-)
 
 
 def _parts(answer: str, question: str) -> list[str]:
     """A statement without what is said beside it; in Chinese what it says something is."""
-    if concluded := _CONCLUDED.search(answer):
+    if concluded := P.CONCLUDED.search(answer):
         said = concluded[1]
         told = [said.rpartition(is_)[2] for is_ in "是为" if is_ in said] if not re.search("[不没]", said) else []
         return [said, *told]
-    plain = _WHILE.sub("", _ASIDE.sub("", answer))
+    plain = _WHILE.sub("", P.BESIDE_THAT.sub("", answer))
     if _DENIES.search(plain):
         return []
     head, is_, tail = plain.rpartition("是")
@@ -188,7 +176,7 @@ _SAME_WORDS = {
 def _spelled(text: str) -> str:
     """Words without what stands around them, hyphens, or the spaces between single letters."""
     text = _SAME_WORDS.get(text, text)
-    text = _AROUND.sub("", re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})", " ", text))
+    text = P.AROUND.sub("", re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})", " ", text))
     text = text[:-1] if text.endswith("s") and text[:-1] in MARKS else text
     apart = re.fullmatch(r"(?:\w )+\w", text) and re.search(r"[^\W\d_]", text) and not re.search(r"\d \d", text)
     return text.replace(" ", "") if apart else text
@@ -264,9 +252,9 @@ class _Comparison:
             )  # "18 dollars per day", of what is made every day
             if units and (whole or not rate):
                 gold = replace(gold, unit=question.unit or "asked", units=units)
-        if gold.value == answer.value and gold.decimals != answer.decimals and _LABELLED.search(question.text):
+        if gold.value == answer.value and gold.decimals != answer.decimals and P.LABELLED.search(question.text):
             return _verdict(False, "value", kind)  # version 3.10 is not 3.1
-        if {gold.unit, answer.unit} in ({"", "'"}, {"", "''"}, {"", '"'}) and not _FEET.search(question.text):
+        if {gold.unit, answer.unit} in ({"", "'"}, {"", "''"}, {"", '"'}) and not P.FEET.search(question.text):
             return _verdict(False, "unit", kind)  # 5' may be a derivative
         factors = conversions(gold, answer)
         scaled = (_SUFFIX.search(one.text) and not answer.unit) or (_SUFFIX.search(other.text) and not gold.unit)
@@ -354,10 +342,10 @@ class _Comparison:
             return self.parts(False)
         listed = pair <= {"", "1"}
         either = listed and all(re.search(r"\bor\b|或", side.text) for side in (one, other))
-        if pair & SYMMETRIC | pair & {"{}"} or either and not _ORDER.search(self.question.text):
+        if pair & SYMMETRIC | pair & {"{}"} or either and not P.ORDER.search(self.question.text):
             in_order = False
         elif "1" in pair and listed and not names:
-            in_order = bool(_ORDER.search(self.question.text)) or not _SET.search(self.question.text)
+            in_order = bool(P.ORDER.search(self.question.text)) or not P.SET.search(self.question.text)
         else:
             in_order = bool(names) or not listed or _is_ordered(self.question, self.config, left)
         tolerances = self.question.tolerance if isinstance(self.question.tolerance, tuple) else None
@@ -411,7 +399,7 @@ class _Comparison:
     def formulas(self, one: Reading, other: Reading) -> Verdict:
         named = one.name != other.name and one.name and other.name
         gold, answer = (one.text, other.text) if named else (_plain(one), _plain(other))
-        if _INTEGRAL.search(self.question.text):
+        if P.INTEGRAL.search(self.question.text):
             gold, answer = (_CONSTANT.sub("+C", text) for text in (gold, answer))
         if bool(one.name) != bool(other.name) and len(sides_of((other if one.name else one).text)) > 1:
             gold, answer = one.text, other.text
@@ -475,19 +463,10 @@ def _plain(reading: Reading) -> str:
 
 # --- numbers -------------------------------------------------------------------------------------------------------
 
-_LABELLED = re.compile(
-    r"\b(?:version|release|(?<!cross[ -])section|chapter|clause|ip address|edition)\b|版本|章节|第几[章节]",
-    re.IGNORECASE,
-)
-"""What a question asks for whose digits are no value."""
 _RATE = re.compile(r"\b(?:per|each|every|an? (?:day|hour|week|minute|month|year))\b", re.IGNORECASE)
 _IN_SCALE = re.compile(r"\bin (?:[A-Z]{3} |\$ ?)?(thousand|million|billion)s?\b", re.IGNORECASE)
 """What a chart counts in: 27.4 million is its 27.4."""
 _BASE = re.compile(r"\b(?:base|binary|octal|hex\w*|notation|numeral system)\b|进制", re.IGNORECASE)
-_FEET = re.compile(
-    r"\b(?:feet|foot|inch(?:es)?|tall|height|long|length|minutes?|seconds?|angle|degrees?)\b|英[尺寸]|分|秒",
-    re.IGNORECASE,
-)
 _PERCENTS = re.compile(r"percent|point|(?<!\d)(?<!\d )\\?%|百分|per cent|多少|probab|概率|share|rate", re.IGNORECASE)
 _LOWERING = frozenset((MARKS["loss"], MARKS["down"], MARKS["bc"]))
 """Marks that a bare gold does not mean unless the question says so."""
@@ -574,50 +553,21 @@ def _rounded(value, decimals: int) -> Fraction:
 # --- several values ------------------------------------------------------------------------------------------------
 
 _RATIO = re.compile(r"ratio|scale|odds|proportion|比", re.IGNORECASE)
-_ANY_ORDER = re.compile(
-    r"\b(?:in )?any order\b|order (?:does not|doesn't) matter|任意顺序|顺序不限|不分(?:先后|顺序)", re.IGNORECASE
-)
-_ORDER = re.compile(
-    r"\brespectively\b|\b(?:in|into) (?:the )?(?:\w+ ){0,2}?order(?! to\b| that\b| for\b)|\bnext (?:two|three|four|five|\d) (?:numbers"
-    r"|terms|letters|shapes|values)\b|\bblanks?\b|\b(?:path|route)\b|\bfirst, second\b|\b(?:best|worst) (?:first|to)\b|\b(?:what|find|give"
-    r"|state)\b[^.?]{0,20} (?:numbers|values|counts|lengths) of (?:\w+, )+(?:\w+,? )?and \w+|\b\w-,? (?:\w-,? )*and \w-\w+"
-    r"|\bfrom (?:the )?(?:\w+est|least|most|first|top|bottom|left|right|low|high|small|large)\b.{0,40}\bto\b|\border(?:ed|ing)? (?:of|from"
-    r"|by)\b"
-    r"|\b(?:rank|ranking|arrange|sort|sorted|sequence of (?:steps|events|throws|moves|operations))\b|\b(?:smallest|largest|shortest|tallest"
-    r"|lightest|heaviest|oldest|youngest|least|greatest|lowest|highest|fewest|most|cheapest"
-    r"|slowest|fastest)\b.{0,12} (?:first|to (?:the )?\w+)\b|\bfirst to last\b|\bcoordinates?\b|依次|分别|由.{1,6}到|从.{1,8}[到至]|排列|排序|排名|先后|顺序"
-    r"|坐标|次序|路[径线]|\w和\w各[是为]?多少",
-    re.IGNORECASE,
-)
-_SET = re.compile(
-    r"\b(?:all|solve|solutions?|roots?|zero(?:e?s)?|possible|both|eigenvalues?|factors|divisors|integers|numbers|primes|pairs|triples"
-    r"|functions|sets?|elements|members|intersections?|intercepts|multiples"
-    r"|which (?:of|two|three|four|\w+s)|what (?:two|three|four)|(?:name|find|give|list|identify) (?:the )?(?:two|three|four)"
-    r"|values? of (?:the )?\$?\\?[A-Za-z]{1,8}\$?(?! and))\b"
-    r"|解方程|方程.*解|的[解根]|所有|全部|哪[些几两三个]|各|因数|约数|质数|可能",
-    re.IGNORECASE,
-)
-_DIRECTION = re.compile(
-    r"\b(?:(?P<rises>small|short|light|young|least|low|few|cheap|slow|increas|ascend)|large|big|great|tall|high|heav|most|old|long|fast"
-    r"|descend|decreas)\w*\b"
-    r"|[从由](?:(?P<small>[小矮低轻少短慢])|[大高重多长快])|(?P<up>升序)|降序",
-    re.IGNORECASE,
-)
 
 
 def _falls(text: str) -> bool | None:
     """Whether a question asks for an order from the largest down; None where it does not say."""
-    found = _DIRECTION.search(text)
+    found = P.DIRECTION.search(text)
     return None if found is None else not any(found.groups())
 
 
 def _is_ordered(question: Question, config: GradingConfig, parts: list[str]) -> bool:
     """Whether the parts of a bare list stand in an order that counts."""
     text = question.text[-3_000:]
-    if config.ordered_lists or not text.strip() or _ANY_ORDER.search(text):
+    if config.ordered_lists or not text.strip() or P.ANY_ORDER.search(text):
         return config.ordered_lists
     letters = all(re.fullmatch(r"\(?[A-Za-z]\)?", part) for part in parts)  # of options
-    return bool(_ORDER.search(text)) or not (letters or question.several or _SET.search(text))
+    return bool(P.ORDER.search(text)) or not (letters or question.several or P.SET.search(text))
 
 
 def _held_alike(gold: Sequence, answer: Sequence) -> bool:
@@ -675,9 +625,6 @@ def _expanded(sequence: Sequence) -> list[str]:
 
 # --- formulas ------------------------------------------------------------------------------------------------------
 
-_INTEGRAL = re.compile(
-    r"integral|integrate|antiderivative|general solution|primitive|\\int|∫|积分|通解|原函数", re.IGNORECASE
-)
 _CONSTANT = re.compile(r"\+\s*(?:[ckK]|C_\{?\d\}?|\\text\s*\{\s*(?:const|constant)\.?\s*\})\s*$")
 _COMPARES = re.compile(r"[<>=]|\\(?:le|ge|ne|in)(?![A-Za-z])")
 _BOUND = re.compile(r"[<>=:]|\\(?:le|ge|ne|in|sum|prod|int|lim|approx|equiv|mid|forall)(?![A-Za-z])")
@@ -685,9 +632,6 @@ _BOUND = re.compile(r"[<>=:]|\\(?:le|ge|ne|in|sum|prod|int|lim|approx|equiv|mid|
 _VARIABLE = re.compile(r"\\([A-Za-z]+)|([A-Za-z])")
 _CONSTANTS = frozenset("e i d j pi infty".split())
 _ARITHMETIC = re.compile(r"[-+*/^=<>]|\\(?:frac|sqrt|cdot|times|div|pm|cup|cap|le|ge)(?![A-Za-z])")
-_PLAIN_FUNCTION = re.compile(
-    r"(?<![A-Za-z\\])(?:arc)?(?:sin|cos|tan|cot|sec|csc|sinh|cosh|tanh|log|ln|exp|sqrt|lim|max|min|gcd|lcm|mod)(?![A-Za-z])"
-)
 
 
 def variables(text: str) -> frozenset[str]:
@@ -696,7 +640,7 @@ def variables(text: str) -> frozenset[str]:
     >>> sorted(variables(r"\\frac{K-1}{L} e^{2x}")), sorted(variables(r"\\sin(\\omega t)"))
     (['K', 'L', 'x'], ['omega', 't'])
     """
-    plain = _PLAIN_FUNCTION.sub(" ", re.sub(r"_(?:\{[^{}]*\}|[A-Za-z0-9])", "", tidy(text)))
+    plain = P.PLAIN_FUNCTION.sub(" ", re.sub(r"_(?:\{[^{}]*\}|[A-Za-z0-9])", "", tidy(text)))
     found = {letter or command for command, letter in _VARIABLE.findall(plain) if letter or command in GREEK}
     return frozenset(found - _CONSTANTS)
 

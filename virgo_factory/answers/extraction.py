@@ -6,11 +6,11 @@ from dataclasses import replace
 from virgo_factory.answers.choice import STATED, choose, claimed, restated
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.options import LETTERS, options_of
+from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.asked import clause_asked, tells_of_another, value_of_asked
 from virgo_factory.answers.prose.phrases import (
     MAX_ANSWER,
-    THERE,
     affirmed,
     numerals,
     said_answer,
@@ -31,29 +31,17 @@ _END = 300
 """In a response that was cut off, a phrase counts only within so many last characters."""
 _LONG = 2_000
 """A response longer than this that stops inside a sentence was cut off by a token limit."""
-_SEVERAL = re.compile(
-    r"\ball (?:\$?[a-z]\b|possible |real |the |positive |integer |such |of the |values |solutions |ordered )|\b(?:values|solutions|roots|pairs|"
-    r"triples|answers|integers|numbers|functions|points|coordinates|lengths|dimensions|zeros|intercepts|respectively)\b"
-    r"|separated by commas|\beach of\b|\bboth\b|\b(?:what|which|find|determine) .{0,80}\band\b",
-    re.IGNORECASE | re.DOTALL,
-)
-_BETWEEN_BOXES = re.compile(
-    r"(?:[\s,;&$.]|\\[\]\[()\\,;: ]|\\q?quad|\\text\s*\{\s*(?:,|and|or|,? ?and|,? ?or)\s*\}|and|or|\*){0,60}"
-)
 _WEAK = frozenset(("whole", "bold", "maths", "number", "option", "none", "cut"))
 _SUMMED = re.compile(r"\b(?:total|sum|altogether|so|therefore|thus|hence|plus|minus|leaves?|left(?= with| over|\W*$))\b|[+=×]", re.IGNORECASE)  # fmt: skip
 _COUNTED = re.compile(r"\bhow many\b|\bnumber of\b|多少|几", re.IGNORECASE)
 _TOTAL = re.compile(
-    rf"\btotal of ({phrases.NUMBER})\b|\b({phrases.NUMBER})(?: [a-z]+)? (?:in total|in all|altogether)\b",
+    rf"\btotal of ({P.NUMBER})\b|\b({P.NUMBER})(?: [a-z]+)? (?:in total|in all|altogether)\b",
     re.IGNORECASE,
 )
-_OF_THEM = re.compile(rf"\W*({phrases.NUMBER})\s+of\s+(?:them|these|those|which)\b", re.IGNORECASE)
+_OF_THEM = re.compile(rf"\W*({P.NUMBER})\s+of\s+(?:them|these|those|which)\b", re.IGNORECASE)
 _ASKS_WHICH = re.compile(r"\b(?:which|what) (?:year|number|month|one|row|page|day)\b|\bwhen\b", re.IGNORECASE)
 _ASKS_YEAR = re.compile(r"\b(?:which|what) year\b|哪一?年", re.IGNORECASE)
 _A_YEAR = re.compile(r"(?<![\d.$])(?<!\d,)(?:1[5-9]|20)\d\d(?![\d.,]*\d|%)")
-_SUBJECT = re.compile(
-    r"\s*(?:in |the year )?(\d[\d,.]*\d)(?=,? (?:and|with|when|at|is|was|has|had|shows?|showed|saw|recorded)\b)", re.I
-)
 
 
 def extract(response: str, question: Question | None = None) -> Answer:
@@ -86,7 +74,7 @@ def extract(response: str, question: Question | None = None) -> Answer:
         return inner if kept else Answer(short, "answer_tag", "answer_tag")
 
     found = _from_box(text, question, options, where)
-    if phrases.UNDONE.search(text[-100:]) or found and where == "thought" and not ended and _is_revised(text):
+    if P.UNDONE.search(text[-100:]) or found and where == "thought" and not ended and _is_revised(text):
         return Answer("", "cut", where)
     if found is None:
         text = phrases.without_courtesy(text)
@@ -97,7 +85,7 @@ def extract(response: str, question: Question | None = None) -> Answer:
         found = _from_text(text[-_TAIL:], question, options, where)
         if found.rule in ("option", "letter", "number", "maths") and (
             len(text.split()) > 3
-            and phrases.DANGLES.search(text)
+            and P.DANGLES.search(text)
             and not re.search(r"(?:\banswer is|:) a\W*\Z", text, re.IGNORECASE)
             or phrases.refuses_at_end(text)
             and not phrases.refuses(found.text)
@@ -114,14 +102,14 @@ def extract(response: str, question: Question | None = None) -> Answer:
 def _is_revised(text: str) -> bool:
     """Whether a thought that does not end begins another attempt behind its last box."""
     last = boxes(text)[0]
-    return bool(last) and phrases.REVISED.search(text, last[-1].end) is not None
+    return bool(last) and P.REVISED.search(text, last[-1].end) is not None
 
 
 def wants_several(question: Question) -> bool | None:
     """Return whether a question asks for several answers; None where there is no question to ask."""
     if question.several is not None:
         return question.several
-    return bool(_SEVERAL.search(question.text[-3_000:])) if question.text.strip() else None
+    return bool(P.SEVERAL.search(question.text[-3_000:])) if question.text.strip() else None
 
 
 def _from_box(text: str, question: Question, options: tuple[str, ...], where: str) -> Answer | None:
@@ -135,7 +123,7 @@ def _from_box(text: str, question: Question, options: tuple[str, ...], where: st
     last = [found[-1]]
     if len(found) > 1 and wants_several(question) is not False:
         for box in reversed(found[:-1]):
-            if len(last) >= 50 or not _BETWEEN_BOXES.fullmatch(text, box.end, last[0].start):
+            if len(last) >= 50 or not P.BETWEEN_BOXES.fullmatch(text, box.end, last[0].start):
                 break
             last.insert(0, box)
     if (later := _said_after(text[found[-1].end :][-_TAIL:], options)) is not None:
@@ -184,11 +172,15 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
         return Answer(year, "number", where)
     whole = unwrap(affirmed(text, asides=False)) if len(text) <= 600 else unwrap(text)
     last = next(reversed(phrases.sentences(whole[-600:])), "")
-    if len(whole) <= 300 and (got := _SOLVED.search(whole)) and not re.search(r"[\u4e00-\u9fff](?<![且或和])", got[1]):
+    if (
+        len(whole) <= 300
+        and (got := P.SOLVED.search(whole))
+        and not re.search(r"[\u4e00-\u9fff](?<![且或和])", got[1])
+    ):
         return Answer(unwrap(got[1]), "whole", where)
-    if len(whole) <= 300 and (got := _NAMED_VALUES.search(whole)):
+    if len(whole) <= 300 and (got := P.NAMED_VALUES.search(whole)):
         return Answer(got[1], "whole", where)
-    if len(last) <= 150 and (got := _LISTING.search(last)) and not re.search(phrases.NOT, got[1]):
+    if len(last) <= 150 and (got := _LISTING.search(last)) and not re.search(P.NOT, got[1]):
         return Answer(got[2], "whole", where)
     if (
         len(whole) <= 300
@@ -196,9 +188,9 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
         and (value := phrases.value_in(last))
         and not phrases.relates(last, value)
     ):
-        cut = phrases.DANGLES.search(whole)
+        cut = P.DANGLES.search(whole)
         return Answer("", "cut", where) if cut else Answer(value, "number", where)
-    if len(whole) <= 150 and (bound := _BOUNDED.search(last)):
+    if len(whole) <= 150 and (bound := P.BOUNDED.search(last)):
         return Answer(bound[1] or bound[2], "whole", where)
     if len(whole) <= 150 and _is_list(whole):
         return Answer(whole, "whole", where)
@@ -206,12 +198,12 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
     if others[1] and "=" in line and len(line) <= 40 and "\\begin" not in whole:
         whole = unwrap(line)
     for part in dict.fromkeys((whole, *phrases.sentences(text[-600:])[-1:])):
-        if len(part) <= 150 and (said := _QUOTED.search(part.strip())):
+        if len(part) <= 150 and (said := P.QUOTED.search(part.strip())):
             return Answer(unwrap(next(filter(None, said.groups()))), "whole", where)
-    short = unwrap(phrases.REMARK.sub("", whole)) if len(whole) <= 300 else whole
+    short = unwrap(P.REMARK.sub("", whole)) if len(whole) <= 300 else whole
     whole = short if short != whole and read_number(short) is not None else whole
     if len(whole) <= 300 and (
-        read_number(whole) is not None or read_bound(whole, "") or (_is_answer(whole) and not THERE.search(whole))
+        read_number(whole) is not None or read_bound(whole, "") or (_is_answer(whole) and not P.THERE.search(whole))
     ):
         return Answer(whole, "whole", where)
     return _weaker(text, question, where)
@@ -226,33 +218,10 @@ def _year_asked(text: str, question: str) -> str | None:
     return year if len(years) == 1 and not phrases.relates(last, year := years.pop()) else None
 
 
-_SOLVED = re.compile(
-    r"[\u4e00-\u9fff，,](?:得|是|(?<!因)为)\s*[:：]?\s*([^，,。;；得是为]{1,60}[<>=≤≥≠][^，,。;；得是为]{1,60})[。.]?\s*\Z"
-)
-"""How a Chinese solution of an equation or inequality ends."""
-
-
-_NAMED_VALUES = re.compile(
-    r"(?:所以|因此|故|则|∴|解得)\s*((?:[A-Za-z][₀-₉\d]?\s*=\s*[^,，;；=。]{1,20}(?:[,，]|[或和]|(?=[。．.\s]*\Z))){2,5})[。．.\s]*\Z"
-)
 _ITEM = r"[^\W\d][\w'’ -]{0,30}"
 _LISTING = re.compile(rf"^([^\d,]*)\b(?:are|shows?|includes?):? ((?:{_ITEM}, )*{_ITEM},? and {_ITEM})\W*$")
 """Names with their values at the end of a Chinese solution; what a statement lists in words."""
-_SIDE = r"-?[\w./\\{}^]+"
-_BOUNDED = re.compile(
-    rf"\b(?:is|are|get|have|obtain|gives?)\s+\$?((?:{_SIDE}\s*(?:[<>]=?|[≤≥]|\\[lg]eq?\b)\s*){{1,2}}{_SIDE})\$?\W*$"
-    r"|^(?:so |thus |hence |therefore,? )?([a-z] is (?:greater|larger|more|less|smaller) than [^,;]{1,30})$"
-)
-"""A statement that ends with an inequality, or is one in words."""
 _NUMBERED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
-_QUOTED = re.compile(
-    r"^[^\"“「\d;,]*\b(?:says|reads|labell?ed|called|named|is|写着|是|填)[: ]*[\"'“「]([^\"'”」]{1,80})[\"'”」]\W*$"
-    r"|^(?!(?:He|She|They|We|I)\b)[A-Z][^.\"\d;,]*\b(?:says|reads)[: ]+((?:(?!, so\b)[^.\"]){1,60})\W*$"
-    r"|^[A-Z\d][^`\n]*\b(?:is|prints?|outputs?|returns?|reads)[: ]+`([^`\n]{1,80})`\W*$"
-    r"|^[A-Z][a-z ]*\b(?:is|are|at|prints|returns|outputs|gives) ([\[({][^\[\](){}]*[\])}])\W*$"
-    r"|(?:^|, |\b(?:so|thus|hence) )[A-Za-z][a-z ,]*\bare:? (-?\d[^.:;a-z]*(?:,| and| or) [^.:;a-z]*(?:(?:and"
-    r"|or) )?[^.:;a-z]*?)(?:,? respectively)?\W*$"
-)
 
 
 def _is_list(text: str) -> bool:
@@ -319,7 +288,7 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
                 and " not " not in question.text
                 or tells_of_another(statement, value, question.text)
             )
-            open_ = any(map(phrases.refuses, told[-4:])) or phrases.DANGLES.search(text)
+            open_ = any(map(phrases.refuses, told[-4:])) or P.DANGLES.search(text)
             return Answer("", "none", where) if denied or open_ else Answer(value, "number", where)
     return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)
 
@@ -327,7 +296,7 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
 def _answered_first(told: list[str], question: Question) -> str | None:
     """The number that the first of several sentences answers with: "There are 4. They are at 25 and 31.", "2016 had the largest gap, 5.2."."""
     asked = question.text[-1_000:]
-    there = THERE.match(told[0].strip())
+    there = P.THERE.match(told[0].strip())
     known = {word for word in words(asked[-300:]).split() if len(word) > 2}
     parts = [part for part in told[1:] if (found := _OF_THEM.match(part)) and found[1]]
     if parts and len(known & set(words(parts[-1]).split())) >= len(known & set(words(told[0]).split())):
@@ -337,8 +306,8 @@ def _answered_first(told: list[str], question: Question) -> str | None:
         if there and (len(told) > 1 or counted):
             return phrases.counted(told[0].strip(), there.start(1), there[1])
         if counted and re.match(
-            rf"\W*(?:{phrases.NUMBER})\s+(?!more than|less than|fewer than)[a-z]", told[0], re.IGNORECASE
+            rf"\W*(?:{P.NUMBER})\s+(?!more than|less than|fewer than)[a-z]", told[0], re.IGNORECASE
         ):
             return unwrap(told[0]).split()[0]
-    subject = _SUBJECT.match(told[0])
+    subject = P.SUBJECT.match(told[0])
     return subject[1] if subject and _ASKS_WHICH.search(asked) else None

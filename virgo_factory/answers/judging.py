@@ -10,6 +10,7 @@ from virgo_factory.answers.extraction import extract
 from virgo_factory.answers.grading import MATH, GradingConfig
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Answer, Question, Verdict
 from virgo_factory.answers.options import list_in_string, options_of
+from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose.phrases import MAX_ANSWER, refuses, says_boolean
 from virgo_factory.answers.prose.response import answer_tag, boxes
 from virgo_factory.answers.values.latex import characters, compact, tidy, unwrap
@@ -19,9 +20,6 @@ _LARGEST = 10**4000
 _NAMED = re.compile(
     r"(?!.*\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b)[^\W\d_]{3,}(?: [^\W\d_]{2,}){0,4}",
     re.IGNORECASE,
-)
-_LETTERED = re.compile(
-    r"(?:(?i:image|picture|figure|option|choice|图|选项)\s*)?[(\[]?[A-J][)\]]?\.?|[A-H]{2,6}|[A-H](?:\s*[,，、]\s*[A-H]){1,5}"
 )
 _CHOOSES = re.compile(r"\b(?:options?|choices?|choose|select|following)\b|选|下列|以下", re.IGNORECASE)
 """A gold that is letters of options, and a question that tells several of them from a word or a figure's points."""
@@ -41,7 +39,7 @@ def score(response: str, gold: Any, question: Question | None = None, config: Gr
         is_huge = isinstance(gold, int) and abs(gold) >= _LARGEST
         if isinstance(gold, bool) or not is_huge and says_boolean(str(gold)[:20]):
             asked = replace(question, kind="boolean")
-        elif isinstance(gold, str) and _LETTERED.fullmatch(gold.strip()) and letters_of(gold, 10):
+        elif isinstance(gold, str) and P.LETTERED.fullmatch(gold.strip()) and letters_of(gold, 10):
             if len(letters_of(gold, 10)) == 1 or _CHOOSES.search(question.text):
                 asked = replace(question, kind="choice")
         elif isinstance(gold, str) and _NAMED.fullmatch(gold.strip()):
@@ -185,7 +183,4 @@ def _one_gold(text: str) -> list[str]:
             joined = all(inside in found.text for inside in texts)
             return [found.text] if joined or len(text) > 300 else []  # a whole solution may box its steps
         return []
-    if len(text) > 300 or re.search(r"\b(?:final answer|answer is)\b", text):
-        found = extract(text, Question())
-        return [found.text] if found.text and found.rule in ("phrase", "bold", "maths") else [text[:MAX_ANSWER]]
     return [text]

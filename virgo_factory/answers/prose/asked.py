@@ -2,19 +2,12 @@
 
 import re
 
+from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose.phrases import quantities
 from virgo_factory.answers.values.latex import unwrap, words
 from virgo_factory.answers.values.numbers import read_number, told
 
 
-_NAME = re.compile(
-    r"(?:\b(?:find|value of|solve for|determine|what is|compute|calculate)|求)\s*(?:the value of\s*)?"
-    r"\$?\s*([A-Za-z])\s*\$?(?![\w'’(^/+*-])",
-    re.IGNORECASE,
-)
-_ASKS_FOR = re.compile(
-    r"\b(?:what(?:['’]s| is| was)|find|calculate|determine) the ((?:[a-z]+-)?[a-z]+(?: [a-z]+){0,2})\b", re.IGNORECASE
-)
 _SPEAKS_OF = re.compile(r"^\W*the ((?:[a-z]+-)?[a-z]+(?: [a-z]+)?) (?:is|was|equals)\b", re.IGNORECASE)
 _GENERAL = frozenset(
     "answer result value total sum number solution difference product amount final correct quotient remainder ratio "
@@ -23,16 +16,7 @@ _GENERAL = frozenset(
 _HOW_MUCH = re.compile(r"\b(?:how much|how many|by how|by what)\b", re.IGNORECASE)
 _LED_TO = r"\b(?:rose|fell|grew|drop\w*|increas\w*|decreas\w*|went up|went down|rise|fall)\s+to\s+\W?"
 _BY = re.compile(r"\bby (?:about |only )?(?=\W?\d)")
-_BESIDE = re.compile(
-    r",?\s+\(?(?:compared (?:with|to)|up from|down from|versus|vs\.?|followed by)\s.*$"
-    r"|,\s+(?:after|from|i\.e\.|that is|which is)\s.*$"
-)
-"""What a value is compared with, and in what other words it is said."""
 _CONVERTED = re.compile(r"\d[^,]*,\s+(?:which (?:is|equals)|that is|i\.e\.|or) (?:about |equal to )?(\d[^,]*)$")
-_WORKED_OUT = re.compile(
-    r"(?:\b(?:plus|minus|times|divided by|of)\b|[-+×*÷/])[^,]*,\s+which (?:is|equals|gives|makes) \W?\d"
-)
-"""A sum or product with what it comes to behind it."""
 _OPPOSITES = (
     (r"\b(?:start|began|begin|open|depart)", r"\b(?:end|finish|clos|arriv)"),
     (r"\b(?:eaten|sold|spent|gave|given|used|lost)\b", r"\b(?:left|remain\w*|still)\b"),
@@ -40,13 +24,6 @@ _OPPOSITES = (
 """What a statement tells of where the question asks for the other."""
 _YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
 _CLAUSES = re.compile(r"[;；，]\s*|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])")
-_WHEN = re.compile(
-    r"\b(?:(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?|January|February|March|April|June|July|August|September|October|November|December"
-    r"|(?:1[5-9]|20)\d\d)\b"
-)
-_GENERALLY = re.compile(
-    r"\b(?:usually|normally|typically|generally|often|in general|on average|most \w+s)\b", re.IGNORECASE
-)
 _ELSEWHERE = re.compile(r"\b(?:next to|beside|behind|(?:an)?other|opposite|instead)\b")
 
 
@@ -56,7 +33,7 @@ def value_of_asked(text: str, question: str) -> str | None:
     >>> value_of_asked("Thus x = 24. We check that 24/8 = 3.", "Find x.")
     '24'
     """
-    if not (asked := _NAME.search(question[-1_000:])):
+    if not (asked := P.NAME.search(question[-1_000:])):
         return None
     end = r"(?=[,;，。\n]|\.(?!\d)|\s+(?:so|and|because|which)\b|$)"
     start = rf"(?<![\w(])(?<![Cc]ase )(?<![Ll]et )(?<![Ii]f ){asked[1]}\s*=\s*\$?\s*"
@@ -69,15 +46,15 @@ def clause_asked(statement: str, question: str) -> str:
     """Return of a statement with several numbers the clause that tells of what is asked: behind "by", or by its words.
 
     >>> clause_asked("The mean is 6.5, while the median is 7", "What is the mean?")
-    'mean is 6.5'
+    'The mean is 6.5'
     """
-    if _GENERALLY.search(statement):  # "Usually it is 8, but here it is 5"
+    if P.GENERALLY.search(statement):  # "Usually it is 8, but here it is 5"
         statement = re.split(r",?\s+but\s+", statement)[-1]
     if (by := _BY.search(statement)) and _HOW_MUCH.search(question[-300:]):
         return re.split(r"\b(?:from|over|in|to|since)\b|, ", statement[by.end() :])[0]
-    if _WORKED_OUT.search(statement):
+    if P.WORKED_OUT.search(statement):
         return statement
-    plain, converted = _BESIDE.sub("", statement), _CONVERTED.search(statement)
+    plain, converted = P.BESIDE.sub("", statement), _CONVERTED.search(statement)
     if converted and (number := read_number(converted[1].strip(" ."))) and number.units:
         return converted[1]  # "0.25 kg, which is 250 g"
     statement = plain if re.search(r"\d", plain) else statement
@@ -87,8 +64,8 @@ def clause_asked(statement: str, question: str) -> str:
         return statement
     if re.match(r"(?:so|hence|thus|therefore)\b", clauses[-1]):
         return clauses[-1]
-    times = {word.lower() for word in _WHEN.findall(question[-300:])}
-    then = [part for part in clauses if times & {word.lower() for word in _WHEN.findall(part)}]
+    times = {word.lower() for word in P.WHEN.findall(question[-300:])}
+    then = [part for part in clauses if times & {word.lower() for word in P.WHEN.findall(part)}]
     if len(then) == 1:
         return then[0]
     asked = {word[:4] for word in words(question[-300:]).split() if len(word) > 3}
@@ -101,7 +78,7 @@ def clause_asked(statement: str, question: str) -> str:
 def tells_of_another(statement: str, value: str, question: str) -> bool:
     """Return whether a statement tells of another thing, year or way than a question asks for, or where a change led to."""
     question = question[-1_000:]
-    subject, wanted = _SPEAKS_OF.match(statement), _ASKS_FOR.search(question)
+    subject, wanted = _SPEAKS_OF.match(statement), P.ASKS_FOR.search(question)
     if subject and wanted:
         named, asked = (set(found[1].lower().split()) for found in (subject, wanted))
         known, told_of = (set(re.findall(r"[a-z-]+", text.lower())) for text in (question, statement))

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from virgo_factory.answers.patterns import P
 from virgo_factory.core.thought import BEGIN_SOLUTION, BEGIN_THOUGHT, END_SOLUTION, END_THOUGHT
 
 
@@ -19,16 +20,6 @@ _BEGIN_OF_THOUGHT = re.compile(
 )
 """Each of them begins with one of a few signs, so that a long response is searched fast."""
 _TAG = re.compile(r"<(/?)(answer|output|final_answer|conclusion)>", re.IGNORECASE)
-_START = re.compile(
-    r"(?:[\s\ufeff\u200b]+|<s>|<bos>|<BOS_TOKEN>|<\|(?:begin_of_text|startoftext|START_RESPONSE|START_TEXT)\|>|<｜begin▁of▁sentence｜>"
-    r"|<\|im_start\|>assistant|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model|<\|start\|>assistant|assistant\s?:\s"
-    r"|ASSISTANT\s?:\s|Assistant\s?:\s)+"
-)
-"""What a tokenizer or a chat template puts in front of a response."""
-_TURN_END = re.compile(
-    r"(?:\s*(?:<\|(?:im_end|endoftext|eot_id|end|return|END_RESPONSE|END_TEXT|END_OF_TURN_TOKEN)\|>|</s>|<eo[sae]>|<end_of_turn>|<turn\|>"
-    r"|<｜end▁of▁sentence｜>))+\s*\Z"
-)
 _FULL_WIDTH = str.maketrans(
     {
         chr(0xFEE0 + ord(sign)): sign
@@ -67,7 +58,7 @@ def parts(response: str) -> tuple[Part, bool]:
     if not response.isascii() and _WIDE.search(response):
         response = response.translate(_FULL_WIDTH)
     response = without_turn_end(response)
-    if start := _START.match(response):
+    if start := P.START.match(response):
         response = response[start.end() :]
     if response.startswith("analysis") and (final := response.rfind("assistantfinal")) > 0:
         after = response[final + len("assistantfinal") :]  # channels whose marks were not decoded
@@ -77,7 +68,7 @@ def parts(response: str) -> tuple[Part, bool]:
         end = end if _quoted(response, match) else match
     if end is not None:
         after = response[end.end() :].replace(BEGIN_SOLUTION, "").partition(END_SOLUTION)[0]
-        after = after[start.end() :] if (start := _START.match(after)) else after
+        after = after[start.end() :] if (start := P.START.match(after)) else after
         if after.strip():
             return Part(after, "solution"), True
         return Part(response[: end.start()], "thought"), True
@@ -97,7 +88,7 @@ def without_turn_end(response: str) -> str:
     >>> without_turn_end("It is 4.<|im_end|><|endoftext|>")
     'It is 4.'
     """
-    turn_end = _TURN_END.search(response, max(0, len(response) - 400))
+    turn_end = P.TURN_END.search(response, max(0, len(response) - 400))
     return response[: turn_end.start()] if turn_end else response
 
 

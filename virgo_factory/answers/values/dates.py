@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 
+from virgo_factory.answers.patterns import P
 from virgo_factory.answers.values.latex import tidy
 from virgo_factory.answers.values.numbers import from_chinese, read_number
 
@@ -41,21 +42,10 @@ _PIECES = tuple(
     )
 )
 _MAY_BE = re.compile(r"[点时月日号年:周]|[a-z]{3}|\d\s?[ap]\.?m|[星礼午夜]|\d{4}[-/.]\d|/\d{4}", re.IGNORECASE)
-_WEEKDAY_DIGIT = re.compile(
-    r"[零一二三四五六七八九两十]{1,3}(?=[点时月日号分])|(?<=星期|礼拜)[一二三四五六]|(?<=周)[一二三四五六]"
-)
 _BETWEEN = re.compile(r"(?:\s*,\s*|\s+(?:on|at|of|in)\s+|\s+)?(?:the\s+)?", re.IGNORECASE)
 _MORNING, _AFTERNOON = (
     frozenset("morning a 上午 早上 早晨 清晨 凌晨".split()),
     frozenset("afternoon evening night p 下午 傍晚 晚上 夜里".split()),
-)
-
-
-_SPOKEN = re.compile(
-    r"(?:a )?(?P<minutes>half|quarter|(?:five|ten|twenty)(?:[ -]five)?|\d{1,2} minutes)(?: minutes?)?"
-    r" (?P<way>past|after|to|before) (?P<hour>[a-z]+|\d{1,2})\b"
-    r"|(?P<full>[a-z]+)(?= o'clock)",
-    re.IGNORECASE,
 )
 
 
@@ -98,8 +88,8 @@ def read_moment(text: str) -> Moment | None:
     """
     if len(text) > 60 or not _MAY_BE.search(text) or text in ("sun", "sat", "wed", "mar", "may", "march", "dec"):
         return None  # the last are words as well
-    text = _SPOKEN.sub(_clock, tidy(text)) + ("." if text.rstrip().endswith("m.") else "")
-    text = _WEEKDAY_DIGIT.sub(lambda found: digits(found[0]), text)
+    text = P.SPOKEN.sub(_clock, tidy(text)) + ("." if text.rstrip().endswith("m.") else "")
+    text = P.WEEKDAY_DIGIT.sub(lambda found: digits(found[0]), text)
     text = re.sub(r"^(?:on|in|at)\s+", "", text.strip(), flags=re.IGNORECASE)
     found, at = Moment(), 0
     while at < len(text):

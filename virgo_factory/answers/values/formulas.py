@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import mpmath
 
+from virgo_factory.answers.patterns import P
 from virgo_factory.answers.values.latex import compact, tidy
 
 
@@ -211,15 +212,11 @@ class Point(NamedTuple):
     Attributes:
         index: which of the points.
         letters: "positive", "real", "complex" or "whole" numbers.
-        factors: a letter before a bracket is a factor, where it may be one.
-        functions: letters that stand before brackets, and whether each is a function for sure.
         folded: small letters that are the same in capitals.
     """
 
     index: int
     letters: str = "positive"
-    factors: bool = True
-    functions: dict[str, bool] = {}
     folded: frozenset[str] = frozenset()
 
 
@@ -425,7 +422,7 @@ class _Reader:
         return values
 
     def name(self, token: str):
-        """A letter with its accent, subscript and primes, and the function it may be; with a formula as index it is a function of that."""
+        """A letter with its accent, subscript and primes, ; with a formula as index it is a function of that."""
         letter, _, index = re.sub(r"[\s{}\\']", "", token).partition("_")
         if self.closed:
             return self.letter(letter)
@@ -434,13 +431,6 @@ class _Reader:
         if re.fullmatch(r"[a-z]|[\da-z]+(?:[-+][\da-z]+)+", index):
             return self.open(f"{letter}_{primes}", [self.inner(index)])
         name = letter + ("_" + index if index else "") + primes
-        if letter in self.point.functions and self.is_sign("("):
-            values = self.arguments()
-            if self.is_sign("^"):
-                raise Unreadable("a power of a function, or of its argument")
-            if self.point.factors and len(values) == 1 and not self.point.functions[letter]:
-                return multiply(self.letter(name), values[0])
-            return self.open(name, values)
         return self.letter(name)
 
     def open(self, name: str, values: list):
@@ -464,8 +454,7 @@ class _Reader:
         if name in ("lfloor", "lceil"):
             value = self.sum()
             self.expect(name.replace("l", "r", 1))
-            apart = not self.closed and not self.point.factors  # steps are too wide for a few points
-            return self.open(name, [value]) if apart else _called(name[1:], value)
+            return _called(name[1:], value)
         if name in ("frac", "binom"):
             return (divide if name == "frac" else _binomial)(self.atom(), self.atom())
         if name == "sqrt":
@@ -519,42 +508,24 @@ def read_closed(text: str) -> tuple:
 
 # --- formulas --------------------------------------------------------------------------------------------------------
 
-_WORDS = re.compile(
-    r"(?<![A-Za-z\\{])(?!(?:arc)?(?:sin|cos|tan)h?(?![A-Za-z])|sqrt(?![A-Za-z]))(?:[A-Za-z]{4,}|and|[Ff]or|if|is|[Ll]et|mod|or|the|when"
-    r"|with)(?![A-Za-z])"
-)
 _NAME = r"(?:\\[A-Za-z]+|[A-Za-z])(?:_(?:\{\w+\}|\w))?"
 _D, _POWERS = r"\s*(?:d|\\partial(?![A-Za-z]))\s*(?:\^\s*\{?\s*\d\s*\}?)?\s*", r"\s*(?:\^\s*\{?\s*\d\s*\}?)?\s*"
 _RATE = re.compile(
     rf"\\frac\s*\{{{_D}{_NAME}{_POWERS}\}}\s*\{{(?:{_D}{_NAME}{_POWERS})+\}}|(?<![A-Za-z\\]){_D}{_NAME}\s*/{_D}{_NAME}{_POWERS}(?![A-Za-z])"
 )
 """A derivative of one letter by others: read as a name of its own."""
+_CALL = re.compile(r"(?<![\\A-Za-z_])(?![ei]\s*\()([A-Za-z](?:_(?:\{\w+\}|\w))?'*)\s*\(\s*(\\?[A-Za-z]+)\s*\)")
+"""A letter before a letter in brackets: read as a name of its own, so that y(x) is not x(y)."""
 _DASHED = re.compile(r"'|\\d?dot(?![A-Za-z])")
 _DIFFERENTIAL = re.compile(r"\{\s*d\s*\\?[A-Za-z]|/\s*\(?d[A-Za-z]|\\partial")
-_CALL = re.compile(
-    r"(?<![\\A-Za-z_])([A-Za-z])(?:_(?:\{[^{}]*\}|\w))?'*\s*(\()?((?<=\()(?=\s*(?:\\[A-Za-z]+|[A-Za-z])\s*\)))?"
-)
 
 
 def _rate(found: re.Match[str]) -> str:
     return "D_{" + "".join(re.findall(r"[A-Za-z\d]+", found[0].replace("frac", ""))) + "}"
 
 
-def _functions(texts: list[str]) -> dict[str, bool]:
-    """The letters that may be functions, and whether each is one for sure.
-
-    A letter that only ever stands before a bracket may be one; one that also stands alone is a factor, but for f, g and h. One that
-    stands before a single letter, and nowhere so in another text, is one: y(x) is not x(y).
-    """
-    found = [list(_CALL.finditer(text)) for text in texts]
-    alone = [{match[1] for match in matches if not match[2]} for matches in found]
-    called = [{match[1] for match in matches if match[2]} for matches in found]
-    functions = set().union(*called) - (set().union(*alone) - set("fghFGH"))
-    sure = set()
-    for own, matches in zip(alone, found, strict=True):
-        sure |= {match[1] for match in matches if match[3] == ""} - own
-    sure -= set.intersection(*called)
-    return {name: name in sure for name in (functions | sure) - set(_CONSTANTS)}
+def _called_name(found: re.Match[str]) -> str:
+    return "C_{" + re.sub(r"\W", "", found[1].replace("'", "p")) + "o" + found[2].lstrip("\\") + "} "
 
 
 class _Formulas:
@@ -565,18 +536,18 @@ class _Formulas:
         if max(map(len, texts)) > MAX_LENGTH:
             raise TooLarge("long")
         plain = _RATE.sub(" ", joined)
-        if plain != joined and _DASHED.search(joined) or _WORDS.search(plain) or _DIFFERENTIAL.search(plain):
+        if plain != joined and _DASHED.search(joined) or P.WORDS.search(plain) or _DIFFERENTIAL.search(plain):
             raise Unreadable("no plain formula, or derivatives in two ways")
-        self.texts = [_RATE.sub(_rate, text) for text in texts]
-        own = [dict.fromkeys(match[1] for match in _CALL.finditer(text) if match[2]) for text in texts]
-        functions = _functions(texts)
-        self.functions = [{name: functions[name] for name in called if name in functions} for called in own]
+        self.texts = [_CALL.sub(_called_name, _RATE.sub(_rate, text)) for text in texts]
+        called = "".join({found[1][0] for text in texts for found in _CALL.finditer(text)})
+        if any(re.search(rf"(?<![\\A-Za-z_])[fghFGH{called}]\w?'*\s*\(", text) for text in self.texts):
+            raise Unreadable("a function, or a factor")
         tokens = [_tokens(text, False) for text in self.texts]
         self.names = [{token.text for token in part if token.kind == "name"} for part in tokens]
         signs = {token.text for part in tokens for token in part}
         summed = any(token.kind == "series" for part in tokens for token in part)
-        self.opened = any(self.functions) or bool(signs & {"lfloor", "lceil"})
-        self.stepped = summed or bool(signs & {"|", "lfloor", "lceil", "overline"})
+        self.open = bool(signs & {"lfloor", "lceil"}) and any(self.names)
+        self.stepped = summed or bool(signs & {"|", "overline", "lfloor", "lceil"})
         self.letters = "whole" if summed or signs & {"lfloor", "lceil"} else "positive"
         if "overline" in signs or any(sign[0] == "^" and len(sign) > 1 for sign in signs if sign):
             self.letters, self.stepped = "complex", True
@@ -584,13 +555,12 @@ class _Formulas:
             self.letters = "real"
         self.folded, self.known = folded, {}
 
-    def at(self, index: int, factors: bool = True, given: tuple = ()) -> list | None:
+    def at(self, index: int, given: tuple = ()) -> list | None:
         """The values of all texts at a point, `given` one letter and its value; None where one has none."""
-        if (key := (index, factors, *given)) not in self.known:
+        if (key := (index, *given)) not in self.known:
             try:
-                points = (Point(index, self.letters, factors, own, self.folded) for own in self.functions)
-                known = dict((given,) if given else ())
-                found = [_Reader(text, point, known).whole() for text, point in zip(self.texts, points, strict=True)]
+                point, known = Point(index, self.letters, self.folded), dict((given,) if given else ())
+                found = [_Reader(text, point, known).whole() for text in self.texts]
             except Unreadable:
                 raise
             except NO_VALUE:
@@ -606,15 +576,13 @@ class _Formulas:
                 distance = _distance(values[one], values[other])
                 if index % 3 != 2:
                     far.append(distance > 1e-3)
-                if self.opened and (values := self.at(index, factors=False)):
-                    distance = max(distance, _distance(values[one], values[other]), key=as_float)
-                if values:
-                    equal.append(distance < 1e-38)
+                equal.append(distance < 1e-38)
             if False in equal and (len(far) > 3 or not self.stepped and False in far):
                 break
         if len(far) > 3 and (any(far) if self.stepped else all(far)):
             return False
-        return True if len(equal) >= len(POINTS) - 1 and all(equal) else None
+        # steps are too wide for a few points to prove them equal
+        return True if len(equal) >= len(POINTS) - 1 and all(equal) and not self.open else None
 
 
 def _distance(one, other):

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import mpmath
 
+from virgo_factory.answers.patterns import P
 from virgo_factory.answers.values.formulas import (
     MP,
     NO_VALUE,
@@ -28,12 +29,6 @@ from virgo_factory.answers.values.units import Unit, named, read_unit
 MAX_LENGTH = 400
 """Longest text that is read as one number."""
 _CURRENCY = re.compile(r"\s*(?:(?:US|CA|A|HK)\s*(?=\$)|(?:USD|Rs\.?|RM)\s*(?=[$\d]))?([$€£¥₹])?\s*")
-_ABOUT = re.compile(
-    r"^(?:(?:is|are|about|around|approximately|approx\.?|roughly|exactly|only|just|nearly|almost|a total of|in total|\\approx|\\sim|~|="
-    r"|equals?|equal to)"
-    r"(?![A-Za-z])\s*|(?:大约|约为?|等于|大概|一共有?|总共有?|共有?|结果[是为]?|差不多|为|是)\s*)+",
-    re.IGNORECASE,
-)
 _SIGN = re.compile(r"(?:(negative|minus|负|零下)|(?:positive|plus|正|零上))\s*(?=[\w.\\(])", re.IGNORECASE)
 _ITEM = re.compile(r"\(\d\)\s*(?:[\u4e00-\u9fff]|[A-Za-z]+ [A-Za-z])")
 """The number of an item, and what it says."""
@@ -41,10 +36,6 @@ _BELOW = re.compile(r"\b(below|above) (?:zero|0)\b", re.IGNORECASE)
 _ORDINAL = re.compile(r"(?<=\d)\s*\^?\s*\{?\s*(?:st|nd|rd|th)\b\s*\}?")
 SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "mn": 10**6, "bn": 10**9, "dozen": 12,
            "万亿": 10**12, "百万": 10**6, "千万": 10**7, "万": 10**4, "亿": 10**8, "千": 10**3, "百": 10**2, "打": 12}  # fmt: skip
-_SCALE = re.compile(
-    r"(?:(hundred|thousand|million|billion|trillion|mn|bn|dozen)s?\b\.?|(万亿|百万|千万|万|亿|千(?!克|米|瓦|卡|伏|赫|帕|焦|欧|牛|字)|百(?!分)|打))\s*",
-    re.IGNORECASE,
-)
 _SMALL = {
     word: value
     for value, word in enumerate(
@@ -61,9 +52,6 @@ NUMBER_WORDS = re.compile(
 )
 """A number in words, but "one", which is a pronoun."""
 _CHINESE = {sign: value for value, sign in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
-_CHINESE_NUMERAL = re.compile(
-    r"(?:百分之)?[零〇一二两三四五六七八九十百千万亿半]+(?:点[零〇一二三四五六七八九]+)?(?:分之[一二三四五六七八九十百千万]+)?"
-)
 _MAY_BE = re.compile(
     rf"[\d\\零〇一二三四五六七八九十百千万亿半两]|\b(?:{'|'.join([*_SMALL, *_PARTS, 'hundred', 'thousand', 'million', 'dozen'])})\b",
     re.IGNORECASE,
@@ -214,7 +202,7 @@ def read_number(text: str) -> Number | None:
     if len(text) > MAX_LENGTH or not _MAY_BE.search(text := tidy(text)):
         return None
     try:
-        return _quantity(_ABOUT.sub("", text).strip())
+        return _quantity(P.ABOUT.sub("", text).strip())
     except (TooLarge, *NO_VALUE):
         return None
 
@@ -224,7 +212,7 @@ def _quantity(text: str) -> Number | None:
     if _ITEM.match(text):
         return None
     if found := _SIGN.match(text):
-        sign, text = -1 if found[1] else 1, _ABOUT.sub("", text[found.end() :])
+        sign, text = -1 if found[1] else 1, P.ABOUT.sub("", text[found.end() :])
     text = _ORDINAL.sub("", text)
     if "°" in text:  # else they are feet and inches
         text = _MINUTES.sub(lambda found: "′" if found[1] == "'" else "″", text)
@@ -252,7 +240,7 @@ def _value(text: str) -> tuple[Number, int]:
     if not (text[0].isdigit() or text[0] in "-+.\\({|["):
         if found := _from_words(text):
             return Number(found[0], 0, literal=found[0].denominator == 1), found[1]
-        if (spelled := _CHINESE_NUMERAL.match(text)) and (value := from_chinese(spelled[0])) is not None:
+        if (spelled := P.CHINESE_NUMERAL.match(text)) and (value := from_chinese(spelled[0])) is not None:
             percent = text.startswith("百分之")
             return Number(
                 value * 100 if percent else value, 0, literal=value.denominator == 1, percent=percent
@@ -283,7 +271,7 @@ def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
     if (part := re.match(r"([a-z]{4,}s)\b\s*", rest)) and part[1] in _PARTS:
         number = replace(number, value=divide(number.value, Fraction(_PARTS[part[1]])), literal=False)
         rest = rest[part.end() :]
-    while scale := _SCALE.match(rest):
+    while scale := P.SCALE.match(rest):
         value = multiply(number.value, Fraction(SCALES[(scale[1] or scale[2]).lower()]))
         rounded = number.approximate or not scale[2] and value > 99
         number = replace(number, value=value, decimals=None, approximate=rounded)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
+from virgo_factory.answers.patterns import P
 from virgo_factory.answers.values.dates import Moment, digits, read_moment
 from virgo_factory.answers.values.formulas import FUNCTIONS, GREEK, MP, multiply
 from virgo_factory.answers.values.latex import balanced, compact, tidy, words
@@ -57,14 +58,6 @@ class Reading:
 
 # --- wrappers ------------------------------------------------------------------------------------------------------
 
-_LEAD = re.compile(
-    r"(?:(?:so|thus|hence|therefore|then|we (?:get|have|find|obtain)|it is|it's|there (?:is|are|were|will be)|that is)\b[,:]?\s+)*"
-    r"(?:(?:the |my |our )?(?:final |correct |exact |required )?(?:answer|result|solution)s?\s*(?:is|are|=|:|equals)\s*:?\s*)?"
-    r"(?:(?:in|at|on)?\s*(?:the )?(?:year|number|value)\s+(?=\d)|in\s+(?=\d{4}$))?"
-    r"(?:the )?(?:(?:points?\s+|点\s*)?(?:(?![CP]\(\d+,\s*\d+\))[A-Z]'?\s?)?(?=\([^(),]+,[^()]+\)$)|points?\s+(?=\()|点\s*(?=\())?(?:所以|因此|故"
-    r"|则|即|因而)?(?:最终|正确|最后)?(?:答案?(?:应?[是为]|[:：])?[:：]?)?\s*",
-    re.IGNORECASE,
-)
 _SPELLINGS = (
     (re.compile(r"^(\w) is (?:greater|larger|more) than or equal to (?=\S)"), r"\1 \\ge "),
     (re.compile(r"^(\w) is (?:less|smaller|fewer) than or equal to (?=\S)"), r"\1 \\le "),
@@ -93,16 +86,9 @@ _PLACES = (
     "seventeenth eighteenth nineteenth twentieth twenty-first"
 ).split()
 _PLACE = re.compile(rf"^(?:on |in )?(?:the )?({'|'.join(_PLACES)})(?=$|(?: [a-z]+){{1,2}}$)", re.IGNORECASE)
-_PAIR = re.compile(r"(\d)\s*(?:-|\\to|[.:→])?\s*([A-Za-z])(?![A-Za-z])")
-_PAIRS = re.compile(rf"{_PAIR.pattern}(?:\s*[,;]\s*{_PAIR.pattern.replace('(', '(?:', 1).replace('([A', '(?:[A')})+")
-"""What is matched with what: 1-b, 2→a."""
 _CHINESE = re.compile(r"(?<=^第)[零一二三四五六七八九十]+(?!.*\d)|[一二两三四五六七八九十]+(?=个半)|\d+(?=个半)")
 _CONTEXT = re.compile(r"(?P<head>[^()]*\d[^()]*?)(?P<space>\s*)\((?P<inside>[^()]+)\)(?P<tail>[^()\\]*)")
 _TENTHS = re.compile(r"(?:打)?([一二三四五六七八九\d][一二三四五六七八九\d.]*)([折成])")
-_CONDITION = re.compile(
-    r"(?P<value>[^,;]+?)[,;]?\s+(?:for|if|when|where|with)\s+[^,;=]*(?:[<>]|\\(?:le|ge|ne|in)(?![A-Za-z]))[^,;=]*"
-)
-"""A value with the condition under which it holds."""
 
 
 def unwrapped(text: str) -> str:
@@ -112,13 +98,11 @@ def unwrapped(text: str) -> str:
     ('5', '12', '3rd', '第5天')
     """
     text = tidy(text)
-    lead = _LEAD.match(text)
+    lead = P.LEAD.match(text)
     text = text[lead.end() :].strip() or text
     text = text.lstrip(" ,;").rstrip(" .,;") or text
     for pattern, spelled in _SPELLINGS:
         text = pattern.sub(spelled, text)
-    if _PAIRS.fullmatch(text):
-        text = _PAIR.sub(r"\1-\2", text)
     if not text.isascii():
         text = _CHINESE.sub(lambda found: digits(found[0]), text).replace("个半", ".5")
     elif found := _PLACE.match(text):
@@ -146,7 +130,7 @@ def _without_context(text: str) -> str:
 
 def conditional_value(text: str) -> str | None:
     """Return the value of "2x for x > 0" without its condition; None where there is none."""
-    held = _CONDITION.fullmatch(tidy(text))
+    held = P.CONDITION.fullmatch(tidy(text))
     return held["value"] if held else None
 
 
@@ -228,18 +212,10 @@ def _what(text: str, question: str) -> Kind:
     return Formula(text) if "\\begin{" in text or is_formula(text) else Words(text)
 
 
-_ELEMENT = (
-    r"(?:A[cglmrstu]|B[aehikr]?|C[adeflmorsu]?|D[by]|E[rsu]|F[elmr]?|G[ade]|H[efgos]?|I[nr]?|Kr?|L[airu]|M[gnot]|N[abdeip]?|Os?|P[abdmotu]?"
-    r"|R[abehnu]|S[bcegimnr]?|T[abcehilm]|U|V|W|Xe|Yb?|Z[nr])"
-)
-_SPECIES = rf"\d*(?:{_ELEMENT}\d*|\((?:{_ELEMENT}\d*)+\)\d*)+(?:\d*[+-])?"
 _SHELLS = re.compile(r"(?:\[[A-Z][a-z]\])?\s*(?:[1-7][spdf]\^?\{?\d{1,2}\}?\s*){2,}")
 _MAY_REACT = re.compile(r"(?:\d{1,2}(?=[^=]*(?:=|\\to|>)))?\(?[A-Z][A-Za-z\d(_^]")
-_SUBSTANCE = re.compile(rf"{_ELEMENT}\d*\(?{_ELEMENT}|[A-Z][a-z]\d|\)\d|{_ELEMENT}\d*[+-]$|\d[+-]$")
+_SUBSTANCE = re.compile(rf"{P.ELEMENT}\d*\(?{P.ELEMENT}|[A-Z][a-z]\d|\)\d|{P.ELEMENT}\d*[+-]$|\d[+-]$")
 """What tells a substance from a product of letters: two elements, a count behind one, a charge."""
-_REACTION = re.compile(
-    rf"(?P<left>{_SPECIES}(?:\+{_SPECIES})*)(?:(?:=+|-+>|\\to)(?P<right>{_SPECIES}(?:\+{_SPECIES})*))?"
-)
 
 
 def _chemical(plain: str) -> Words | None:
@@ -248,7 +224,7 @@ def _chemical(plain: str) -> Words | None:
         return Words(re.sub(r"[\s^{}]", "", plain))
     if len(plain) > 200 or not _MAY_REACT.match(plain):
         return None
-    found = _REACTION.fullmatch(plain := re.sub(r"[\s_{}^]|\\(?:uparrow|downarrow)", "", plain))
+    found = P.REACTION.fullmatch(plain := re.sub(r"[\s_{}^]|\\(?:uparrow|downarrow)", "", plain))
     if not found or not _SUBSTANCE.search(plain):
         return None
     if found["right"]:
@@ -272,31 +248,18 @@ def _based(plain: str) -> Based | None:
 
 # --- a number in a sentence ----------------------------------------------------------------------------------------
 
-_ONE_NUMERAL = re.compile(
-    r"(?:(?:negative|minus)\s+|(?:负|零下))?(?<![\w.])[-$]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:\s*/\s*\d+(?!\d))?)"
-    r"|(?<=[\u4e00-\u9fff])\d+(?:\.\d+)?",
-    re.IGNORECASE,
-)
-_NO_VALUE = re.compile(
-    r"\s[-+*/]\s|[-+*/]\s*\(|\)\s*[-+*/]"
-    r"|(?i:\b(?:not|or|between|cannot|if|because|never|neither|nor|too|wrong|incorrect|instead)\b|n't\b)|[不没非无或错]"
-    r"|(?i:\b(?:square|squared|squares|cube|cubed|roots?|factorial|log|logarithm|reciprocal|inverse|opposite|multiples?|powers?|divisible"
-    r"|double|twice"
-    r"|triple|half)\b)|平方根|立方根|的平方|的立方|倒数|相反数|阶乘|倍数|次方|一半"
-)
-"""Words that take a number back, or make another one of the one beside them."""
 _CHINESE_BOUND = re.compile(r"(?:(?:至少|最少|至多|最多)[有为是]?|超过|少于|多于|大于|小于|低于|高于)$")
 
 
 def _in_sentence(text: str, question: str) -> Kind | None:
     """The number of a short sentence that holds just one: "There are 7 apples"."""
-    if len(text) > 300 or _MATHS_SIGNS.search(text) or _NO_VALUE.search(text) or re.match(r"\(\d+\)", text):
+    if len(text) > 300 or _MATHS_SIGNS.search(text) or P.NO_VALUE.search(text) or re.match(r"\(\d+\)", text):
         return None
     if not re.search(r"\d", text):
         spelled = NUMBER_WORDS.findall(text)
         number = read_number(spelled[0]) if len(spelled) == 1 else None
         text = text.replace(spelled[0], f"{number.value}") if number else text
-    found = list(_ONE_NUMERAL.finditer(text))
+    found = list(P.ONE_NUMERAL.finditer(text))
     if len(found) != 1 or not re.search(r"[A-Za-z]{3,}\s|\s[A-Za-z]{3,}|[\u4e00-\u9fff]", text):
         return None
     head, tail = text[: found[0].start()], text[found[0].start() :].strip()
@@ -326,11 +289,6 @@ SAID = "said in a sentence"
 
 # --- formulas and words --------------------------------------------------------------------------------------------
 
-_SHORT_FORMULA = re.compile(
-    r"[-+]?[\d.,\s]*[A-Za-z]{1,2}[\d\s]*(?:[-+/*][\d\s]*[A-Za-z\d]{1,3})+|[-+]?\d[\d.\s]*[A-Za-z]{1,3}|-[A-Za-z]|[A-Za-z]!"
-    r"|(?=.*[-+/(])(?!.*[^\W\d_]{3})[\d\s.,:/()\[\]A-Za-z+-]{1,12}"
-    r"|(?=.*[A-Za-z])(?=.*[-+/(])-?\(?(?:\d+|\d*[A-Za-z]{1,2})(?:\s*[-+/]\s*(?:\d+|\d*[A-Za-z]{1,2}))+\)?"
-)
 _SYMBOL = re.compile(r"\\(?:" + "|".join(GREEK) + r")(?![A-Za-z])|_|\d[A-Za-z]")
 
 
@@ -343,15 +301,11 @@ def is_formula(text: str) -> bool:
         return False
     if _MATHS_SIGNS.search(text):
         return bool(OPERATOR.search(text) or _SYMBOL.search(text))
-    return bool(_SHORT_FORMULA.fullmatch(text))
+    return bool(P.SHORT_FORMULA.fullmatch(text))
 
 
 # --- assignments ---------------------------------------------------------------------------------------------------
 
-_MATRIX_NAME = re.compile(
-    r"([^=\\]{1,20}|\\begin\{[a-zA-Z]*matrix\}(?:(?!\\begin).)*\\end\{\w+\}|\\(?:vec|mathbf|det)\b[^=]{1,12})\s*=\s*(?=\\begin|-?[\d(\[]|\\frac)",
-    re.DOTALL,
-)
 _RELATION = re.compile(r"(?<![<>!:])=(?!=)|\\approx|≈")
 _LABEL = re.compile(r"([A-Za-z][A-Za-z ]{1,30}:\s+|[\u4e00-\u9fff]{1,10}:\s*)(?=\S)")
 _NAME = re.compile(r"(?=.*[A-Za-z\u4e00-\u9fff])(?!.*,(?![^()]*\)))[A-Za-z\\_{}()|:0-9 ,'/∠△$∗.\u4e00-\u9fff]+")
@@ -363,7 +317,7 @@ _QUOTIENT = re.compile(r".*[A-Za-z]\s*[A-Za-z(]*.*/.*[a-z].*")
 def value_side(text: str) -> tuple[str, str] | None:
     """Return (name, value) of ``x = 5``, ``\\angle A = 74°`` or ``x \\in (1, 2)``; None where the text is no such assignment."""
     text = tidy(text)
-    if (matrix := _MATRIX_NAME.match(text)) and "\\begin" in text[matrix.end() - 1 :] + matrix[0]:
+    if (matrix := P.MATRIX_NAME.match(text)) and "\\begin" in text[matrix.end() - 1 :] + matrix[0]:
         return re.sub(r"\s", "", matrix[1]) if "begin" not in matrix[1] else "", text[matrix.end() :]
     if member := re.match(r"^[^\\=<>]{1,12}\\in(?![A-Za-z])", text):
         return side_name(text), text[member.end() :].strip()
@@ -399,17 +353,6 @@ def side_name(text: str) -> str:
 
 # --- golds that cannot be checked -----------------------------------------------------------------------------------
 
-_NO_GOLD = re.compile(
-    r"\W{0,2}(?:please )?(?:see|refer to|shown in|as shown|look at)\b.{0,60}\b(?:figure|fig|graph|diagram|image|picture|solution"
-    r"|explanation|above|below|table|text|proof|answer|attached|attachment)s?\b.{0,20}"
-    r"|(?:the )?(?:students?['’]?s? )?(?:answers?|responses?|solutions?)\s+(?:may|will|can|could|might)\s+(?:vary|differ)\b.{0,60}|varies"
-    r"|various answers|(?:open|free)[- ]ended"
-    r"|n\s*/\s*a|n\.a\.?|not (?:available|applicable|given|provided)|(?:to be )?(?:tba|tbd)|null|nil|undef|unknown|no answer(?: (?:given"
-    r"|provided|available))?|missing"
-    r"|proof(?: omitted)?|omitted|[?？.…*_\-–—\s]+"
-    r"|略|见(?:图|解析|详解|上图|下图|答案)|如图(?:所示)?|答案?(?:不唯一|略|见解析)|无答案|暂无(?:答案)?|未知|开放题|证明(?:略|见解析)?|言之有理即可",
-    re.IGNORECASE | re.DOTALL,
-)
 _HOLES = re.compile(r"\\(?:d|t|c)?frac\s*(?:\{\s*\}|\{[^{}]*\}\s*\{\s*\}|\{[^{}]*\}\s*$|$)|\\sqrt\s*(?:\{\s*\}|$)")
 
 
@@ -422,7 +365,7 @@ def gold_problem(gold: str) -> str | None:
     text = gold.strip()
     if text in ("None", "NaN", "nan", "NoneType"):
         return "the Python word None"
-    if _NO_GOLD.fullmatch(text.strip("()[]{}.$ \t\n")) or _NO_GOLD.fullmatch(text):
+    if P.NO_GOLD.fullmatch(text.strip("()[]{}.$ \t\n")) or P.NO_GOLD.fullmatch(text):
         return "a placeholder"
     if "\\" in text or "{" in text or "$" in text:
         whole = balanced(text.replace("\\{", "").replace("\\}", "")) and text.count("\\begin{") == text.count("\\end{")

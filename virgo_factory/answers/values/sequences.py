@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from virgo_factory.answers.patterns import P
 from virgo_factory.answers.values.latex import balanced, tidy
 from virgo_factory.answers.values.numbers import read_number
 
@@ -53,9 +54,6 @@ _HELD = (("\\{", "\\}", "{}"), ("{", "}", ""), ("(", ")", "()"), ("[", "]", "[]"
 _THOUSANDS = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
 _NO_THOUSANDS = re.compile(r"\d,\d{1,2}(?!\d)|\d,\d{4}|\d,\s\d{4}|\d{4},")
 _NUMBERED = re.compile(r"(?:^|[\s;,])(?:[(](\d)[)]|(\d)[.)](?=\s))\s*")
-_AROUND = re.compile(
-    r"^(?:both|either|分别[是为]?|依次[是为]?)\s*|\s*,?\s*(?:respectively|in (?:that|this) order|依次|分别)$"
-)
 _STRINGS = re.compile(r"\[\s*(['\"]).*\1\s*,?\s*\]", re.DOTALL)
 _PLUS_MINUS = re.compile(r"\\pm(?![A-Za-z])")
 _STEPS = re.compile(r"\s*(?:,\s*then\b|\\to(?![A-Za-z])|->|=>|\\Rightarrow(?![A-Za-z]))\s*")
@@ -107,7 +105,7 @@ def read_sequence(text: str) -> Sequence | None:
         return _matrix(text)
     if len(text) < 2:
         return None
-    text = _AROUND.sub("", text)
+    text = P.SEQUENCES_AROUND.sub("", text)
     if len(_PLUS_MINUS.findall(text)) == 1 and not re.search(r"[,;]", text):
         return Sequence("", tuple(_PLUS_MINUS.sub(sign, text) for sign in "+-"))
     if _STRINGS.fullmatch(text):
@@ -140,17 +138,12 @@ def _balanced(text: str) -> bool:
 
 # --- matrices ------------------------------------------------------------------------------------------------------
 
-_MATRIX = re.compile(
-    r"(?P<open>\\\{|[(\[{|])?\s*\\begin\{(?P<kind>[pbvBV]?(?:small)?matrix\*?|array|cases|aligned|gathered)\}\s*(?:\[\w+\])?(?:\{[^{}]*\})?"
-    r"(?P<inside>.*?)\\end\{(?P=kind)\}\s*(?P<close>\\\}|[)\]}|.])?",
-    re.DOTALL,
-)
 _ROW_END = re.compile(r"\\\\\s*(?:\[[^\[\]]*\])?|\\cr(?![A-Za-z])")
 
 
 def _matrix(text: str) -> Sequence | None:
     """A matrix in any brackets; the rows of a system of equations are a bare list."""
-    matrix = _MATRIX.fullmatch(text)
+    matrix = P.MATRIX.fullmatch(text)
     if matrix is None:
         return None
     rows = [row for part in _ROW_END.split(matrix["inside"]) if (row := part.replace("\\hline", "").strip())]
@@ -177,10 +170,6 @@ def _rows(kind: str, rows: list[tuple[str, ...]]) -> Sequence | None:
 
 _COMPARED = re.compile(r"\s*(<=|>=|<|>|\\(?:le|ge)(?![A-Za-z]))\s*")
 _TURNED = {">": "<", ">=": "<=", "\\ge": "\\le", "\\supset": "\\subset", "\\supseteq": "\\subseteq", "\\Leftarrow": "\\Rightarrow", "\\leftarrow": "\\to"}  # fmt: skip
-_SIGNS = re.compile(
-    r"\\(?:parallel|perp|subseteq|supseteq|subset|supset|Leftrightarrow|Rightarrow|Leftarrow|leftrightarrow|leftarrow|to|notin|in|cong"
-    r"|sim|equiv|ne|land|lor|uparrow|downarrow|cup|cap|setminus|neg)(?![A-Za-z])"
-)
 SYMMETRIC = frozenset("\\" + sign for sign in "parallel perp cong sim equiv ne land lor cup cap Leftrightarrow leftrightarrow".split())  # fmt: skip
 """Signs whose sides may change places."""
 _N = r"-?\d+(?:\.\d+)?"
@@ -218,9 +207,9 @@ def _related(text: str) -> Sequence | None:
         return _one_way(signs[0].replace("\\le", "<=").replace("\\ge", ">="), sides) if plain else None
     if len(steps := _STEPS.split(text)) > (1 if ", then" in text else 2) and all(steps):
         return Sequence("1", tuple(steps))
-    signs = {sign[0] for sign in _SIGNS.finditer(text)}
+    signs = {sign[0] for sign in P.SEQUENCES_SIGNS.finditer(text)}
     signs = signs - {"\\neg"} or signs
-    if len(signs) != 1 or "=" in text or _SIGNS.fullmatch(text):
+    if len(signs) != 1 or "=" in text or P.SEQUENCES_SIGNS.fullmatch(text):
         return None
     sign = next(iter(signs))
     sides = split(text, re.escape(sign) + "(?![A-Za-z])")
@@ -235,10 +224,6 @@ def _one_way(sign: str, sides: tuple[str, ...]) -> Sequence:
 # --- intervals -----------------------------------------------------------------------------------------------------
 
 _NAME = re.compile(r"\\?[A-Za-z]+(?:_\{?\w+\}?)?'?(?:\(\s*[A-Za-z]\s*\))?")
-_BUILDER = re.compile(
-    r"(?:\\\{)?\s*(?P<name>[A-Za-z]\w*)\s*(?:\\in\s*(?:\\mathbb\s*\{?R\}?|R)\s*)?(?:\\mid|\||:)\s*(?P<inside>.*?(?P=name).*?)"
-    r"\s*(?:,\s*(?P=name)\s*\\in\s*\\mathbb\s*\{?R\}?\s*)?(?:\\\})?"
-)
 _REALS = re.compile(
     r"\\(?:mathbb|mathbf)\s*\{?R\}?|(?:the set of )?(?:all )?real numbers|全体实数|一切实数|实数集?|任意实数|all reals|any real number",
     re.IGNORECASE,
@@ -286,7 +271,7 @@ def _region(text: str) -> Sequence | None:
     if "|" in text and (plain := without_bars(text)) != text:
         name, _, held = plain.partition(" \\in ")
         return (found := read_sequence(held)) and replace(found, name=name)
-    if builder := _BUILDER.fullmatch(text):
+    if builder := P.BUILDER.fullmatch(text):
         return _region(builder["inside"])
     if _REALS.fullmatch(text):
         return Sequence("()", ("-\\infty", "\\infty"))
@@ -343,18 +328,13 @@ def _inequality(text: str) -> Sequence | None:
     return interval(held, (terms[0], terms[2]), terms[1])
 
 
-_BARS = re.compile(
-    r"(?:(?P<low>[^<>|]+?)\s*(?P<left><|\\le)\s*)?\|\s*(?P<name>[A-Za-z])\s*\|(?:\s*(?P<right><|>|\\[lg]e)\s*(?P<high>[^<>|]+))?"
-)
-
-
 def without_bars(text: str) -> str:
     r"""Return an inequality of \|x\| as the intervals of x; any other text as it is.
 
     >>> without_bars("|x|<2"), without_bars("1 < |x|")
     ('x \\in (-(2), 2)', 'x \\in (-\\infty, -(1)) \\cup (1, \\infty)')
     """
-    found = _BARS.fullmatch(text)
+    found = P.BARS.fullmatch(text)
     if not found or not (found["low"] or found["high"]):
         return text
     low, left, name, right, high = found.groups()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
+from virgo_factory.answers.patterns import P
 from virgo_factory.answers.values import table
 from virgo_factory.answers.values.latex import tidy
 
@@ -61,10 +62,6 @@ for _name in _UNITS:
     _FOLDED.setdefault(_name.casefold(), []).append(_name)
 _SHORT = frozenset("in ft yd mi oz lb km cm mm kg hr dm".split())
 """Symbols that are also read in capitals, with a full stop or in the plural."""
-_WORD = r"[A-Za-zµΩÅ]+\.?|°\s*[CF](?![A-Za-z])|[°$€£¥¢₹%′″℃℉]|''|['\"]|US\$"
-_FACTOR = re.compile(
-    rf"(?:(?P<second>(?i:square\s+|sq(?:\.\s*|\s+))|平方)|(?P<third>(?i:cubic\s+|cu(?:\.\s*|\s+))|立方))?(?P<name>{_WORD}|[\u4e00-\u9fff]+)"
-)
 _POWER = re.compile(r"(?:\s*\^\s*)?\{?\s*(?P<digit>[-+]?[1-4])(?!\d)\s*\}?|\s+(?P<word>squared|cubed)(?![a-z])")
 _BETWEEN = re.compile(r"\s*(?P<per>/\s*(?P<open>\()?|per(?![a-z])|每)?(?:\\cdot|[*·⋅-](?=\s*[A-Za-z]))?\s*")
 _ARTICLE = re.compile(r"(?:of )?(?:an? )?")
@@ -97,7 +94,7 @@ def read_unit(text: str) -> tuple[tuple[Unit, ...], int]:
     """
     parts: list[tuple[tuple[Unit, ...], int]] = []
     at, end, sign, opened = _ARTICLE.match(text).end(), 0, 1, False
-    while len(parts) < 6 and (factor := _FACTOR.match(text, at)):
+    while len(parts) < 6 and (factor := P.FACTOR.match(text, at)):
         name, start = factor["name"], factor.start("name")
         if name[0] > "\u4dff":
             name = name[: max((n for n in range(1, min(4, len(name)) + 1) if name[:n] in _UNITS), default=0)]
@@ -123,14 +120,6 @@ def read_unit(text: str) -> tuple[tuple[Unit, ...], int]:
     return tuple(sorted(options, key=repr, reverse=True)), end
 
 
-_ASKED = re.compile(
-    r"how many (?P<many>[^?.,;()]{2,40})|how (?:much|far|long) in (?P<much>[A-Za-z]{3,12})|\((?:in|units?:?) (?P<brackets>[^()]{2,30})\)"
-    r"|\bin (?P<end>[A-Za-z°/^ 0-9]{2,30}?)\s*[?.]?\s*$"
-    r"|(?:多少|几)(?P<chinese>[\u4e00-\u9fff]{1,6})|单位[是为:]?\s*(?P<unit>[^\s,.;()?]{1,12})",
-    re.IGNORECASE,
-)
-
-
 @lru_cache(maxsize=4_096)
 def asked_units(question: str) -> tuple[Unit, ...]:
     """Return the units that a question asks its answer in: "how many metres", "(in years)", "多少米"; none where it says none.
@@ -140,6 +129,6 @@ def asked_units(question: str) -> tuple[Unit, ...]:
     """
     found = (
         read_unit(tidy(next(filter(None, asked.groups()))).replace("$", "").strip())
-        for asked in _ASKED.finditer(question)
+        for asked in P.ASKED.finditer(question)
     )
     return tuple(unit for units, _ in found for unit in units)
