@@ -127,7 +127,7 @@ def _print(console: "Console", report: "Report", settings: "Settings", show: int
         limit = f" of cutoff_len {settings.cutoff_len:,}" if settings.cutoff_len else ""
         console.print(
             f"  {tokens.total:,} tokens: {tokens.prompt - tokens.image:,} prompt, {images}"
-            f"{tokens.total - tokens.prompt:,} trained; longest row {tokens.longest:,}{limit}",
+            f"{tokens.total - tokens.prompt:,} trained; longest row {tokens.longest:,}{limit}"
         )
 
 

@@ -27,10 +27,7 @@ def import_log(
     found = read_log(log, harness, benchmark, out, benchmark_dir, model)
     screen = console(soft_wrap=True, markup=False)
     screen.print(f"{found.lines:,} lines, joined {found.joined}")
-    counts = [
-        ("with a verdict of ours", found.responses),
-        ("failed requests, counted as given up", found.failed),
-    ]
+    counts = [("with a verdict of ours", found.responses), ("failed requests, counted as given up", found.failed)]
     left_out = {
         "another gold": found.other_gold,
         "no such row": found.unknown,
