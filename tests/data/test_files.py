@@ -133,18 +133,14 @@ REFUSED = [
     ("a.json", indented({"train": ROWS, "test": ROWS}), "a second list of objects, test, beside train"),
     ("a.json", indented({"train": ROWS})[:-2], "expecting ',' or '}' after the list"),
     ("a.json", indented({"a": {"b": 1}, "c": {"d": 2}}), "one JSON object over several lines (its keys: a, c)"),
-    (
-        "a.json",
-        indented(dict.fromkeys("abcdefg", 1)),
-        "one JSON object over several lines (its keys: a, b, c, d, e, ...)",
-    ),
+    ("a.json", indented(dict.fromkeys("abcdefg", 1)), "one JSON object over several lines (its keys: a, b, c, d, e, ...)"),
     ("a.jsonl", b"".join(indented(row) + b"\n" for row in ROWS), "one JSON object over several lines (its keys: id,"),
     ("a.csv", b"id,id\n1,2\n", "the header has 'id' twice"),
     ("a.csv", b'id,question\n1,"open\n2,x\n', "a.csv:2: not CSV"),
     ("a.csv", "id,question\n1,一个问题\n".encode("gbk"), "iconv -f GB18030"),
     ("a.csv", "id,question\n1,x\n".encode("utf-16"), "a.csv: not UTF-8, but UTF-16"),
     ("a.csv", b"id,question\n", "no rows in the file"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "content", "words"), REFUSED)

@@ -61,18 +61,12 @@ def transparent(mode):
 CLEAR = [
     ("RGBA", opened(transparent("RGBA"))),
     ("LA", opened(transparent("LA"))),
-    (
-        "a palette",
-        opened(transparent("RGBA").quantize(2), transparency=transparent("RGBA").quantize(2).getpixel((0, 0))),
-    ),
+    ("a palette", opened(transparent("RGBA").quantize(2), transparency=transparent("RGBA").quantize(2).getpixel((0, 0)))),
     ("WebP", opened(transparent("RGBA"), "WEBP", lossless=True)),
     ("one gray value", opened(Image.fromarray(gray(7, 0)), transparency=7)),
-    (
-        "one colour",
-        opened(Image.fromarray(np.array([[[1, 2, 3], [0, 0, 0]]], dtype=np.uint8)), transparency=(1, 2, 3)),
-    ),
+    ("one colour", opened(Image.fromarray(np.array([[[1, 2, 3], [0, 0, 0]]], dtype=np.uint8)), transparency=(1, 2, 3))),
     ("one value of 16 bits", opened(Image.fromarray(gray(9, 0, dtype=np.uint16)), transparency=9)),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("picture", [picture for _, picture in CLEAR], ids=[name for name, _ in CLEAR])
