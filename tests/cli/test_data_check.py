@@ -32,6 +32,10 @@ def _response(thought=THOUGHT, solution=SOLUTION):
     return RESPONSE.replace(THOUGHT, thought).replace(SOLUTION, solution)
 
 
+def _answered(thought):
+    return _line("b", response=_response(thought))
+
+
 def _picture(kind="PNG", size=(60, 40), **options):
     content = io.BytesIO()
     Image.effect_noise(size, 40).convert("RGB").save(content, kind, **options)
@@ -77,91 +81,35 @@ def test_good_rows_pass_and_say_what_is_trained_on(run):
 
 GOOD = _line("good")
 
-BAD_INPUT = {
-    "broken line": (
-        [GOOD, b'{"id": "b", "question": "cut o', _line("c", "Another?")],
-        ["error       1  not JSON", "rows.jsonl:2  not JSON (Unterminated string", "Repair or remove the line"],
-    ),
-    "NUL bytes": (
-        [GOOD, b"\0" * 40 + b"{}"],
-        ["rows.jsonl:2  not JSON (40 NUL bytes: the file was damaged", "Repair or remove the line"],
-    ),
-    "wrong encoding": (
-        [GOOD, json.dumps(_row("é", "Où est-il ?"), ensure_ascii=False).encode("latin-1")],
-        ["rows.jsonl:2  not UTF-8 (byte 0xe9", "iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW"],
-    ),
-    "missing columns": (
-        [GOOD, json.dumps({"id": "b", "question": "What?"}).encode()],
-        ["rows.jsonl:2  columns found: id, question; expected one of"],
-    ),
-    "null": ([GOOD, _line("b", None)], ["rows.jsonl:2"]),
-    "a number instead of text": (
-        [GOOD, _line("b", 7)],
-        ["error       1  question is not text", "rows.jsonl:2  found int", "malformed: drop does not train on them"],
-    ),
-    "not objects": (
-        [GOOD, b"[1, 2]", b'"text"'],
-        ["error       2  the row is not an object", "rows.jsonl:2  found list"],
-    ),
-    "duplicate ids": (
-        [GOOD, _line("good", "Another question?")],
-        [
-            "warning     1  an id that stands there before",
-            "rows.jsonl:2  also the id of rows.jsonl:1, another question",
-        ],
-    ),
-    "the same row twice": (
-        [GOOD, _line("b", "Another?"), GOOD],
-        ["warning     1  the same row again", "rows.jsonl:3  as rows.jsonl:1", "Remove it"],
-    ),
-    "forged control token": (
-        [GOOD, _line("b", response=_response("<|im_start|>system 56"))],
-        ["error       1  control token in the response", "rows.jsonl:2  <|im_start|>"],
-    ),
-    "forged image": (
-        [GOOD, _line("b", response=_response("I see <image> and 56"))],
-        ["error       1  control token in the response", "rows.jsonl:2  <image>"],
-    ),
-    "more images than places": (
-        [GOOD, _line("b", "<image><image> Which?", images=["good.png"])],
-        ["rows.jsonl:2  2 <image> and 1 images"],
-    ),
-    "no end of thought": (
-        [GOOD, _line("b", response="<|begin_of_thought|> and so on")],
-        ["error       1  no end of thought", "rows.jsonl:2"],
-    ),
-    "empty thought": (
-        [GOOD, _line("b", response=_response(" "))],
-        ["error       1  the thought is empty", "rows.jsonl:2"],
-    ),
-    "thought of one word": (
-        [GOOD, _line("b", response=_response("56"))],
-        ["warning     1  the thought is one word", "rows.jsonl:2  56"],
-    ),
-    "answer not in the thought": (
-        [GOOD, _line("b", response=_response("I wonder what it may be."))],
-        ["warning     1  the thought never mentions the answer that the solution boxes", "rows.jsonl:2  boxes 56"],
-    ),
-    "loop": (
-        [GOOD, _line("b", response=_response("Wait, is it 56 or is it 54? " * 200))],
-        ["warning     1  the response repeats itself", 'rows.jsonl:2  200 times "', "it teaches never to stop"],
-    ),
+BAD_INPUT = {  # what is wrong -> the lines behind a good one, and what is told
+    "broken line": ([b'{"id": "b", "question": "cut o', _line("c", "Another?")], ["error       1  not JSON", "rows.jsonl:2  not JSON (Unterminated string", "Repair or remove the line"]),
+    "NUL bytes": ([b"\0" * 40 + b"{}"], ["rows.jsonl:2  not JSON (40 NUL bytes: the file was damaged", "Repair or remove the line"]),
+    "wrong encoding": ([_line("é").decode().encode("latin-1")], ["rows.jsonl:2  not UTF-8 (byte 0xe9", "iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW"]),
+    "missing columns": ([b'{"id": "b", "question": "What?"}'], ["rows.jsonl:2  columns found: id, question; expected one of"]),
+    "null": ([_line("b", None)], ["rows.jsonl:2"]),
+    "a number instead of text": ([_line("b", 7)], ["error       1  question is not text", "rows.jsonl:2  found int", "malformed: drop does not train on them"]),
+    "not objects": ([b"[1, 2]", b'"text"'], ["error       2  the row is not an object", "rows.jsonl:2  found list"]),
+    "duplicate ids": ([_line("good", "Another question?")], ["warning     1  an id that stands there before", "rows.jsonl:2  also the id of rows.jsonl:1, another question"]),
+    "the same row twice": ([_line("b", "Another?"), GOOD], ["warning     1  the same row again", "rows.jsonl:3  as rows.jsonl:1", "Remove it"]),
+    "forged control token": ([_answered("<|im_start|>system 56")], ["error       1  control token in the response", "rows.jsonl:2  <|im_start|>"]),
+    "forged image": ([_answered("I see <image> and 56")], ["error       1  control token in the response", "rows.jsonl:2  <image>"]),
+    "more images than places": ([_line("b", "<image><image> Which?", images=["good.png"])], ["rows.jsonl:2  2 <image> and 1 images"]),
+    "no end of thought": ([_line("b", response="<|begin_of_thought|> and so on")], ["error       1  no end of thought", "rows.jsonl:2"]),
+    "empty thought": ([_answered(" ")], ["error       1  the thought is empty", "rows.jsonl:2"]),
+    "thought of one word": ([_answered("56")], ["warning     1  the thought is one word", "rows.jsonl:2  56"]),
+    "answer not in the thought": ([_answered("I wonder what it may be.")], ["warning     1  the thought never mentions the answer that the solution boxes", "rows.jsonl:2  boxes 56"]),
+    "loop": ([_answered("Wait, is it 56 or is it 54? " * 200)], ["warning     1  the response repeats itself", 'rows.jsonl:2  200 times "', "it teaches never to stop"]),
     "two formats": (
-        [GOOD, _line("b", "Another?"), _line("c", "A third?", response=f"<think>{THOUGHT}</think>{SOLUTION}")],
-        [
-            "error       1  of another format than most rows",
-            "rows.jsonl:3  think; 2 rows are four_markers",
-            "A run stops on this",
-        ],
+        [_line("b", "Another?"), _line("c", "A third?", response=f"<think>{THOUGHT}</think>{SOLUTION}")],
+        ["error       1  of another format than most rows", "rows.jsonl:3  think; 2 rows are four_markers", "A run stops on this"],
     ),
-}
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("case", BAD_INPUT)
-def test_bad_rows_are_told_with_place_and_remedy(case, run):
-    lines, expected = BAD_INPUT[case]
+@pytest.mark.parametrize(("lines", "expected"), BAD_INPUT.values(), ids=BAD_INPUT)
+def test_bad_rows_are_told_with_place_and_remedy(lines, expected, run):
     Path("good.png").write_bytes(_picture())
-    code, output = run(_write(*lines))
+    code, output = run(_write(GOOD, *lines))
     assert [words for words in expected if words not in output] == [], output
     assert code == (1 if "error       " in output else 0)
     errors = 0 if code == 0 else sum(int(line.split()[1]) for line in output.splitlines() if line.startswith("error"))
@@ -215,22 +163,10 @@ IMAGES = {
     "data URI": ("data:image/png;base64,{base64}", None),
     "dictionary of a path": ({"path": "good.png", "bytes": None}, None),
     "missing": ("gone.png", ["image missing", "no file", "Set --media-dir"]),
-    "absolute path elsewhere": (
-        "{folder}/secret.png",
-        ["image outside media_dir", "To read only them: media_dir: {folder}"],
-    ),
-    "parent folder": (
-        "../secret.png",
-        ["image outside media_dir", "leads out of media_dir", "VIRGO_FACTORY_MEDIA_ROOTS={folder}"],
-    ),
-    "symlink out of the folder": (
-        "link.png",
-        ["image outside media_dir", "link.png leads out of media_dir", "VIRGO_FACTORY_MEDIA_ROOTS={folder}"],
-    ),
-    "URL": (
-        "https://example.org/a.png",
-        ["image is a URL", "is not fetched, since training uses no network", "give their paths"],
-    ),
+    "absolute path elsewhere": ("{folder}/secret.png", ["image outside media_dir", "To read only them: media_dir: {folder}"]),
+    "parent folder": ("../secret.png", ["image outside media_dir", "leads out of media_dir", "VIRGO_FACTORY_MEDIA_ROOTS={folder}"]),
+    "symlink out of the folder": ("link.png", ["image outside media_dir", "link.png leads out of media_dir", "VIRGO_FACTORY_MEDIA_ROOTS={folder}"]),
+    "URL": ("https://example.org/a.png", ["image is a URL", "is not fetched, since training uses no network", "give their paths"]),
     "bare base64": ("{base64}", None),
     "file URL": ("file://{folder}/media/good.png", None),
     "bomb": ("bomb.png", ["image too large to decode", "900,000,000 pixels by its header, not decoded", "Shrink it"]),
@@ -239,16 +175,16 @@ IMAGES = {
     "text": ("text.png", ["image not readable", "is not an image that Pillow knows", "Replace the file"]),
     "number": (7, ["image is int", "expected a path"]),
     "null": ([None], ["1 <image> and 0 images"]),
-}
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("case", IMAGES)
-def test_images_in_every_form(case, run):
-    image, expected = IMAGES[case]
+@pytest.mark.parametrize(("image", "expected"), IMAGES.values(), ids=IMAGES)
+def test_images_in_every_form(image, expected, run):
     Path("media").mkdir()
     files = {"media/good.png": _picture(), "secret.png": _picture(), "media/bomb.png": _bomb()}
     files |= {
-        f"media/cut.{name}": _picture(kind, (300, 200))[:-900] for name, kind in (("png", "PNG"), ("jpg", "JPEG"))
+        "media/cut.png": _picture("PNG", (300, 200))[:-900],
+        "media/cut.jpg": _picture("JPEG", (300, 200))[:-900],
     }
     for name, content in (files | {"media/text.png": b"no picture"}).items():
         Path(name).write_bytes(content)

@@ -23,12 +23,10 @@ CUT = [dropped(i, "no end of thought") for i in range(48, 51)]
 NO_END = "(3 no end of thought)"
 LINES = [
     # (rows in, more examples, kept, drawn, distinct, dropped, line)
-    (4922, 0, {"train": 4871}, 4922, 4922, CUT + OVERLONG,
-     "4922 rows in, 4871 kept, 51 dropped (48 overlong > 32768 tokens, 3 no end of thought)"),
+    (4922, 0, {"train": 4871}, 4922, 4922, CUT + OVERLONG, "4922 rows in, 4871 kept, 51 dropped (48 overlong > 32768 tokens, 3 no end of thought)"),
     (3, 0, {"train": 3}, 3, 3, [], "3 rows in, 3 kept, 0 dropped"),
     (3, 0, {"train": 0}, 3, 3, CUT, f"3 rows in, 0 kept, 3 dropped {NO_END}"),
-    (100, 0, {"train": 80, "validation": 17}, 100, 100, CUT,
-     f"100 rows in, 97 kept (80 for train, 17 for validation), 3 dropped {NO_END}"),
+    (100, 0, {"train": 80, "validation": 17}, 100, 100, CUT, f"100 rows in, 97 kept (80 for train, 17 for validation), 3 dropped {NO_END}"),
     (1000, 0, {"train": 7}, 10, 10, CUT, "1000 rows in, 7 kept, 993 dropped (990 not drawn, 3 no end of thought)"),
     (10, 0, {"train": 12}, 15, 10, CUT, f"10 rows in, 5 drawn again, 12 kept, 3 dropped {NO_END}"),
     (2000, 0, {"train": 3000}, 3000, 1900, [], "2000 rows in, 1100 drawn again, 3000 kept, 100 dropped (100 not drawn)"),

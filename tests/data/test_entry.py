@@ -29,10 +29,7 @@ def count_in(path, text: str) -> int:
 
 @pytest.mark.parametrize(
     ("file", "format", "rows"),
-    [
-        ("marco_o1/CoT_demo.json", "thought_output", 125),
-        ("huatuogpt_o1/demo_data.json", "huatuogpt_o1", 198),
-    ],
+    [("marco_o1/CoT_demo.json", "thought_output", 125), ("huatuogpt_o1/demo_data.json", "huatuogpt_o1", 198)],
 )
 def test_real_files(file, format, rows, shared_data, tmp_path):
     found = look(shared_data / file, tmp_path)

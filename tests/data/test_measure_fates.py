@@ -107,16 +107,9 @@ def data(shared_data, tmp_path_factory):
 
 
 RECIPE = {
-    **{
-        "stage": "sft",
-        "do_train": True,
-        "finetuning_type": "full",
-        "report_to": "none",
-        "use_cpu": True,
-        "bf16": True,
-    },
+    **{"stage": "sft", "do_train": True, "finetuning_type": "full", "report_to": "none", "use_cpu": True, "bf16": True},
     **{"template": "virgo", "question_prefix": "virgo", "image_max_pixels": 262_144},
-}
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

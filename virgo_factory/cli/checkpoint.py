@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.cli.data.terminal import progress
+from virgo_factory.cli.diagnoses import show
 from virgo_factory.cli.lazy import app
 from virgo_factory.core.errors import UserError
 
@@ -51,8 +53,6 @@ def check(
     """
     import tempfile
 
-    from virgo_factory.cli.data.terminal import progress
-    from virgo_factory.cli.diagnoses import show
     from virgo_factory.preflight.checkpoint.check import check_checkpoint
     from virgo_factory.preflight.checkpoint.reduced import try_reduced
     from virgo_factory.preflight.checkpoint.weights import is_adapter

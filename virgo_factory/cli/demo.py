@@ -7,6 +7,8 @@ from typing import Literal
 
 import typer
 
+from virgo_factory.report.terminal import console
+
 
 def demo(
     what: Literal["training", "distill", "reinforce", "synthesize"] = typer.Argument(
@@ -34,8 +36,6 @@ def demo(
     With `synthesize`, questions and thoughts of drawn scenes by a server that plays every role and makes faults that are known;
     SFT and DPO on the rows, and the trained model as thinker, through vLLM.
     """
-    from virgo_factory.report.terminal import console
-
     if what != "reinforce" and (seeds or blank):
         raise typer.BadParameter("only with reinforce: virgo-factory demo reinforce", param_hint="--seed, --blank")
 

@@ -1,10 +1,14 @@
 """How diagnoses are printed, worst first, and the exit code they give."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import typer
 
 from virgo_factory.preflight.diagnosis import Diagnosis
+from virgo_factory.report.table import Cell, Table
+from virgo_factory.report.terminal import console, fitted
 
 
 STYLES = {"error": "red", "warning": "yellow", "ok": "green"}
@@ -12,12 +16,6 @@ STYLES = {"error": "red", "warning": "yellow", "ok": "green"}
 
 def show(found: Sequence[Diagnosis], as_json: bool) -> None:
     """Print diagnoses as a table or as JSON, and exit: 1 where one is an error, else 0."""
-    import json
-    from dataclasses import asdict
-
-    from virgo_factory.report.table import Cell, Table
-    from virgo_factory.report.terminal import console, fitted
-
     counts = {severity: sum(item.severity == severity for item in found) for severity in STYLES}
     if as_json:
         typer.echo(json.dumps([asdict(item) for item in found], indent=1))

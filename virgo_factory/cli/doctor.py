@@ -2,6 +2,8 @@
 
 import typer
 
+from virgo_factory.cli.diagnoses import show
+
 
 EXAMPLE = """\b
 Example:
@@ -17,7 +19,6 @@ def doctor(
     as_json: bool = typer.Option(False, "--json", help="Print the findings as JSON."),
 ) -> None:
     """Check this environment against the tested versions and the known traps. Exit code 1 if a run would be lost."""
-    from virgo_factory.cli.diagnoses import show
     from virgo_factory.data.read.source import load_recipe
     from virgo_factory.preflight.doctor.doctor import diagnose
     from virgo_factory.preflight.doctor.environment import read_environment

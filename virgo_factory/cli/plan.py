@@ -1,10 +1,16 @@
 """`virgo-factory plan`: what a recipe costs, before the GPUs are booked."""
 
+import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import typer
 
+from virgo_factory.cli.data.terminal import progress, training
 from virgo_factory.core.errors import UserError
+from virgo_factory.report.table import Cell, Table
+from virgo_factory.report.terminal import console, labelled, print_tables
 
 
 def plan(
@@ -38,10 +44,6 @@ def plan(
     Rows and steps are exact; memory, disk and hours are estimates, and never a reason to fail. Exit code 1 only for what is
     certain to stop the run: no row is kept, a file is missing, the batch does not divide, a key does not exist.
     """
-    import json
-    from dataclasses import replace
-
-    from virgo_factory.cli.data.terminal import progress, training
     from virgo_factory.data.read.source import find_sources, load_recipe
     from virgo_factory.data.rows.stream import measure
     from virgo_factory.preflight.plan.method import read_method
@@ -91,9 +93,6 @@ def plan(
 
 
 def _reinforce(recipe: str, keys: dict, rows, machine, shape, model: str, servers, speed, mean, as_json: bool) -> None:
-    import json
-    import re
-
     from virgo_factory.core.recipe_keys import RL_DEFAULTS
     from virgo_factory.preflight.plan.reinforce import Answering, plan_reinforce, to_json
 
@@ -111,9 +110,6 @@ def _reinforce(recipe: str, keys: dict, rows, machine, shape, model: str, server
 
 
 def _show_reinforce(recipe: str, plan, model: str) -> None:
-    from virgo_factory.report.table import Cell, Table
-    from virgo_factory.report.terminal import console, labelled, print_tables
-
     screen, settings, answering = console(markup=False), plan.settings, plan.answering
     where = f"{plan.machine.gpus} GPUs of {_gb(plan.machine.memory)} train ({plan.machine.source})"
     screen.print(recipe, style="bold", end="")
@@ -190,8 +186,6 @@ def _text(recipe: str) -> str:
 
 def _show(recipe: str, plan) -> None:
     """Print a plan, the most important first."""
-    from virgo_factory.report.terminal import console, labelled, print_tables
-
     screen = console(markup=False)
     _show_verdict(screen, recipe, plan)
     print_tables(screen, _rows(plan))
@@ -240,9 +234,6 @@ def _gb(size: float) -> str:
 
 
 def _show_verdict(screen, recipe: str, plan) -> None:
-    from virgo_factory.report.table import Cell, Table
-    from virgo_factory.report.terminal import labelled, print_tables
-
     machine, lines = plan.machine, []
     where = f"{machine.gpus} GPU{'s' if machine.gpus > 1 else ''} of {_gb(machine.memory)} ({machine.source})"
     screen.print(recipe, style="bold", end="")
@@ -302,8 +293,6 @@ def _count(number: float) -> str:
 
 
 def _rows(plan):
-    from virgo_factory.report.table import Table
-
     rows = [
         (
             *(dataset.name, dataset.rows, dataset.kept + dataset.unmeasured, sum(dataset.dropped.values())),
@@ -337,8 +326,6 @@ ORDERS = {
 
 
 def _orders(plan):
-    from virgo_factory.report.table import Table
-
     rows, styles = [], {}
     for place, order in enumerate(plan.orders):
         name, means = ORDERS[order.name]
@@ -356,8 +343,6 @@ def _orders(plan):
 
 
 def _memory(plan):
-    from virgo_factory.report.table import Table
-
     memory, method = plan.memory, plan.method
     kind = f"ZeRO-{method.stage}" if method.stage else "DDP" if method.ranks > 1 else "one GPU"
     if method.zero and (method.zero.offload_optimizer or method.zero.offload_weights):
@@ -392,14 +377,10 @@ def _memory(plan):
 
 
 def _fits(is_so: bool, style: str = "", no: str = "does not fit"):
-    from virgo_factory.report.table import Cell
-
     return Cell("fits", f"{style}green") if is_so else Cell(no, f"{style}red")
 
 
 def _ways(plan):
-    from virgo_factory.report.table import Table
-
     room = plan.machine.memory
     rows = [
         (way.name, _gb(way.peak), _gb(way.host) if way.host else "", way.cutoff or "none", _fits(way.peak <= room))
@@ -409,8 +390,6 @@ def _ways(plan):
 
 
 def _shared(plan):
-    from virgo_factory.report.table import Table
-
     room = plan.machine.memory
     rows = [
         (one.size, _gb(one.peak), f"{one.slot_use:.2f}", f"{one.passes:.2g}", _fits(one.peak <= room))

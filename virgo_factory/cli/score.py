@@ -6,6 +6,10 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.io.files import check_folder
+from virgo_factory.report.table import Table
+from virgo_factory.report.terminal import console, print_tables
+
 
 def score(
     file: Path = typer.Argument(..., help="JSONL, JSON, CSV, TSV, Parquet or Arrow; one response a row."),
@@ -40,8 +44,6 @@ def score(
 
     from virgo_factory.answers import KINDS, grading
     from virgo_factory.data.read.chunks import UnreadableFile
-    from virgo_factory.io.files import check_folder
-    from virgo_factory.report.terminal import console
     from virgo_factory.rollouts.judge.llm_judge import LLMJudge, judgements
     from virgo_factory.rollouts.judge.score_file import Columns, RowError, score_file
 
@@ -101,8 +103,6 @@ def score(
 
 def _tables(screen, counts) -> None:
     from virgo_factory.answers import REASONS
-    from virgo_factory.report.table import Table
-    from virgo_factory.report.terminal import print_tables
 
     for name, counted in counts.by.items():
         rows = [

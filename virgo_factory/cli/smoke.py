@@ -1,10 +1,15 @@
 """`virgo-factory smoke`: a recipe tried out on a tiny twin of its model, before the real one is loaded anywhere."""
 
+import contextlib
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import typer
 
 from virgo_factory.core.errors import UserError
+from virgo_factory.report.table import Table
+from virgo_factory.report.terminal import console, print_tables
 
 
 EXAMPLE = """\b
@@ -50,7 +55,6 @@ def smoke(
     loaded and no GPU is used. It stops at the first failure, with the reason, and ends with the list of what had to be
     substituted on this machine and is therefore not tested. Exit code 1 if a stage failed.
     """
-    import contextlib
     import shutil
     import signal
     import sys
@@ -59,7 +63,6 @@ def smoke(
 
     from virgo_factory.preflight.smoke.stages import run
     from virgo_factory.preflight.smoke.trial import Smoke
-    from virgo_factory.report.terminal import console
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     folder = work or Path(tempfile.mkdtemp(prefix="virgo-smoke-"))
@@ -132,9 +135,6 @@ def _show(screen, result) -> None:
 
 
 def _show_end(screen, job, results, passed: bool, seconds: float) -> None:
-    from virgo_factory.report.table import Table
-    from virgo_factory.report.terminal import print_tables
-
     if not passed:
         screen.print(f"Stopped at {results[-1].stage}", style="bold red", end="")
         screen.print(f" after {seconds:.0f} s; what was written is in {job.work}", soft_wrap=True)
@@ -147,9 +147,6 @@ def _show_end(screen, job, results, passed: bool, seconds: float) -> None:
 
 
 def _print_json(job, results, passed: bool, seconds: float) -> None:
-    import json
-    from dataclasses import asdict
-
     content = {
         "recipe": job.recipe,
         "passed": passed,

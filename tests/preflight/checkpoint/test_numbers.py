@@ -383,10 +383,7 @@ def test_a_difference_is_found_wherever_it_stands(tmp_path, monkeypatch):
 
 def test_the_command_ends_with_1(base, trained, call):
     edited(trained, put(DOWN.format(6), float("nan")))
-    for arguments, said in (
-        ((trained, "--base", base), DOWN.format(6)),
-        ((base, "--base", base), "changed nothing"),
-    ):
+    for arguments, said in (((trained, "--base", base), DOWN.format(6)), ((base, "--base", base), "changed nothing")):
         code, out, _ = call("checkpoint", "check", *arguments, "--files-only", "--json")
         assert code == 1
         assert any(item["severity"] == "error" and said in item["found"] for item in json.loads(out))

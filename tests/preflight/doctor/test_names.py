@@ -37,10 +37,7 @@ MISSPELT = [
     (STOCK | {"template": "virgo_qwen3vl"}, ["Did you mean virgo_qwen3_vl?"]),
     (STOCK | {"template": "qwen2_lv"}, []),
     (OURS | {"template": "qwen2vl"}, ["template: qwen2vl: no such template. Did you mean qwen2_vl?"]),
-    (
-        OURS | {"template": "zzzzzz"},
-        ["template: zzzzzz: no such template. Ours are virgo, virgo_qwen3_vl, omr, think_qwen3_vl."],
-    ),
+    (OURS | {"template": "zzzzzz"}, ["template: zzzzzz: no such template. Ours are virgo, virgo_qwen3_vl, omr, think_qwen3_vl."]),
     (OURS | {"template": "${oc.env:TEMPLATE}"}, []),
     (OURS | {"template": "qwen2_vl"}, []),
     (OURS | {"template": None}, []),
@@ -65,11 +62,8 @@ MISSPELT = [
     (OURS | {"deepspeed": {"zero_optimization": {"stage": 3}}}, []),
     (OURS | {"deepspeed": "${oc.env:ZERO}.json"}, []),
     (STOCK | {"deepspeed": "ds_z33.json"}, []),
-    (
-        OURS | {"template": "vrigo", "overlog": "drop", "dataset": "mnie"},
-        ["Did you mean virgo?", "Did you mean overlong?", "Did you mean mine?"],
-    ),
-]
+    (OURS | {"template": "vrigo", "overlog": "drop", "dataset": "mnie"}, ["Did you mean virgo?", "Did you mean overlong?", "Did you mean mine?"]),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("recipe", "parts"), MISSPELT, ids=[str(case[0]) for case in MISSPELT])

@@ -1,9 +1,13 @@
 """`virgo-factory data add`: from a file or a hub dataset to an entry that LLaMA-Factory trains on."""
 
+import json
+import shlex
+from dataclasses import asdict
 from pathlib import Path
 
 import typer
 
+from virgo_factory.cli.data.terminal import progress
 from virgo_factory.core.errors import UserError
 
 
@@ -38,10 +42,6 @@ def add(
 
     Other entries keep their place and their look; a name that is taken is left alone.
     """
-    import json
-    from dataclasses import asdict
-
-    from virgo_factory.cli.data.terminal import progress
     from virgo_factory.data.rows.entry import (
         Recognised,
         UnreadHub,
@@ -121,8 +121,6 @@ def _columns(text: str) -> dict[str, str]:
 
 
 def _command(name: str, folder: Path, found) -> str:
-    import shlex
-
     recipe = "omr7b_gspo" if found.entry.get("formatting") == "questions" else "virgo7b_dt"
     words = ["llamafactory-cli", "train", f"recipes/{recipe}.yaml", f"dataset={name}", f"output_dir=saves/{name}"]
     if folder != Path():

@@ -1,9 +1,16 @@
 """`virgo-factory data check`: what is wrong with the rows, and what will be trained on."""
 
+import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+
+from virgo_factory.cli.data.terminal import progress
+from virgo_factory.io.files import check_folder
+from virgo_factory.report.terminal import counted
+from virgo_factory.report.text import one_line
 
 
 if TYPE_CHECKING:
@@ -41,15 +48,11 @@ def check(
 
     Exit code 1 where a row cannot be trained on as it is. Warnings alone leave it at 0, but for --strict.
     """
-    import json
-
     from rich.console import Console
 
-    from virgo_factory.cli.data.terminal import progress
     from virgo_factory.data.check.audit import audit
     from virgo_factory.data.check.overlap import read_benchmark
     from virgo_factory.data.read.source import find_sources
-    from virgo_factory.io.files import check_folder
 
     if findings:
         check_folder(findings.parent)
@@ -80,10 +83,6 @@ def check(
 
 
 def _print(console: "Console", report: "Report", settings: "Settings", show: int, findings: Path | None) -> None:
-    from collections import Counter
-
-    from virgo_factory.report.terminal import counted
-
     width = max([5, *(len(f"{kind.count:,}") for kind in report.kinds)])
     for number, kind in enumerate(report.kinds):
         following = report.kinds[number + 1] if number + 1 < len(report.kinds) else None
@@ -128,7 +127,7 @@ def _print(console: "Console", report: "Report", settings: "Settings", show: int
         limit = f" of cutoff_len {settings.cutoff_len:,}" if settings.cutoff_len else ""
         console.print(
             f"  {tokens.total:,} tokens: {tokens.prompt - tokens.image:,} prompt, {images}"
-            f"{tokens.total - tokens.prompt:,} trained; longest row {tokens.longest:,}{limit}",
+            f"{tokens.total - tokens.prompt:,} trained; longest row {tokens.longest:,}{limit}"
         )
 
 
@@ -186,8 +185,6 @@ def _places(shown: "list[RowFinding]") -> list[str]:
 
 def _one_line(text: str) -> str:
     """Return a finding's words; the remedy of all of them stands below them."""
-    from virgo_factory.report.text import one_line
-
     return one_line(text.partition(". If it is to be read, ")[0], 300)
 
 

@@ -1,9 +1,11 @@
 """`virgo-factory data convert`: any known format -> the normal form."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import typer
 
+from virgo_factory.cli.data.terminal import command_line, progress, show_cards
 from virgo_factory.core.errors import UserError
 
 
@@ -33,9 +35,6 @@ def convert(
     What cannot be converted is counted by reason and listed in the card beside OUT. Rows of several formats are
     brought to one. Image paths stay relative to the media folder; images that rows carry as bytes are stored beside OUT.
     """
-    from dataclasses import replace
-
-    from virgo_factory.cli.data.terminal import command_line, progress, show_cards
     from virgo_factory.data.make import convert as room
     from virgo_factory.data.read.source import find_sources
     from virgo_factory.formats.options import RESPONSES

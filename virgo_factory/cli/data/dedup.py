@@ -1,10 +1,14 @@
 """`virgo-factory data dedup`: what several datasets, or one, hold twice is kept once."""
 
+import json
 from pathlib import Path
 
 import typer
 
+from virgo_factory.cli.data.terminal import command_line, progress, training
 from virgo_factory.core.errors import UserError
+from virgo_factory.report.card import card_files, entry_line
+from virgo_factory.report.terminal import counted
 
 
 def dedup(
@@ -44,7 +48,6 @@ def dedup(
     pictures look alike (also scaled, or saved with loss) and whose questions' numbers and gold answers are equal.
     OUT/dropped.jsonl names each row that is left out and the one that stays in its place.
     """
-    from virgo_factory.cli.data.terminal import command_line, progress, training
     from virgo_factory.data.make import dedup as room
     from virgo_factory.data.read.source import find_sources
 
@@ -63,11 +66,7 @@ def dedup(
 
 def _show(card: dict, out: Path, as_json: bool) -> None:
     """Print what was left out for whom, and where the outputs are."""
-    import json
-
     from virgo_factory.data.make.dedup import ACCOUNT, notes_of
-    from virgo_factory.report.card import card_files, entry_line
-    from virgo_factory.report.terminal import counted
 
     if as_json:
         print(json.dumps(card, ensure_ascii=False))

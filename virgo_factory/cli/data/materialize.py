@@ -1,10 +1,14 @@
 """`virgo-factory data materialize`: the released visual rows with their images."""
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import typer
+
+from virgo_factory.cli.data.terminal import command_line
 
 
 def materialize(
@@ -31,10 +35,6 @@ def materialize(
     listed with the reason. One Parquet file at a time is downloaded, searched and removed. Killed, it goes on where it
     stopped when called again.
     """
-    import json
-    from dataclasses import asdict
-
-    from virgo_factory.cli.data.terminal import command_line
     from virgo_factory.data.fetch import materialize as room
     from virgo_factory.data.read.source import find_sources
 

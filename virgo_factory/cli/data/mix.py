@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.cli.data.terminal import command_line, progress, show_cards, tell_cache, training
+
 
 def mix(
     out: Path = typer.Argument(metavar="OUT", help="The file to write: .jsonl or .parquet."),
@@ -32,7 +34,6 @@ def mix(
     the rows and the seed alone. A dataset without domains keeps the shares of its domains. The domain `science` includes
     physics, chemistry and biology; `none` names rows without a domain.
     """
-    from virgo_factory.cli.data.terminal import command_line, progress, show_cards, tell_cache, training
     from virgo_factory.data.make import mix as room
     from virgo_factory.data.read.source import Settings, find_sources
     from virgo_factory.data.rows.stream import measure

@@ -1,9 +1,12 @@
 """`virgo-factory data preview`: rows as the model sees them, on the terminal or as a page."""
 
+import json
+from itertools import chain
 from pathlib import Path
 
 import typer
 
+from virgo_factory.cli.data.terminal import busy, write_page
 from virgo_factory.core.errors import UserError
 
 
@@ -29,10 +32,6 @@ def preview(
     as_json: bool = typer.Option(False, "--json", help="Print the rows as JSON, one a line."),
 ) -> None:
     """Show rows as the model sees them: what it is given, what it is trained on, images by size and tokens."""
-    import json
-    from itertools import chain
-
-    from virgo_factory.cli.data.terminal import busy, write_page
     from virgo_factory.data.read.source import find_sources
     from virgo_factory.data.show.preview import LEGEND, articles, lines
     from virgo_factory.data.show.preview import preview as read

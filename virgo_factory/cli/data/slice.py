@@ -1,10 +1,14 @@
 """`virgo-factory data slice`: part of a dataset, by length, domain, difficulty or number of rows."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import typer
 
+from virgo_factory.cli.data.terminal import busy, command_line, progress, show_cards, tell_cache, training
 from virgo_factory.core.errors import UserError
+from virgo_factory.report.card import card_files, entry_line
+from virgo_factory.report.terminal import counted
 
 
 def slice(
@@ -62,9 +66,6 @@ def slice(
     if pass_rate_column:
         raise UserError("--pass-rate-column: only with --pass-rate LOW:HIGH.")
 
-    from dataclasses import replace
-
-    from virgo_factory.cli.data.terminal import command_line, progress, show_cards, tell_cache, training
     from virgo_factory.data.make import slice as room
     from virgo_factory.data.read.source import find_sources
     from virgo_factory.data.rows.stream import measure
@@ -106,11 +107,8 @@ def _by_pass_rate(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    from virgo_factory.cli.data.terminal import busy, command_line, training
     from virgo_factory.data.make import pass_rate as room
     from virgo_factory.data.read.source import find_sources
-    from virgo_factory.report.card import card_files, entry_line
-    from virgo_factory.report.terminal import counted
 
     bounds = room.read_rates(text)
     from virgo_factory.distill.config import FILE

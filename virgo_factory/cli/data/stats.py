@@ -1,11 +1,17 @@
 """`virgo-factory data stats`: rows, tokens and images of a dataset."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import typer
 
+from virgo_factory.cli.data.terminal import busy, progress, tell_cache, training
 from virgo_factory.core.errors import UserError
+from virgo_factory.io.files import check_folder
+from virgo_factory.report.table import Table
+from virgo_factory.report.terminal import console, counted, print_tables
+from virgo_factory.report.text import one_line
 
 
 def stats(
@@ -47,13 +53,9 @@ def stats(
     cue behind an assistant_prefix was planted: neither it is counted, nor the first sentence with it in the other rows. With --judge-url a
     model counts in a sample, and how well the two agree is told (Cohen's kappa); its key is read from OPENAI_API_KEY.
     """
-    import json
-
-    from virgo_factory.cli.data.terminal import progress, tell_cache, training
     from virgo_factory.data.read.source import find_sources
     from virgo_factory.data.rows.stream import measure
     from virgo_factory.data.show.stats import measure_statistics, to_json
-    from virgo_factory.io.files import check_folder
 
     if bool(judge_url) != bool(judge_model) or (judge_url and not behaviours):
         raise UserError("--judge-url and --judge-model go together, with --behaviours.")
@@ -112,8 +114,6 @@ def stats(
 
 def _show(found, name: str, settings) -> None:
     from virgo_factory.data.show.stats import NONE
-    from virgo_factory.report.terminal import console, counted, print_tables
-    from virgo_factory.report.text import one_line
 
     screen = console(160, soft_wrap=True, markup=False)
     several = f" ({found.examples_in:,} examples)" if found.examples_in != found.rows_in else ""
@@ -141,9 +141,6 @@ def _show(found, name: str, settings) -> None:
 
 def _table(found, has_tokens: bool):
     """Return a table with a line for all rows and one for each domain, source and format."""
-    from virgo_factory.report.table import Table
-    from virgo_factory.report.text import one_line
-
     of_tokens = ("tokens", "share", "mean", "median", "p95", "max") if has_tokens else ()
     columns = ("", "rows", "share", *of_tokens, *(["images"] if found.all.images else []))
     whole = found.all
@@ -175,9 +172,6 @@ def _table(found, has_tokens: bool):
 
 def _judged(sources, url: str, model: str, count: int, cues: list[str]) -> dict:
     """Return what a judge counts in a sample, beside the lexicon; its replies are kept beside the data."""
-    from dataclasses import asdict
-
-    from virgo_factory.cli.data.terminal import busy
     from virgo_factory.data.rows.cache import cache_folder
     from virgo_factory.data.show.read_behaviours import read_examples
     from virgo_factory.evaluation.probes.behaviours import judge_behaviours
@@ -194,10 +188,6 @@ def _judged(sources, url: str, model: str, count: int, cues: list[str]) -> dict:
 
 
 def _show_behaviours(told: dict) -> None:
-    from virgo_factory.report.table import Table
-    from virgo_factory.report.terminal import console, print_tables
-    from virgo_factory.report.text import one_line
-
     screen = console(160, soft_wrap=True, markup=False)
     columns = ("behaviour, by how sentences begin", "sentences", f"per 1,000 {told['unit']}", "thoughts", "share")
     rows = [

@@ -9,6 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from virgo_factory.io.files import check_folder
+from virgo_factory.report.card import card_files, entry_line
+from virgo_factory.report.terminal import counted
+
 
 def command_line() -> str:
     """Return the command that was entered, as it can be entered again."""
@@ -50,8 +54,6 @@ def busy(doing: str) -> contextlib.AbstractContextManager:
 
 def write_page(html: Path, shows: str, as_json: bool, write: Callable[[], int]) -> None:
     """Write a page, and say how many it shows of what."""
-    from virgo_factory.io.files import check_folder
-
     check_folder(html.parent)
     with busy(f"writing {html}"):
         count = write()
@@ -80,9 +82,6 @@ def tell_cache(sources: Sequence[Any]) -> None:
 
 def show_cards(cards: Sequence[Any], paths: Sequence[Path], as_json: bool, more: Sequence[str] = ()) -> None:
     """Print what has been written, and the lines of dataset_info.json that read it."""
-    from virgo_factory.report.card import card_files, entry_line
-    from virgo_factory.report.terminal import counted
-
     if as_json:
         told = [{"path": str(path), **card.to_json()} for path, card in zip(paths, cards, strict=True)]
         print(json.dumps(told, ensure_ascii=False))

@@ -1,9 +1,14 @@
 """`virgo-factory distill questions`: the questions of a distillation, before any model is asked."""
 
 import contextlib
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import typer
+
+from virgo_factory.report.card import card_files
+from virgo_factory.report.terminal import console as console_of
 
 
 def questions(
@@ -15,9 +20,6 @@ def questions(
 
     No model is asked. What is complete is kept; `distill run` goes on from it.
     """
-    import json
-    from dataclasses import asdict
-
     from virgo_factory.distill.config import read_config
     from virgo_factory.distill.questions.build import build_questions
 
@@ -35,8 +37,6 @@ def questions(
 def _show(card, folder: Path) -> None:
     from rich.table import Table
 
-    from virgo_factory.report.card import card_files
-    from virgo_factory.report.terminal import console as console_of
     from virgo_factory.rollouts.question import FILE
 
     console = console_of(soft_wrap=True, markup=False)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.cli.asked import shard_of
+
 
 def resume(
     folder: Path = typer.Argument(metavar="DIR", help="Folder of the distillation: output_dir of its config."),
@@ -13,7 +15,6 @@ def resume(
     shard: str | None = typer.Option(None, "--shard", metavar="2/8", help="Go on with the second of eight parts."),
 ) -> None:
     """Ask what is still to be asked. Nothing that was finished is asked again."""
-    from virgo_factory.cli.asked import shard_of
     from virgo_factory.cli.distill.run import go
     from virgo_factory.distill.launch import resumed
 

@@ -4,6 +4,10 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.cli.data.terminal import command_line, progress
+from virgo_factory.report.card import card_files
+from virgo_factory.report.terminal import counted
+
 
 def select(
     folder: Path = typer.Argument(metavar="DIR", help="Folder of the distillation: output_dir of its config."),
@@ -40,7 +44,6 @@ def select(
     """
     from rich.console import Console
 
-    from virgo_factory.cli.data.terminal import command_line, progress
     from virgo_factory.distill.select.select import choose
 
     given = {
@@ -70,8 +73,6 @@ def select(
 def _show(console, card, folder: Path) -> None:
     """Print the accounts of questions and rollouts, what a reader must know, and how to train on the rows."""
     from virgo_factory.distill.select.selection_card import accounts, notes_of, training_line
-    from virgo_factory.report.card import card_files
-    from virgo_factory.report.terminal import counted
 
     path = folder / card.output["file"]
     console.print(f"[bold]{path}[/]: {card.output['rows']:,} rows of {card.kept:,} question{'s' * (card.kept != 1)}")

@@ -1,10 +1,15 @@
 """`virgo-factory distill status`: what a distillation has done, what it costs and what is left."""
 
+import json
+import shlex
 from pathlib import Path
 
 import typer
 
+from virgo_factory.cli.data.terminal import busy, write_page
 from virgo_factory.core.errors import UserError
+from virgo_factory.report.terminal import console as console_of
+from virgo_factory.report.terminal import counted, print_tables
 
 
 def status(
@@ -23,9 +28,6 @@ def status(
     correct, wrong, unverifiable, truncated (cut at max_tokens) and looping (cut off as a loop); it is accepted if it is
     correct, complete and well formed.
     """
-    import json
-
-    from virgo_factory.cli.data.terminal import busy, write_page
     from virgo_factory.distill.tell.status import summarise, to_json
 
     if not html and (questions is not None or seed is not None):
@@ -50,8 +52,6 @@ def _show(found, folder: Path) -> None:
     from rich.markup import escape
 
     from virgo_factory.distill.tell.status import tables_of
-    from virgo_factory.report.terminal import console as console_of
-    from virgo_factory.report.terminal import print_tables
 
     console = console_of(160, soft_wrap=True)
     config, group = found.config, found.all
@@ -74,7 +74,6 @@ def _show(found, folder: Path) -> None:
 def _show_accounts(console, found) -> None:
     """Print what the tables leave out: the base model, and all that was not counted in them."""
     from virgo_factory.distill.tell.status import UNJUDGED
-    from virgo_factory.report.terminal import counted
 
     config, group = found.config, found.all
     if config.base_model_name_or_path:
@@ -106,8 +105,6 @@ def _show_accounts(console, found) -> None:
 
 def _show_next(console, found, folder: Path) -> None:
     """Print what is left, how long it takes, and the command for it."""
-    import shlex
-
     from virgo_factory.rollouts.run.progress import duration
 
     where = shlex.quote(str(folder))

@@ -7,6 +7,7 @@ from typing import Literal
 import typer
 
 from virgo_factory.cli.asked import stoppable
+from virgo_factory.report.terminal import console, print_tables
 
 
 def choose(
@@ -34,7 +35,6 @@ def choose(
     picture. Killed, the same command goes on.
     """
     from virgo_factory.evaluation import choose as room
-    from virgo_factory.report.terminal import console, print_tables
     from virgo_factory.rollouts.run.progress import Live
 
     shown = console(soft_wrap=True, markup=False)

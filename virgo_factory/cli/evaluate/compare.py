@@ -4,13 +4,15 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.core.errors import UserError
+from virgo_factory.report.terminal import console, print_tables
+
 
 def compare(
     first: Path = typer.Argument(..., metavar="DIR_A", help="Folder of an evaluation."),
     second: Path = typer.Argument(..., metavar="DIR_B", help="Another one, of the same questions."),
 ) -> None:
     """Compare two runs on the same questions: paired differences, a minus b, with their 95 % intervals."""
-    from virgo_factory.core.errors import UserError
     from virgo_factory.evaluation.folder import read_run
     from virgo_factory.evaluation.report.compare import (
         check_same_questions,
@@ -18,7 +20,6 @@ def compare(
         differing_keys,
         pairs_of,
     )
-    from virgo_factory.report.terminal import console, print_tables
 
     if first.resolve() == second.resolve():
         raise UserError("a folder is named twice: a run is compared with others, not with itself.")

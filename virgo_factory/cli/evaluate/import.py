@@ -4,6 +4,9 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.report.table import Table
+from virgo_factory.report.terminal import console, counted, print_tables
+
 
 def import_log(
     log: Path = typer.Argument(
@@ -20,16 +23,11 @@ def import_log(
     """Read a log of another harness as a run: joined by row, golds checked, our verdicts beside its own marks."""
     from virgo_factory.evaluation.imports.join import TABLE
     from virgo_factory.evaluation.imports.join import import_log as read_log
-    from virgo_factory.report.table import Table
-    from virgo_factory.report.terminal import console, counted, print_tables
 
     found = read_log(log, harness, benchmark, out, benchmark_dir, model)
     screen = console(soft_wrap=True, markup=False)
     screen.print(f"{found.lines:,} lines, joined {found.joined}")
-    counts = [
-        ("with a verdict of ours", found.responses),
-        ("failed requests, counted as given up", found.failed),
-    ]
+    counts = [("with a verdict of ours", found.responses), ("failed requests, counted as given up", found.failed)]
     left_out = {
         "another gold": found.other_gold,
         "no such row": found.unknown,

@@ -1,8 +1,11 @@
 """`virgo-factory evaluate list`: the benchmarks that can be asked."""
 
+import json
 from pathlib import Path
 
 import typer
+
+from virgo_factory.report.terminal import console, print_tables
 
 
 def list(
@@ -12,16 +15,12 @@ def list(
     as_json: bool = typer.Option(False, "--json", help="Print the list as JSON."),
 ) -> None:
     """List the benchmarks: questions, requests, where their rows are, licence, judge, and what differs from the papers."""
-    import json
-
     from virgo_factory.evaluation.report.tell import benchmark_rows, benchmarks_table, differences
 
     rows = benchmark_rows(benchmark_dir)
     if as_json:
         print(json.dumps(rows, ensure_ascii=False))
         return
-
-    from virgo_factory.report.terminal import console, print_tables
 
     shown = console(soft_wrap=True, markup=False)
     print_tables(shown, benchmarks_table(rows))

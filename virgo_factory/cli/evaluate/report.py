@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.report.terminal import console, print_tables
+
 
 def report(
     folders: list[Path] = typer.Argument(..., metavar="DIR...", help="Folders of evaluations; each is a run."),
@@ -12,7 +14,6 @@ def report(
 ) -> None:
     """Write a report on runs: the paper's tables with our values, scores, groups, differences, plots and a page."""
     from virgo_factory.evaluation.report.report import score_tables, write_report
-    from virgo_factory.report.terminal import console, print_tables
 
     screen = console(soft_wrap=True, markup=False)
     with screen.status("report") as shown:

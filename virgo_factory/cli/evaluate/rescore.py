@@ -4,6 +4,9 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.core.errors import UserError
+from virgo_factory.report.terminal import console, counted
+
 
 def rescore(
     folder: Path = typer.Argument(..., metavar="DIR", help="Folder of an evaluation."),
@@ -23,10 +26,8 @@ def rescore(
     ),
 ) -> None:
     """Judge the responses of a run again, and list those on which two scorers differ."""
-    from virgo_factory.core.errors import UserError
     from virgo_factory.evaluation.scorers.rescore import DIFFER
     from virgo_factory.evaluation.scorers.rescore import rescore as judge_again
-    from virgo_factory.report.terminal import console, counted
     from virgo_factory.rollouts.judge.llm_judge import LLMJudge
 
     if bool(judge_url) != bool(judge_model):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from virgo_factory.cli.asked import end, left, not_had, shard_of, stoppable
+from virgo_factory.report.terminal import console, print_tables
 
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ def go(config: "EvaluationConfig", shard: tuple[int, int] | None = None) -> None
     """Run an evaluation, show how it goes, and print its scores, or what is outstanding."""
     from virgo_factory.evaluation.report.tell import headline, not_as_in_the_paper, scores_table
     from virgo_factory.evaluation.run import evaluate
-    from virgo_factory.report.terminal import console, print_tables
     from virgo_factory.rollouts.run.progress import Live
 
     shown = console(soft_wrap=True, markup=False)

@@ -1,8 +1,11 @@
 """`virgo-factory evaluate status`: the scores so far, and what is outstanding."""
 
+import json
 from pathlib import Path
 
 import typer
+
+from virgo_factory.report.terminal import console, print_tables
 
 
 def status(
@@ -14,8 +17,6 @@ def status(
 
     Where questions are outstanding a score is called partial, and its interval reaches over what they could be.
     """
-    import json
-
     from virgo_factory.evaluation.report.tell import headline, not_as_in_the_paper, scores_table, write_status_page
     from virgo_factory.evaluation.run import status_of
 
@@ -32,8 +33,6 @@ def status(
         write_status_page(html, config, rows, found.told)
         print(f"{html}: {len(rows)} scores")
         return
-
-    from virgo_factory.report.terminal import console, print_tables
 
     shown = console(soft_wrap=True, markup=False)
     shown.print(headline(config, rows))

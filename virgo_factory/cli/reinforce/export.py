@@ -1,10 +1,14 @@
 """`virgo-factory reinforce export`: a recipe of `stage: grpo` for another engine."""
 
+import json
 from pathlib import Path
 
 import typer
 
+from virgo_factory.cli.data.terminal import busy, training
 from virgo_factory.core.errors import UserError
+from virgo_factory.io.files import check_folder
+from virgo_factory.report.terminal import console, print_tables
 
 
 def export(
@@ -23,11 +27,7 @@ def export(
     environment is made, and what verl does otherwise. Rows without a gold answer, or with pictures that cannot be read,
     are left out and counted.
     """
-    import json
-
-    from virgo_factory.cli.data.terminal import busy, training
     from virgo_factory.data.read.source import find_sources, load_recipe
-    from virgo_factory.io.files import check_folder
     from virgo_factory.reinforce.prompts import Prompts
 
     if (verl is None) == (easyr1 is None):
@@ -52,7 +52,6 @@ def export(
         return
 
     from virgo_factory.report.table import account
-    from virgo_factory.report.terminal import console, print_tables
 
     shown = console(soft_wrap=True, markup=False)
     print_tables(shown, account(prompts.rows, found.rows, prompts.dropped))

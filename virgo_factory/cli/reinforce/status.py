@@ -1,10 +1,13 @@
 """`virgo-factory reinforce status`: what a training by rewards has done so far."""
 
+import json
 from pathlib import Path
 
 import typer
 
+from virgo_factory.cli.data.terminal import busy
 from virgo_factory.core.errors import UserError
+from virgo_factory.report.terminal import console, print_tables
 
 
 def status(
@@ -26,9 +29,6 @@ def status(
     from them. clipped: tokens or responses at the clip. gap: between log-probabilities of trainer and server. Steps that the
     trainer has not told yet are means of the rollouts on file (rl_log_rollouts a step).
     """
-    import json
-
-    from virgo_factory.cli.data.terminal import busy
     from virgo_factory.reinforce.steps import read_steps, steps_table
 
     if groups and not html:
@@ -55,8 +55,6 @@ def status(
     if as_json:
         print(json.dumps({"steps": steps}))
         return
-
-    from virgo_factory.report.terminal import console, print_tables
 
     print_tables(console(), steps_table(steps))
 

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.report.terminal import console as console_of
+
 
 def merge(
     folders: list[Path] = typer.Argument(metavar="DIR...", help="Folders of one synthesis, such as data/lgt-1of8."),
     out: Path = typer.Option(..., "--out", metavar="DIR", help="The new folder."),
 ) -> None:
     """Put scenes and replies together into a new folder and make its files of them; the old folders stay as they are."""
-    from virgo_factory.report.terminal import console as console_of
     from virgo_factory.synthesis.run.launch import lacking_shards
     from virgo_factory.synthesis.run.launch import merge as merge_folders
     from virgo_factory.synthesis.tell.live import told_of

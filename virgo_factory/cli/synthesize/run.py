@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from virgo_factory.cli.asked import end, left, not_had, shard_of, stoppable
+from virgo_factory.report.terminal import console as console_of
 
 
 if TYPE_CHECKING:
@@ -55,7 +56,6 @@ def run(
 
 
 def go(config: "SynthesisConfig") -> None:
-    from virgo_factory.report.terminal import console as console_of
     from virgo_factory.synthesis.run.launch import entries_of, synthesize
     from virgo_factory.synthesis.tell.live import StageLive
 

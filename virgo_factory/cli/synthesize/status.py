@@ -1,10 +1,14 @@
 """`virgo-factory synthesize status`: what every stage kept and dropped, and what is left."""
 
+import json
 from pathlib import Path
 
 import typer
 
+from virgo_factory.cli.data.terminal import busy, write_page
 from virgo_factory.core.errors import UserError
+from virgo_factory.report.terminal import console as console_of
+from virgo_factory.report.terminal import print_tables
 
 
 def status(
@@ -15,11 +19,6 @@ def status(
     as_json: bool = typer.Option(False, "--json", help="Print the numbers as JSON."),
 ) -> None:
     """Tell what went into every stage, what it kept, and what it dropped for which reason, from the files alone."""
-    import json
-
-    from virgo_factory.cli.data.terminal import busy, write_page
-    from virgo_factory.report.terminal import console as console_of
-    from virgo_factory.report.terminal import print_tables
     from virgo_factory.synthesis.tell.status import lines_of, summarise, tables_of, to_json
 
     if not html and (scenes is not None or seed is not None):

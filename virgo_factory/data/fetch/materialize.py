@@ -394,15 +394,14 @@ def _write(dataset: Source, wanted: Wanted, state: _State, out: Path) -> Report:
                 unmatched[reason] += 1
                 rest.write(json.dumps({"row": row.place, "reason": reason, **_named(row.raw)}, default=str) + "\n")
 
-    if gone := [name for name in sorted(shown) if not _is_there(out / IMAGES / name)]:
-        raise UserError(
-            f"{out / IMAGES}: {len(gone)} images are gone, {gone[0]} first. Remove {state.path} and begin anew."
-        )
+    folder = out / IMAGES
+    if gone := [name for name in sorted(shown) if not (path := folder / name).is_file() or not path.stat().st_size]:
+        raise UserError(f"{folder}: {len(gone)} images are gone, {gone[0]} first. Remove {state.path} and begin anew.")
 
     for path, partial in partials.items():
         partial.replace(path)
 
-    for path in (out / IMAGES).iterdir():
+    for path in folder.iterdir():
         if path.name not in shown:
             path.unlink()
 
@@ -415,21 +414,13 @@ def _write(dataset: Source, wanted: Wanted, state: _State, out: Path) -> Report:
     )
     if not report.kept:
         why = ", ".join(f"{count} {reason}" for reason, count in counted.items())
-        raise UserError(
-            f"none of {report.rows_in} rows was matched ({why}); see {out / UNMATCHED}. Name other configs."
-        )
+        told = f"none of {report.rows_in} rows was matched ({why})"
+        raise UserError(f"{told}; see {out / UNMATCHED}. Name other configs.")
 
     return report
 
 
-def _is_there(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size > 0
-
-
 def _named(raw: Any) -> dict[str, Any]:
     """Return what a person needs to recognise a row."""
-    return (
-        {key: raw.get(key) for key in ("id", "question", "answer", "images") if key in raw}
-        if isinstance(raw, Mapping)
-        else {}
-    )
+    known = raw if isinstance(raw, Mapping) else {}
+    return {key: known[key] for key in ("id", "question", "answer", "images") if key in known}

@@ -92,18 +92,13 @@ def look(
         pictures += [value for value, _ in hashes]
         state.append(int(any(is_name for _, is_name in hashes)))
 
-    return (
-        *(index, chunk),
-        Looked(
-            load_embedding(embedding).of(texts)
-            if embedding
-            else np.array([*map(sketch, texts)], np.uint16).reshape(-1, HASHES),
-            np.array(facts, np.uint64),
-            np.array(counts, np.uint32),
-            np.array(pictures, np.uint64),
-            np.array(state, np.uint8),
-        ),
-    )
+    if embedding:
+        seen = load_embedding(embedding).of(texts)
+    else:
+        seen = np.array([*map(sketch, texts)], np.uint16).reshape(-1, HASHES)
+
+    kinds = ((facts, np.uint64), (counts, np.uint32), (pictures, np.uint64), (state, np.uint8))
+    return index, chunk, Looked(seen, *(np.array(values, kind) for values, kind in kinds))
 
 
 def _picture(image: Any, source: Source) -> tuple[int, bool]:
@@ -202,6 +197,7 @@ def dedup(
 
         settings = {"by": by, "across": across, "bound": bound} | ({"embedding": str(embedding)} if embedding else {})
         whom = Counter((sources[sets[row]].name, sources[sets[kept]].name) for row, (kept, _) in instead.items())
+        keepers = Counter(sources[sets[kept]].name for kept, _ in instead.values())
         content = {
             "verb": "dedup",
             "version": __version__,
@@ -210,7 +206,7 @@ def dedup(
             "inputs": [vars(found) for found in inputs.described()],
             "rows_in": total,
             "kept": int(is_kept.sum()),
-            "dropped": {f"stands in {name} already": n for name, n in _by_keeper(whom).items()}
+            "dropped": {f"stands in {name} already": n for name, n in keepers.most_common()}
             | ({NOT_JSON: unread} if (unread := int((state == 3).sum())) else {}),
             "for_whom": [{"of": of, "stands_in": kept, "rows": rows} for (of, kept), rows in whom.most_common()],
             "by_name": int((state == 1).sum()),
@@ -276,22 +272,8 @@ def _write_account(
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for row, (kept, similarity) in instead.items():
             (place, id), (kept_place, kept_id) = named[row], named[kept]
-            told = {
-                "dropped": place,
-                "id": id,
-                "for": kept_place,
-                "for_id": kept_id,
-                "similarity": round(similarity, 3),
-            }
-            file.write(json.dumps(told, ensure_ascii=False) + "\n")
-
-
-def _by_keeper(whom: Counter) -> dict[str, int]:
-    found = Counter()
-    for (_, kept), rows in whom.items():
-        found[kept] += rows
-
-    return dict(found.most_common())
+            told = {"dropped": place, "id": id, "for": kept_place, "for_id": kept_id}
+            file.write(json.dumps({**told, "similarity": round(similarity, 3)}, ensure_ascii=False) + "\n")
 
 
 def _card(content: dict[str, Any], sha256: str) -> Card:
@@ -318,14 +300,10 @@ def _card(content: dict[str, Any], sha256: str) -> Card:
 def notes_of(content: dict[str, Any]) -> list[str]:
     """Return the sentences that a reader of the card must know."""
     notes = []
-    if by_name := content["by_name"]:
-        notes.append(
-            f"{by_name:,} rows have pictures that cannot be opened: these are the same where their names are."
-        )
+    if rows := content["by_name"]:
+        notes.append(f"{rows:,} rows have pictures that cannot be opened: these are the same where their names are.")
 
-    if silent := content["not_compared"]:
-        notes.append(
-            f"{silent:,} rows give no example, were not compared and stay: virgo-factory data check says why."
-        )
+    if rows := content["not_compared"]:
+        notes.append(f"{rows:,} rows give no example, were not compared and stay: virgo-factory data check says why.")
 
     return notes

@@ -388,8 +388,7 @@ def write_chosen(
     media = media_of(sources, outputs[0][0])
     rows = (
         normal_row(
-            replace(example, images=tuple(portable_images(example.images, source, media))),
-            **beside_example(raw),
+            replace(example, images=tuple(portable_images(example.images, source, media))), **beside_example(raw)
         )
         for source, raw, example in read_chosen(sources, candidates, chosen)
     )

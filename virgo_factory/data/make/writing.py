@@ -58,12 +58,7 @@ class Layout:
 
 _RESPONSE = {"thought": "text", "solution": "text"}
 NORMAL = Layout(
-    types={
-        "images": ["text"],
-        "history": [{"question": "text", **_RESPONSE}],
-        "rejected": _RESPONSE,
-        "loss": ["flag"],
-    }
+    types={"images": ["text"], "history": [{"question": "text", **_RESPONSE}], "rejected": _RESPONSE, "loss": ["flag"]}
 )
 
 

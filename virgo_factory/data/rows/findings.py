@@ -18,21 +18,12 @@ KINDS = {
         "a row with more or fewer cells than the header",
         "Write every cell, empty ones too; a cell with a comma or a line break in it stands in quotation marks.",
     ),
-    "mixed_formats": (
-        "of another format than most rows",
-        "A run stops on this. Put each format into a file of its own, or bring all to one: data convert.",
-    ),
+    "mixed_formats": ("of another format than most rows", "A run stops on this. Put each format into a file of its own, or bring all to one: data convert."),
     "duplicate": ("the same row again", "Remove it, or leave it if it is to weigh more."),
-    "near_duplicate": (
-        "nearly the same as an earlier row",
-        "Look at the pair; keep one, or both if they differ in what counts.",
-    ),
+    "near_duplicate": ("nearly the same as an earlier row", "Look at the pair; keep one, or both if they differ in what counts."),
     "duplicate_id": ("an id that stands there before", "Give each row its own id: results are kept by id."),
     "thought_tiny": ("the thought is one word", "Remove the row: it teaches not to think."),
-    "answer_not_in_thought": (
-        "the thought never mentions the answer that the solution boxes",
-        "Look at it: thoughts that stop early teach to guess.",
-    ),
+    "answer_not_in_thought": ("the thought never mentions the answer that the solution boxes", "Look at it: thoughts that stop early teach to guess."),
     "loop": ("the response repeats itself", "Remove it: it teaches never to stop."),
     "the_response_is_marked_wrong": ("the response is marked wrong", "Nothing to do: it is not trained on."),
     "no_correct_response": ("no correct response", "Nothing to do: it is not trained on."),
@@ -63,10 +54,7 @@ KINDS = {
         "the prompt names tags, or a mode, that the target does not have",
         "Take the sentence out: the target has the four markers, whatever the prompt asks for.",
     ),
-    "nothing_in_it_is_marked_to_be_learned": (
-        "nothing in it is marked to be learned",
-        "Nothing to do: it is not trained on.",
-    ),
+    "nothing_in_it_is_marked_to_be_learned": ("nothing in it is marked to be learned", "Nothing to do: it is not trained on."),
     "the_mark_of_what_is_to_be_learned_is_not_understood": (
         "the mark of what is to be learned is not understood",
         "The row is not trained on. Write true or false (1 or 0) at `loss` of each response: there is no part of a loss.",
@@ -79,27 +67,12 @@ KINDS = {
         "the response runs on into the next turn",
         "Cut it off there: the end of a response is what a model learns to stop by.",
     ),
-    "next_question": (
-        "behind the answer another question, or turn, seems to begin",
-        "Cut it off there, unless the task has several questions.",
-    ),
-    "code_output": (
-        "code, and its output behind it",
-        "If an interpreter wrote the output, leave the row out: a model learns to make outputs up.",
-    ),
-    "tool_calls_are_not_trained": (
-        "tools, which the prompt has no place for",
-        "The row is not trained on. Where its response needs no tool, take the column out.",
-    ),
+    "next_question": ("behind the answer another question, or turn, seems to begin", "Cut it off there, unless the task has several questions."),
+    "code_output": ("code, and its output behind it", "If an interpreter wrote the output, leave the row out: a model learns to make outputs up."),
+    "tool_calls_are_not_trained": ("tools, which the prompt has no place for", "The row is not trained on. Where its response needs no tool, take the column out."),
     "malformed_kept": ("no long thought, kept by malformed: keep", "Use malformed: drop to leave them out."),
-    "image_missing": (
-        "image missing",
-        "Set --media-dir (media_dir: in the recipe) to the folder that the paths start from.",
-    ),
-    "image_outside_media_dir": (
-        "image outside media_dir",
-        "Name their folder in VIRGO_FACTORY_MEDIA_ROOTS, or copy the images below media_dir.",
-    ),
+    "image_missing": ("image missing", "Set --media-dir (media_dir: in the recipe) to the folder that the paths start from."),
+    "image_outside_media_dir": ("image outside media_dir", "Name their folder in VIRGO_FACTORY_MEDIA_ROOTS, or copy the images below media_dir."),
     "image_is_a_url": ("image is a URL", "Fetch the images once and give their paths."),
     "image_truncated": ("image cut off or damaged", "Fetch the file again."),
     "image_unreadable": ("image not readable", "Replace the file, or remove the row."),
@@ -107,23 +80,17 @@ KINDS = {
     "image_huge": ("image far larger than image_max_pixels", "Shrink it once: training decodes it in every epoch."),
     "image_animated": ("image with several frames", "Save the frame that is meant as PNG or JPEG."),
     "image_cmyk": ("image in CMYK", "Convert it to RGB."),
-    "image_invisible": (
-        "image with nothing to be seen on white",
-        "Save it on a ground that its lines stand out from.",
-    ),
+    "image_invisible": ("image with nothing to be seen on white", "Save it on a ground that its lines stand out from."),
     "image_transparent": ("transparent image", "Nothing to do: it is laid on white, in training and everywhere else."),
     "image_range": (
         "image of more than 8 bits whose range is guessed from its values",
         "Look at it (data preview shows what is seen); where it is too dark or too bright, save it with 8 bits.",
     ),
     "image_deep": ("image of more than 8 bits a channel", "Nothing to do: it is scaled to 8 bits, by its range."),
-    "image_turned": (
-        "image turned by its EXIF",
-        "Nothing to do: it is turned upright, in training and everywhere else.",
-    ),
+    "image_turned": ("image turned by its EXIF", "Nothing to do: it is turned upright, in training and everywhere else."),
     "image_ratio": ("image too long and narrow", "Cut it, or put it on a wider ground."),
     "benchmark_overlap": ("shares 8 words in a row with a benchmark question", "Look at it: often a common phrase."),
-}
+}  # fmt: skip
 """Code -> words for people, and what to do; in the order of importance. Rows dropped for another reason have its words."""
 
 REPAIR = "Repair the rows, or leave them: malformed: drop does not train on them."

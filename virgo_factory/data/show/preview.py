@@ -297,11 +297,7 @@ def _parts(segments: Sequence[Segment], example: Example, images: Sequence[Image
 
 
 _PAD = "<|image_pad|>"
-_TITLES = {
-    "prompt": "prompt",
-    "context": "response: context, not trained on",
-    "trained": "trained on",
-}
+_TITLES = {"prompt": "prompt", "context": "response: context, not trained on", "trained": "trained on"}
 PREFIX = "prefix of the response: context, not trained on"
 
 

@@ -36,9 +36,7 @@ QWEN_PIECES = (
 _PROVEN_PIECES = (QWEN_PIECES,)
 """Expressions for which both engines cut every assigned character alike (tests/data/test_vocabulary.py)."""
 
-_PROVEN = {
-    "a8ad7bdc1f10cc27": "Qwen2, Qwen2.5 and Qwen3",
-}
+_PROVEN = {"a8ad7bdc1f10cc27": "Qwen2, Qwen2.5 and Qwen3"}
 """Vocabulary and merges (their hash) for which tiktoken's ids were proven equal."""
 
 

@@ -203,12 +203,7 @@ def gather_rows(records: Iterable[Any], names: Sequence[str], overlong: str, cut
 
 
 def make_plan(
-    recipe: Mapping[str, Any],
-    rows: Rows,
-    machine: Machine,
-    cutoff_len: int | None,
-    shape: Shape | None,
-    model: str,
+    recipe: Mapping[str, Any], rows: Rows, machine: Machine, cutoff_len: int | None, shape: Shape | None, model: str
 ) -> Plan:
     """Return what a recipe costs.
 
