@@ -55,23 +55,17 @@ MADE_WITH = "made_with.json"  # beside the base model: what it was made with
 
 
 class Base:
-    """A base model, and all that decides what it is.
-
-    Args:
-        folder: holds what it starts from (`start`, the tiny random model), what it learns from (`pictures`), and the model (`output`).
-        rows: how many it learns from.
-        twin: arguments of `make_twin`.
-        code: modules that draw its pictures and tell what they show.
-        settings: keys of its recipe that are other than in RECIPE.
-    """
+    """A base model, and all that decides what it is."""
 
     def __init__(
         self,
+        # holds what it starts from (`start`, the tiny random model), what it learns from (`pictures`), and the model
+        # (`output`)
         folder: Path,
-        rows: int,
-        twin: Mapping[str, Any],
-        code: Sequence[ModuleType],
-        settings: Mapping[str, Any] = {},
+        rows: int,  # how many it learns from
+        twin: Mapping[str, Any],  # arguments of `make_twin`
+        code: Sequence[ModuleType],  # modules that draw its pictures and tell what they show
+        settings: Mapping[str, Any] = {},  # keys of its recipe that are other than in RECIPE
     ) -> None:
         self.folder, self.rows, self.twin, self.code = folder, rows, twin, code
         self.start, self.pictures, self.output = (folder / name for name in ("start", "pictures", "base"))
