@@ -25,12 +25,9 @@ SEED = 2501
 
 
 class Demo:
-    """The files of one demo.
+    """The files of one demo: its recipe is the one below the current directory, else the one in the package.
 
-    Args:
-        folder: holds everything; `saves/virgo_demo` unless told otherwise.
-        recipe: the YAML that is trained: the one below the current directory, else the one in the package.
-        overrides: what has to be said on top of it, `key=value`; empty in a checkout with the usual folder.
+    `overrides` are what has to be said on top of it, `key=value`; empty in a checkout with the usual folder.
     """
 
     def __init__(self, folder: Path, recipe: Path, overrides: tuple[str, ...]) -> None:
