@@ -393,10 +393,12 @@ def test_an_entry_of_another_file_is_in_the_way_and_one_that_reads_the_same_stay
     choose(asked, overwrite=True)
     entry = {"file_name": "run/selected.jsonl", "formatting": "long_thought"}
     assert json.loads(info.read_text()) == {"other": {"file_name": "o.json"}, "mine": entry}
-    (asked / "selected.jsonl").unlink()
+    for path in asked.glob("selected*"):
+        path.unlink()
+
     text = json.dumps({"mine": entry | {"made_by": "x"}})
     info.write_text(text)
-    choose(asked, overwrite=True)
+    choose(asked)
     assert info.read_text() == text
 
 
