@@ -59,6 +59,8 @@ def test_overrides_are_yaml(write):
     config = read_config(write(), given)
     assert config.urls == ("http://a:8000", "https://b:1/v1")
     assert (config.sources, config.cut_loops, config.max_hours, config.seed) == ({"geos": 2}, False, 0.5, 7)
+    assert questions_wanted(read_config(write(), ["pool_factor=1.5"])) == 5 + 6, "each source is rounded up"
+    assert questions_wanted(read_config(write(), ["questions=x.jsonl"], files=False)) is None
 
 
 def test_all_errors_at_once_with_their_lines(write):
@@ -195,11 +197,6 @@ def test_what_shapes_rollouts(write):
     assert not {"stop_when_decided", "urls", "dialect", "output_dir", "responses", "retries"} & set(before)
     for override in ("temperature=0.5", "seed=1", "question_prefix=virgo", "samples=4", "sources={geos: 1}"):
         assert read_config(write(), [override]).shapes() != before
-
-
-def test_questions_wanted(write):
-    assert questions_wanted(read_config(write(), ["pool_factor=1.5"])) == 5 + 6, "each source is rounded up"
-    assert questions_wanted(read_config(write(), ["questions=x.jsonl"], files=False)) is None
 
 
 @pytest.mark.parametrize(

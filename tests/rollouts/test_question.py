@@ -146,10 +146,7 @@ def test_broken_lines_name_the_place_and_a_missing_file_what_makes_one(content, 
         list(read_questions(path))
 
 
-def test_blank_golds():
+def test_blank_golds_and_binary_questions():
     assert all(map(is_blank, (None, "", "  ", [], float("nan")))) and not any(map(is_blank, (0, "0", False)))
-
-
-def test_binary_questions():
     rows = ({"kind": "boolean"}, {"options": ["a", "b"]}, {"options": ["a", "b", "c"]}, {})
     assert [is_binary(question_of(ROW | row)) for row in rows] == [True, True, False, False]

@@ -28,13 +28,16 @@ def picture(color="red", kind="PNG", mode="RGB", size=(40, 30)) -> bytes:
 
 
 @pytest.mark.parametrize(("kind", "suffix"), [("PNG", "png"), ("JPEG", "jpeg")])
-def test_rgb_keeps_its_bytes(kind, suffix, tmp_path):
+def test_rgb_keeps_its_bytes_and_what_is_known_is_not_decoded_again(kind, suffix, tmp_path, monkeypatch):
     content = picture(kind=kind)
-    stored = store_picture(content, tmp_path, tmp_path / "out", PIXELS)
+    known = {}
+    stored = store_picture(content, tmp_path, tmp_path / "out", PIXELS, known)
     digest = hashlib.sha256(content).hexdigest()
     assert stored.path == f"images/{digest[:2]}/{digest[:32]}.{suffix}"
     assert (tmp_path / "out" / stored.path).read_bytes() == content
     assert stored.sha256 == stored.given_sha256 == digest
+    monkeypatch.setattr("virgo_factory.rollouts.pictures.inspect", lambda *_: pytest.fail("decoded again"))
+    assert store_picture(content, tmp_path, tmp_path, PIXELS, known) is stored
 
 
 @pytest.mark.parametrize(
@@ -57,13 +60,6 @@ def test_one_picture_in_several_formats_has_the_same_pixels(tmp_path):
     assert len({item.given_sha256 for item in stored}) == 3
     assert store_picture(picture("green"), tmp_path, tmp_path, PIXELS).pixels != stored[0].pixels
     assert store_picture(picture(size=(30, 40)), tmp_path, tmp_path, PIXELS).pixels != stored[0].pixels
-
-
-def test_what_is_known_is_not_decoded_again(tmp_path, monkeypatch):
-    known = {}
-    first = store_picture(picture(), tmp_path, tmp_path, PIXELS, known)
-    monkeypatch.setattr("virgo_factory.rollouts.pictures.inspect", lambda *_: pytest.fail("decoded again"))
-    assert store_picture(picture(), tmp_path, tmp_path, PIXELS, known) is first
 
 
 REFUSED = {

@@ -5,7 +5,6 @@ import importlib.metadata
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -55,35 +54,22 @@ RECIPE = {
 MADE_WITH = "made_with.json"  # beside the base model: what it was made with
 
 
-@dataclass(frozen=True)
 class Base:
     """A base model, and all that decides what it is."""
 
-    folder: Path  # holds what it starts from, what it learns from, and the model
-    rows: int  # how many it learns from
-    twin: Mapping[str, Any]  # arguments of `make_twin`
-    code: Sequence[ModuleType]  # modules that draw its pictures and tell what they show
-    settings: Mapping[str, Any] = field(default_factory=dict)  # keys of its recipe that are other than in RECIPE
-
-    @property
-    def start(self) -> Path:
-        """The tiny random model."""
-        return self.folder / "start"
-
-    @property
-    def pictures(self) -> Path:
-        """What it learns from."""
-        return self.folder / "pictures"
-
-    @property
-    def output(self) -> Path:
-        """The model."""
-        return self.folder / "base"
-
-    @property
-    def recipe(self) -> dict[str, Any]:
-        """What the stock command is told, but for paths."""
-        return RECIPE | dict(self.settings)
+    def __init__(
+        self,
+        # holds what it starts from (`start`, the tiny random model), what it learns from (`pictures`), and the model
+        # (`output`)
+        folder: Path,
+        rows: int,  # how many it learns from
+        twin: Mapping[str, Any],  # arguments of `make_twin`
+        code: Sequence[ModuleType],  # modules that draw its pictures and tell what they show
+        settings: Mapping[str, Any] = {},  # keys of its recipe that are other than in RECIPE
+    ) -> None:
+        self.folder, self.rows, self.twin, self.code = folder, rows, twin, code
+        self.start, self.pictures, self.output = (folder / name for name in ("start", "pictures", "base"))
+        self.recipe = RECIPE | dict(settings)  # what the stock command is told, but for paths
 
     @property
     def training(self) -> Step:

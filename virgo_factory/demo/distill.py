@@ -5,7 +5,6 @@ Every step is a command that can be entered by hand; all of it lies in one folde
 
 import hashlib
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 from virgo_factory.demo import visual, visual_rows
@@ -26,44 +25,24 @@ SCORED = {"base": "base", "m0": "M0 (D_T)", "dsd": "D_SD", "dt_dsd": "D_T + D_SD
 """Models whose scores end the loop, and what they are called."""
 
 
-@dataclass(frozen=True)
 class Loop:
-    """The files of one loop."""
+    """The files of one loop, run with the recipes of a folder.
 
-    folder: Path
-    recipes: Path  # the folder of recipes that are run
-    # whether the recipes fit without overrides: a checkout, or copied recipes, with the usual folder
-    as_they_are: bool
+    They fit `as_they_are`, without overrides, in a checkout, or where they were copied, and in the usual folder.
+    """
+
+    def __init__(self, folder: Path, recipes: Path, as_they_are: bool) -> None:
+        self.folder, self.recipes, self.as_they_are = folder, recipes, as_they_are
+        self.base = self.made.output  # sees a little; it stands for Qwen2-VL-Instruct
+        self.questions = folder / "questions" / "questions.jsonl"  # that are distilled on
+        self.held_out = folder / "held_out" / "questions.jsonl"  # that no model was trained on
+        self.rollouts = folder / "rollouts"
+        self.selected = self.rollouts / "selected.jsonl"  # D_SD
 
     @property
     def made(self) -> Base:
         """How the base model is made."""
         return Base(self.folder, PICTURES, TWIN, (visual, visual_rows))
-
-    @property
-    def base(self) -> Path:
-        """The model that sees a little; it stands for Qwen2-VL-Instruct."""
-        return self.made.output
-
-    @property
-    def questions(self) -> Path:
-        """The visual questions that are distilled on."""
-        return self.folder / "questions" / "questions.jsonl"
-
-    @property
-    def rollouts(self) -> Path:
-        """The folder of the distillation."""
-        return self.folder / "rollouts"
-
-    @property
-    def selected(self) -> Path:
-        """D_SD."""
-        return self.rollouts / "selected.jsonl"
-
-    @property
-    def held_out(self) -> Path:
-        """The questions that no model was trained on."""
-        return self.folder / "held_out" / "questions.jsonl"
 
     def scores(self, name: str) -> Path:
         """Return the folder of a model's evaluation, see SCORED."""

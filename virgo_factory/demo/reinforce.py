@@ -33,33 +33,22 @@ _RECIPE = "virgo_demo_gspo.yaml"
 _EVALUATION = "evaluate/demo_gspo.yaml"
 
 
-@dataclass(frozen=True)
 class Reinforcement:
-    """The files of one demo."""
+    """The files of one demo, run with the recipes of a folder, which fit `as_they_are` or need overrides of paths.
 
-    folder: Path
-    recipes: Path  # the folder of recipes that are run
-    as_they_are: bool  # whether the recipes fit without overrides of paths
-    blank: bool  # whether all pictures are blank, those that are rewarded and those that are scored
+    All pictures may be blank, those that are rewarded and those that are scored.
+    """
+
+    def __init__(self, folder: Path, recipes: Path, as_they_are: bool, blank: bool) -> None:
+        self.folder, self.recipes, self.as_they_are, self.blank = folder, recipes, as_they_are, blank
+        pictures = folder / "blank" if blank else folder
+        self.questions = pictures / "questions" / FILE  # that are rewarded
+        self.held_out = pictures / "held_out" / FILE  # on pictures that no model was trained on
 
     @property
     def base(self) -> Base:
         """How the base model is made."""
         return Base(self.folder, PICTURES, _TWIN, (visual, visual_rows, looking), _BASE)
-
-    @property
-    def questions(self) -> Path:
-        """The questions that are rewarded."""
-        return self._pictures / "questions" / FILE
-
-    @property
-    def held_out(self) -> Path:
-        """The questions on pictures that no model was trained on."""
-        return self._pictures / "held_out" / FILE
-
-    @property
-    def _pictures(self) -> Path:
-        return self.folder / "blank" if self.blank else self.folder
 
     def name(self, seed: int | None) -> str:
         """Return what a model and its evaluation are called; without a seed the base's."""

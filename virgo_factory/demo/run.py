@@ -24,34 +24,18 @@ MARKER = "made_by_virgo_demo.json"
 SEED = 2501
 
 
-@dataclass(frozen=True)
 class Demo:
-    """The files of one demo."""
+    """The files of one demo: its recipe is the one below the current directory, else the one in the package.
 
-    folder: Path  # holds everything; `saves/virgo_demo` unless told otherwise
-    recipe: Path  # the YAML that is trained: the one below the current directory, else the one in the package
-    # what has to be said on top of it, `key=value`; empty in a checkout with the usual folder
-    overrides: tuple[str, ...]
+    `overrides` are what has to be said on top of it, `key=value`; empty in a checkout with the usual folder.
+    """
 
-    @property
-    def base(self) -> Path:
-        """The tiny random model that training starts from."""
-        return self.folder / "base"
-
-    @property
-    def output(self) -> Path:
-        """Checkpoint, row account, loss curve."""
-        return self.folder / "dt"
-
-    @property
-    def log(self) -> Path:
-        """All that the training command printed."""
-        return self.folder / "train.log"
-
-    @property
-    def picture(self) -> Path:
-        """The bar chart that the trained model is asked about."""
-        return self.folder / "chart.png"
+    def __init__(self, folder: Path, recipe: Path, overrides: tuple[str, ...]) -> None:
+        self.folder, self.recipe, self.overrides = folder, recipe, overrides
+        self.base = folder / "base"  # the tiny random model that training starts from
+        self.output = folder / "dt"  # checkpoint, row account, loss curve
+        self.log = folder / "train.log"  # all that the training command printed
+        self.picture = folder / "chart.png"  # that the trained model is asked about
 
     @property
     def settings(self) -> dict:

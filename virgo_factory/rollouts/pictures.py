@@ -39,15 +39,9 @@ def store_picture(
 ) -> StoredPicture:
     """Store a picture below `folder`/images and return where; RejectedRow for one that no run could use.
 
-    A PNG or JPEG that is seen as it is keeps its bytes; whatever else is stored as the model sees it (data/read/look.py).
-
-    Args:
-        picture: a path below `media_dir`, or bytes; None where the source has none.
-        media_dir: nothing outside is opened.
-        folder: of questions.jsonl.
-        max_pixels: the recipe's `image_max_pixels`.
-        known: pictures stored before in this folder, by the hash of their bytes as given; this one is entered. Many
-            questions are on one picture, which is then decoded once.
+    A PNG or JPEG that is seen as it is keeps its bytes; whatever else is stored as the model sees it (data/read/look.py). It is given as
+    bytes, or as a path below `media_dir` (None where the source has none). `known` are those stored before, by the hash of their bytes as
+    given: many questions are on one picture, which is then decoded once.
     """
     if picture is None or picture == b"":
         raise RejectedRow("no picture")

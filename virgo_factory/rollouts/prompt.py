@@ -81,26 +81,16 @@ def compose(
 
 def make_prompt(
     question: VisualQuestion,
-    folder: Path,
+    folder: Path,  # of questions.jsonl, that its image paths are relative to
+    # the text that goes directly behind the pictures that stand first (prefix.read_prefix); "" for none
     prefix: str = "",
-    min_pixels: int = 32 * 32,
-    max_pixels: int = 768 * 768,
-    system: str = "",
-    layout: str = "inline",
-    prefill: str = "",
+    min_pixels: int = 32 * 32,  # the recipe's `image_min_pixels`
+    max_pixels: int = 768 * 768,  # likewise
+    system: str = "",  # text of the system's turn; "" for none
+    layout: str = "inline",  # see `asked_text`
+    prefill: str = "",  # see Prompt
 ) -> Prompt:
-    """Return the prompt of a question; the ValueError of a bad picture or of a control token in a text names the question.
-
-    Args:
-        question: what is asked.
-        folder: of questions.jsonl, that its image paths are relative to.
-        prefix: the text that goes directly behind the pictures that stand first (prefix.read_prefix); "" for none.
-        min_pixels: the recipe's `image_min_pixels`; max_pixels likewise.
-        max_pixels: see min_pixels.
-        system: text of the system's turn; "" for none.
-        layout: see `asked_text`.
-        prefill: see Prompt.
-    """
+    """Return the prompt of a question; the ValueError of a bad picture or of a control token in a text names the question."""
     text = add_prefix(asked_text(question, layout), prefix)
     what = f"question {question.id}"
     pictures = [picture(what, name, folder, min_pixels, max_pixels) for name in question.images]

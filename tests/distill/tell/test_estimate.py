@@ -50,12 +50,6 @@ def test_the_first_filled_prompt_requests_and_tokens(asked):
     assert "guessed, nothing is measured yet), at most 86,016" in text
 
 
-def test_a_budget_bounds_the_requests(asked):
-    config = asked.model_copy(update={"max_rollouts": 4, "max_tokens_total": 100})
-    found = estimate(config)
-    assert found.requests == 4 and "max_tokens_total 100 ends the run before" in "\n".join(told(config, found))
-
-
 def test_the_models_own_tokenizer_counts(asked, shared_data):
     model = shared_data / "qwen2.5_vl_tokenizer"
     found = estimate(asked.model_copy(update={"model_name_or_path": str(model)}))
@@ -65,17 +59,19 @@ def test_the_models_own_tokenizer_counts(asked, shared_data):
     assert picture + words < found.prompt_tokens < picture + words + 40
 
 
-def test_what_was_measured_is_used(asked, folders):
-    folder = asked.output_dir
-    folders.add(folder, [folders.rollout("tabmwp/0", at, "x", tokens=100 * (at + 2)) for at in (GREEDY, 0, 1)])
-    found = estimate(asked)
-    assert (found.base_tokens, found.tokens, found.measured) == (100, 250, 3)
-    assert "as measured on 3 rollouts" in "\n".join(told(asked, found))
-
-
-def test_a_context_that_is_too_small_is_told(asked):
-    found = estimate(asked.model_copy(update={"max_model_len": 8300}))
-    assert any("max_model_len: 8,300 is too small for a prompt of" in problem for problem in found.problems)
+def test_budgets_the_context_and_what_was_measured_count(asked, folders):
+    keys = {"max_rollouts": 4, "max_tokens_total": 100, "max_model_len": 8300}
+    folders.add(asked.output_dir, [folders.rollout("tabmwp/0", at, "x", 100 * (at + 2)) for at in (GREEDY, 0, 1)])
+    config = asked.model_copy(update=keys)
+    found = estimate(config)
+    assert (found.requests, found.base_tokens, found.tokens, found.measured) == (4, 100, 250, 3)
+    text = "\n".join(told(config, found))
+    for words in (
+        "max_tokens_total 100 ends the run before",
+        "as measured on 3 rollouts",
+        "max_model_len: 8,300 is too small",
+    ):
+        assert words in text
 
 
 def test_a_picture_that_is_missing_is_told(asked):

@@ -77,12 +77,9 @@ def test_what_is_left(folders, tmp_path):
         write(folders, tmp_path / str(stop), asked, stop_when_decided=stop)
         assert summarise(tmp_path / str(stop)).left == left
 
-
-def test_without_a_base_model(folders, tmp_path):
-    write(folders, tmp_path, {"tabmwp/2": ["correct"] * 5}, base_model_name_or_path=None)
-    found = summarise(tmp_path)
-    assert (found.left, found.base_left, found.all.base_asked) == (8 * 5, 0, 0)
-    assert found.all.levels["medium"] == 1
+    write(folders, tmp_path / "alone", {"tabmwp/2": ["correct"] * 5}, base_model_name_or_path=None)
+    found = summarise(tmp_path / "alone")
+    assert (found.left, found.base_left, found.all.base_asked, found.all.levels["medium"]) == (8 * 5, 0, 0, 1)
 
 
 def test_cannot_be_asked(folders, tmp_path):

@@ -75,7 +75,7 @@ def test_replies_are_read_strictly(server, replies, expected, asked):
 
 
 def test_a_server_that_is_not_there_is_unverifiable_and_told_before_the_run(server):
-    gone = LLMJudge("http://127.0.0.1:9/v1", "judge", tries=2, pause=0.0, seconds=1)
+    gone = LLMJudge("http://127.0.0.1:9/v1", "judge", key_variable="NO_SUCH_KEY", tries=2, pause=0.0, seconds=1)
     for one in (gone, LLMJudge("file:///etc", "judge", tries=2, pause=0.0)):
         assert (one.judge("2", "2").verdict, one.judge("2", "2").reason) == FAILED
 

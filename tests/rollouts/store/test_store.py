@@ -136,11 +136,8 @@ def test_a_dropped_question_is_not_tried_again(tmp_path):
 @given(question=st.text(), count=st.integers(1, 9))
 def test_every_question_is_in_one_shard(question, count):
     assert sum(is_in_shard(question, (index, count)) for index in range(1, count + 1)) == 1
-
-
-def test_shards_are_about_equal():
-    sizes = [sum(is_in_shard(f"chartqa/{number}", (index, 8)) for number in range(4000)) for index in range(1, 9)]
-    assert 400 < min(sizes) <= max(sizes) < 600
+    sizes = [sum(is_in_shard(f"{question}/{n}", (index, 8)) for n in range(400)) for index in range(1, 9)]
+    assert 20 < min(sizes) <= max(sizes) < 90, "about equal"
 
 
 def test_a_shard_has_a_file_of_its_own_and_knows_what_the_folder_holds(tmp_path):

@@ -49,10 +49,11 @@ from virgo_factory.rollouts.store.store import lock
 
 def select(
     folder: Path,
-    config: DistillConfig,
-    out: Path | None = None,
-    command: str = "",
-    overwrite: bool = False,
+    config: DistillConfig,  # whose selection keys, `dataset` and `dataset_dir` are used
+    out: Path | None = None,  # .jsonl or .parquet; `selected.jsonl` in the folder by default
+    command: str = "",  # the command line, for the card
+    overwrite: bool = False,  # replace the file, and an entry of that name which names another file
+    # called with the bytes of rollouts read, and of all
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SelectionCard:
     """Write the chosen rollouts as rows of the normal form, with a card and an entry in dataset_info.json.
@@ -60,14 +61,6 @@ def select(
     Every sample that is asked for must have been judged before (verdicts.judge_rollouts); those without a verdict count
     as missing. Raises ValueError: the output or the entry is in the way, a file is broken, no row is left (the message counts why), or
     the folder's rollouts cannot give such a selection.
-
-    Args:
-        folder: of the distillation.
-        config: whose selection keys, `dataset` and `dataset_dir` are used.
-        out: .jsonl or .parquet; `selected.jsonl` in the folder by default.
-        command: the command line, for the card.
-        overwrite: replace the file, and an entry of that name which names another file.
-        progress: called with the bytes of rollouts read, and of all.
     """
     out = out or folder / "selected.jsonl"
     check_targets([out], [], overwrite)

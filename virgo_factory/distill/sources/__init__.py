@@ -28,13 +28,8 @@ SOURCES = (*onevision.SOURCES, *(name for name in ORIGINALS if name not in onevi
 def read_source(name: str, source_dir: Path | None, origin: str, downloads: Path) -> Iterator[Found]:
     """Yield the questions of a source, and the reasons why rows give none, in the order of its files.
 
-    Raises ValueError: no such source there, with what is there; or its files cannot be read.
-
-    Args:
-        name: of SOURCES.
-        source_dir: folder with a sub-folder a source of the original files; None for LLaVA-OneVision.
-        origin: LLaVA-OneVision on the hub, or a folder with a sub-folder a config.
-        downloads: see onevision.read.
+    `source_dir` has a sub-folder a source of the original files; without it they come from LLaVA-OneVision, on the hub or in a folder
+    with a sub-folder a config (`origin`). ValueError: no such source there, with what is there; or its files cannot be read.
     """
     if source_dir is None:
         if name not in onevision.CONFIG_OF:

@@ -85,11 +85,8 @@ class Status:
 def summarise(folder: Path, choose: int = 0, seed: int = 0, lengths: bool = True) -> Status:
     """Return the status of a distillation's folder; ValueError where it is none, or a file in it is broken.
 
-    Args:
-        folder: of the distillation.
-        choose: draw this many questions that have rollouts, as many of each difficulty as can be.
-        seed: of that draw.
-        lengths: count them; half a second for a million rollouts.
+    With `choose` so many questions that have rollouts are drawn by the seed, as many of each difficulty as can be. `lengths` are half a
+    second for a million rollouts.
     """
     config = read_folder(folder)
     with open_index(folder) as index:

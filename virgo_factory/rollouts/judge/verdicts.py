@@ -34,19 +34,14 @@ class Judge:
 
     A context manager; leaving it waits for all that was added. Only one may be open on a folder (and shard). A half-written last line is
     cut off, and verdicts of another version of this package are taken out: the file is derived, so whatever is missing is made again.
-
-    Args:
-        folder: of the distillation.
-        shard: (2, 8) for the second of eight, whose file is verdicts-2of8.jsonl.
-        workers: processes; half of the usable cores by default, the rest is the client's.
-        on_verdict: is called from the judge's thread with every new verdict, after it was written.
     """
 
     def __init__(
         self,
         folder: Path,
-        shard: Shard | None = None,
-        workers: int | None = None,
+        shard: Shard | None = None,  # (2, 8) for the second of eight, whose file is verdicts-2of8.jsonl
+        workers: int | None = None,  # processes; half of the usable cores by default, the rest is the client's
+        # is called from the judge's thread with every new verdict, after it was written
         on_verdict: Callable[[RolloutVerdict], None] = lambda verdict: None,
     ) -> None:
         drop_old(folder, shard)

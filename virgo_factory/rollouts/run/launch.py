@@ -62,23 +62,16 @@ class Outcome:
 
 
 def ask(
+    # makes FOLDER/questions.jsonl and its pictures where they are not there yet, such as `lambda:
+    # write_questions(rows, folder)`; is called while no other process can write to the folder
     questions: Callable[[], object],
-    config: AskConfig,
-    shard: Shard | None = None,
+    config: AskConfig,  # its `output_dir` is the folder, which is made, or gone on with
+    shard: Shard | None = None,  # (2, 8) asks the second of eight parts of the questions
     on_event: Callable[[Event], None] = lambda event: None,
-    patience: float = PATIENCE,
-    asking: "type[Asking] | None" = None,
+    patience: float = PATIENCE,  # seconds without any server after which it gives up
+    asking: "type[Asking] | None" = None,  # a room's own, where it does more than one pass over the questions
 ) -> Outcome:
     """Ask all that is still to be asked of a folder, and return how that ended.
-
-    Args:
-        questions: makes FOLDER/questions.jsonl and its pictures where they are not there yet, such as
-            `lambda: write_questions(rows, folder)`; is called while no other process can write to the folder.
-        config: its `output_dir` is the folder, which is made, or gone on with.
-        shard: (2, 8) asks the second of eight parts of the questions.
-        on_event: see Event.
-        patience: seconds without any server after which it gives up.
-        asking: a room's own, where it does more than one pass over the questions.
 
     Raises:
         ValueError: another process works on the folder, the configuration is not the folder's, questions cannot be had,

@@ -78,25 +78,17 @@ class Track:
 
 
 class Live:
-    """The view of one run: a context manager, called with every Event; safe to call from any thread.
-
-    Args:
-        console: a rich Console.
-        folder: of the rollouts; progress.json is written there.
-        servers: how many URLs are asked.
-        response_format: of the config; only what is well formed in it is accepted.
-        shard: (i, n) of `--shard i/n`.
-        samples: so many fewer are asked for each question that the base model turns out to solve while the samples of
-            others are asked already.
-    """
+    """The view of one run: a context manager, called with every Event; safe to call from any thread."""
 
     def __init__(
         self,
-        console: Any,
-        folder: Path,
-        servers: int,
-        response_format: str,
-        shard: tuple[int, int] | None = None,
+        console: Any,  # a rich Console
+        folder: Path,  # of the rollouts; progress.json is written there
+        servers: int,  # how many URLs are asked
+        response_format: str,  # of the config; only what is well formed in it is accepted
+        shard: tuple[int, int] | None = None,  # (i, n) of `--shard i/n`
+        # so many fewer are asked for each question that the base model turns out to solve while the samples of others
+        # are asked already
         samples: int = 0,
     ) -> None:
         self._console = console

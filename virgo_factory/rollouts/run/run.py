@@ -98,13 +98,6 @@ class _Request:
 class Run:
     """One start on one event loop: what its passes share. An async context manager.
 
-    Args:
-        config: has seed, retries and budgets.
-        store: of what is finished; open.
-        judge: opens the judge, given what is called with each verdict; none where nothing is judged.
-        on_event: see Event.
-        deadline: of time.monotonic(); after it nothing more is begun.
-
     Attributes:
         finished, gave_up, dropped, stopped: see launch.Outcome.
         reserved: samples that the budget keeps free for another pass.
@@ -112,11 +105,12 @@ class Run:
 
     def __init__(
         self,
-        config: AskConfig,
-        store: Store,
+        config: AskConfig,  # has seed, retries and budgets
+        store: Store,  # of what is finished; open
+        # opens the judge, given what is called with each verdict; none where nothing is judged
         judge: Callable[[Callable[[RolloutVerdict], None]], Judge] | None = None,
         on_event: Callable[[Event], None] = lambda event: None,
-        deadline: float = float("inf"),
+        deadline: float = float("inf"),  # of time.monotonic(); after it nothing more is begun
     ) -> None:
         self.config, self.store, self.on_event, self.deadline = config, store, on_event, deadline
         self.finished = self.gave_up = self.dropped = self.reserved = 0

@@ -127,26 +127,17 @@ async def look_at(url: str, api_key: str | None = None, dialect: Dialect = "vllm
 
 
 class Endpoint:
-    """One model on one server; `async with`, or `await close()` at the end.
-
-    Args:
-        url: with or without `/v1` at its end.
-        model: the name under which the server has it.
-        api_key: is sent, and stands nowhere else: in no message, repr or log.
-        timeout: seconds without a token after which the server counts as gone.
-        retries: how often a busy server (429, or 503 that names a time) is asked again, with growing waits.
-        dialect: of its API.
-    """
+    """One model on one server; `async with`, or `await close()` at the end."""
 
     def __init__(
         self,
-        url: str,
-        model: str,
-        api_key: str | None = None,
+        url: str,  # with or without `/v1` at its end
+        model: str,  # the name under which the server has it
+        api_key: str | None = None,  # is sent, and stands nowhere else: in no message, repr or log
         *,
-        timeout: float = 600.0,
-        retries: int = 4,
-        dialect: Dialect = "vllm",
+        timeout: float = 600.0,  # seconds without a token after which the server counts as gone
+        retries: int = 4,  # how often a busy server (429, or 503 that names a time) is asked again, with growing waits
+        dialect: Dialect = "vllm",  # of its API
     ) -> None:
         self.url, self.model, self.retries, self.dialect = url, model, retries, dialect
         self._api_key = api_key

@@ -32,25 +32,17 @@ class Served:
 
 
 class Endpoints:
-    """The servers of one model, for use on one event loop.
-
-    Args:
-        endpoints: one for each URL.
-        limit: requests in flight at each.
-        look: what a server says of itself; raises what client.look_at raises.
-        tell: is called with "lost" or "back", the URL and a reason.
-        changed: is called whenever a slot may have become free.
-        patience: seconds without any server after which `free` gives up.
-    """
+    """The servers of one model, for use on one event loop."""
 
     def __init__(
         self,
-        endpoints: Sequence[Endpoint],
-        limit: int,
+        endpoints: Sequence[Endpoint],  # one for each URL
+        limit: int,  # requests in flight at each
+        # what a server says of itself; raises what client.look_at raises
         look: Callable[[str], Awaitable[ServerFacts]],
-        tell: Callable[[str, str, str], None],
-        changed: Callable[[], None],
-        patience: float = PATIENCE,
+        tell: Callable[[str, str, str], None],  # is called with "lost" or "back", the URL and a reason
+        changed: Callable[[], None],  # is called whenever a slot may have become free
+        patience: float = PATIENCE,  # seconds without any server after which `free` gives up
     ) -> None:
         self._all = [Served(endpoint) for endpoint in endpoints]
         self._limit, self._look, self._tell, self._changed, self._patience = limit, look, tell, changed, patience

@@ -93,29 +93,20 @@ class PolicyServers:
     A server that dies is waited for, and started again if it is ours; requests that it had go to the others. One that comes
     back is given the weights of this step before it is asked anything.
 
-    Args:
-        model: folder or hub name of what is trained.
-        servers: of our own (policy_server), started and stopped by the context.
-        urls: of others, with or without `/v1`.
-        name: under which the others serve the model; None for the first name that each has.
-        api_key: is sent, and stands nowhere else.
-        wait: minutes without any server after which the run ends.
-        timeout: seconds that one request may take.
-
     Attributes:
         step: whose weights the servers have; None before the first are handed over.
     """
 
     def __init__(
         self,
-        model: str,
+        model: str,  # folder or hub name of what is trained
         *,
-        servers: Sequence[Server] = (),
-        urls: Sequence[str] = (),
-        name: str | None = None,
-        api_key: str | None = None,
-        wait: float = 10.0,
-        timeout: float = 3600.0,
+        servers: Sequence[Server] = (),  # of our own (policy_server), started and stopped by the context
+        urls: Sequence[str] = (),  # of others, with or without `/v1`
+        name: str | None = None,  # under which the others serve the model; None for the first name that each has
+        api_key: str | None = None,  # is sent, and stands nowhere else
+        wait: float = 10.0,  # minutes without any server after which the run ends
+        timeout: float = 3600.0,  # seconds that one request may take
     ) -> None:
         self.model, self.step = model, None
         self._servers, self._given, self._name = tuple(servers), tuple(urls), name
@@ -205,28 +196,19 @@ class PolicyServers:
     def generate(
         self,
         prompts: Sequence[Prompt],
-        n: int,
+        n: int,  # responses to each
         *,
-        temperature: float,
-        max_tokens: int,
-        seed: int,
-        stop: Sequence[int] = (),
-        suppress: Sequence[int] = (),
+        temperature: float,  # of sampling; nothing else is cut off the distribution
+        max_tokens: int,  # of a response
+        seed: int,  # from which the seed of every response is made; give another one with every call
+        stop: Sequence[int] = (),  # ids that end a response, besides the model's own
+        suppress: Sequence[int] = (),  # ids that are never sampled
+        # the token ids of each prompt in training, compared with what the server made of it
         expected: Sequence[Sequence[int]] | None = None,
     ) -> list[Sampled]:
         """Return n responses to every prompt, sampled with the weights of this step.
 
         ValueError: no server has answered for too long, a prompt is refused, or has other tokens than in training.
-
-        Args:
-            prompts: what is asked.
-            n: responses to each.
-            temperature: of sampling; nothing else is cut off the distribution.
-            max_tokens: of a response.
-            seed: from which the seed of every response is made; give another one with every call.
-            stop: ids that end a response, besides the model's own.
-            suppress: ids that are never sampled.
-            expected: the token ids of each prompt in training, compared with what the server made of it.
         """
         if self.step is None:
             raise RuntimeError("no weights were handed over to the servers, which may have any")

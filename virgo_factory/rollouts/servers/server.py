@@ -42,29 +42,20 @@ class ServerError(OSError):
 
 
 def vllm_command(
-    model: str,
-    port: int,
+    model: str,  # folder or hub name
+    port: int,  # on 127.0.0.1
     *,
-    tensor_parallel_size: int = 1,
-    data_parallel_size: int = 1,
-    max_model_len: int | None = None,
-    images: int = 1,
+    tensor_parallel_size: int = 1,  # GPUs a replica
+    data_parallel_size: int = 1,  # replicas
+    max_model_len: int | None = None,  # tokens of the context; the model's own if None
+    images: int = 1,  # pictures a prompt, at most
+    # folders of LoRA adapters of one base, each served with it under its path; a `model` that is an adapter is one
     adapters: Sequence[str] = (),
-    args: Sequence[str] = (),
+    args: Sequence[str] = (),  # more arguments of vLLM, which win over ours
 ) -> list[str]:
     """Return the command that serves a model for rollouts; ServerError where vLLM is not installed.
 
     Not `vllm serve`: the script asks for metadata that the CPU build lacks.
-
-    Args:
-        model: folder or hub name.
-        port: on 127.0.0.1.
-        tensor_parallel_size: GPUs a replica.
-        data_parallel_size: replicas.
-        max_model_len: tokens of the context; the model's own if None.
-        images: pictures a prompt, at most.
-        adapters: folders of LoRA adapters of one base, each served with it under its path; a `model` that is an adapter is one.
-        args: more arguments of vLLM, which win over ours.
     """
     if importlib.util.find_spec("vllm") is None:
         raise ServerError(
@@ -131,26 +122,18 @@ def adapter_of(model: str) -> Adapter | None:
 
 
 class Server:
-    """A vLLM server as a context manager; its whole process group is gone when the block ends, or when we are killed.
-
-    Args:
-        model: folder or hub name.
-        log: file that its output goes to.
-        port: on 127.0.0.1; a free one if None.
-        env: environment variables that it has beside ours; None takes one of ours away.
-        minutes: after which a server that does not answer is given up.
-        options: see vllm_command.
-    """
+    """A vLLM server as a context manager; its whole process group is gone when the block ends, or when we are killed."""
 
     def __init__(
         self,
-        model: str,
-        log: Path,
+        model: str,  # folder or hub name
+        log: Path,  # file that its output goes to
         *,
-        port: int | None = None,
+        port: int | None = None,  # on 127.0.0.1; a free one if None
+        # environment variables that it has beside ours; None takes one of ours away
         env: Mapping[str, str | None] = {},
-        minutes: float = 60.0,
-        **options: Any,
+        minutes: float = 60.0,  # after which a server that does not answer is given up
+        **options: Any,  # see vllm_command
     ) -> None:
         self.model, self.log, self.minutes, self.env = model, Path(log), minutes, env
         self._port, self._process, self._options = port, None, options

@@ -35,15 +35,8 @@ _JSON = json.JSONEncoder(ensure_ascii=False)
 class Store:
     """Files of a folder that this process alone appends to, as long as the context lasts; ValueError where another one writes there.
 
-    Args:
-        folder: exists.
-        name: of the file: NAME.jsonl.
-        shard: (2, 8) for the second of eight: appends to NAME-2of8.jsonl.
-        lock_name: of the file that keeps others from writing.
-
-    Attributes:
-        count: rows of the folder and this shard.
-        tokens: their completion tokens.
+    NAME.jsonl is appended to, of the second of eight shards NAME-2of8.jsonl. `count` are the rows of the folder and this shard, `tokens`
+    their completion tokens.
     """
 
     def __init__(self, folder: Path, name: str, shard: Shard | None = None, lock_name: str = ".lock") -> None:
