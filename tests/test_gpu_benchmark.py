@@ -6,9 +6,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
+from virgo_factory.preflight.plan.memory import count_parameters
+from virgo_factory.preflight.plan.models import KNOWN
+from virgo_factory.preflight.twin.twin import make_twin
 
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
@@ -76,10 +81,6 @@ def test_a_toy_on_the_cpu_that_runs_out_of_memory_once(gpu, tmp_path):
 def test_what_is_made_for_a_gpu_is_the_real_models_size(gpu, tmp_path):
     import torch
     from transformers import AutoConfig, AutoModelForImageTextToText
-
-    from virgo_factory.preflight.plan.memory import count_parameters
-    from virgo_factory.preflight.plan.models import KNOWN
-    from virgo_factory.preflight.twin.twin import make_twin
 
     path = make_twin(tmp_path) / "config.json"
     path.write_text(json.dumps(gpu.widened(json.loads(path.read_text()), KNOWN["qwen2-vl-7b-instruct"])))
@@ -153,8 +154,6 @@ def test_out_of_memory_is_a_row(gpu, monkeypatch):
 
 
 def test_a_case_ends_at_its_time(gpu):
-    from types import SimpleNamespace
-
     from transformers import Trainer
 
     stock = Trainer.training_step
@@ -165,8 +164,6 @@ def test_a_case_ends_at_its_time(gpu):
 
 
 def test_what_a_card_of_80_gb_would_print(gpu):
-    from virgo_factory.preflight.plan.models import KNOWN
-
     bench = gpu.Bench.__new__(gpu.Bench)
     bench.shape, bench.long = KNOWN["qwen2-vl-7b-instruct"], gpu.LONG
     bench.lengths = bench.spread = gpu.read_lengths(None)

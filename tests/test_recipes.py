@@ -58,9 +58,10 @@ def header(name: str) -> str:
     return " ".join(line.lstrip("#").strip() for line in lines)
 
 
-def number(text: str) -> int:
-    """Return the value of a number written with thousands separators."""
-    return int(text.replace(",", ""))
+def published(shared_data: Path) -> list[dict[str, str]]:
+    """Return the cells of Virgo's tables."""
+    with open(shared_data.parent / "reference" / "virgo_tables.csv", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def index_rows() -> list[tuple[str, str, str, list[str]]]:
@@ -221,24 +222,20 @@ def test_each_row_of_the_paper_is_a_command(row, numbers, recipe, overrides, par
     else:
         condition = row.split(", ")[1]
 
-    with open(shared_data.parent / "reference" / "virgo_tables.csv", newline="") as file:
-        published = {
-            line["benchmark"]: line["value"]
-            for line in csv.DictReader(file)
-            if (line["table"], line["condition"]) == (table[1] if table else "2", condition) and size in line["row"]
-        }
-
-    assert numbers.split(" / ") == [published[name] for name in ("MathVerse", "MathVision", "OlympiadBench", "MMMU")]
+    printed = {
+        line["benchmark"]: line["value"]
+        for line in published(shared_data)
+        if (line["table"], line["condition"]) == (table[1] if table else "2", condition) and size in line["row"]
+    }
+    assert numbers.split(" / ") == [printed[name] for name in ("MathVerse", "MathVision", "OlympiadBench", "MMMU")]
 
 
 def test_every_row_that_the_paper_trained_is_in_the_index(shared_data):
-    with open(shared_data.parent / "reference" / "virgo_tables.csv", newline="") as file:
-        trained = {
-            (line["table"], line["row"], line["condition"])
-            for line in csv.DictReader(file)
-            if line["table"] in "2456" and line["condition"].startswith("D_") and "n=5000" not in line["condition"]
-        }
-
+    trained = {
+        (line["table"], line["row"], line["condition"])
+        for line in published(shared_data)
+        if line["table"] in "2456" and line["condition"].startswith("D_") and "n=5000" not in line["condition"]
+    }
     twice = {("6", "Virgo-72B", "D_T+D_SD:medium")}  # the row of Table 2, which the index says in words
     papers = [row for row, numbers, *_ in VIRGOS if "not in the paper" not in numbers]
     assert len(papers) == len(trained - twice)
@@ -462,13 +459,11 @@ def test_the_header_quotes_table_2(name, shared_data):
     quoted = re.search(
         r"\(MathVerse ([\d.]+), MathVision ([\d.]+), OlympiadBench ([\d.]+), MMMU ([\d.]+)\)", header(name)
     )
-    with open(shared_data.parent / "reference" / "virgo_tables.csv", newline="") as file:
-        table = {
-            row["benchmark"]: row["value"]
-            for row in csv.DictReader(file)
-            if (row["table"], row["row"], row["condition"]) == ("2", model, condition)
-        }
-
+    table = {
+        row["benchmark"]: row["value"]
+        for row in published(shared_data)
+        if (row["table"], row["row"], row["condition"]) == ("2", model, condition)
+    }
     assert quoted.groups() == tuple(table[name] for name in ("MathVerse", "MathVision", "OlympiadBench", "MMMU"))
 
 

@@ -5,7 +5,7 @@ from types import ModuleType
 from typing import Any
 
 from virgo_factory.data.read.source import find_sources, read_source
-from virgo_factory.hooks.data.dataset_lookup import local_path
+from virgo_factory.hooks.data.dataset_lookup import local_path, our_formattings
 from virgo_factory.hooks.hook import Hook, rebind
 
 
@@ -59,8 +59,6 @@ def wrap_preview(module: ModuleType) -> None:
 def _ours(dataset: list[str], dataset_dir: str) -> Any:
     """Return what LLaMA-Factory knows of the first of these datasets; None if it is not in one of our formattings."""
     from llamafactory.data.parser import get_dataset_list
-
-    from virgo_factory.hooks.rows.rows import our_formattings
 
     try:
         attributes = get_dataset_list(dataset[:1], dataset_dir)

@@ -77,6 +77,13 @@ def datasets_of(data_args: Any) -> list[Any]:
     return get_dataset_list([*(data_args.dataset or []), *(data_args.eval_dataset or [])], data_args.dataset_dir)
 
 
+def our_formattings(attributes: list[Any]) -> dict[str, str]:
+    """Return name -> formatting of those datasets that are in one of the plugin's formattings."""
+    return {
+        attribute.virgo_name: attribute.formatting for attribute in attributes if attribute.formatting in FORMATTINGS
+    }
+
+
 def local_path(attribute: Any, dataset_dir: Any) -> Path | None:
     """Return the file, folder or pattern of a dataset on this machine; None of one of a hub, and where nothing is."""
     path = Path(str(dataset_dir), attribute.dataset_name)

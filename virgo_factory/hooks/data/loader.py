@@ -23,13 +23,13 @@ from virgo_factory.data.rows.account import EVALUATION_FILE_NAME, FILE_NAME, Dat
 from virgo_factory.formats import FORMATTINGS
 from virgo_factory.hooks.data.aligned import convert_rows, extra_examples, the_format, with_places
 from virgo_factory.hooks.data.converter import NUMBER_COLUMN, ROW_FEATURES
-from virgo_factory.hooks.data.dataset_lookup import local_path
+from virgo_factory.hooks.data.dataset_lookup import local_path, our_formattings
 from virgo_factory.hooks.data.load import Load, check_accounts, loading, media_remedy, running
 from virgo_factory.hooks.data.raw_table import cut_table, read_table
 from virgo_factory.hooks.hook import Hook, rebind, replace
 from virgo_factory.hooks.rows.packing import PackedRows
 from virgo_factory.hooks.rows.row_settings import row_settings
-from virgo_factory.hooks.rows.rows import make_processor, our_formattings
+from virgo_factory.hooks.rows.rows import make_processor
 from virgo_factory.hooks.rows.tokenized import dataset_dict, read_tokenized
 from virgo_factory.hooks.start.look_ahead import tell_ahead
 from virgo_factory.hooks.start.packing_problems import check_packed_rows

@@ -23,7 +23,6 @@ from PIL import Image
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.policy import Drop, Policy, judge
-from virgo_factory.formats import FORMATTINGS
 from virgo_factory.hooks.data.converter import ROW_FEATURES
 from virgo_factory.hooks.model.marker_tokens import text_tokenizer
 from virgo_factory.hooks.rows.encoding import (
@@ -372,10 +371,3 @@ def make_processor(stage: str, generates: bool, **arguments: Any) -> _RowPolicy:
 
     kind = PairwiseRows if stage == "rm" else PredictionRows if generates else SupervisedRows
     return kind(**arguments)
-
-
-def our_formattings(attributes: list[Any]) -> dict[str, str]:
-    """Return name -> formatting of those datasets that are in one of the plugin's formattings."""
-    return {
-        attribute.virgo_name: attribute.formatting for attribute in attributes if attribute.formatting in FORMATTINGS
-    }

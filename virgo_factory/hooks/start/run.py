@@ -18,7 +18,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.core.global_batch import accumulation_steps
 from virgo_factory.core.recipe_keys import told_together
 from virgo_factory.hooks.contract import changed_places
-from virgo_factory.hooks.data.dataset_lookup import datasets_of
+from virgo_factory.hooks.data.dataset_lookup import datasets_of, our_formattings
 from virgo_factory.hooks.hook import Hook, rebind
 from virgo_factory.hooks.model.adapter import read_adapter, take_markers, trained_prefix
 from virgo_factory.hooks.model.tied_embeddings import check_merge
@@ -236,8 +236,6 @@ def _version(package: str) -> str:
 
 def formattings_of(data_args: Any) -> dict[str, str]:
     """Return name -> formatting of the run's datasets that are in one of ours; {} where stock will report an error."""
-    from virgo_factory.hooks.rows.rows import our_formattings
-
     try:
         return our_formattings(datasets_of(data_args))
     except Exception:
