@@ -8,6 +8,7 @@ from typing import Any
 from virgo_factory.answers.grading import MATH, GradingConfig
 from virgo_factory.answers.judging import judge, score
 from virgo_factory.answers.model import UNVERIFIABLE, Answer, Question, Verdict
+from virgo_factory.answers.patterns import P
 from virgo_factory.io.workers import Lost, Workers
 
 
@@ -67,6 +68,7 @@ class Scorers:
 
 
 def _make() -> Callable[[Task], Verdict]:
+    P.compile_all()
     return verdict_of
 
 

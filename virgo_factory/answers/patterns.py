@@ -33,5 +33,10 @@ class _Patterns:
         setattr(self, name, found)
         return found
 
+    def compile_all(self) -> None:
+        """Compile them before the first response, of whose time it would be."""
+        for name in self._flags:
+            getattr(self, name)
+
 
 P = _Patterns()

@@ -19,6 +19,7 @@ from virgo_factory.answers.batch import MEMORY, SECONDS, Task, verdict_of
 from virgo_factory.answers.grading import MATH, grading
 from virgo_factory.answers.model import UNVERIFIABLE, WRONG, Answer, Question, Verdict
 from virgo_factory.answers.omr import omr_format, omr_verdict
+from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose.response import without_turn_end
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.thought import LongThought, MalformedThought
@@ -313,6 +314,7 @@ def _default_workers() -> int:
 
 
 def _make(config: RewardConfig) -> Callable[[RewardTask], Reward]:
+    P.compile_all()
     return functools.partial(reward, config=config)
 
 
