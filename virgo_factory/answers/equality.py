@@ -168,7 +168,7 @@ def _restates(wanted: str, got: str, question: str) -> bool:
 
 
 _SAME_WORDS = {
-    "大于": ">", "greater than": ">", "小于": "<", "less than": "<", "等于": "=", "equal to": "=", "does not exist": "dne", "不存在": "dne", "one time": "once",
+    "大于": ">", "greater than": ">", "小于": "<", "less than": "<", "等于": "=", "equal to": "=", "does not exist": "dne", "undefined": "dne", "不存在": "dne", "one time": "once",
     "two times": "twice",
 }  # fmt: skip
 
@@ -586,7 +586,7 @@ def _held_alike(gold: Sequence, answer: Sequence) -> bool:
 def _names(gold: list[str], answer: list[str], question: str) -> list[str]:
     """The names of values in their order, where on one side every part is an assignment to a name of its own.
 
-    The order is the gold's, else that of the question, as of (x, y), else the alphabet's. Names that differ by a number only
+    The order is the gold's, else the question's, else the alphabet's, as always of coordinates. Names that differ by a number only
     (x_1 = 5, x_2 = 3) number the solutions: what is left of the parts are the values.
     """
     for parts in (gold, answer):
@@ -598,7 +598,7 @@ def _names(gold: list[str], answer: list[str], question: str) -> list[str]:
         elif parts is gold:
             return list(found)
         else:
-            said = re.sub(r"\W", " ", question).split()
+            said = re.sub(r"\W", " ", question).split() if not set(found) <= set("xyz") else ()
             order = sorted(found) if all(len(name) == 1 for name in found) else found
             return sorted(order, key=lambda name: said.index(name) if name in said else len(said))
     return []

@@ -18,10 +18,11 @@ from virgo_factory.answers.prose.phrases import (
     tighten,
 )
 from virgo_factory.answers.prose.response import answer_tag, boxes, parts
-from virgo_factory.answers.values.latex import unwrap, words
+from virgo_factory.answers.values.latex import tidy, unwrap, words
 from virgo_factory.answers.values.numbers import read_number
 from virgo_factory.answers.values.reading import value_side
 from virgo_factory.answers.values.sequences import read_bound, read_sequence
+from virgo_factory.answers.values.units import read_unit
 from virgo_factory.core.thought import BEGIN_SOLUTION, END_SOLUTION, END_THOUGHT
 
 
@@ -59,7 +60,7 @@ def extract(response: str, question: Question | None = None) -> Answer:
     question = question or Question()
     options = options_of(question)
     part, ended = parts(response)
-    text, where = part.text.replace("\x00", ""), part.where
+    text, where = part.text.replace("\x00", "").replace("i.e.", "that is"), part.where
     if not text.strip():
         return Answer("", "none", where)
 
@@ -180,6 +181,8 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
         return Answer(unwrap(got[1]), "whole", where)
     if len(whole) <= 300 and (got := P.NAMED_VALUES.search(whole)):
         return Answer(got[1], "whole", where)
+    if len(last) <= 150 and (got := _SO.search(last)) and _concludes(unwrap(got[1])):
+        return Answer(unwrap(got[1]), "whole", where)
     if len(last) <= 150 and (got := _LISTING.search(last)) and not re.search(P.NOT, got[1]):
         return Answer(got[2], "whole", where)
     if (
@@ -216,6 +219,20 @@ def _year_asked(text: str, question: str) -> str | None:
     last = next(reversed(phrases.sentences(text[-600:])), "")
     years = set(_A_YEAR.findall(last))
     return year if len(years) == 1 and not phrases.relates(last, year := years.pop()) else None
+
+
+_SO = re.compile(r"[,;:]\s*(?:so|thus|hence|therefore|that is|which is),?\s+(.+?)[.\s]*$")
+"""What a statement concludes, in values only."""
+
+
+def _concludes(text: str) -> bool:
+    """Whether a clause is nothing but values: assignments, bounds, a number with its sign, names one after another."""
+    found = read_sequence(text)
+    names = found and found.held == "" and len(found.parts) > 2
+    named = bool(names) and all(re.fullmatch(r"[A-Z]\w*", part) for part in found.parts)
+    return (
+        named or _is_list(text) or bool(found and found.name) or re.fullmatch(rf"{P.NUMBER} ?\\?%", text) is not None
+    )
 
 
 _ITEM = r"[^\W\d][\w'’ -]{0,30}"
@@ -276,7 +293,9 @@ def _weaker(text: str, question: Question, where: str) -> Answer:
     segments = [next(filter(None, match.groups())) for match in found]
     if segments and (stated or re.search(r"[0-9\\]", segments[-1])) and not numerals(last[found[-1].end() :]):
         segment = segments[-1].split(r"\implies")[-1].split(r"\Rightarrow")[-1]
-        return Answer(unwrap(segment), "maths", where)
+        behind = tidy(last[found[-1].end() :])
+        unit = behind[: read_unit(behind)[1]]
+        return Answer(f"{unwrap(segment)} {unit}".strip(), "maths", where)
     asked = set(numerals(question.text[-300:]))
     for part in reversed(() if stated else told):
         statement, part = part, clause_asked(part, question.text)

@@ -250,12 +250,17 @@ def without_courtesy(text: str) -> str:
     return text
 
 
+_CONCEDED = re.compile(r"(?<=\w),?\s+(?:although|though|even though|even if)\b[^.!?\n]*(?=[.!?]?\s*\Z)", re.IGNORECASE)
+"""What is granted at the end of a response."""
+
+
 def said_boolean(text: str) -> bool | None:
     """Return whether a response says yes (true) or no (false): in its first word, its last line, or a statement; else None.
 
     >>> said_boolean("False.\\n\\nIt is true that the bars touch."), said_boolean("True, False.")
     (False, None)
     """
+    text = _CONCEDED.sub("", text)
     lines = [line for line in text.strip().splitlines() if line.strip()]
     if not lines:
         return None

@@ -66,10 +66,11 @@ _SPELLINGS = (
     (re.compile(r"(?<=[A-Z])\s*\|\|\s*(?=[A-Z])"), r" \\parallel "),
     (
         re.compile(
-            r"^(?:[A-Za-z]+ ){1,6}(?:is|are|be|prints|returns|outputs|gives)(?: at)?(?: the)?(?: points?)? (?=[(\[{]|\\\{|\\langle|\\begin)"
+            r"^(?:[A-Za-z]+ ){1,6}(?:is|are|be|prints|returns|outputs|gives)(?: at)?(?: the)?(?: points?)? (?=[(\[{]|\\\{|\\langle|\\begin|[a-z] ?= ?-?\d[^=]*, ?(?:and )?[a-z] ?=)"
         ),
         "",
     ),
+    (re.compile(r"^[A-Z][a-z]+(?: [a-z]+){0,2}: ?(?=[(\[])"), ""),
     (re.compile(r"^(?:in|on) (?:the )?(?=\d+(?:st|nd|rd|th)\b)"), ""),
     (re.compile(r"^(?:在|向|朝)(?=第|正?[东西南北])"), ""),
     (re.compile(r"(?<=[A-Za-z]),\s*(?:directed|pointing|acting)\s+(?=to)"), " "),
