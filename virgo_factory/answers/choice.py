@@ -131,7 +131,7 @@ def claimed(text: str, count: int, asks_wrong: bool = False) -> tuple[str, int] 
     only = {
         found[1]
         for found in re.finditer(
-            rf"(?<![A-Za-z])[Oo]nly (?:(?i:{P.KINDS}) )?\(?([A-Z])\)? (?:is|are|has|shows|satisfies|fits|matches|works|does|can)\b(?! not)",
+            rf"(?<![A-Za-z])[Oo]nly (?:(?i:{P.KINDS}|[a-z]+) )?\(?([A-Z])\)? (?:is|are|has|shows|satisfies|fits|matches|works|does|can)\b(?! not)",
             text,
         )
     }
@@ -320,6 +320,7 @@ def _by_text(lines: list[str], options: tuple[str, ...], where: str) -> Answer:
     if len(bold) == 1:
         return Answer(options[bold.pop()], "bold", where)
     for part in dict.fromkeys((*told[-1:], *told[:1])):
+        part = phrases.CONCEDED.sub("", part)
         matched = options_named(_GRANTED.sub("", part), options) or options_named(part, options)
         if not matched or _HEDGED.search(part):
             continue

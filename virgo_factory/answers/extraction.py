@@ -172,7 +172,9 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
     if year := _year_asked(text, question.text):
         return Answer(year, "number", where)
     whole = unwrap(affirmed(text, asides=False)) if len(text) <= 600 else unwrap(text)
-    last = next(reversed(phrases.sentences(whole[-600:])), "")
+    last = phrases.CONCEDED.sub("", next(reversed(phrases.sentences(whole[-600:])), ""))
+    if len(last) <= 150 and (value := _computed(last)):
+        return Answer(value, "whole", where)
     if (
         len(whole) <= 300
         and (got := P.SOLVED.search(whole))
@@ -221,6 +223,26 @@ def _year_asked(text: str, question: str) -> str | None:
     return year if len(years) == 1 and not phrases.relates(last, year := years.pop()) else None
 
 
+_COMPUTED = re.compile(
+    r"(?:=[^=,;A-Za-z]*|\w[ $]*(?:[-+*/×÷−·][^=,;A-Za-z]*|\)+[ $]*))(?<![<>!])=[\s*$]*"
+    r"([^=,;A-Za-z\u4e00-\u9fff]*\d[^=,;A-Za-z\u4e00-\u9fff]*?)[.\s$*]*$"
+)
+"""What a computation at the end comes to."""
+_CHECKS = re.compile(r"\b(?:check|verif|indeed)|✓|检验|验证|验算", re.IGNORECASE)
+
+
+def _computed(statement: str) -> str | None:
+    """What a statement computes; nothing of an equation, or where it only checks."""
+    found = _COMPUTED.search(statement)
+    if not found or _CHECKS.search(statement):
+        return None
+    side = re.split(r"[=,;:]|[A-Za-z]{2,}", statement[: found.start(1)].rstrip(" =*$"))[-1]
+    if re.search("[A-Za-z](?![(])", side):
+        return None
+    aside = found[1].count(")") > found[1].count("(")
+    return unwrap(found[1].rstrip(")") if aside else found[1])
+
+
 _SO = re.compile(r"[,;:]\s*(?:so|thus|hence|therefore|that is|which is),?\s+(.+?)[.\s]*$")
 """What a statement concludes, in values only."""
 
@@ -236,7 +258,9 @@ def _concludes(text: str) -> bool:
 
 
 _ITEM = r"[^\W\d][\w'’ -]{0,30}"
-_LISTING = re.compile(rf"^([^\d,]*)\b(?:are|shows?|includes?):? ((?:{_ITEM}, )*{_ITEM},? and {_ITEM})\W*$")
+_LISTING = re.compile(
+    rf"^((?:[A-Z][^\d,]*, )?[^\d,]*)\b(?:(?:are|shows?|includes?):? (?=.* and )|is: )((?:{_ITEM}, )*{_ITEM}(?:,|,? and) {_ITEM})\W*$"
+)
 """Names with their values at the end of a Chinese solution; what a statement lists in words."""
 _NUMBERED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
 

@@ -250,8 +250,11 @@ def without_courtesy(text: str) -> str:
     return text
 
 
-_CONCEDED = re.compile(r"(?<=\w),?\s+(?:although|though|even though|even if)\b[^.!?\n]*(?=[.!?]?\s*\Z)", re.IGNORECASE)
-"""What is granted at the end of a response."""
+CONCEDED = re.compile(
+    r"(?:(?<=\w),?\s+(?:although|though|even though|even if)|(?<=\w),\s+(?:while|whereas))\b[^.!?\n]*(?=[.!?]?\s*\Z)",
+    re.IGNORECASE,
+)
+"""What is granted, or told of something else, at the end of a response."""
 
 
 def said_boolean(text: str) -> bool | None:
@@ -260,7 +263,7 @@ def said_boolean(text: str) -> bool | None:
     >>> said_boolean("False.\\n\\nIt is true that the bars touch."), said_boolean("True, False.")
     (False, None)
     """
-    text = _CONCEDED.sub("", text)
+    text = CONCEDED.sub("", text)
     lines = [line for line in text.strip().splitlines() if line.strip()]
     if not lines:
         return None

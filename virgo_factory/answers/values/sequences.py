@@ -177,7 +177,12 @@ _OWN, _UNIT = r"(?:\s*(?:°\s*[CF]?|%))?", r"(?:\s*(?:°\s*[CF]?|%)|\s+[A-Za-z]+
 _PAIRS = (
     (re.compile(rf"(?:from |between )?({_N}{_OWN})\s*(?:-|to|至|到)\s*({_N}{_UNIT})"), "-"),
     (re.compile(rf"between ({_N}{_OWN}) and ({_N}{_UNIT})"), "-"),
-    (re.compile(rf"商?\s*({_N})\s*,?\s*(?:remainder|rem\.?|R|r|余数?[是为]?|\.{{3,6}}|\\[lc]dots)\s*({_N})"), "R"),
+    (
+        re.compile(
+            rf"商?\s*({_N})\s*,?\s*(?:with (?:a )?remainder(?: of)?|remainder|rem\.?|R|r|余数?[是为]?|\.{{3,6}}|\\[lc]dots)\s*({_N})"
+        ),
+        "R",
+    ),
 )
 """Two numbers with a word or a sign between them that makes them one value."""
 
