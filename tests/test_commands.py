@@ -9,7 +9,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import textwrap
@@ -35,6 +34,7 @@ from virgo_factory.evaluation.questions import write_questions
 from virgo_factory.formats import FORMATTINGS, RejectedRow, read_row
 from virgo_factory.io.recipes import recipe_files
 from virgo_factory.rollouts.question import question_of
+from virgo_factory.rollouts.servers.server import free_port
 
 
 ROOT = Path(__file__).parents[1]
@@ -283,10 +283,7 @@ def test_copy_then_train_on_one_node(tmp_path, reduced, call):
 @pytest.mark.integration
 def test_train_on_several_nodes(tmp_path, reduced):
     """And two ranks that are forked from a warm process, as in most trainings of these tests, give the same, bit by bit."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-
+    port = free_port(None)
     text = command("FORCE_TORCHRUN=1 NNODES=8").replace("NNODES=8", "NNODES=2").replace("10.0.0.1", "127.0.0.1")
     text = text.replace("29500", str(port))
     behind = " ".join(f"{key}={value}" for key, value in {**reduced, "output_dir": tmp_path / "out"}.items())

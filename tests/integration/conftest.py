@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import runpy
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from virgo_factory.rollouts.servers.server import free_port
 
 
 BIN = Path(sys.executable).parent
@@ -207,10 +208,7 @@ def _fork(command: list[str], folder: Path, environment: dict[str, str], log: Pa
     """Start one process a rank from the fork server, which imports what a training needs when it is first asked."""
     context = multiprocessing.get_context("forkserver")
     _start_fork_server()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-
+    port = free_port(None)
     processes = []
     for rank in range(max(ranks, 1)):
         launch = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks}

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -17,6 +16,7 @@ from PIL import Image, ImageDraw
 
 from virgo_factory.core.thought import MARKERS
 from virgo_factory.data.read.prefix import read_prefix
+from virgo_factory.rollouts.servers.server import free_port
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -106,12 +106,6 @@ def _server(command: list[str], bench, port: int, **env: str):
             process.wait()
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def _ask(port: int, model: str, picture: str) -> dict:
     body = {
         "model": model,
@@ -183,7 +177,7 @@ def test_a_merged_model_is_its_adapter(adapter):
 @pytest.mark.parametrize("adapter", ["untied"], indirect=True)
 def test_the_api_serves_an_adapter_on_its_base(adapter, picture):
     """An image question is asked with the prefix, the system message and the markers that the adapter has."""
-    port = _free_port()
+    port = free_port(None)
     api = adapter.folder / "api.yaml"
     recipe = {"model_name_or_path": str(adapter.base), "adapter_name_or_path": "out", "template": "virgo"}
     api.write_text(yaml.safe_dump(recipe | {"image_max_pixels": 50176}))
