@@ -161,6 +161,22 @@ def test_near_duplicates_in_a_broken_list(check):
     assert [kind.shown[0].line for kind in report.kinds] == [3, 2]
 
 
+WHOLE_FILES = [
+    ("rows.json", json.dumps({"train": [_row("a")], "test": [_row("b")]}), "second_list", "a second list of objects", "a file"),
+    ("rows.csv", 'id,question\na,b\nc,"open\n', "not_csv", "not CSV", "quotation mark"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text", "code", "words", "remedy"), WHOLE_FILES)
+def test_what_is_wrong_with_a_file_has_its_own_name_and_remedy(tmp_path, monkeypatch, name, text, code, words, remedy):
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text(text)
+    sources, settings = find_sources(name)
+    report = audit(sources, settings, cache=None, workers=1)
+    (kind,) = [kind for kind in report.kinds if kind.code == code]
+    assert (kind.words, report.accounts[0].reasons[words]) == (words, 1) and remedy in kind.remedy
+
+
 def test_one_process_and_two_find_the_same(check, monkeypatch, shared_data):
     questions = read_benchmark(shared_data / "mathvision/test.jsonl")[:200]
     text = " ".join(f"Step {n} gives {n * n}." for n in range(80))

@@ -69,6 +69,7 @@ def test_pairs_and_their_pictures(shared_data, tmp_path):
         ([THINK, ROW], r"2 formats(.|\n)*rows.jsonl:2: thought_solution\n.*rows.jsonl:1: think"),
         ("not json\n{}\n", r"broken lines; a run would stop there. Repair or remove them:\n.*rows.jsonl:1: not JSON"),
         ("", "no rows in the file"),
+        ('{"train": [{}],\n"test": [{}]}', "^.*rows.jsonl:2: a second list of objects, test[^\\n]*$"),
         ('{\n"a": 1\n}\n', "^.*rows.jsonl: one JSON object over several lines[^\\n]*$"),
         ([{"question": "Q?", "response": "Hm.\n\n**Final Answer**\n\n\\boxed{5}"}], "--formatting virgo_dqvq"),
         ([{"question": "Q?", "gold": "5"}], "--formatting questions"),

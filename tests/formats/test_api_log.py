@@ -6,7 +6,7 @@ import pytest
 
 from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought
-from virgo_factory.formats import RejectedRow, read_row
+from virgo_factory.formats import Options, RejectedRow, read_row
 from virgo_factory.formats.marks.values import BROKEN_OFF, CUT
 
 
@@ -164,7 +164,10 @@ def test_pictures_of_items_that_are_others_than_those_of_a_column_are_a_reason(c
     row = {"messages": [*user(*items), {"role": "assistant", "content": WHOLE}]} if chat else {"question": items, "response": WHOLE}  # fmt: skip
     assert the_part({**row, "image": "a.png"}).images == ("a.png",)
     part = the_part({**row, "image": "b.png"})
-    assert part.reason == "pictures in several columns" and "x/a.png" in part.detail and '"columns"' in part.detail
+    assert part.reason == "pictures in several columns" and "x/a.png" in part.detail
+    assert '"columns": {"images": "image"}' in part.detail
+    (part,) = read_row({**row, "image": "b.png"}, "long_thought", Options(columns={"images": "image"})).parts
+    assert part.images == ("b.png",)
 
 
 @pytest.mark.parametrize(

@@ -381,6 +381,7 @@ UNREAD = [
     ({"image": "a.png"}, "imges"),
     ({"asset": "a.png"}, "assett"),
     ({"image": "a.png"}, "left, right"),
+    ({"path": "a.png"}, "imges"),
 ]
 
 
@@ -389,7 +390,7 @@ def test_a_column_line_that_leaves_out_the_picture_of_a_row_is_a_reason(row, col
     part = read({"images": column}, **row)
     assert isinstance(part, RejectedRow)
     assert part.reason in ("a picture in a column that is not read", "a picture in an unknown column")
-    assert all(name in part.detail for name in (*row, "a.png"))
+    assert all(name in part.detail for name in (*row, "a.png")) and "NAME" not in part.detail
 
 
 def test_the_line_for_pictures_that_are_left_out_works():

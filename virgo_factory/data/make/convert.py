@@ -26,7 +26,7 @@ from virgo_factory.data.make.pipeline import (
 )
 from virgo_factory.data.make.sharegpt import SHAREGPT
 from virgo_factory.data.make.writing import NORMAL, normal_row, spooled
-from virgo_factory.data.read.reader import ReadRow
+from virgo_factory.data.read.reader import why_unreadable
 from virgo_factory.data.read.source import Source
 from virgo_factory.formats import kind_of, read_row
 from virgo_factory.formats.row import RejectedRow, own_id
@@ -159,7 +159,7 @@ def _rows(
             account.rows += 1
             if problem:
                 account.examples += 1
-                account.reject(place, "", RejectedRow(ReadRow(0, None, problem).reason, problem))
+                account.reject(place, "", RejectedRow(why_unreadable(problem)[0], problem))
                 continue
 
             reading = read_row(raw, source.formatting, options)

@@ -45,8 +45,13 @@ MEMBERS = "{}"
 """In place of such a key: the rows are the values of an object, by their ids, as benchmarks have them."""
 
 NOT_JSON = "not JSON"
-OTHER_CELLS = "a row with more or fewer cells than the header"
-"""Reasons of rows that cannot be read."""
+UNREADABLE = {
+    "a row with more or fewer cells than the header": ("other_cells", re.compile(r"\d+ cells?, ")),
+    "a second list of objects": ("second_list", re.compile("a second list of objects, ")),
+    "not CSV": ("not_csv", re.compile("not CSV ")),
+    NOT_JSON: ("not_json", re.compile("")),
+}
+"""Reason of what cannot be read -> the code of its finding, and how the words about one begin."""
 
 SHOWN = 20
 _CHUNK = 1 << 18
@@ -89,13 +94,14 @@ class ReadRow:
     problem: str = ""
     text: str = ""
 
-    @property
-    def reason(self) -> str:
-        """In which words such rows are counted."""
-        return OTHER_CELLS if _CELLS.match(self.problem) else NOT_JSON
 
+def why_unreadable(problem: str) -> tuple[str, str]:
+    """Return the reason by which what cannot be read is counted, and the code of its finding.
 
-_CELLS = re.compile(r"\d+ cells?, ")
+    >>> why_unreadable("2 cells, where the header has 3")
+    ('a row with more or fewer cells than the header', 'other_cells')
+    """
+    return next((reason, code) for reason, (code, begin) in UNREADABLE.items() if begin.match(problem))
 
 
 def place_of(file: str, line: int, number: int) -> str:
@@ -864,7 +870,7 @@ class _Text:
         """
         while self.skip_space() == ",":
             self.take(",")
-            line, key = self.line, self.take_key()
+            key, line = self.take_key(), self.line
             if re.match(r"\[\s*\{", self.take_value()):
                 raise UnreadableFile(
                     f"{self.path}:{line}: a second list of objects, {key}, beside {self.key}. Put each into a file of its own.",

@@ -16,7 +16,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.chunks import DATA_SUFFIXES, UnreadableFile, is_data_file
 from virgo_factory.data.read.data_files import is_pattern, not_rows
 from virgo_factory.data.read.media import MISSING, OUTSIDE
-from virgo_factory.data.read.reader import NOT_JSON, OTHER_CELLS
+from virgo_factory.data.read.reader import UNREADABLE
 from virgo_factory.data.read.source import (
     INFO,
     Settings,
@@ -245,14 +245,14 @@ def _count(
         dropped[record.reason] += 1
         place = f"{record.place}{f' (id {record.id})' if record.id else ''}"
         first.setdefault(record.reason, f"{place}{f', {record.detail}' if record.detail else ''}")
-        if record.reason in (NOT_JSON, OTHER_CELLS) and len(broken) < SHOWN:
+        if record.reason in UNREADABLE and len(broken) < SHOWN:
             broken.append(f"{place}: {record.detail}")
 
-    if broken and "over several lines" in broken[0]:  # the first line says it all
+    if broken and re.search("over several lines|a second list of objects", broken[0]):  # the first line says it all
         raise UserError(broken[0])
 
     if broken:
-        unread = dropped[NOT_JSON] + dropped[OTHER_CELLS]
+        unread = sum(dropped[reason] for reason in UNREADABLE)
         more = f" (the first {SHOWN} of {unread:,})" if unread > SHOWN else ""
         raise UserError(
             "\n".join([f"{source.name}: broken lines{more}; a run would stop there. Repair or remove them:", *broken])

@@ -18,6 +18,8 @@ KINDS = {
         "a row with more or fewer cells than the header",
         "Write every cell, empty ones too; a cell with a comma or a line break in it stands in quotation marks.",
     ),
+    "not_csv": ("not CSV", "Close the quotation mark; inside quotes one is written twice."),
+    "second_list": ("a second list of objects", "Put each list into a file and an entry of its own."),
     "mixed_formats": ("of another format than most rows", "A run stops on this. Put each format into a file of its own, or bring all to one: data convert."),
     "duplicate": ("the same row again", "Remove it, or leave it if it is to weigh more."),
     "near_duplicate": ("nearly the same as an earlier row", "Look at the pair; keep one, or both if they differ in what counts."),

@@ -18,7 +18,7 @@ from virgo_factory.core.finding import Finding
 from virgo_factory.core.policy import Drop, KnownFacts, judge
 from virgo_factory.core.reasons import Reason
 from virgo_factory.data.read.chunks import Chunk, UnreadableFile, suffix_of
-from virgo_factory.data.read.reader import NOT_JSON, OTHER_CELLS, SHOWN, cut_file, is_list
+from virgo_factory.data.read.reader import SHOWN, UNREADABLE, cut_file, is_list, why_unreadable
 from virgo_factory.data.read.source import Settings, Source
 from virgo_factory.data.rows.cache import Memory, cache_folder
 from virgo_factory.data.rows.pool import Task, run_tasks
@@ -131,12 +131,13 @@ def _chunks(file: Path, memory: Memory) -> Iterator[Chunk]:
 
 
 def _broken(index: int, number: int, task: Task) -> RowRecord:
-    """Return the record of the place where a JSON list breaks off; what stands behind it cannot be read."""
+    """Return the record of the place where a file breaks off; what stands behind it cannot be read."""
     file, _, detail = task.problem.partition(f":{task.line}: ")
     detail = f"{detail.rstrip('.')}; the rows behind it cannot be read"
-    found = (Finding("not_json", "error", detail),)
+    reason, code = why_unreadable(detail)
+    found = (Finding(code, "error", detail),)
     place = {"source": index, "number": number, "file": file}
-    return RowRecord(0, 0, task.line, reason=NOT_JSON, detail=detail, findings=found, **place)
+    return RowRecord(0, 0, task.line, reason=reason, detail=detail, findings=found, **place)
 
 
 def _placed(parts: list[RowRecord], first: int, source: Source) -> Iterator[tuple[int, RowRecord]]:
@@ -152,7 +153,7 @@ def _settled(
     part: RowRecord, chunk: Chunk, index: int, number: int, source: Source, settings: Settings, rules: bool
 ) -> RowRecord:
     reason, detail = _judged(part, number, source, settings)
-    is_told = rules or part.reason in (NOT_JSON, OTHER_CELLS)
+    is_told = rules or part.reason in UNREADABLE
     return part._replace(
         source=index, number=number, file=chunk.file, line=chunk.line + part.line, reason=reason, detail=detail,
         findings=tuple(Finding(*found) for found in part.findings) if is_told else (),

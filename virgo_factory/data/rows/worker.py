@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from virgo_factory.core.example import Example
 from virgo_factory.data.read.chunks import Chunk
 from virgo_factory.data.read.media import BadMedia, find_image, local_path
-from virgo_factory.data.read.reader import NOT_JSON, ReadRow, place_of, read_chunk
+from virgo_factory.data.read.reader import ReadRow, place_of, read_chunk, why_unreadable
 from virgo_factory.data.read.source import Settings, Source
 from virgo_factory.data.rows.facts import facts_of
 from virgo_factory.data.tokens.tokens import RowTokenizer, is_known_template, render
@@ -209,8 +209,8 @@ class Measurer:
 
 
 def _unread(row: ReadRow) -> dict[str, Any]:
-    code = "not_json" if row.reason == NOT_JSON else "other_cells"
-    return {"reason": row.reason, "detail": row.problem, "findings": [[code, "error", row.problem]]}
+    reason, code = why_unreadable(row.problem)
+    return {"reason": reason, "detail": row.problem, "findings": [[code, "error", row.problem]]}
 
 
 def _single(example: Example) -> Example:

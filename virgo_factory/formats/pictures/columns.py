@@ -119,10 +119,11 @@ MAP_LINE = '"columns": {{"images": "{}"}} in its entry of dataset_info.json'
 
 
 class Pictures(NamedTuple):
-    """The pictures of a row, with the numbers that its texts may call them by (`image_3` is 3)."""
+    """The pictures of a row, with the numbers that its texts may call them by (`image_3` is 3), and their columns."""
 
     numbers: tuple[int, ...]
     values: tuple[Any, ...]
+    columns: tuple[str, ...] = ()
 
 
 NONE = Pictures((), ())
@@ -317,7 +318,7 @@ def _chosen(row: Mapping[str, Any], groups: dict[tuple[str, ...], dict[int, str]
     if len(groups) == 1:
         ((key, names),) = groups.items()
         if len(names) == 1 or PLAIN not in names:
-            return _of_group(row, names), list(names.values())
+            return _of_group(row, names)._replace(columns=tuple(names.values())), list(names.values())
 
     series = []
     for key, names in groups.items():  # image, image_2, image_3
@@ -332,6 +333,7 @@ def _chosen(row: Mapping[str, Any], groups: dict[tuple[str, ...], dict[int, str]
 
     series.sort(key=lambda one: (one[1].get(PLAIN) != "images", one[0] != ("image", ""), not one[0][0]))
     read = [(key, [names[at] for at in sorted(names)], _of_group(row, names)) for key, names in series]
+    read = [(key, names, pictures._replace(columns=tuple(names))) for key, names, pictures in read]
     best, called, found = read[0]
     for key, names, pictures in read[1:]:
         is_again = _is_again(best, found, key, pictures)
@@ -417,11 +419,12 @@ def _path_and_content(value: Any) -> tuple[str | None, Any]:
 
 def check_again(values: list[Any], found: Pictures, place: str) -> None:
     """Raise RejectedRow where pictures that a text holds as items are others than those of the row's columns."""
+    columns = ", ".join(found.columns)
     if _is_lost(values, found, True) and not _is_again(("", ""), found, ("", ""), in_order(values)):
         raise RejectedRow(
             "pictures in several columns",
-            f"{place} holds {shown(values)}, and another column {shown(list(found.values))}. For those of a column: "
-            f"{MAP_LINE.format('NAME')}; else take the other column out of the rows",
+            f"{place} holds {shown(values)}, and {columns} {shown(list(found.values))}. If the latter are the question's: "
+            f"{MAP_LINE.format(columns)}; else take that column out of the rows",
         )
 
 
@@ -480,12 +483,11 @@ def mapped_pictures(row: Mapping[str, Any], column: str) -> Pictures:
     if not others.values:
         return NONE
 
-    full = [name for name in named if not is_blank(row[name])] or ["NAME"]
     raise RejectedRow(
         "a picture in a column that is not read",
         f"dataset_info.json names {column}, which holds none here, but the row has {shown(others.values)} in "
-        f"{', '.join(full)}. If it is the question's: {MAP_LINE.format(', '.join([*mapped, *full]))}; else take it out of "
-        "the row",
+        f"{', '.join(others.columns)}. If it is the question's: {MAP_LINE.format(', '.join([*mapped, *others.columns]))}; "
+        "else take it out of the row",
     )
 
 
