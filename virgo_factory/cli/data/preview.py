@@ -106,6 +106,6 @@ STYLES = {
 }
 
 
-EXAMPLE = """\b
-Example, whose output is in docs/data.md:
-  virgo-factory data preview recipes/demo/long_thoughts.jsonl 95 --tokenizer Qwen/Qwen2-VL-7B-Instruct"""
+EXAMPLE = """virgo-factory data preview recipes/demo/long_thoughts.jsonl 95 \\
+    --tokenizer Qwen/Qwen2-VL-7B-Instruct"""
+PAGE = "docs/data.md"
