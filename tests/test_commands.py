@@ -24,6 +24,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from tests.integration.conftest import Bench
+from tests.pages import ROOT, blocks, commands, text_of
 from virgo_factory.cli.data import VERBS
 from virgo_factory.cli.main import app
 from virgo_factory.core.recipe_keys import CHOICES, RL_DEFAULTS
@@ -37,7 +38,6 @@ from virgo_factory.rollouts.question import question_of
 from virgo_factory.rollouts.servers.server import free_port
 
 
-ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 COVERED = {
@@ -144,25 +144,9 @@ def covered_by(test: str) -> list[str]:
     return [line.strip() for line in COVERED[test].splitlines() if line.strip()]
 
 
-def text_of(page: str) -> str:
-    """Return a page's text."""
-    return (ROOT / page).read_text(encoding="utf-8")
-
-
-def blocks(language: str, page: str = "README.md") -> list[str]:
-    """Return a page's code blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text_of(page), re.MULTILINE | re.DOTALL)
-
-
 def command(beginning: str) -> str:
     """Return the one command of the pages that begins so."""
-    (found,) = {
-        line
-        for page in PAGES
-        for block in blocks("bash", page)
-        for line in block.splitlines()
-        if line.startswith(beginning)
-    }
+    (found,) = {line for page in PAGES for line in commands(page, beginning) if line.startswith(beginning)}
     return found
 
 
@@ -476,13 +460,13 @@ def test_distil_is_run_by_its_own_tests():
 
 def test_synthesizing_is_run_by_its_own_tests():
     text = text_of("tests/synthesis/test_page_commands.py")
-    assert 'PAGES = ("README.md", "docs/synthesize.md")' in text and "for line in commands(page):" in text
+    assert 'PAGES = ("README.md", "docs/synthesize.md")' in text and "for line in commands(page, " in text
     assert '"benchmarks" / "synthesis_replay.py"' in text_of("tests/synthesis/thoughts/test_replay.py")
 
 
 def test_evaluating_is_run_by_its_own_tests():
     text = text_of("tests/evaluation/test_run.py")
-    assert 'for line in commands("docs/evaluate.md")' in text and 'commands("README.md")' in text
+    assert 'for line in commands("docs/evaluate.md")' in text and 'commands("README.md", ' in text
     lines = covered_by("test_evaluating_is_run_by_its_own_tests")
     assert {line for block in blocks("bash", "docs/evaluate.md") for line in block.splitlines()} == set(lines)
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.pages import ROOT, header, load
 from virgo_factory.core.global_batch import accumulation_steps
 from virgo_factory.preflight.plan.method import read_hardware
 
 
-ROOT = Path(__file__).parents[1]
 RECIPES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in (ROOT / "recipes").rglob("*.yaml")
@@ -44,18 +44,6 @@ STATED_BY_GRPO = {
 }
 NOT_OF_GRPO = {"cutoff_len", "malformed", "question_prefix", "keep_model_at_epochs", "bf16"}
 """Keys that such a recipe need not state, or cannot."""
-
-
-def load(name: str) -> dict:
-    """Return a recipe's keys and values."""
-    return yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
-
-
-def header(name: str) -> str:
-    """Return the comment lines above the first block as one text."""
-    text = (ROOT / name).read_text(encoding="utf-8")
-    lines = text[: text.index("\n### ")].splitlines()
-    return " ".join(line.lstrip("#").strip() for line in lines)
 
 
 def published(shared_data: Path) -> list[dict[str, str]]:

@@ -1,11 +1,12 @@
 """`data add` and `data preview` as they are called: exit codes, what they print and what their help shows."""
 
 import json
-import re
 import shlex
 
 import pytest
 from PIL import Image
+
+from tests.pages import lines_of, sample
 
 
 pytestmark = pytest.mark.usefixtures("one_vocabulary")
@@ -17,19 +18,14 @@ def tokenizer(shared_data) -> str:
 
 
 @pytest.mark.parametrize("verb", ["stats", "preview", "add", "check", "mix", "slice", "convert"])
-def test_the_page_shows_what_is_really_printed(call, root, tokenizer, verb):
+def test_the_page_shows_what_is_really_printed(call, tokenizer, verb):
     """docs/data.md; the help names the same command."""
-    page = (root / "docs/data.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    samples = dict(block.split("\n", 1) for block in blocks)
-    (command,) = (command for command in samples if command.startswith(f"virgo-factory data {verb} "))
-    help = call("data", verb, "--help")[1]
-    assert command in help and max(map(len, help.splitlines())) <= 125
+    command, shown = sample("docs/data.md", f"virgo-factory data {verb} ")
+    assert command in " ".join(call("data", verb, "--help")[1].replace("\\\n", "").split())
     call("recipes", "copy", ".")
     arguments = [tokenizer if word.startswith("Qwen/") else word for word in shlex.split(command)]
     code, out, _ = call(*arguments[1:])
-    lines, shown = ([line.strip() for line in text.splitlines() if line.strip()] for text in (out, samples[command]))
-    assert (code, lines) == (int(verb == "check"), shown)
+    assert (code, lines_of(out)) == (int(verb == "check"), shown)
 
 
 THINK = {

@@ -1,7 +1,9 @@
 """The command line as a user meets it: help, errors, and `recipes list | show | copy`."""
 
+import importlib
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -10,10 +12,15 @@ from pathlib import Path
 import pytest
 
 import virgo_factory
-from virgo_factory.cli import data, distill, reinforce
 from virgo_factory.cli.main import VERBS
 from virgo_factory.io.files import DATASET_INFO, RECIPES
 from virgo_factory.io.recipes import merge_entries, recipe_files, scan_object
+
+
+GROUPS = {name: importlib.import_module(f"virgo_factory.cli.{name}") for name in VERBS}
+GROUPS = {name: list(module.VERBS) for name, module in GROUPS.items() if hasattr(module, "VERBS")}
+CALLS = [f"{name} {verb}" for name, verbs in GROUPS.items() for verb in verbs]
+CALLS += [*VERBS, "checkpoint check", "recipes list", "recipes show", "recipes copy"]
 
 
 def test_help_answers_at_once():
@@ -42,12 +49,10 @@ def test_help_imports_no_verb_and_no_torch():
 
 
 def test_the_help_of_no_verb_imports_anything_heavy():
-    calls = [["data", verb] for verb in data.VERBS] + [["distill", verb] for verb in distill.VERBS]
-    calls += [["reinforce", verb] for verb in reinforce.VERBS]
     code = (
         "import sys; from virgo_factory.cli.main import main\n"
-        f"for call in {[*([verb] for verb in VERBS), *calls]}:\n"
-        "    sys.argv[1:] = [*call, '--help']\n"
+        f"for call in {CALLS}:\n"
+        "    sys.argv[1:] = [*call.split(), '--help']\n"
         "    try: main()\n"
         "    except SystemExit as ended: assert not ended.code, call\n"
         "heavy = {'numpy', 'pyarrow', 'PIL', 'rich', 'sympy', 'tokenizers', 'torch', 'transformers'}\n"
@@ -66,13 +71,18 @@ def test_help_names_every_verb_and_ends_with_an_example(call):
     assert out.rstrip().splitlines()[-1].strip().startswith("llamafactory-cli train recipes/")
 
 
-@pytest.mark.parametrize(
-    "words", [*([verb] for verb in VERBS), ["recipes", "list"], ["recipes", "show"], ["recipes", "copy"]]
-)
-def test_the_help_of_each_verb_ends_with_an_example(call, words):
-    code, out, _ = call(*words, "--help")
-    assert code == 0
-    assert f"virgo-factory {' '.join(words)}" in out.split("Example")[-1]
+@pytest.mark.parametrize("words", CALLS)
+def test_each_help_fits_a_terminal_and_ends_with_an_example(call, words):
+    code, out, _ = call(*words.split(), "--help")
+    about, _, example = out.rpartition("Example")
+    assert code == 0 and about.startswith(f"Usage: virgo-factory {words} ") and f"virgo-factory {words}" in example
+    assert max(map(len, out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_group_names_its_verbs(call, name):
+    code, out, _ = call(name)
+    assert not code and re.findall(r"^  (\w+) ", out.partition("Verbs:")[2], re.MULTILINE) == GROUPS[name]
 
 
 def test_version(call):

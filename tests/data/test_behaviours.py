@@ -9,7 +9,7 @@ from virgo_factory.core.example import Example
 from virgo_factory.core.thought import BEGIN_THOUGHT, LongThought
 from virgo_factory.data.read.source import find_sources
 from virgo_factory.data.show.behaviours import UNKNOWN, Behaviours, answers_of, events_of, shown_by
-from virgo_factory.data.show.read_behaviours import read_behaviours
+from virgo_factory.data.show.read_behaviours import read_behaviours, read_examples
 
 
 OPTIONS = ("red", "blue", "green", "white")
@@ -117,6 +117,17 @@ def test_processes_count_what_one_counts(tmp_path, monkeypatch):
     done = []
     assert read_behaviours(sources, None, 2, lambda *told: done.append(told)) == read_behaviours(sources, None, 1)
     assert done[-1][0] == done[-1][1] > 0
+
+
+@pytest.mark.parametrize(("split", "ids"), [("train[1:3]", "bc"), ("train[2:]+train[2:]", "cdcd"), ("train", "abcd")])
+def test_only_rows_of_the_split_are_looked_at(split, ids, tmp_path):
+    row = {"question": "Q?", "thought": "Wait, let me see.", "solution": "4"}
+    write(tmp_path / "rows.jsonl", [row | {"id": id} for id in "abcd"])
+    entry = {"mine": {"file_name": "rows.jsonl", "formatting": "long_thought", "split": split}}
+    (tmp_path / "dataset_info.json").write_text(json.dumps(entry))
+    sources, _ = find_sources("mine", tmp_path)
+    assert sorted(example.id for example in read_examples(sources)) == sorted(ids)
+    assert read_behaviours(sources).thoughts == len(ids)
 
 
 def test_rows_whose_thoughts_are_not_told_apart(tmp_path):

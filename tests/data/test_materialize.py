@@ -20,6 +20,8 @@ import pytest
 from PIL import Image
 
 from tests.data.conftest import write
+from tests.pages import lines_of, sample
+from virgo_factory.cli.data.materialize import EXAMPLE
 from virgo_factory.core.example import Example
 from virgo_factory.data.fetch import materialize as module
 from virgo_factory.data.fetch.materialize import materialize
@@ -359,13 +361,11 @@ def run(call, visual_questions, origin, tmp_path):
     return functools.partial(call, "data", "materialize")
 
 
-def test_the_help_ends_with_an_example_and_its_real_output(run):
-    _, shown, _ = run("--help")
-    command, _, output = shown.split("Example (a local folder of the hub's layout):\n", 1)[1].partition("\n\n")
-    code, out, err = run(*shlex.split(command.replace("\\\n", ""))[3:])
-    assert (code, err) == (0, "")
-    printed, told = ([line.strip() for line in text.splitlines() if line.strip()] for text in (out, output))
-    assert printed == told
+def test_the_page_shows_what_is_really_printed(run):
+    command, shown = sample("docs/data.md", "virgo-factory data materialize ")
+    assert command == " ".join(EXAMPLE.replace("\\\n", "").split())
+    code, out, err = run(*shlex.split(command)[3:])
+    assert (code, err, lines_of(out)) == (0, "", shown)
 
 
 def test_what_it_makes_is_read_and_described(run, tmp_path):

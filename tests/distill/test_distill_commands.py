@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.pages import blocks
+
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
-ROOT = Path(__file__).parents[2]
 
 
-def commands(page: str, *blocks: str) -> list[str]:
-    """Return the commands of those code blocks of a page in which a text stands."""
-    found = re.findall(r"```bash\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
-    return [line for text in blocks for block in found if text in block for line in block.splitlines()]
+def commands(page: str, *words: str) -> list[str]:
+    """Return the commands of those code blocks of a page in which a word stands."""
+    return [line for word in words for block in blocks("bash", page) if word in block for line in block.splitlines()]
 
 
 README = commands("README.md", "distill run")

@@ -5,14 +5,13 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
+from tests.pages import ROOT, header, load
 from virgo_factory.distill.config import BLOCKS, read_config
 from virgo_factory.distill.tell.estimate import estimate
 from virgo_factory.rollouts.estimate import short
 
 
-ROOT = Path(__file__).parents[2]
 RECIPES = [f"recipes/distill/{name}.yaml" for name in ("dsd_virgo72b", "dsd_virgo7b", "dqvq_qvq72b")]
 TRAINED_WITH = {
     "dsd_virgo72b": ("virgo72b_dsd", "virgo72b_dt_dsd"),
@@ -29,17 +28,6 @@ def name(request) -> str:
 @pytest.fixture
 def config(name):
     return read_config(ROOT / name, files=False)
-
-
-def load(name: str) -> dict:
-    """Return a recipe's keys and values."""
-    return yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
-
-
-def header(name: str) -> str:
-    """Return the comment lines above the first block as one text."""
-    text = (ROOT / name).read_text(encoding="utf-8")
-    return " ".join(line.lstrip("#").strip() for line in text[: text.index("\n### ")].splitlines())
 
 
 def test_there_are_no_others():

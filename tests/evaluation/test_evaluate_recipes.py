@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.distill.test_distill_recipes import header, load
+from tests.pages import ROOT, header, load
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.config import EvaluationConfig, read_config
 
 
-ROOT = Path(__file__).parents[2]
 RECIPES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "recipes/evaluate").glob("*.yaml"))
 NAMES = ["demo", "demo_gspo", "omr", "text", "virgo", "vision_centric"]
 

@@ -4,12 +4,13 @@ import csv
 import json
 import shlex
 import shutil
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from tests.pages import commands, lines_of, sample
 from virgo_factory.answers.model import CORRECT
+from virgo_factory.cli.evaluate.compare import EXAMPLE
 from virgo_factory.cli.main import app
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import read_run
@@ -178,11 +179,6 @@ def test_the_command_and_a_folder_that_is_there(log, hub, tmp_path):
     assert "has an evaluation already" in str(again.exception)
 
 
-def commands(page: str) -> list[str]:
-    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
-    return [line for line in text.splitlines() if line.startswith("virgo-factory evaluate ")]
-
-
 @pytest.mark.usefixtures("no_drawing")
 def test_the_commands_of_the_page(recorded_runs, recorded, hub, server, tmp_path, monkeypatch):
     for name, run in (("virgo7b_dt", "first"), ("virgo7b_dsd", "second")):
@@ -198,6 +194,8 @@ def test_the_commands_of_the_page(recorded_runs, recorded, hub, server, tmp_path
         result = CliRunner().invoke(app, shlex.split(line)[1:])
         assert result.exit_code == 0, (line, result.output, result.exception)
         done.append(line.split()[2])
+        if done[-1] == "compare":
+            assert (line, lines_of(result.output)) == sample("docs/evaluation-reports.md", EXAMPLE)
 
     assert done == ["report", "compare", "rescore", "import"]
     for file in ("reports/virgo7b/report.html", "evals/virgo7b_dt/disagreements.paper.csv", "evals/lmms/imported.csv"):

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from rollout_fixtures import judge_at_hand, replaying, sky_config, sky_problems, start_replay  # noqa: F401
 
+from tests.pages import commands
 from virgo_factory.answers.options import LETTERS
 from virgo_factory.cli.main import main
 from virgo_factory.core.errors import UserError
@@ -186,12 +187,6 @@ def test_scores_of_recorded_outputs_are_those_of_score_and_of_an_independent_sum
     assert len(server.asked()["started"]) == ASKED, "nothing is asked twice"
 
 
-def commands(page: str) -> list[str]:
-    """Return the commands of `evaluate` on a page."""
-    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if line.startswith("virgo-factory evaluate ")]
-
-
 @pytest.fixture
 def call(capsys, tmp_path, monkeypatch):
     """A function that runs a command in `tmp_path`, and returns its exit code, what it printed, and its errors."""
@@ -228,7 +223,7 @@ def test_the_commands_of_the_pages(call, config, hub, server, tmp_path):
         assert code == 0, f"{line}\n{printed}{errors}"
         told[" ".join(line.split()[2:])] = printed
 
-    assert set(commands("README.md")) <= set(commands("docs/evaluate.md"))
+    assert set(commands("README.md", "virgo-factory evaluate")) <= set(commands("docs/evaluate.md"))
     assert re.search(r"^mathverse +3,940 +3,940", told["list"], re.MULTILINE)
     dry = told["run recipes/evaluate/virgo.yaml --dry-run"]
     assert "Please first think deeply" in dry and "Requests: 20 to saves/virgo7b/full/dt/epoch-5, in one pass" in dry

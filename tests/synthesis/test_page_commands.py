@@ -5,21 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_commands import blocks, execute
+from tests.pages import commands
+from tests.test_commands import execute
 from virgo_factory.demo.scenes import write_scenes
 
 
 PAGES = ("README.md", "docs/synthesize.md")
 MODELS = ("Qwen/Qwen2.5-VL-72B-Instruct", "Qwen/Qwen2.5-VL-7B-Instruct", "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B")
-
-
-def commands(page: str) -> list[str]:
-    return [
-        line
-        for block in blocks("bash", page)
-        for line in block.splitlines()
-        if "synthesize" in line and not line.startswith("make")
-    ]
 
 
 @pytest.fixture
@@ -39,7 +31,7 @@ def test_every_command(place, serving_models):
         "urls": f"[{serving_models.url}]",
     }
     for page in PAGES:
-        for line in commands(page):
+        for line in commands(page, "virgo-factory synthesize"):
             asks = line.startswith("virgo-factory synthesize run")
             if "merge" in line:
                 whole = (place / "data/lgt").rename(place / "whole")

@@ -6,12 +6,12 @@ import typer
 
 from virgo_factory.cli.data.terminal import progress
 from virgo_factory.cli.diagnoses import show
-from virgo_factory.cli.lazy import app
+from virgo_factory.cli.lazy import app, end_of_help
 from virgo_factory.core.errors import UserError
 
 
 checkpoint = app(
-    "virgo-factory checkpoint check saves/virgo7b/full/dt/epoch-5 --base /models/Qwen2-VL-7B-Instruct",
+    "virgo-factory checkpoint check saves/virgo7b/full/dt/epoch-5",
     no_args_is_help=True,
     help="Check a trained model before it is served.",
 )
@@ -24,14 +24,7 @@ def checkpoint_command() -> None:
 
 @checkpoint.command(
     short_help="Look at every number, names, tokenizer, template and vision tower, and run a few layers.",
-    epilog="\b\nExample:\n  virgo-factory checkpoint check saves/virgo_demo/dt --base saves/virgo_demo/base\n\n\b\n"
-    "  ok  weights            58 tensors, every file whole\n"
-    "  ok  numbers            913,920 in 58 tensors: finite, of one scale, no line and no token all zero\n"
-    "  ok  copies             no matrix, and no row of the vocabulary, stands in it twice\n"
-    "  ok  training           tensors that are not the base's: language model 25 of 25, ...\n"
-    "  ok  changes            tensors changed by ... of their size, lm_head.weight most: by ...\n"
-    "  ok  vision tower       all 25 tensors are the base's, byte by byte\n"
-    "  ok  transformers loads it  every tensor in its place, 86 tokens with an image read, logits finite",
+    epilog=end_of_help("virgo-factory checkpoint check saves/virgo_demo/dt \\\n    --base saves/virgo_demo/base"),
 )
 def check(
     folder: Path = typer.Argument(metavar="DIR", help="Folder of the trained model, or of a LoRA adapter."),

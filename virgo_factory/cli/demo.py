@@ -51,13 +51,11 @@ def demo(
         _training(screen, folder, prepare_only)
 
 
-EXAMPLE = """\b
-Examples:
-  virgo-factory demo
-  virgo-factory demo distill
-  virgo-factory demo reinforce
-  virgo-factory demo reinforce --blank --seed 42 --seed 43 --seed 44
-  virgo-factory demo synthesize"""
+EXAMPLE = """virgo-factory demo
+virgo-factory demo distill
+virgo-factory demo reinforce
+virgo-factory demo reinforce --blank --seed 42 --seed 43 --seed 44
+virgo-factory demo synthesize"""
 
 
 def _training(console, folder: Path | None, prepare_only: bool) -> None:

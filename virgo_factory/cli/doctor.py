@@ -5,13 +5,7 @@ import typer
 from virgo_factory.cli.diagnoses import show
 
 
-EXAMPLE = """\b
-Example:
-  virgo-factory doctor recipes/virgo7b_dt.yaml
-
-  error    liger-kernel  enable_liger_kernel: true, but it is not installed  install "liger-kernel>=0.6.4,<=0.8.4", or ...
-  ok       llamafactory  0.9.5
-  1 errors, 0 warnings, 8 in order"""
+EXAMPLE = "virgo-factory doctor recipes/virgo7b_dt.yaml"
 
 
 def doctor(

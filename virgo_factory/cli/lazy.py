@@ -10,8 +10,8 @@ from typer.core import TyperGroup
 def lazy_group(package: str, verbs: dict[str, str]) -> type[TyperGroup]:
     """Return the class of a group whose verbs (verb -> its line in the group's help) are modules.
 
-    `package.VERB` holds a function or a Typer app named VERB. The help of a function ends with the text EXAMPLE of its
-    module, if there is one (click's `\b` in front of a block keeps its lines).
+    `package.VERB` holds a function or a Typer app named VERB. The help of a function ends with the command EXAMPLE of its
+    module, whose output stands in PAGE, if there is one.
     """
 
     class LazyGroup(TyperGroup):
@@ -27,7 +27,8 @@ def lazy_group(package: str, verbs: dict[str, str]) -> type[TyperGroup]:
             verb = getattr(module, cmd_name)
             if not isinstance(verb, typer.Typer):
                 function, verb = verb, app()
-                verb.command(name=cmd_name, epilog=getattr(module, "EXAMPLE", None))(function)
+                epilog = end_of_help(module.EXAMPLE, getattr(module, "PAGE", None))
+                verb.command(name=cmd_name, epilog=epilog)(function)
 
             return typer.main.get_command(verb)
 
@@ -39,11 +40,18 @@ def lazy_group(package: str, verbs: dict[str, str]) -> type[TyperGroup]:
     return LazyGroup
 
 
+def end_of_help(commands: str, page: str | None = None) -> str:
+    """Return commands as examples, with the page of docs/ that shows their output; click's `\b` keeps the lines."""
+    lines = commands.splitlines()
+    several = "s" * (sum(not line.startswith(" ") for line in lines) > 1)
+    shown = f", whose output is in {page}" if page else ""
+    return "\n".join([f"\b\nExample{several}{shown}:", *(f"  {line}" for line in lines)])
+
+
 def app(*examples: str, **more: Any) -> typer.Typer:
     """Return a Typer app, whose help ends with examples."""
     if examples:
-        lines = "\n".join(f"  {example}" for example in examples)
-        more["epilog"] = f"\b\nExample{'s' * (len(examples) > 1)}:\n{lines}"
+        more["epilog"] = end_of_help("\n".join(examples))
 
     # rich_markup_mode=None: importing rich's help renderer alone takes 0.25 s.
     return typer.Typer(rich_markup_mode=None, add_completion=False, **more)

@@ -413,6 +413,6 @@ def _disk(disk) -> str:
     )
 
 
-EXAMPLE = """\b
-Example (the demo's rows, the sizes of a 7B model), whose output is in docs/cluster.md:
-  virgo-factory plan recipes/virgo_demo_dt.yaml --model-config Qwen/Qwen2-VL-7B-Instruct --gpus 4"""
+EXAMPLE = """virgo-factory plan recipes/virgo_demo_dt.yaml \\
+    --model-config Qwen/Qwen2-VL-7B-Instruct --gpus 4"""
+PAGE = "docs/cluster.md"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from virgo_factory.cli.lazy import app
+from virgo_factory.cli.lazy import app, end_of_help
 from virgo_factory.io.recipes import copy_recipes, headline, read_recipe, recipe_files
 
 
@@ -15,7 +15,7 @@ recipes = app(
 )
 
 
-@recipes.command("list", short_help="Print every recipe.", epilog="\b\nExample:\n  virgo-factory recipes list")
+@recipes.command("list", short_help="Print every recipe.", epilog=end_of_help("virgo-factory recipes list"))
 def list_recipes() -> None:
     """Print every recipe with the line that says what it trains."""
     names = [name for name in recipe_files() if name.endswith(".yaml")]
@@ -24,7 +24,7 @@ def list_recipes() -> None:
         typer.echo(f"{name:{width}}  {headline(name)}")
 
 
-@recipes.command(short_help="Print one recipe.", epilog="\b\nExample:\n  virgo-factory recipes show virgo7b_dt")
+@recipes.command(short_help="Print one recipe.", epilog=end_of_help("virgo-factory recipes show virgo7b_dt"))
 def show(name: str = typer.Argument(help="A recipe or another file of recipes/.")) -> None:
     """Print one recipe: its header says hardware, batch, launch line and departures."""
     typer.echo(read_recipe(name), nl=False)
@@ -32,7 +32,7 @@ def show(name: str = typer.Argument(help="A recipe or another file of recipes/."
 
 @recipes.command(
     short_help="Copy recipes and dataset entries to DIR.",
-    epilog="\b\nExample:\n  virgo-factory recipes copy . && llamafactory-cli train recipes/virgo7b_dt.yaml",
+    epilog=end_of_help("virgo-factory recipes copy .\nllamafactory-cli train recipes/virgo7b_dt.yaml"),
 )
 def copy(
     folder: Path = typer.Argument(metavar="DIR", help="Where llamafactory-cli will be called; made if missing."),

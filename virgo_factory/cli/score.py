@@ -36,10 +36,7 @@ def score(
     judge_model: str | None = typer.Option(None, "--judge-model", help="Model of --judge-url."),
     listed: int = typer.Option(20, "--list", min=0, help="Disagreements with --against to list."),
 ) -> None:
-    """Score the responses of a file and write a verdict beside every row.
-
-    Example: virgo-factory score rollouts.jsonl --gold answer --response response --question question
-    """
+    """Score the responses of a file and write a verdict beside every row."""
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from virgo_factory.answers import KINDS, grading
@@ -148,3 +145,7 @@ def _comparison(console, counts, against: str, listed: int) -> None:
         if rows and listed:
             more = f" and {len(rows) - listed} more" if len(rows) > listed else ""
             console.print(f"{words}: {', '.join(rows[:listed])}{more}", soft_wrap=True)
+
+
+EXAMPLE = """virgo-factory score rollouts.jsonl --gold answer --response response \\
+    --question question"""

@@ -340,6 +340,36 @@ def test_what_is_wrong_is_still_said_by_llamafactory(datasets_of, tmp_path, cont
     assert told == []
 
 
+@pytest.mark.parametrize(
+    ("entry", "error"),
+    [
+        ({}, "KeyError"),
+        (None, "TypeError"),
+        ({"file_name": "a.json", "columns": [1]}, "AttributeError"),
+    ],
+)
+def test_a_broken_entry_is_left_to_the_loader(hook, datasets_of, data_folder, entry, error):
+    look_up, _ = datasets_of
+    (data_folder / "dataset_info.json").write_text(json.dumps({"broken": entry}))
+    data_args = arguments(data_folder, dataset="broken")[1]
+    assert hook.formattings_of(data_args) == {} == hook.formattings_of(arguments(data_folder, dataset="gone")[1])
+    with pytest.raises(Exception) as told:
+        look_up(["broken"], str(data_folder))
+
+    assert told.typename == error
+
+
+@pytest.mark.parametrize("where", ["our_formattings", "datasets_of"])
+@pytest.mark.parametrize("bug", [AttributeError, KeyError, TypeError, RuntimeError])
+def test_a_bug_of_ours_is_not_hidden(hook, data_folder, monkeypatch, where, bug):
+    def fail(_):
+        raise bug("ours")
+
+    monkeypatch.setattr(hook, where, fail)
+    with pytest.raises(bug, match="ours"):
+        hook.formattings_of(arguments(data_folder)[1])
+
+
 def test_no_names_and_online_are_as_before(datasets_of, data_folder):
     look_up, _ = datasets_of
     assert look_up(None, str(data_folder)) == [] == look_up([], str(data_folder / "gone"))

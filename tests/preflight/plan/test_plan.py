@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.pages import lines_of, sample
 from virgo_factory.cli.main import main
 from virgo_factory.core.batch_order import slot_use
 from virgo_factory.data.rows.worker import NOT_OURS, RowRecord
@@ -479,7 +480,7 @@ def test_a_model_of_unknown_size_still_gets_its_steps(demo, tmp_path, capsys):
     assert "not estimated" in told and "'llama' is not one of" in told and "80 in all" in told
 
 
-def test_the_page_shows_what_is_really_printed(root, tmp_path, monkeypatch, capsys):
+def test_the_page_shows_what_is_really_printed(tmp_path, monkeypatch, capsys):
     """docs/cluster.md: all lines but those that name the free space of a disk; the help names the command."""
     from virgo_factory.cli.plan import EXAMPLE
     from virgo_factory.io.recipes import copy_recipes
@@ -488,15 +489,13 @@ def test_the_page_shows_what_is_really_printed(root, tmp_path, monkeypatch, caps
     monkeypatch.delenv("COLUMNS", raising=False)
     copy_recipes(Path())
     make_twin("saves/virgo_demo/base", seed=0)
-    page = (root / "docs/cluster.md").read_text(encoding="utf-8").split("```text\n")[1].split("```")[0]
-    command = next(line for line in page.splitlines() if line.startswith("virgo-factory plan "))
+    command, shown = sample("docs/cluster.md", "virgo-factory plan ")
+    assert command == " ".join(EXAMPLE.replace("\\\n", "").split())
     capsys.readouterr()
     assert run(*command.split()[2:], "--workers", 1) == 0
-    printed, shown = (
-        [line.strip() for line in text.splitlines() if line.strip() and "are free" not in line]
-        for text in (capsys.readouterr().out, page.split(command)[1])
-    )
-    assert shown == printed and command in EXAMPLE
+    printed = lines_of(capsys.readouterr().out)
+    ours, theirs = ([line for line in lines if "are free" not in line] for lines in (printed, shown))
+    assert ours == theirs
 
 
 def test_to_json_has_no_arrays():

@@ -19,5 +19,5 @@ data = group(
     "data",
     VERBS,
     "Datasets of long thoughts: drop one in, and know what will be trained on.",
-    "virgo-factory data check my_thoughts.jsonl --tokenizer Qwen/Qwen2-VL-7B-Instruct",
+    "virgo-factory data check my_thoughts.jsonl",
 )

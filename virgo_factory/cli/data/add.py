@@ -135,6 +135,5 @@ def _command(name: str, folder: Path, found) -> str:
     return shlex.join(words)
 
 
-EXAMPLE = """\b
-Example, whose output is in docs/data.md:
-  virgo-factory data add my_thoughts recipes/demo/long_thoughts.jsonl"""
+EXAMPLE = "virgo-factory data add my_thoughts recipes/demo/long_thoughts.jsonl"
+PAGE = "docs/data.md"

@@ -188,6 +188,5 @@ def _one_line(text: str) -> str:
     return one_line(text.partition(". If it is to be read, ")[0], 300)
 
 
-EXAMPLE = """\b
-Example, whose output is in docs/data.md:
-  virgo-factory data check virgo_demo_dt"""
+EXAMPLE = "virgo-factory data check virgo_demo_dt"
+PAGE = "docs/data.md"

@@ -54,6 +54,5 @@ def convert(
     show_cards([card], [out], as_json, more)
 
 
-EXAMPLE = """\b
-Example, whose output is in docs/data.md:
-  virgo-factory data convert virgo_demo_dt dt.jsonl"""
+EXAMPLE = "virgo-factory data convert virgo_demo_dt dt.jsonl"
+PAGE = "docs/data.md"

@@ -86,6 +86,4 @@ def _show(card: dict, out: Path, as_json: bool) -> None:
     print("\n".join(lines))
 
 
-EXAMPLE = """\b
-Example:
-  virgo-factory data dedup data/once virgo_demo_dt virgo_demo_scenes --across"""
+EXAMPLE = "virgo-factory data dedup data/once virgo_demo_dt virgo_demo_scenes --across"

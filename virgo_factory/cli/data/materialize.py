@@ -87,18 +87,7 @@ def _progress() -> Iterator[Callable[[str, int, int, int], None]]:
         yield told
 
 
-EXAMPLE = """\b
-Example (a local folder of the hub's layout):
-  virgo-factory data materialize visual_rows.jsonl --source onevision --out visual \\
-    --config 'TabMWP(MathV360K)' --config 'clevr(cauldron,llava_format)'
-
-\b
-  44 rows, 18 matched (40.9%), 12 different images
-    13 by question, answer and the image's name, 5 by question and answer alone
-    10 from clevr(cauldron,llava_format)
-    8 from TabMWP(MathV360K)
-    24 left out: question not in the source
-    2 left out: several images fit
-  Left out rows: visual/unmatched.jsonl. Other configs of the source may hold them: --config NAME
-  Rows: visual/rows.jsonl, card: visual/rows.card.md
-  Train with media_dir=visual; the entry visual_rows is in visual/dataset_info.json"""
+EXAMPLE = """virgo-factory data materialize visual_rows.jsonl --source onevision \\
+    --out visual --config 'TabMWP(MathV360K)' \\
+    --config 'clevr(cauldron,llava_format)'"""
+PAGE = "docs/data.md"

@@ -60,6 +60,6 @@ def mix(
     tell_cache(sources)
 
 
-EXAMPLE = """\b
-Example, whose output is in docs/data.md:
-  virgo-factory data mix mix.jsonl 'virgo_demo_dt[math]:200' 'virgo_demo_dt[science]:50' 'virgo_demo_dt[code+puzzle]:0.5'"""
+EXAMPLE = """virgo-factory data mix mix.jsonl 'virgo_demo_dt[math]:200' \\
+    'virgo_demo_dt[science]:50' 'virgo_demo_dt[code+puzzle]:0.5'"""
+PAGE = "docs/data.md"

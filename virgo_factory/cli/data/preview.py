@@ -8,6 +8,7 @@ import typer
 
 from virgo_factory.cli.data.terminal import busy, write_page
 from virgo_factory.core.errors import UserError
+from virgo_factory.io.files import check_folder
 
 
 def preview(
@@ -38,6 +39,9 @@ def preview(
 
     if row and rows:
         raise UserError(f"{row} and --rows {rows}: give one of them.")
+
+    if html:
+        check_folder(html.parent)
 
     wanted = rows or row or "1"
     sources, settings = find_sources(
@@ -106,6 +110,6 @@ STYLES = {
 }
 
 
-EXAMPLE = """\b
-Example, whose output is in docs/data.md:
-  virgo-factory data preview recipes/demo/long_thoughts.jsonl 95 --tokenizer Qwen/Qwen2-VL-7B-Instruct"""
+EXAMPLE = """virgo-factory data preview recipes/demo/long_thoughts.jsonl 95 \\
+    --tokenizer Qwen/Qwen2-VL-7B-Instruct"""
+PAGE = "docs/data.md"

@@ -139,6 +139,5 @@ def _by_pass_rate(
     print(f"Relative image paths start from media_dir: {card['media_dir']}")
 
 
-EXAMPLE = """\b
-Example, whose output is in docs/data.md:
-  virgo-factory data slice virgo_demo_dt dt.jsonl --rows 100,300"""
+EXAMPLE = "virgo-factory data slice virgo_demo_dt dt.jsonl --rows 100,300"
+PAGE = "docs/data.md"

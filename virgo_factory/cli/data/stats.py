@@ -258,6 +258,6 @@ def _histogram(screen, lengths, cutoff_len: int | None) -> None:
         screen.print(f"No row is longer than cutoff_len {cutoff_len:,}.")
 
 
-EXAMPLE = """\b
-Example, whose output is in docs/data.md:
-  virgo-factory data stats virgo_demo_dt --tokenizer Qwen/Qwen2-VL-7B-Instruct --cutoff-len 1024 --plots plots"""
+EXAMPLE = """virgo-factory data stats virgo_demo_dt \\
+    --tokenizer Qwen/Qwen2-VL-7B-Instruct --cutoff-len 1024 --plots plots"""
+PAGE = "docs/data.md"

@@ -31,10 +31,4 @@ def merge(
     )
 
 
-EXAMPLE = """\b
-Example:
-  virgo-factory distill merge node1/dsd node2/dsd --out data/dsd
-
-\b
-  rollouts          255 read,         255 written
-  data/dsd: 1 picture copied. Next: virgo-factory distill status data/dsd"""
+EXAMPLE = "virgo-factory distill merge node1/dsd node2/dsd --out data/dsd"

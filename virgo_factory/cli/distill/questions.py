@@ -65,14 +65,8 @@ def _show(card, folder: Path) -> None:
     )
 
 
-EXAMPLE = """\b
-Example (the datasets' own files, a sub-folder a source):
-  virgo-factory distill questions my.yaml source_dir=originals sources='{tabmwp: 20, geos: 279}'
-
-\b
-  tabmwp, left out: 40 not drawn
-  geos: 279 asked for, 3 there.
-  out/questions.jsonl: 23 questions on 23 pictures; card: out/questions.card.md"""
+EXAMPLE = """virgo-factory distill questions my.yaml source_dir=originals \\
+    sources='{tabmwp: 20, geos: 279}'"""
 
 
 @contextlib.contextmanager

@@ -21,10 +21,4 @@ def resume(
     go(resumed(folder, overrides or []), shard_of(shard))
 
 
-EXAMPLE = """\b
-Example:
-  virgo-factory distill resume data/dsd_virgo7b max_hours=8
-
-\b
-  155 rollouts were made in this start.
-  All is asked. Next: virgo-factory distill select data/dsd_virgo7b"""
+EXAMPLE = "virgo-factory distill resume data/dsd_virgo7b max_hours=8"

@@ -76,12 +76,6 @@ def _told(config: "DistillConfig", shard: tuple[int, int] | None, outcome: "Outc
     return [*lines, left(outcome, ", ".join(what)), f"Go on: {config.resume_command(shard)}"]
 
 
-EXAMPLE = """\b
-Example:
-  virgo-factory distill run recipes/distill/dsd_virgo7b.yaml \\
-    'urls=[http://node1:8000, http://node2:8000]' 'base_urls=[http://node3:8000]' --dry-run
-
-\b
-  Questions: 40, prompts of 215 tokens on average (a guess: the model's tokenizer is not on this machine)
-  Requests: 40 greedy to Qwen/Qwen2-VL-7B-Instruct, and
-    at most 200 to saves/virgo7b/full/dt/epoch-5, 5 for each question that is not solved"""
+EXAMPLE = """virgo-factory distill run recipes/distill/dsd_virgo7b.yaml \\
+    'urls=[http://node1:8000, http://node2:8000]' \\
+    'base_urls=[http://node3:8000]' --dry-run"""

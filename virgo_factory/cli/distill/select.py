@@ -91,13 +91,4 @@ def _show(console, card, folder: Path) -> None:
     console.print(f"To train on it, put behind a recipe: {training_line(card)}", markup=False)
 
 
-EXAMPLE = """\b
-Example:
-  virgo-factory distill select out
-
-\b
-  out/selected.jsonl: 14 rows of 14 questions
-  ...
-  Card: out/selected.card.md
-  Entry sky_sd in dataset_info.json
-  To train on it, put behind a recipe: dataset=sky_sd media_dir=out"""
+EXAMPLE = "virgo-factory distill select out"

@@ -156,12 +156,5 @@ MOST_REASONS = 10
 """Reasons that are listed; a refusing server may have worded each of its replies on its own."""
 
 
-EXAMPLE = """\b
-Example:
-  virgo-factory distill status saves/dsd_virgo7b
-
-\b
-              rollouts  correct  wrong  unverifiable  truncated  looping   tokens  accepted  per accepted
-  all              280      117    136             0          2       25  324,136        90         3,602
-  Base model: 80 of 80 questions asked, 24 (30.0%) solved, 74,133 tokens
-  All is asked. Choose what is trained on: virgo-factory distill select saves/dsd_virgo7b"""
+EXAMPLE = "virgo-factory distill status data/dsd_virgo7b"
+PAGE = "docs/distil.md"

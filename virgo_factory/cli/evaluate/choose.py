@@ -62,11 +62,5 @@ def choose(
     shown.print("The score of the epoch that won flatters it: report what a benchmark says.")
 
 
-EXAMPLE = """\b
-Example:
-  virgo-factory evaluate choose saves/virgo7b/full/dt --dev dev.jsonl 'urls=[http://node1:8000]'
-
-\b
-             score        to the best  truncated  loops  tokens  eval loss
-  epoch 4    41.2 +- 2.2  -0.8 +- 1.4       3.2%   1.0%   1,893      0.712
-  epoch 5    42.0 +- 2.2         best       3.0%   1.2%   1,954      0.709"""
+EXAMPLE = """virgo-factory evaluate choose saves/virgo7b/full/dt --dev dev.jsonl \\
+    'urls=[http://node1:8000]'"""

@@ -41,11 +41,5 @@ def compare(
     screen.print("\nvisible: the smallest difference that these questions show in four of five cases, in points.")
 
 
-EXAMPLE = """\b
-Example:
-  virgo-factory evaluate compare evals/virgo7b_dt evals/virgo7b_dsd
-
-\b
-  temperature: 0.0 in a, 0.6 in b
-  benchmark              n     a     b  d = a - b           95 %  wins : losses  p (Holm)
-  MathVision  240 of 3,040  15.4  20.8       -5.4   -11.2 to 0.4        19 : 32     0.137"""
+EXAMPLE = "virgo-factory evaluate compare evals/virgo7b_dt evals/virgo7b_dsd"
+PAGE = "docs/evaluation-reports.md"

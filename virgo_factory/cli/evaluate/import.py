@@ -49,7 +49,5 @@ def import_log(
 
 globals()["import"] = import_log
 
-EXAMPLE = """\b
-Example:
-  virgo-factory evaluate import logs/20260101_samples_mathvision_test.jsonl --harness lmms-eval \\
-    --benchmark mathvision --out evals/lmms_mathvision"""
+EXAMPLE = """virgo-factory evaluate import logs/20260101_samples_mathvision_test.jsonl \\
+    --harness lmms-eval --benchmark mathvision --out evals/lmms_mathvision"""

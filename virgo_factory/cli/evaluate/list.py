@@ -29,10 +29,4 @@ def list(
         shown.print(line)
 
 
-EXAMPLE = """\b
-Example:
-  virgo-factory evaluate list --benchmark-dir benchmarks
-
-\b
-  benchmark           questions  requests  rows from                     licence       judge
-  mathverse               3,940     3,940  benchmarks/mathverse          MIT"""
+EXAMPLE = "virgo-factory evaluate list --benchmark-dir benchmarks"

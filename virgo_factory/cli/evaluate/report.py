@@ -33,13 +33,5 @@ def report(
     screen.print(f"{found.responses:,} responses to look at on the page.")
 
 
-EXAMPLE = """\b
-Example:
-  virgo-factory evaluate report evals/virgo7b_dt evals/virgo7b_dsd --out reports/virgo7b
-
-\b
-  benchmark   run                    n  score          95 %  unverifiable  paper  difference
-  MathVision  virgo7b_dt  240 of 3,040   15.4  10.8 to 20.5          0.4%   24.3        -8.9
-  ...
-  Not as in the paper: MathVision: 240 of 3,040 questions.
-  reports/virgo7b/report.html"""
+EXAMPLE = """virgo-factory evaluate report evals/virgo7b_dt evals/virgo7b_dsd \\
+    --out reports/virgo7b"""

@@ -49,13 +49,5 @@ def rescore(
     screen.print(f"Both columns: virgo-factory evaluate report {folder}")
 
 
-EXAMPLE = """\b
-Example:
-  virgo-factory evaluate rescore evals/virgo7b_dt --scorer paper \\
-    --judge-url http://localhost:8001/v1 --judge-model qwen
-
-\b
-  499  responses judged
-  220  replies of the judge asked for now
-   22  differ from ours
-  120  mathvista: paper has no rule for it"""
+EXAMPLE = """virgo-factory evaluate rescore evals/virgo7b_dt --scorer paper \\
+    --judge-url http://localhost:8001/v1 --judge-model qwen"""

@@ -77,10 +77,5 @@ def go(config: "EvaluationConfig", shard: tuple[int, int] | None = None) -> None
         raise typer.Exit(1)
 
 
-EXAMPLE = """\b
-Example:
-  virgo-factory evaluate run recipes/evaluate/virgo.yaml benchmarks=[mmmu] 'urls=[http://node1:8000]' --dry-run
-
-\b
-  mmmu: 900 questions, 900 requests, prompts of 410 tokens on average, a response not measured yet
-  Requests: 900 to saves/virgo7b/full/dt/epoch-5, in one pass"""
+EXAMPLE = """virgo-factory evaluate run recipes/evaluate/virgo.yaml benchmarks=[mmmu] \\
+    'urls=[http://node1:8000]' --dry-run"""

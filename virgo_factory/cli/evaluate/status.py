@@ -42,10 +42,4 @@ def status(
             shown.print(f"\n{line}")
 
 
-EXAMPLE = """\b
-Example:
-  virgo-factory evaluate status evals/virgo7b_dt
-
-\b
-  benchmark      n    score  95 %         truncated  loops  unparsed  unverif.  tokens  paper  diff
-  MMMU         900     47.3  44.1 - 50.6       3.1%   1.0%      0.6%      0.2%   1,412   47.1  +0.2"""
+EXAMPLE = "virgo-factory evaluate status evals/virgo7b_dt"

@@ -66,13 +66,5 @@ def export(
     shown.print(f"\nNext: make {name}'s environment ({folder}/README.md), then bash {folder}/run.sh")
 
 
-EXAMPLE = """\b
-Example:
-  virgo-factory reinforce export recipes/omr7b_gspo.yaml --verl out/verl --nodes 8
-
-\b
-                                         rows
-  rows read                                 7
-  kept                                      5
-  left out: no gold answer                  1
-  left out: control token in the question   1"""
+EXAMPLE = """virgo-factory reinforce export recipes/omr7b_gspo.yaml --verl out/verl \\
+    --nodes 8"""

@@ -59,11 +59,4 @@ def status(
     print_tables(console(), steps_table(steps))
 
 
-EXAMPLE = """\b
-Example:
-  virgo-factory reinforce status saves/omr7b/full/gspo
-
-\b
-  step   reward  right  form  unverif.  cut  flat  tokens  entropy
-  1-9     0.216    15%   55%      1.0%  19%   30%   4,102    1.188
-  10-18   0.233    18%   64%      1.0%  17%   30%   4,410    1.165"""
+EXAMPLE = "virgo-factory reinforce status saves/omr7b/full/gspo"

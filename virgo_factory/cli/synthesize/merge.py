@@ -33,6 +33,4 @@ def merge(
         console.print(f"All is done, see {out}. Look: virgo-factory synthesize status {out}")
 
 
-EXAMPLE = """\b
-Example:
-  virgo-factory synthesize merge data/lgt-1of2 data/lgt-2of2 --out data/lgt"""
+EXAMPLE = "virgo-factory synthesize merge data/lgt-1of2 data/lgt-2of2 --out data/lgt"

@@ -18,6 +18,4 @@ def resume(
     go(resumed(folder, overrides or []))
 
 
-EXAMPLE = """\b
-Example:
-  virgo-factory synthesize resume data/lgt max_hours=8"""
+EXAMPLE = "virgo-factory synthesize resume data/lgt max_hours=8"

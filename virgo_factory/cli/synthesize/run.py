@@ -100,7 +100,5 @@ def _told(config: "SynthesisConfig", outcome: "Outcome") -> list[str]:
     return lines
 
 
-EXAMPLE = """\b
-Example:
-  virgo-factory synthesize run recipes/synthesize/lgt.yaml max_scenes=20 \\
+EXAMPLE = """virgo-factory synthesize run recipes/synthesize/lgt.yaml max_scenes=20 \\
     'urls=[http://node1:8000]' --dry-run"""

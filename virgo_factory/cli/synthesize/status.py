@@ -41,6 +41,4 @@ def status(
     print("", *lines_of(found), sep="\n")
 
 
-EXAMPLE = """\b
-Example:
-  virgo-factory synthesize status data/lgt --html lgt.html"""
+EXAMPLE = "virgo-factory synthesize status data/lgt --html lgt.html"

@@ -5,7 +5,6 @@ visual_sources.md sections 2, 3 and 5); an image's own name decides between seve
 row group at a time; what was found stands in an append-only file, so that a run can be killed and started again.
 """
 
-import fcntl
 import hashlib
 import io
 import json
@@ -40,6 +39,7 @@ from virgo_factory.data.rows.entry import write_entry
 from virgo_factory.io.atomic import replace_file
 from virgo_factory.io.files import check_folder
 from virgo_factory.io.fingerprint import file_hash
+from virgo_factory.io.lock import try_lock
 from virgo_factory.report.card import write_card
 
 
@@ -158,18 +158,13 @@ class _State:
         self.digest = wanted.digest
 
     def __enter__(self) -> "_State":
-        self.file = self.path.open("ab+")
-        try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self.file.close()
-            raise UserError(f"{self.path.parent}: another run is writing there. Wait for it to end.") from None
+        with ExitStack() as stack:
+            self.file = stack.enter_context(self.path.open("ab+"))
+            if not try_lock(self.file):
+                raise UserError(f"{self.path.parent}: another run is writing there. Wait for it to end.")
 
-        try:
             self._read()
-        except BaseException:
-            self.file.close()
-            raise
+            stack.pop_all()
 
         return self
 

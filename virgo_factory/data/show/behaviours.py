@@ -205,13 +205,6 @@ class Behaviours:
             self.changed += steps > 0
             self.returned += back > 0
 
-    def merge(self, other: "Behaviours") -> None:
-        for name, value in vars(other).items():
-            if isinstance(value, Counter):
-                getattr(self, name).update(value)
-            else:
-                setattr(self, name, getattr(self, name) + value)
-
     def told(self, cues: Iterable[str] = ()) -> dict[str, dict[str, float]]:
         """Return behaviour -> `events`, `per_1000` tokens or words, `rows` and `share` of the thoughts, without what was planted.
 

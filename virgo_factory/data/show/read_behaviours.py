@@ -1,15 +1,16 @@
 """The behaviours of the thoughts of datasets, read in several processes."""
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
 from virgo_factory.data.read.chunks import Chunk
-from virgo_factory.data.read.reader import cut_file, read_chunk
+from virgo_factory.data.read.reader import ReadRow, cut_file, read_chunk
 from virgo_factory.data.read.source import Source
 from virgo_factory.data.rows.pool import each_chunk
-from virgo_factory.data.show.behaviours import Behaviours, shown_by
+from virgo_factory.data.show.behaviours import Behaviours, Shown, shown_by
 from virgo_factory.data.tokens.tokens import model_folder
 from virgo_factory.data.tokens.vocabulary import load_vocabulary
 from virgo_factory.formats import read_row
@@ -21,30 +22,35 @@ def read_behaviours(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Behaviours:
-    """Return what the thoughts of all rows show; rows that give no long thought are not looked at.
+    """Return what the thoughts of all rows of the sources' splits show; rows that give no long thought are not counted.
 
     Without a tokenizer (folder or hub id) words are counted. Raises UserError for a dataset in one of LLaMA-Factory's
     own formattings, in which thoughts are not told apart; ChildProcessError where a worker died.
     """
     _check(sources)
-    found = Behaviours()
-    count = functools.partial(_count, sources=list(sources), tokenizer=tokenizer)
-    for _, _, counted in each_chunk(sources, count, workers, progress):
-        found.merge(counted)
+    found, read = Behaviours(), Counter()
+    look = functools.partial(_look, sources=list(sources), tokenizer=tokenizer)
+    for index, _, shown in each_chunk(sources, look, workers, progress):
+        for number, row in enumerate(shown, start=read[index]):
+            for one in row * len(sources[index].positions(number)):
+                found.add(one)
+
+        read[index] += len(shown)
 
     return found
 
 
 def read_examples(sources: Sequence[Source]) -> Iterator[Example]:
-    """Yield the examples of all rows, in this process.
+    """Yield the examples of all rows of the sources' splits, in this process.
 
     Raises UserError as `read_behaviours`.
     """
     _check(sources)
     for source in sources:
-        for file in source.files:
-            for chunk in cut_file(file):
-                yield from _examples(source, chunk)
+        rows = (row for file in source.files for chunk in cut_file(file) for row in read_chunk(chunk))
+        for number, row in enumerate(rows):
+            if count := len(source.positions(number)):
+                yield from _examples(source, row) * count
 
 
 def _check(sources: Sequence[Source]) -> None:
@@ -54,20 +60,21 @@ def _check(sources: Sequence[Source]) -> None:
         )
 
 
-def _examples(source: Source, chunk: Chunk) -> Iterator[Example]:
-    for row in read_chunk(chunk):
-        parts = () if row.problem else read_row(row.raw, source.formatting, source.options).parts
-        yield from (part for part in parts if isinstance(part, Example))
+def _examples(source: Source, row: ReadRow) -> list[Example]:
+    parts = () if row.problem else read_row(row.raw, source.formatting, source.options).parts
+    return [part for part in parts if isinstance(part, Example)]
 
 
-def _count(item: tuple[int, Chunk], sources: Sequence[Source], tokenizer: str | None) -> tuple[int, Chunk, Behaviours]:
+def _look(
+    item: tuple[int, Chunk], sources: Sequence[Source], tokenizer: str | None
+) -> tuple[int, Chunk, list[list[Shown]]]:
+    """Return what the thoughts of each row of a chunk show; which of the rows are meant is known to who counts them."""
     index, chunk = item
-    found = Behaviours()
-    for example in _examples(sources[index], chunk):
-        if one := shown_by(example, *_measure(tokenizer)):
-            found.add(one)
-
-    return index, chunk, found
+    shown = (
+        [shown_by(example, *_measure(tokenizer)) for example in _examples(sources[index], row)]
+        for row in read_chunk(chunk)
+    )
+    return index, chunk, [list(filter(None, row)) for row in shown]
 
 
 @functools.cache

@@ -5,7 +5,6 @@ opened. Which ones these are depends on what the source holds, not on the order 
 """
 
 import contextlib
-import fcntl
 import hashlib
 import heapq
 import json
@@ -13,7 +12,7 @@ import math
 import os
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -51,6 +50,7 @@ from virgo_factory.formats.row import RejectedRow, text_id
 from virgo_factory.io.atomic import write_json
 from virgo_factory.io.files import check_folder
 from virgo_factory.io.fingerprint import file_hash
+from virgo_factory.io.lock import alone
 from virgo_factory.report.card import card_files
 from virgo_factory.report.text import visible
 from virgo_factory.rollouts.pictures import StoredPicture, remove_others, store_picture
@@ -83,7 +83,7 @@ def build_questions(config: DistillConfig, folder: Path, progress: Progress | No
     """
     check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder / LOCK):
+    with alone(folder / LOCK):  # one that comes second waits, and finds them
         if (folder / FILE).is_file():
             card = _as_it_was(folder, settings_of(config))
             _clean_up(folder, config)
@@ -112,14 +112,6 @@ def settings_of(config: DistillConfig) -> dict[str, Any]:
         taken |= {"questions_per_image": config.questions_per_image, "seed": config.seed}
 
     return {**taken, "benchmarks": [str(path) for path in config.benchmarks], "max_pixels": config.image_max_pixels}
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Context in which no other process makes this folder's questions; one that comes second waits and finds them."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _as_it_was(folder: Path, settings: Mapping[str, Any]) -> QuestionsCard:

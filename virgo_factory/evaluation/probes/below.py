@@ -1,25 +1,22 @@
 """Questions made of those of an evaluation, in a folder below it that is the folder of an evaluation, too."""
 
 import contextlib
-import fcntl
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from virgo_factory.io import lock
 from virgo_factory.io.atomic import new_file
 from virgo_factory.rollouts.question import FILE as QUESTIONS
 from virgo_factory.rollouts.question import question_of, write_question
 
 
-@contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> contextlib.AbstractContextManager[None]:
     """Context in which nobody else makes the questions of a folder, which is made; shards begin at once, and wait for each other."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".questions.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return lock.alone(folder / ".questions.lock")
 
 
 def write_below(folder: Path, target: Path, rows: Iterable[Mapping[str, Any]]) -> int:

@@ -6,6 +6,7 @@ keys stands in its recipe. Every other run goes through here untouched.
 
 import importlib.metadata
 import os
+import traceback
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -235,11 +236,17 @@ def _version(package: str) -> str:
 
 
 def formattings_of(data_args: Any) -> dict[str, str]:
-    """Return name -> formatting of the run's datasets that are in one of ours; {} where stock will report an error."""
+    """Return name -> formatting of the run's datasets that are in one of ours; {} where the loader will report an error."""
     try:
         return our_formattings(datasets_of(data_args))
-    except Exception:
-        return {}  # the loader meets the same error again and tells it
+    except (OSError, ValueError):  # no such file, name or repository
+        return {}
+    except (AttributeError, KeyError, TypeError) as error:
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        if frame.f_globals["__name__"] != "llamafactory.data.parser":  # else it stumbles over a broken entry
+            raise
+
+        return {}
 
 
 def _set_global_batch(rows: int, training_args: Any, share: int) -> None:

@@ -1,12 +1,13 @@
 """A folder through which a run hands weights over: in memory where there is room, whole or not at all, gone with the run."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from virgo_factory.io.lock import try_lock
 
 
 MEMORY = Path("/dev/shm")
@@ -35,7 +36,7 @@ class HandOverFolder:
         made = Path(tempfile.mkdtemp(prefix=f".{NAME}", dir=parent))
         self._lock = os.open(made, os.O_RDONLY)
         with contextlib.suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try_lock(self._lock)
 
         self._at = made.rename(made.with_name(made.name.removeprefix(".")))  # only what is locked has this name
         return self
@@ -70,7 +71,7 @@ def _remove_left(parent: Path) -> None:
         with contextlib.suppress(OSError):
             lock = os.open(folder, os.O_RDONLY)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder)
+                if try_lock(lock):
+                    shutil.rmtree(folder)
             finally:
                 os.close(lock)

@@ -5,7 +5,6 @@ half of a last line, which the next start cuts off. A batch of rows is made safe
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from virgo_factory.core.errors import UserError
+from virgo_factory.io.lock import try_lock
 from virgo_factory.rollouts.store.index import ASK_AGAIN, DROPPED, ROLLOUTS, model_hash, open_index
 from virgo_factory.rollouts.store.jsonl import Shard, is_in_shard, rows_of, shard_suffix, shards_of
 from virgo_factory.rollouts.store.rollout import Key, Rollout, RolloutVerdict, rollout_of
@@ -335,13 +335,11 @@ def lock(folder: Path, shard: Shard | None = None, name: str = ".lock") -> Itera
     names = [name] if shard is None else [name, f"{name}{shard_suffix(shard)}"]
     with contextlib.ExitStack() as stack:
         for one in names:
-            held = _locked(folder / one, fcntl.LOCK_EX if one == names[-1] else fcntl.LOCK_SH)
-            if held is None:
+            file = stack.enter_context((folder / one).open("ab+"))
+            if not try_lock(file, shared=one != names[-1]):
                 raise UserError(
                     f"{folder}: {_holders(folder, name)}. Wait for it, stop it, or name another output_dir."
                 )
-
-            file = stack.enter_context(held)
 
         told = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
         os.ftruncate(file.fileno(), 0)
@@ -353,32 +351,20 @@ def lock(folder: Path, shard: Shard | None = None, name: str = ".lock") -> Itera
             os.ftruncate(file.fileno(), 0)
 
 
-def _locked(path: Path, how: int = fcntl.LOCK_EX) -> BinaryIO | None:
-    """Return the file, locked, or None where another process holds the lock."""
-    with contextlib.ExitStack() as stack:
-        file = stack.enter_context(path.open("ab+"))
-        try:
-            fcntl.flock(file, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return None
-
-        stack.pop_all()
-        return file
-
-
 def _holders(folder: Path, name: str) -> str:
     """Say who holds the locks of a folder, as far as they said."""
     found = []
     for path in sorted(folder.glob(f"{name}*")):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             holder = json.loads(path.read_bytes())
-            if file := _locked(path):  # of a process that was killed
-                file.close()
-            else:
-                shard = path.name.removeprefix(name).removeprefix("-")
-                found.append(
-                    f"process {holder['pid']} on {holder['host']} writes to it since {holder['since']}"
-                    + (f" (shard {shard.replace('of', '/')})" if shard else "")
-                )
+            with path.open("ab") as file:
+                if try_lock(file):  # of a process that was killed
+                    continue
+
+            shard = path.name.removeprefix(name).removeprefix("-")
+            found.append(
+                f"process {holder['pid']} on {holder['host']} writes to it since {holder['since']}"
+                + (f" (shard {shard.replace('of', '/')})" if shard else "")
+            )
 
     return "; ".join(found) or "another process writes to it"
