@@ -16,8 +16,6 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Twins are too small for more: threads would only wait for each other on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# A start of vLLM else compiles two small functions of its sampler: a third of the start's processor time, more at the first one.
-os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")
 
 import pytest
 

@@ -290,10 +290,16 @@ def test_what_pip_wrote_says_which_build_it_is(tmp_path, monkeypatch, installed,
     assert is_cpu_build() is is_cpu
 
 
-def test_environment():
-    for given in (server.CPU_CACHE_GIB, "9"):
-        own = {"VLLM_CPU_KVCACHE_SPACE": given} if given == "9" else {}
-        assert server.environment(own)["VLLM_CPU_KVCACHE_SPACE"] == given
+@pytest.mark.parametrize(
+    ("is_cpu", "own", "space"), [(True, {}, "2"), (True, {"VLLM_CPU_KVCACHE_SPACE": "9"}, "9"), (False, {}, None)]
+)
+def test_environment(monkeypatch, is_cpu, own, space):
+    monkeypatch.setattr(server, "is_cpu_build", lambda: is_cpu)
+    given = server.environment(own)
+    assert (given.get("VLLM_CPU_KVCACHE_SPACE"), given.get("TORCH_COMPILE_DISABLE")) == (
+        space,
+        "1" if is_cpu else None,
+    )
 
 
 def adapter(folder: Path, base: str, rank: int) -> str:
