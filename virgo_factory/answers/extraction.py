@@ -252,9 +252,9 @@ def _concludes(text: str) -> bool:
     found = read_sequence(text)
     names = found and found.held == "" and len(found.parts) > 2
     named = bool(names) and all(re.fullmatch(r"[A-Z]\w*", part) for part in found.parts)
-    return (
-        named or _is_list(text) or bool(found and found.name) or re.fullmatch(rf"{P.NUMBER} ?\\?%", text) is not None
-    )
+    ratio = bool(found) and found.held == ":"
+    share = re.fullmatch(rf"{P.NUMBER}(?: ?/ ?{P.NUMBER}| ?\\?%)", text)
+    return named or ratio or _is_list(text) or bool(found and found.name) or share is not None
 
 
 _ITEM = r"[^\W\d][\w'’ -]{0,30}"

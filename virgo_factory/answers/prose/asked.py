@@ -24,6 +24,7 @@ _OPPOSITES = (
 """What a statement tells of where the question asks for the other."""
 _YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
 _CLAUSES = re.compile(r"[;；，]\s*|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])")
+_SHORT = frozenset("the and are was for how did does its has had who two".split())
 _ELSEWHERE = re.compile(r"\b(?:next to|beside|behind|(?:an)?other|opposite|instead)\b")
 
 
@@ -68,7 +69,7 @@ def clause_asked(statement: str, question: str) -> str:
     then = [part for part in clauses if times & {word.lower() for word in P.WHEN.findall(part)}]
     if len(then) == 1:
         return then[0]
-    asked = {word[:4] for word in words(question[-300:]).split() if len(word) > 3}
+    asked = {word[:4] for word in words(question[-300:]).split() if len(word) > 2 and word not in _SHORT}
     shared = [len(asked & {word[:4] for word in words(part).split()}) for part in clauses]
     best = max(shared)
     clause = clauses[shared.index(best)]

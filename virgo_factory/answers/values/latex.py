@@ -252,10 +252,10 @@ def words(text: str) -> str:
     (True, False, False)
     """
     text = tidy(text)
-    text = (text if text.isalpha() else _rewritten(text, _WORDING)).casefold()
+    text = _ARTICLE.sub("", text if text.isalpha() else _rewritten(text, _WORDING)).casefold()
     if not text.isascii():
         text = _SIGN.sub(lambda found: found[0] if _has_meaning(found[0]) else " ", text)
-    return " ".join(_ARTICLE.sub("", _PAUSE.sub(" ", text)).split())
+    return " ".join(_PAUSE.sub(" ", text).split())
 
 
 _WORDING = _table(
@@ -268,7 +268,8 @@ _WORDING = _table(
 )
 _SIGN = re.compile(r"[^\w\s]")
 _PAUSE = re.compile(r"(?<!\d)\.|\.(?!\d)|(?<!\S)-(?!\S)(?!\s+\d)|(?<=[^\W\d_]{2})!")
-_ARTICLE = re.compile(r"\b(?:the|an?)\s+(?=[^\W\d_]{2,})")
+_ARTICLE = re.compile(r"\b(?:[Tt]he|THE|[Aa]n|a|(?<![a-z] )A)\s+(?=[^\W\d_]{2,})")
+"""A capital behind a word is a name: "graph A and graph B"."""
 
 
 def _has_meaning(sign: str) -> bool:
