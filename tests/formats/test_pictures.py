@@ -501,6 +501,54 @@ def test_places_by_name_are_those_of_pictures_that_have_none():
 
 
 ANSWER = {"role": "assistant", "content": WHOLE}
+IDS = [
+    ({"image_id": 123}, "image_id"),
+    ({"image_id": 0}, "image_id"),
+    ({"image_id": 123.0}, "image_id"),
+    ({"image_id": "COCO_train2014_000000123"}, "image_id"),
+    ({"img_id": "123"}, "img_id"),
+    ({"coco_id": 123}, "coco_id"),
+    ({"cocoid": 123}, "cocoid"),
+    ({"imageId": "a1b2"}, "imageId"),
+    ({"image_ids": [7, 8]}, "image_ids"),
+    ({"image_index": 4}, "image_index"),
+    ({"img": 123}, "img"),
+    ({"picture": "000123"}, "picture"),
+    ({"metadata": {"image_id": "1"}}, "metadata.image_id"),
+]
+ABOUT_IT = [
+    "What is shown in this image?",
+    "How many cats are in the left picture?",
+    "How many in [img]?",
+    "如图，一共有几个？",
+]
+
+
+@pytest.mark.parametrize(("row", "told"), IDS, ids=[f"{row}" for row, _ in IDS])
+def test_a_row_with_the_id_of_a_picture_alone_is_told_and_one_that_asks_about_it_a_reason(row, told):
+    asked = {"messages": [{"role": "user", "content": "What colour is the cat?"}, ANSWER]}
+    for part in (read(**row, question="What colour is the cat?"), read_row({**row, **asked}, "long_thought").parts[0]):
+        assert (part.images, part.notes) == ((), (f"only the id of a picture: {told}",))
+
+    for question in ABOUT_IT:
+        part = read(**row, question=question)
+        assert part.reason == "only the id of a picture" and part.detail.startswith(f"{told}, and")
+        line = re.search(r'"columns": {"images": "([^"]+)"}', part.detail)[1]
+        assert read({"images": line, "question": "question"}, **row, question=question).notes == ()
+
+
+NO_IDS = [
+    {"image_id": None}, {"image_id": ""}, {"image_id": -1}, {"image_id": "none"}, {"image_ids": []}, {"figure": "A triangle."},
+    {"diagram": "none needed"}, {"image_count": 3}, {"has_image": True}, {"id": 123}, {"question_id": 123}, {"video_id": ""},
+    *({"image": "a.png", **row} for row, _ in IDS if "img" not in row and "picture" not in row),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", NO_IDS, ids=repr)
+def test_a_row_with_its_picture_or_without_the_id_of_one_is_not_told(row):
+    assert not any("id of a picture" in note for note in read(**row, question="How many are in this image?").notes)
+
+
 FAMILIES = [
     # (what a model's processor, or its paper, writes for a picture; how many pictures that are)
     ("<fake_token_around_image><image><fake_token_around_image>", 1),
