@@ -149,6 +149,10 @@ TEXT = [
     {"question": 'What does <div><img src="logo.png"></div> show?'},
     {"question": 'In HTML, what is <img src="logo.png"> for?'},
     {"question": "What does `<img>` do?"},
+    {"question": "What does <img></img> do?"},
+    {"question": "What is '<fake_token_around_image>' in Idefics, and `<image_soft_token>`?"},
+    {"question": "In cout<<img, what is [image: link]?"},
+    {"question": "Is Vec<image_patch> copied, and row_1_col_1?"},
     {"question": "Why is arr[image] slower than x[img]?"},
     {"question": "The README says ![logo](logo.png). Why?"},
     {"question": "How is `![](a.png)` shown?"},
@@ -497,6 +501,115 @@ def test_places_by_name_are_those_of_pictures_that_have_none():
 
 
 ANSWER = {"role": "assistant", "content": WHOLE}
+IDS = [
+    ({"image_id": 123}, "image_id"),
+    ({"image_id": 0}, "image_id"),
+    ({"image_id": 123.0}, "image_id"),
+    ({"image_id": "COCO_train2014_000000123"}, "image_id"),
+    ({"img_id": "123"}, "img_id"),
+    ({"coco_id": 123}, "coco_id"),
+    ({"cocoid": 123}, "cocoid"),
+    ({"imageId": "a1b2"}, "imageId"),
+    ({"image_ids": [7, 8]}, "image_ids"),
+    ({"image_index": 4}, "image_index"),
+    ({"img": 123}, "img"),
+    ({"picture": "000123"}, "picture"),
+    ({"metadata": {"image_id": "1"}}, "metadata.image_id"),
+]
+ABOUT_IT = [
+    "What is shown in this image?",
+    "How many cats are in the left picture?",
+    "How many in [img]?",
+    "如图，一共有几个？",
+]
+
+
+@pytest.mark.parametrize(("row", "told"), IDS, ids=[f"{row}" for row, _ in IDS])
+def test_a_row_with_the_id_of_a_picture_alone_is_told_and_one_that_asks_about_it_a_reason(row, told):
+    asked = {"messages": [{"role": "user", "content": "What colour is the cat?"}, ANSWER]}
+    for part in (read(**row, question="What colour is the cat?"), read_row({**row, **asked}, "long_thought").parts[0]):
+        assert (part.images, part.notes) == ((), (f"only the id of a picture: {told}",))
+
+    for question in ABOUT_IT:
+        part = read(**row, question=question)
+        assert part.reason == "only the id of a picture" and part.detail.startswith(f"{told}, and")
+        line = re.search(r'"columns": {"images": "([^"]+)"}', part.detail)[1]
+        assert read({"images": line, "question": "question"}, **row, question=question).notes == ()
+
+
+NO_IDS = [
+    {"image_id": None}, {"image_id": ""}, {"image_id": -1}, {"image_id": "none"}, {"image_ids": []}, {"figure": "A triangle."},
+    {"diagram": "none needed"}, {"image_count": 3}, {"has_image": True}, {"id": 123}, {"question_id": 123}, {"video_id": ""},
+    *({"image": "a.png", **row} for row, _ in IDS if "img" not in row and "picture" not in row),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", NO_IDS, ids=repr)
+def test_a_row_with_its_picture_or_without_the_id_of_one_is_not_told(row):
+    assert not any("id of a picture" in note for note in read(**row, question="How many are in this image?").notes)
+
+
+FAMILIES = [
+    # (what a model's processor, or its paper, writes for a picture; how many pictures that are)
+    ("<fake_token_around_image><image><fake_token_around_image>", 1),
+    ("<fake_token_around_image><image><fake_token_around_image><image><fake_token_around_image>", 2),
+    ("<fake_token_around_image><image><image><image><fake_token_around_image>", 1),
+    ("<fake_token_around_image><row_1_col_1><image><image><fake_token_around_image><row_1_col_2><image><image>\n\n"
+     "<fake_token_around_image><global-img><image><image><fake_token_around_image>", 1),
+    ("<fake_token_around_image><global-img><image><image><fake_token_around_image>", 1),
+    ("<image><unk><unk></image>", 1),
+    ("<start_of_image><image_soft_token><image_soft_token><end_of_image>", 1),
+    ("<start_of_image><image_soft_token><end_of_image><start_of_image><image_soft_token><end_of_image>", 2),
+    ("<boi><image><eoi>", 1),
+    ("<|image><|image|><image|>", 1),
+    ("<|image_start|><|image|><|patch|><|patch|><|image_end|>", 1),
+    ("<begin_of_image><image_placeholder><end_of_image>", 1),
+    ("<im_start><im_patch><im_col><im_end>", 1),
+    ("<|START_OF_IMG|><|IMG_PATCH|><|IMG_PATCH|><|END_OF_IMG|>", 1),
+    ("<|IMAGE_START|><|image@placeholder|><|IMAGE_END|>", 1),
+    ("<|img|><|imgpad|><|imgpad|><|endofimg|>", 1),
+    ("<fim_prefix><|img|><fim_suffix>", 1),
+    ("<<image>>", 1),
+    ("[IMG][IMG]", 2),
+    *(
+        (tag, 1)
+        for tag in (
+            *("<fake_token_around_image>", "<image_soft_token>", "<img></img>", "<Img></Img>", "[IMG][/IMG]", "[<IMG_PLH>]"),
+            *("<[IMG_PLHD]>", "[IMG][IMG][IMG_BREAK][IMG][IMG][IMG_END]", "<|image_start|><|image_end|>", "<image_start><image_end>"),
+            *("<begin_of_image><end_of_image>", "<|vision_start|><|vision_end|>", "<im_start><im_end>", "<vila/image>", "<image_pad>"),
+            *("<|image@placeholder|>", "<|imgpad|>", "<img_token>", "<img_placeholder>", "<picture_placeholder>", "<image_tokens>"),
+            *("<image_patch>", "<image_embeds>", "<image_features>", "<visual_token>", "<|visual_token|>", "<screenshot>"),
+            *("<<IMAGE_1>>", "<image_0001>", "<screenshot_1>", "[Image #1]", '<image src="a.png"/>', '<image path="a.png">'),
+            *("<image: a.png>", "<|image:a.png|>", "[image: a.png]"),
+        )
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("tags", "count"), FAMILIES, ids=[tags[:70] for tags, _ in FAMILIES])
+def test_tags_of_other_families_are_places_or_a_reason(tags, count):
+    given = tuple(f"{name}.png" for name in "ab"[:count])
+    for between in ("\n", "", " "):
+        part = read(question=f"{tags}{between}How?", images=given)
+        assert (part.question, part.images) == (f"{'<image>' * count}{between}How?", given)
+
+    alone = read(question=f"{tags}\nHow?")
+    if "a.png" in tags and "=" not in tags:
+        assert alone.images == ("a.png",)
+    else:
+        assert alone.reason in (
+            *("a picture tag without a picture", "<image> and images do not match"),
+            "control token in the question",
+        )
+
+
+def test_a_tag_beside_a_picture_that_is_an_item_is_no_text():
+    items = [{"type": "image", "image": "a.png"}, {"type": "text", "text": "<image_soft_token>How? `<ImageHere>`"}]
+    messages = [{"role": "user", "content": items}, ANSWER]
+    (part,) = read_row({"messages": messages}, "long_thought").parts
+    assert part.reason == "<image> and images do not match" and "2 <image> and 1 images" in part.detail
+
+
 CHATS = [
     ([("How?", {"images": ["a.png"]})], {}, ["<image>\nHow?"], ("a.png",)),
     ([("<image>How?", {"image": "a.png"})], {}, ["<image>How?"], ("a.png",)),

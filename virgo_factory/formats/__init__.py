@@ -23,8 +23,8 @@ from virgo_factory.formats.layouts.messages import MESSAGE_COLUMNS
 from virgo_factory.formats.layouts.question_response import RESPONSE_COLUMNS
 from virgo_factory.formats.marks.row_marks import check_row
 from virgo_factory.formats.options import REQUIRED, Options, options_of
-from virgo_factory.formats.pictures.columns import at_path
-from virgo_factory.formats.pictures.pictures import with_pictures
+from virgo_factory.formats.pictures.columns import at_path, picture_id
+from virgo_factory.formats.pictures.pictures import with_pictures, without_its_picture
 from virgo_factory.formats.row import (
     QUESTION_COLUMNS,
     Reading,
@@ -102,12 +102,16 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
     if second or options.columns:
         found = with_second_columns(row, found, second, options.columns)
 
-    parts = [part if isinstance(part, RejectedRow) else _checked(part, formatting) for part in found.parts]
+    only = None if "images" in options.columns else picture_id(row)
+    parts = [part if isinstance(part, RejectedRow) else _checked(part, formatting, only) for part in found.parts]
     return check_ranking(Reading(found.format, tuple(parts)), options.ranking)
 
 
-def _checked(example: Example, formatting: str) -> Example | RejectedRow:
-    """Return the example without requests for other tags, or why it is not learned: it calls tools, or runs on."""
+def _checked(example: Example, formatting: str, only: str | None) -> Example | RejectedRow:
+    """Return the example without requests for other tags, or why it is not learned: it calls tools, runs on, or lacks its picture.
+
+    `only`: where its row has the id of a picture; None where it has none, or the user says which pictures it has.
+    """
     for turn in (*example.history, example):
         if turn.learned:
             is_text = isinstance(turn.response, str)
@@ -118,7 +122,8 @@ def _checked(example: Example, formatting: str) -> Example | RejectedRow:
             if line := next_turn(turn.question, solution):
                 return RejectedRow(RUNS_ON, f"behind its solution: {line!r}")
 
-    return example if formatting == "virgo_dt" else without_requests(example)  # read to the letter
+    example = example if formatting == "virgo_dt" else without_requests(example)  # read to the letter
+    return without_its_picture(example, only) if only and not example.images else example
 
 
 def _with_tags(row: dict[str, Any], tags: Mapping[str, str]) -> dict[str, Any]:

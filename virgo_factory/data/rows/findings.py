@@ -73,6 +73,11 @@ KINDS = {
     "code_output": ("code, and its output behind it", "If an interpreter wrote the output, leave the row out: a model learns to make outputs up."),
     "tool_calls_are_not_trained": ("tools, which the prompt has no place for", "The row is not trained on. Where its response needs no tool, take the column out."),
     "malformed_kept": ("no long thought, kept by malformed: keep", "Use malformed: drop to leave them out."),
+    "only_the_id_of_a_picture": (
+        "only the id of a picture",
+        "If the question needs it, write its path into a column images, which data materialize does for LLaVA-OneVision's; if "
+        'none does: "columns": {"images": "images"} in the entry of dataset_info.json.',
+    ),
     "image_missing": ("image missing", "Set --media-dir (media_dir: in the recipe) to the folder that the paths start from."),
     "image_outside_media_dir": ("image outside media_dir", "Name their folder in VIRGO_FACTORY_MEDIA_ROOTS, or copy the images below media_dir."),
     "image_is_a_url": ("image is a URL", "Fetch the images once and give their paths."),

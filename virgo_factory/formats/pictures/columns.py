@@ -114,6 +114,11 @@ _NOT_IN_PATHS = LazyPattern(r'[\s<>|*"]')
 _BASE64 = LazyPattern(r"[A-Za-z0-9+/\s]+={0,2}\s*")
 _IN_OBJECT = ("image", "image_url", "img", "url", "path", "file", "file_name", "filename", "src", "base64", "b64_json", "data")  # fmt: skip
 """Keys of an object that is a picture, in place of `bytes` and `path`."""
+_ID = LazyPattern(
+    rf"(?:(?:{_BEFORE})_)*(?:{_NOUN}|coco|vg|visual_genome|flickr(?:30k)?|open_?images)_?\d{{0,2}}_?(?:ids?|uuids?|idx|index|keys?|hash)"
+)
+_ONE = LazyPattern(rf"(?:(?:{_BEFORE})_)*(?:image|img|picture|pic|photo|figure|fig|diagram|screenshot)(?:_name)?")
+"""Names of columns that hold the id of a picture, and of those that may: a number, or a name with one."""
 
 MAP_LINE = '"columns": {{"images": "{}"}} in its entry of dataset_info.json'
 
@@ -256,6 +261,44 @@ def _is_address(name: str, value: Any) -> bool:
         return False
 
     return bool(_LINK.fullmatch(value.strip()))
+
+
+ONLY_ID = "only the id of a picture"
+"""Reason of rows that ask about a picture of which they have no more; begins the notes of the others, and its column follows."""
+_MOST_KEYS = 64
+"""Of an object in which the id of a picture is looked for; one with more is a table."""
+
+
+def picture_id(row: Mapping[str, Any]) -> str | None:
+    """Return the column in which a row has the id of a picture, or the key of an object in one; None without one.
+
+    >>> (
+    ...     picture_id({"question": "?", "image_id": 139}),
+    ...     picture_id({"meta": {"cocoid": 7}}),
+    ...     picture_id({"image_id": None}),
+    ... )
+    ('image_id', 'meta.cocoid', None)
+    """
+    for at, part in (("", row), *row.items()):
+        if part is not row and not (type(part) is dict and len(part) < _MOST_KEYS):
+            continue
+
+        for name, is_id in _ids_of(tuple(part)):
+            value = part[name][0] if isinstance(part[name], list) and part[name] else part[name]
+            is_number = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+            is_word = isinstance(value, str) and len(value.split()) == 1 and not is_blank(value)
+            if is_number or is_word and (is_id or re.search(r"\d", value)):
+                return f"{at}.{name}" if at else name
+
+    return None
+
+
+@functools.lru_cache(1024)
+def _ids_of(columns: tuple[Any, ...]) -> tuple[tuple[str, bool], ...]:
+    """Return the columns that may hold the id of a picture, and whether they are called so."""
+    words = {name: _words(name) for name in columns if isinstance(name, str)}
+    found = ((name, bool(_ID.fullmatch(word)), bool(_ONE.fullmatch(word))) for name, word in words.items())
+    return tuple((name, is_id) for name, is_id, is_one in found if is_id or is_one)
 
 
 class Plan(NamedTuple):

@@ -11,23 +11,49 @@ from virgo_factory.formats.row import RejectedRow
 from virgo_factory.formats.texts import occurs
 
 
-_EXTRA = r"(?:[ _-]?(?:here|placeholder|token|soft_token|content|context))?"
+_EXTRA = (
+    r"[ _@-]?(?:here|placeholder|plhd?|soft_token|tokens?|content|context|pad|patch|embeds?|embeddings?|features?)"
+)
+_FAKE = "<fake_token_around_image>"
+_PAIRED = r"(?:image|img|picture)"
+_STRONG = "|".join(
+    (
+        r"<image>\s*</image>|\(?<image>\./</image>\)?",  # MiniCPM
+        r"<image_start>\[\w{0,40}?(?P<bracketed>\d{1,3})\]<image_end>",
+        r"<\|?(?:image|img|picture|pic|photo|figure|fig|diagram|chart|graph|screenshot)[ _:-]?#?(?P<number>0*\d{1,3})\|?\s?/?>",
+        rf"<<{_PAIRED}(?:[ _-]?(?P<double>\d{{1,3}}))?>>",
+        rf"{_FAKE}(?:\s*{_FAKE})?",  # Idefics
+        r"(?<=Picture \d: )<img>\s*</img>",  # Qwen-VL
+        rf"<(?P<bar>\|?)(?:{_PAIRED}_(?:start|begin)|(?:begin|start)_of_{_PAIRED})(?P=bar)>\s*"  # nothing in it
+        rf"<(?P=bar)(?:{_PAIRED}_end|end_of_{_PAIRED})(?P=bar)>|<im_start>\s*<im_end>|<boi>\s*<eoi>",
+        rf"<\|image(?!_pad)(?:{_EXTRA})?\|>|(?<![A-Za-z0-9_])<image(?:{_EXTRA})?\s?/?>",
+        r"<(?:start_of_image|im_patch|vila/image)>|<\|(?:img|picture)\|>|(?:<IMG_CONTEXT>)+",
+        rf"\[?(?<![A-Za-z0-9_])<(?:\[IMG_PLHD\]|(?:img|picture|visual|vis){_EXTRA}\s?/?)>\]?|<\|(?:img|picture|visual|vis){_EXTRA}\|>",
+        r"<\|media_(?:start|begin)\|>image<\|media_content\|>(?:<\|media_pad\|>)+<\|media_end\|>|<\|media_pad\|>",  # Kimi
+    )
+)
+_WEAK = "|".join(
+    (
+        r"<img>\s*</img>|\[img\]\s*\[/img\]|<(?:img|picture|pic|photo|fig|visual|screenshot)\s?/?>",
+        r"<(?P<html5>figure|diagram|chart|graph|plot)\s?/?>(?![\s\S]{0,2000}</(?P=html5)>)",
+        r"<\s+image\s*/?>|<media\s?/?>|&lt;\s?(?:image|img)\s?/?&gt;",
+        r"(?:(?<![\w\])])|(?<=\[IMG\]))[\[{]{1,2}(?:image|img|picture)(?:[ _-]?#?(?P<counted>\d{1,3}))?[\]}]{1,2}",
+        r"(?<![\w\])])\[(?:figure|fig|photo|diagram|chart)\]",
+        r"(?-i:\$\{?(?:IMAGE|IMG|PICTURE|FIGURE)(?:_?(?P<upper>\d{1,3}))?\b\}?\$?",
+        r"(?<!\w)__(?:IMAGE|IMG|PICTURE|FIGURE)(?:_?\d{1,3})?__(?!\w)|%{1,2}(?:IMAGE|IMG|PICTURE|FIGURE)%{1,2})",
+        r"(?<!\S)@(?:image|img|picture|figure)(?:_?\d{1,3})?(?!\w)",
+    )
+)
 TAG = LazyPattern(
     rf"<image>\s*(?P<inner>[^\s<>][^<>\n]{{0,300}}\.(?:{'|'.join(SUFFIXES)}))\s*</image>"
     r"|(?P<literal>(?-i:<image>)(?!(?:\./|\s*)</image>))"
-    r"|(?P<qwen><\|vision_start\|>(?:<\|image_pad\|>)+<\|vision_end\|>)"
+    r"|(?P<qwen><\|vision_start\|>(?:<\|image_pad\|>)*<\|vision_end\|>)"
     rf"|<(?P<close>img|image)>\s*(?P<path>[^<>\n]{{1,400}}?)\s*</(?P=close)>"
-    r"|(?P<html><img\s[^<>]{0,200}?\bsrc\s*=\s*[\"']?(?P<src>[^\"'<>\s]{1,400})[\"']?[^<>]{0,200}>(?:\s*</img>)?)"
+    r"|(?P<html><(?:img|image)\s[^<>]{0,200}?\b(?:src|path)\s*=\s*[\"']?(?P<src>[^\"'<>\s]{1,400})[\"']?[^<>]{0,200}>(?:\s*</img>)?)"
     r"|(?P<markdown>(?<!\w)!\[[^\[\]\n]{0,200}\]\((?P<target>data:image/[^()\s]+|[^()\s]{1,400})(?:\s+\"[^\"]*\")?\))"
     r"|(?P<latex>\\includegraphics\*?\s*(?:\[[^\[\]]{0,200}\])?\s*\{\s*(?P<file>[^{}\n]{1,400}?)\s*\})"
-    rf"|(?P<strong><image>\s*</image>|\(?<image>\./</image>\)?|<image_start>\[\w{{0,40}}?(?P<bracketed>\d{{1,3}})\]<image_end>|<\|?(?:image|img|picture|pic|photo|figure|fig|diagram|chart|graph)[ _:-]?#?(?P<number>\d{{1,3}})\|?\s?/?>"
-    rf"|<\|image{_EXTRA}\|>|(?<![A-Za-z0-9_])<image{_EXTRA}\s?/?>|<(?:start_of_image|image_soft_token|im_patch)>|<\|(?:img|picture)\|>"
-    r"|(?:<IMG_CONTEXT>)+|<\|media_(?:start|begin)\|>image<\|media_content\|>(?:<\|media_pad\|>)+<\|media_end\|>|<\|media_pad\|>)"
-    r"|(?P<weak><(?:img|picture|pic|photo|fig|visual)\s?/?>|<(?P<html5>figure|diagram|chart|graph|plot)\s?/?>(?![\s\S]{0,2000}</(?P=html5)>)"
-    r"|<img></img>|<\s+image\s*/?>|<media\s?/?>|&lt;\s?(?:image|img)\s?/?&gt;"
-    r"|(?<![\w\])])[\[{]{1,2}(?:image|img|picture)(?:[ _-]?(?P<counted>\d{1,3}))?[\]}]{1,2}|(?<![\w\])])\[(?:figure|fig|photo|diagram|chart)\]"
-    r"|(?-i:\$\{?(?:IMAGE|IMG|PICTURE|FIGURE)(?:_?(?P<upper>\d{1,3}))?\b\}?\$?|(?<!\w)__(?:IMAGE|IMG|PICTURE|FIGURE)(?:_?\d{1,3})?__(?!\w)"
-    r"|%{1,2}(?:IMAGE|IMG|PICTURE|FIGURE)%{1,2})|(?<!\S)@(?:image|img|picture|figure)(?:_?\d{1,3})?(?!\w))",
+    rf"|(?P<colon>[<\[]\|?{_PAIRED}:\s?(?P<named>[^<>\[\]\n|]{{1,300}}\.(?:{'|'.join(SUFFIXES)}))\|?[>\]])"
+    rf"|(?P<strong>{_STRONG})|(?P<weak>{_WEAK})",
     re.IGNORECASE,
 )
 """Every spelling of a picture's place. The weak ones are ordinary code and prose as well."""
@@ -35,7 +61,8 @@ TAG = LazyPattern(
 _BEGINS = {
     "&": LazyPattern(r"&lt;\s?im", re.IGNORECASE),
     "<": LazyPattern(
-        r"<(?:\s+im|\|?media|\|?(?:im|pi|ph|fi|di|ch|gr|pl|vis|video|audio)|\|vision|start_of)", re.IGNORECASE
+        r"<(?:\s+im|\[im|<(?:im|pi)|vila/|\|?(?:im|media|pi|ph|fi|di|ch|gr|pl|sc|vi|audio|start_|begin_|boi|fake_|row_|global-))",
+        re.IGNORECASE,
     ),
     "[": LazyPattern(r"\[(?:im|pi|fi|ph|di|ch)", re.IGNORECASE),
     "$": LazyPattern(r"\$\{?(?:IM|PI|FI)"),
@@ -52,13 +79,21 @@ _OTHER_TAG = LazyPattern(
     r"<\|?(?P<kind>video|audio)(?:[ _-]?\d{1,3}|[ _-]?(?:here|placeholder|token))\|?>|<\|(?P<bare>video|audio)\|>"
     r"|<(?P<upper>VIDEO|AUDIO|Video|Audio)>"
 )
+_END = rf"<(?:/(?:im|{_PAIRED})|\|?(?:im|vision|{_PAIRED})_end\|?|\|?end_?of_?{_PAIRED}\|?|image\||eoi|fim_suffix)>"
+_ENDS = LazyPattern(rf"{_END}|\[IMG_END\]", re.IGNORECASE)
+"""Without one the next would be looked for from each tag to the end of a text."""
 _WRAPPED = LazyPattern(
-    r"<(?:\|?(?:im|img|image|vision|picture)(?:_(?:start|begin))?\|?|(?:\|begin|start)_of_image\|?)>\s*"
-    r"(?P<inner>(?:<\|?(?:image|img|picture|im_patch)(?!_(?:start|begin|end|pad))[^<>\n|]{0,20}\|?>\s*)+?)"
-    r"<(?:/(?:im|img|image|picture)|\|?(?:im|img|image|vision|picture)_end\|?|\|?end_of_image\|?)>",
+    rf"<(?:\|?(?:im|vision|{_PAIRED})(?:_(?:start|begin))?\|?|\|?(?:begin|start)_of_{_PAIRED}\|?|boi|fim_prefix)>\s*"
+    r"(?P<inner>(?:<\|?(?:image|img|picture|im_patch|im_col|patch)(?!_(?:start|begin|end|pad))[^<>\n|]{0,20}\|?>\s*)+?)"
+    rf"{_END}|\[IMG\](?:\s*\[IMG(?:_BREAK)?\])*\s*\[IMG_END\]",
     re.IGNORECASE,
 )
-"""A picture's tag inside of another pair, LLaVA's or InternVL's, say: the outer one adds nothing."""
+"""A picture's tag inside of another pair, LLaVA's or InternVL's, say: the outer one adds nothing; and Pixtral's."""
+_TILES = LazyPattern(rf"(?:(?:{_FAKE}\s*)?<row_\d{{1,2}}_col_\d{{1,2}}>(?:\s*<image>)*\s*)+")
+_FAKED = LazyPattern(
+    rf"(?:{_FAKE}\s*(?:<global-img>\s*)?|<global-img>\s*)(?:<image>)+(?:\s*{_FAKE})?|<image>(?:\s*{_FAKE}|(?:<unk>)+</image>)"
+)
+"""Idefics' and SmolVLM's: the pieces that a picture is cut into, and the picture, which has a tag for each token; and MiniCPM's."""
 _OF_MARKUP = LazyPattern(
     r"```|\b(?:markdown|readme|html|syntax|renders?|rendered|overleaf|pdflatex|xelatex|compiles?|usepackage|documentclass)\b"
     r"|\.md\b|\\begin\{document\}",
@@ -82,12 +117,15 @@ def place_pictures(texts: list[str], found: Pictures, inside: int) -> tuple[Pict
     if not any(occurs(text, _BEGINS) for text in texts):
         return None
 
-    bare = [_WRAPPED.sub(_inner, text) for text in texts]
+    bare = [_FAKED.sub(IMAGE, _TILES.sub("", text)) for text in texts]
+    bare = [_WRAPPED.sub(_inner, text) if _ENDS.search(text) else text for text in bare]
     return _placed(bare, found, inside) or ((found, bare) if bare != texts else None)
 
 
 def _inner(wrapped: re.Match) -> str:
-    return IMAGE if "im_patch" in wrapped["inner"].lower() else wrapped["inner"].strip()
+    """Return the tags of pictures in a pair; of the many tokens of one picture the first."""
+    inner = (wrapped["inner"] or IMAGE).strip()
+    return inner if IMAGE in inner or re.search(r"\d", inner) else f"{inner.partition('>')[0]}>"
 
 
 def _placed(texts: list[str], found: Pictures, inside: int) -> tuple[Pictures, list[str]] | None:
@@ -117,12 +155,12 @@ def _beside_items(
     texts: list[str], tags: list[tuple[int, re.Match]], found: Pictures
 ) -> tuple[Pictures, list[str]] | None:
     """Return the texts of messages that hold their pictures as items: numbered tags are references to them."""
-    new = _rewritten(
-        texts,
-        tags,
-        {id(tag): f"image {_number(tag)}" for _, tag in tags if _number(tag) is not None and not tag["weak"]},
-    )
-    return (found, new) if new != texts else None
+    new = {id(tag): f"image {_number(tag)}" for _, tag in tags if _number(tag) is not None and not tag["weak"]}
+    more = {
+        id(tag): IMAGE for at, tag in tags if tag["strong"] and not _is_code(texts[at], tag, _is_alone(texts[at], tag))
+    }
+    rewritten = _rewritten(texts, tags, more | new)
+    return (found, rewritten) if rewritten != texts else None
 
 
 def _named_in(texts: list[str], tags: list[tuple[int, re.Match]]) -> Pictures | None:
@@ -156,7 +194,7 @@ def _named_in(texts: list[str], tags: list[tuple[int, re.Match]]) -> Pictures | 
 
 def _path_in(tag: re.Match) -> str:
     """Return the path or address that a tag names; "" where it names none."""
-    return (tag["inner"] or tag["path"] or tag["src"] or tag["target"] or tag["file"] or "").strip()
+    return (tag["inner"] or tag["path"] or tag["src"] or tag["target"] or tag["file"] or tag["named"] or "").strip()
 
 
 def _is_link(path: str) -> bool:
@@ -196,7 +234,7 @@ def _is_quoted(text: str, tag: re.Match) -> bool:
 
 
 def _number(tag: re.Match) -> int | None:
-    number = tag["number"] or tag["bracketed"] or tag["counted"] or tag["upper"]
+    number = tag["number"] or tag["double"] or tag["bracketed"] or tag["counted"] or tag["upper"]
     return int(number) if number else None
 
 
