@@ -24,6 +24,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from tests.integration.conftest import Bench
+from tests.jsonl import read_jsonl, write_jsonl
 from tests.pages import ROOT, blocks, commands, text_of
 from virgo_factory.cli.data import VERBS
 from virgo_factory.cli.main import app
@@ -383,7 +384,7 @@ def test_reinforce(tmp_path, reduced, call):
         for n in range(11)
     ]
     for name, own in (("mine", mine), ("rated", mine), ("theirs", mine[:4])):
-        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in own))
+        write_jsonl(tmp_path / f"{name}.jsonl", own)
 
     assert "of theirs, stands in mine" in ran(dedup)
     assert "11 rows read, 9 written" in ran(slice_)
@@ -403,7 +404,7 @@ def test_reinforce(tmp_path, reduced, call):
         for step in (1, 2)
         for at in (0, 1)
     ]
-    (folder / "rollouts.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rollouts))
+    write_jsonl(folder / "rollouts.jsonl", rollouts)
     ran(status)
     assert (tmp_path / "rollouts.html").is_file()
 
@@ -507,9 +508,9 @@ def test_score_writes_verdicts(tmp_path, call):
     rows = [
         {"question": "What is 7 x 8?", "answer": "56", "response": f"The answer is {answer}."} for answer in (56, 54)
     ]
-    (tmp_path / "rollouts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_jsonl(tmp_path / "rollouts.jsonl", rows)
     call(command("virgo-factory score"), tmp_path)
-    written = [json.loads(line) for line in (tmp_path / "rollouts.verdicts.jsonl").open()]
+    written = read_jsonl(tmp_path / "rollouts.verdicts.jsonl")
     assert [row["verdict"] for row in written] == ["correct", "wrong"]
 
 

@@ -1,11 +1,11 @@
 """A folder that cannot be had is told before anything is read, and looking for it leaves nothing behind."""
 
-import json
 import os
 import sys
 
 import pytest
 
+from tests.jsonl import write_jsonl
 from virgo_factory.cli.main import main
 from virgo_factory.io.files import check_folder
 
@@ -67,7 +67,7 @@ def test_every_verb_says_so_before_it_reads_a_row(tmp_path, monkeypatch, capsys,
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["virgo-factory", *arguments])
     (tmp_path / "file").touch()
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    write_jsonl(tmp_path / "rows.jsonl", ROWS)
     (tmp_path / "distill.yaml").write_text(DISTIL)
     before = set(tmp_path.iterdir())
     with pytest.raises(SystemExit) as stop:

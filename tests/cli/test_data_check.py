@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.jsonl import read_jsonl
 from virgo_factory.core.thought import LongThought
 
 
@@ -323,7 +324,7 @@ def test_near_duplicates_only_when_asked(run):
 
 
 def test_a_benchmark_of_real_questions(run, shared_data):
-    rows = [json.loads(line) for line in (shared_data / "mathvision/test.jsonl").read_text().splitlines()]
+    rows = read_jsonl(shared_data / "mathvision/test.jsonl")
     leaked = [row["question"].replace("<image1>", "").strip() for row in rows if len(row["question"].split()) > 25][:3]
     questions = [f"Here is number {number} of my own questions, is it not?" for number in range(10)]
     lines = [_line(f"own-{n}", question) for n, question in enumerate(questions)]

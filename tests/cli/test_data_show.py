@@ -6,6 +6,7 @@ import shlex
 import pytest
 from PIL import Image
 
+from tests.jsonl import write_jsonl
 from tests.pages import lines_of, sample
 
 
@@ -33,13 +34,8 @@ THINK = {
 }
 
 
-def write(path, rows) -> str:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return str(path)
-
-
 def test_add_tells_the_same_as_json(call, tmp_path, tokenizer):
-    write(tmp_path / "rows.jsonl", [THINK, {**THINK, "messages": []}])
+    write_jsonl(tmp_path / "rows.jsonl", [THINK, {**THINK, "messages": []}])
     code, out, err = call("data", "add", "mine", "rows.jsonl", "--json", "--tokenizer", tokenizer)
     told = json.loads(out)
     assert (code, err) == (0, "")
@@ -50,8 +46,8 @@ def test_add_tells_the_same_as_json(call, tmp_path, tokenizer):
 
 
 def test_add_refuses_without_writing(call, tmp_path):
-    write(tmp_path / "rows.jsonl", [THINK])
-    write(tmp_path / "none.jsonl", [{"a": 1}])
+    write_jsonl(tmp_path / "rows.jsonl", [THINK])
+    write_jsonl(tmp_path / "none.jsonl", [{"a": 1}])
     assert call("data", "add", "mine", "rows.jsonl")[0] == 0
     before = (tmp_path / "dataset_info.json").read_bytes()
     for arguments, message in (
@@ -68,7 +64,7 @@ def test_add_refuses_without_writing(call, tmp_path):
 
 
 def test_add_takes_the_columns_that_its_own_message_names(call, tmp_path):
-    write(tmp_path / "rows.jsonl", [{"q": "Q?", "chain": "Hm. Let me see.", "final": "A."}])
+    write_jsonl(tmp_path / "rows.jsonl", [{"q": "Q?", "chain": "Hm. Let me see.", "final": "A."}])
     code, _, err = call("data", "add", "mine", "rows.jsonl")
     assert code == 1 and '"columns": {"question": "q", "thought": "chain", "solution": "final"}' in err
     code, out, _ = call("data", "add", "mine", "rows.jsonl", "--columns", "question=q, thought=chain,solution=final")
@@ -86,7 +82,7 @@ def test_add_takes_the_columns_of_pictures_that_its_own_message_names(call, tmp_
     for name in ("a.png", "b.png"):
         Image.effect_noise((64, 64), 50).save(tmp_path / name)
 
-    write(tmp_path / "rows.jsonl", [row])
+    write_jsonl(tmp_path / "rows.jsonl", [row])
     code, _, err = call("data", "add", "mine", "rows.jsonl")
     assert code == 1 and '"columns": {"images": "left, right"}' in err
     line = next(line for line in err.splitlines() if "--columns" in line)
@@ -132,7 +128,7 @@ def test_preview_of_a_name_a_recipe_and_a_page(call, tmp_path, tokenizer):
 )
 def test_colours_only_where_they_are_seen(environment, colours, call, tmp_path, tokenizer, monkeypatch):
     row = json.loads(json.dumps(THINK).replace("Q?", "Q\\u001b[31m?"))
-    write(tmp_path / "rows.jsonl", [row])
+    write_jsonl(tmp_path / "rows.jsonl", [row])
     for name in ("NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
 
@@ -156,7 +152,7 @@ def test_colours_only_where_they_are_seen(environment, colours, call, tmp_path, 
     ],
 )
 def test_preview_says_what_is_wrong(arguments, message, call, tmp_path, tokenizer):
-    write(tmp_path / "rows.jsonl", [THINK])
+    write_jsonl(tmp_path / "rows.jsonl", [THINK])
     code, out, err = call("data", "preview", *(tokenizer if word == "TOKENIZER" else word for word in arguments))
     assert (code, out) == (1, "")
     assert message in err

@@ -2,10 +2,12 @@
 
 import json
 
+from tests.jsonl import write_jsonl
+
 
 def test_an_export_tells_its_account_and_what_is_otherwise(call, tmp_path):
     rows = [{"question": "2 + 2?", "gold": "4"}] * 4 + [{"question": "No gold?"}]
-    (tmp_path / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_jsonl(tmp_path / "asked.jsonl", rows)
     entry = {"file_name": "asked.jsonl", "formatting": "questions"}
     (tmp_path / "dataset_info.json").write_text(json.dumps({"asked": entry}))
     recipe = {

@@ -6,6 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.jsonl import write_jsonl
+
 
 ROWS = [
     {"id": 1, "gold": "1/2", "response": "<think>3</think>\\boxed{0.5}", "label": True},
@@ -31,12 +33,7 @@ def score(call):
 
 @pytest.fixture
 def rows(tmp_path):
-    return write(tmp_path / "rollouts.jsonl", ROWS)
-
-
-def write(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
+    return write_jsonl(tmp_path / "rollouts.jsonl", ROWS)
 
 
 def test_a_verdict_stands_beside_every_row(score, rows):
@@ -77,7 +74,7 @@ def test_options_lists_of_responses_and_other_formats(score, tmp_path):
 def test_golds_that_cannot_be_checked_are_counted_and_named(score, tmp_path):
     rows = [{"gold": gold, "response": "The answer is 7."} for gold in ("7", "8", "see the figure", "?", None)]
     code, out, written = score(
-        write(tmp_path / "golds.jsonl", [*rows, *[{"gold": "answers may vary", "response": "7"}] * 30])
+        write_jsonl(tmp_path / "golds.jsonl", [*rows, *[{"gold": "answers may vary", "response": "7"}] * 30])
     )
     assert code == 0, out
     assert [row["verdict"] for row in written[:5]] == ["correct", "wrong", *["unverifiable"] * 3]
@@ -105,7 +102,7 @@ def test_broken_lines_and_existing_files(score, rows):
     rows.write_text('{"gold": "1", "response": "1"}\n{broken\n', encoding="utf-8")
     code, out, _ = score(rows)
     assert code == 1 and "rollouts.jsonl:2: not JSON" in out
-    write(rows, [{"gold": "1", "response": "1", "verdict": "x"}])
+    write_jsonl(rows, [{"gold": "1", "response": "1", "verdict": "x"}])
     assert "column 'verdict' already" in score(rows)[1]
     target = rows.parent / "rollouts.verdicts.jsonl"
     target.write_text("kept", encoding="utf-8")

@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from tests.jsonl import read_jsonl
+
 
 PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -31,10 +33,6 @@ def write_parquet(path: Path, rows: list[dict], pictures: tuple[str, ...] = ()) 
 
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), path, row_group_size=200)
-
-
-def json_lines(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +85,7 @@ def _mathverse(data: Path, folder: Path, any_picture: Path) -> None:
 
 
 def _mathvision(data: Path, folder: Path, any_picture: Path) -> None:
-    rows = json_lines(data / "mathvision/test.jsonl")
+    rows = read_jsonl(data / "mathvision/test.jsonl")
     for row in rows:
         there = data / "mathvision" / row["image"]
         row["decoded_image"] = str(there if there.is_file() else any_picture)
@@ -132,7 +130,7 @@ def _mmmu(data: Path, folder: Path, any_picture: Path) -> None:
 
 def _mmmu_pro(data: Path, folder: Path, any_picture: Path) -> None:
     rows = []
-    for row in json_lines(data / "mmmu/mmmu-pro/gpt-4o_standard(10 options)_cot.jsonl"):
+    for row in read_jsonl(data / "mmmu/mmmu-pro/gpt-4o_standard(10 options)_cot.jsonl"):
         text = row["question"] + row["options"]
         there = {f"image_{n}": str(any_picture) if f"<image {n}>" in text else None for n in range(1, 8)}
         names = ("id", "question", "options", "img_type", "answer", "topic_difficulty", "subject")
@@ -159,7 +157,7 @@ def outputs(data: Path) -> dict[str, dict[str, str]]:
     """Return the recorded responses of two "models" to the questions of four benchmarks: id -> response."""
     found: dict[str, dict[str, str]] = {"first": {}, "second": {}}
     for run, name in (("first", "Gemini-Pro-CoT"), ("second", "Qwen-VL-Max-CoT")):
-        for row in json_lines(data / f"mathvision/outputs/{name}.jsonl"):
+        for row in read_jsonl(data / f"mathvision/outputs/{name}.jsonl"):
             found[run][f"mathvision/{row['id']}"] = row["response"]
 
     for run, name in (("first", "llava1.5_13b"), ("second", "qwen_vl")):
@@ -172,7 +170,7 @@ def outputs(data: Path) -> dict[str, dict[str, str]]:
             found[run][f"mathvista/{id}"] = row["response"]
 
     rows = json.loads((data / "olympiadbench/OE_TO_maths_en_COMP.json").read_text(encoding="utf-8"))
-    answered = {row["question"]: row for row in json_lines(next((data / "olympiadbench/outputs").glob("*.jsonl")))}
+    answered = {row["question"]: row for row in read_jsonl(next((data / "olympiadbench/outputs").glob("*.jsonl")))}
     for row in rows:
         if row["question"] in answered:
             code = answered[row["question"]]["code"]

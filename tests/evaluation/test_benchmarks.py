@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.jsonl import read_jsonl
 from virgo_factory.answers import Question, extract, grading, judge
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
@@ -50,7 +51,7 @@ def test_mathverse_has_five_versions_and_hides_the_text_of_vision_only(hub):
 
 def test_mathvision_is_read_from_its_test_files_alone(hub, shared_data):
     rows, taken = read("mathvision", hub)
-    raw = [json.loads(line) for line in (shared_data / "mathvision/test.jsonl").open(encoding="utf-8")]
+    raw = read_jsonl(shared_data / "mathvision/test.jsonl")
     assert len(rows) == len(raw) == 1558 and len(taken.files) == 2
     assert counts(rows, "level") == Counter(str(row["level"]) for row in raw)
     assert counts(rows, "subject") == Counter(row["subject"] for row in raw)
@@ -143,7 +144,7 @@ def test_mathvista_keeps_precision_unit_and_the_options_text(hub, shared_data):
 def test_rows_are_written_once_with_their_pictures(hub, tmp_path, store):
     target = tmp_path / "questions.jsonl"
     done = write_questions({"mathverse": None, "mathvista": 40}, target, store, hub, allow_partial=True)
-    rows = [json.loads(line) for line in target.open(encoding="utf-8")]
+    rows = read_jsonl(target)
     assert [taken.asked for taken in done] == [75, 40] and done[1].left_out == {"not drawn": 464}
     assert done[1].found == 504 and all(len(digest) == 64 for taken in done for digest in taken.files.values())
     paths = {path for row in rows for path in row["images"]}

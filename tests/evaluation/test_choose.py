@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from rollout_fixtures import judge_at_hand, replaying, sky_config, sky_problems, start_replay  # noqa: F401
 
+from tests.jsonl import write_jsonl
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation import choose as room
 from virgo_factory.evaluation.choose import CHOICE, choose, chosen, config_of, epochs_of
@@ -105,10 +106,7 @@ def asked(tmp_path, start_replay, sky_config):  # noqa: F811
 
 
 def rows_file(path: Path, *rows: dict) -> str:
-    path.write_text(
-        "".join(json.dumps(row | {"id": str(n), "response": THOUGHT}) + "\n" for n, row in enumerate(rows))
-    )
-    return str(path)
+    return str(write_jsonl(path, [row | {"id": str(n), "response": THOUGHT} for n, row in enumerate(rows)]))
 
 
 @pytest.mark.usefixtures("judge_at_hand")

@@ -1,11 +1,11 @@
 """Two runs on the same questions: numbers by hand, what differs is said, other questions are refused."""
 
-import json
 import shutil
 
 import pytest
 from typer.testing import CliRunner
 
+from tests.jsonl import read_jsonl, write_jsonl
 from virgo_factory.cli.main import app, main
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import question_hash, read_run
@@ -22,9 +22,8 @@ def changed(folder, tmp_path, change):
     """Copy a run with its questions changed: what `change` returns for each row, None for none."""
     target = tmp_path / "other"
     shutil.copytree(folder, target, ignore=shutil.ignore_patterns(".rollouts*", "*.sqlite*"))
-    rows = [json.loads(line) for line in (folder / "questions.jsonl").read_text(encoding="utf-8").splitlines()]
-    kept = [row for row in map(change, rows) if row is not None]
-    (target / "questions.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in kept), encoding="utf-8")
+    rows = read_jsonl(folder / "questions.jsonl")
+    write_jsonl(target / "questions.jsonl", [row for row in map(change, rows) if row is not None])
     return read_run(target)
 
 

@@ -1,13 +1,13 @@
 """Logs of other harnesses, written from recorded outputs in the forms that they have, with what goes wrong in them."""
 
 import csv
-import json
 import shlex
 import shutil
 
 import pytest
 from typer.testing import CliRunner
 
+from tests.jsonl import read_jsonl, write_jsonl
 from tests.pages import commands, lines_of, sample
 from virgo_factory.answers.model import CORRECT
 from virgo_factory.cli.evaluate.compare import EXAMPLE
@@ -25,14 +25,8 @@ FAILED = "[LMMS_EVAL_REQUEST_FAILED after 3 retries] Connection error."
 @pytest.fixture(scope="module")
 def recorded(hub, shared_data):
     """Rows of MathVision's test set with the recorded response and mark of Qwen-VL-Max, in the order of the files."""
-
-    def lines(name):
-        return [
-            json.loads(line) for line in (shared_data / "mathvision" / name).read_text(encoding="utf-8").splitlines()
-        ]
-
-    outputs = {row["id"]: row for row in lines("outputs/Qwen-VL-Max-CoT.jsonl")}
-    return [(row, outputs[row["id"]]) for row in lines("test.jsonl")]
+    outputs = {row["id"]: row for row in read_jsonl(shared_data / "mathvision/outputs/Qwen-VL-Max-CoT.jsonl")}
+    return [(row, outputs[row["id"]]) for row in read_jsonl(shared_data / "mathvision/test.jsonl")]
 
 
 def lmms_row(number: int, row: dict, output: dict, **more) -> dict:
@@ -50,11 +44,6 @@ def lmms_row(number: int, row: dict, output: dict, **more) -> dict:
     )
 
 
-def write_log(path, rows):
-    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
-    return path
-
-
 @pytest.fixture(scope="module")
 def log(recorded, tmp_path_factory):
     """200 lines of which one failed, one has another gold, one is there twice and one is of no row."""
@@ -62,7 +51,7 @@ def log(recorded, tmp_path_factory):
     rows[7]["filtered_resps"] = [FAILED]
     rows[11]["target"] = "a gold of another version"
     rows += [rows[20], lmms_row(1_000_000, *recorded[0])]
-    return write_log(tmp_path_factory.mktemp("log") / "20260801_samples_mathvision_test.jsonl", rows)
+    return write_jsonl(tmp_path_factory.mktemp("log") / "20260801_samples_mathvision_test.jsonl", rows)
 
 
 @pytest.fixture(scope="module")
@@ -137,21 +126,21 @@ def test_both_forms_of_responses_and_marks_are_read(tmp_path, recorded):
         lmms_row(1, row, output, resps=[["<think>a</think>b"]], filtered_resps=["b"]),
         lmms_row(2, row, output, filtered_resps=[""], token_counts=[None], acc=1.0),
     ]
-    one, two, three = read_lmms_eval(write_log(tmp_path / "a.jsonl", rows))
+    one, two, three = read_lmms_eval(write_jsonl(tmp_path / "a.jsonl", rows))
     assert one.response == output["response"] and two.response == "<think>a</think>b"
     assert three.failure == "an empty response" and three.tokens == 0 and three.marks["acc"] == 1.0
 
 
 def test_a_log_of_another_benchmark_order_or_kind_is_refused(recorded, hub, tmp_path, log):
     shifted = [lmms_row(number, *pair) for number, pair in enumerate(recorded[40:90])]
-    path = write_log(tmp_path / "shifted.jsonl", shifted)
+    path = write_jsonl(tmp_path / "shifted.jsonl", shifted)
     with pytest.raises(
         UserError, match=r"mathvision: only \d+ of 50 golds .* another benchmark, split, version or order"
     ):
         import_log(path, "lmms-eval", "mathvision", tmp_path / "run", hub)
 
     with pytest.raises(UserError, match="no doc_id, target. Is it the file"):
-        import_log(write_log(tmp_path / "b.jsonl", [{"id": 1}]), "lmms-eval", "mathvision", tmp_path / "run", hub)
+        import_log(write_jsonl(tmp_path / "b.jsonl", [{"id": 1}]), "lmms-eval", "mathvision", tmp_path / "run", hub)
 
     with pytest.raises(UserError, match="--harness evalscope: not one of lmms-eval, vlmevalkit"):
         import_log(path, "evalscope", "mathvision", tmp_path / "run", hub)
@@ -186,7 +175,7 @@ def test_the_commands_of_the_page(recorded_runs, recorded, hub, server, tmp_path
 
     (tmp_path / "benchmarks").symlink_to(hub)
     rows = [lmms_row(number, *pair) for number, pair in enumerate(recorded[:20])]
-    write_log(tmp_path / "samples_mathvision_test.jsonl", rows)
+    write_jsonl(tmp_path / "samples_mathvision_test.jsonl", rows)
     monkeypatch.chdir(tmp_path)
     done = []
     for line in commands("docs/evaluation-reports.md"):

@@ -6,6 +6,7 @@ import math
 import pytest
 from typer.testing import CliRunner
 
+from tests.jsonl import write_jsonl
 from virgo_factory.cli.data import data as verbs
 from virgo_factory.core.example import Example
 from virgo_factory.core.thought import BEGIN_THOUGHT, LongThought
@@ -61,7 +62,7 @@ def test_a_sample_is_drawn(judge, server):
 def test_stats_tells_both(tmp_path, server):
     rows = [{"question": "What colour?", "thought": thought, "solution": "It is."} for thought in THOUGHTS]
     file = tmp_path / "rows.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_jsonl(file, rows)
     arguments = ["stats", str(file), "--behaviours", "--formatting", "long_thought", "--judge-model", "judge"]
     asked = [*arguments, "--judge-url", f"http://127.0.0.1:{server.server_port}/v1"]
     found = CliRunner().invoke(verbs, asked, env={"COLUMNS": "160"})

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from rollout_fixtures import judge_at_hand, replaying, sky_problems, start_replay  # noqa: F401
 
+from tests.jsonl import write_jsonl
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.thought import BEGIN_SOLUTION, BEGIN_THOUGHT, END_THOUGHT
 from virgo_factory.data.tokens.vocabulary import load_vocabulary
@@ -46,7 +47,7 @@ def sky(start_replay, sky_problems, tmp_path):  # noqa: F811
         for number, problem in enumerate(chosen)
     ]
     file = tmp_path / "questions.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    write_jsonl(file, rows)
     server = start_replay(own=True)
     config = EvaluationConfig(
         questions=file,
@@ -316,7 +317,7 @@ def test_a_judge_marks_the_process_once_and_what_it_fails_on_cannot_be_told(reco
 
     labels = tmp_path / "labels.jsonl"  # a person marks what the judge marked, and sees one fault more
     lines = [row | {"logic": "fault" if number == 0 else row["logic"]} for number, row in enumerate(rows.values())]
-    labels.write_text("".join(json.dumps(row) + "\n" for row in lines), encoding="utf-8")
+    write_jsonl(labels, lines)
     judge_process(run, judge, count=60, labels=read_labels(labels))
     found = {one.name: one for one in dimensions_of(read_run(run))}
     assert found["perception"].labels == count and found["perception"].kappa == 1
@@ -342,7 +343,7 @@ def test_labels_of_another_response_do_not_count_and_what_is_none_is_named(recor
     judge_process(run, judge, count=10)
     ids = [key[0] for key in marks_in(run)]
     rows = [{"question": ids[0], "logic": "ok", "response": "0" * 16}, {"question": ids[1], "logic": "ok"}]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_jsonl(path, rows)
     judge_process(run, judge, count=10, labels=read_labels(path))
     assert [key[0] for key, row in marks_in(run).items() if "labels" in row] == [ids[1]]
 

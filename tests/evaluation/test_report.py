@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from tests.jsonl import read_jsonl
 from virgo_factory.cli.main import app
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import read_run
@@ -141,7 +142,7 @@ def test_our_values_stand_beside_the_papers(made, frame):
 def test_differences_are_those_of_the_two_files(made, recorded_runs):
     right = {}
     for name, folder in recorded_runs.items():
-        rows = [json.loads(line) for line in (folder / "verdicts.jsonl").read_text(encoding="utf-8").splitlines()]
+        rows = read_jsonl(folder / "verdicts.jsonl")
         right[name] = {row["question"]: row["verdict"] == "correct" for row in rows}
 
     rows = rows_of(made.folder / "comparisons.csv")

@@ -9,6 +9,7 @@ import pytest
 from rollout_fixtures import judge_at_hand  # noqa: F401
 from typer.testing import CliRunner
 
+from tests.jsonl import read_jsonl
 from virgo_factory.answers.model import UNVERIFIABLE
 from virgo_factory.cli.main import app
 from virgo_factory.core.errors import UserError
@@ -37,7 +38,7 @@ def rows_of(path) -> list[dict]:
 
 
 def verdicts(path) -> dict[str, str]:
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = read_jsonl(path)
     return {row["question"]: row["verdict"] for row in rows}
 
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from rollout_fixtures import judge_at_hand, replaying, sky_config, sky_problems, start_replay  # noqa: F401
 
+from tests.jsonl import read_jsonl, write_jsonl
 from tests.pages import commands
 from virgo_factory.answers.options import LETTERS
 from virgo_factory.cli.main import main
@@ -146,7 +147,7 @@ def test_scores_of_recorded_outputs_are_those_of_score_and_of_an_independent_sum
             {"gold": one.gold, "response": answered[one.id], "question": one.question, "options": one.options}
             for one in alike
         )
-        file.write_text("".join(json.dumps(row) + "\n" for row in told), encoding="utf-8")
+        write_jsonl(file, told)
         columns = ["--gold", "gold", "--response", "response", "--question", "question", "--options", "options"]
         how = [
             "--grading",
@@ -165,7 +166,7 @@ def test_scores_of_recorded_outputs_are_those_of_score_and_of_an_independent_sum
         right[name] += sum(json.loads(line)["verdict"] == "correct" for line in out.open(encoding="utf-8"))
 
     capsys.readouterr()
-    verdicts = [json.loads(line) for line in (folder / "verdicts.jsonl").open(encoding="utf-8")]
+    verdicts = read_jsonl(folder / "verdicts.jsonl")
     for name, row in whole.items():
         correct = [
             one for one in verdicts if one["verdict"] == "correct" and questions[one["question"]].source == name
@@ -252,9 +253,7 @@ def _dev_as_benchmark(hub: Path, folder: Path) -> None:
 
 def _other_rows(folder: Path) -> Path:
     thought = "<|begin_of_thought|>\n\nSo.\n\n<|end_of_thought|>\n\n<|begin_of_solution|>\n\n4\n\n<|end_of_solution|>"
-    path = folder / "rows.jsonl"
-    path.write_text(json.dumps({"id": "1", "question": "2 + 2?", "response": thought}) + "\n", encoding="utf-8")
-    return path
+    return write_jsonl(folder / "rows.jsonl", [{"id": "1", "question": "2 + 2?", "response": thought}])
 
 
 @pytest.mark.integration
@@ -454,13 +453,13 @@ def test_a_judge_settles_what_rules_cannot_decide_and_nothing_else(config, monke
     asked = judge_that(monkeypatch, lambda asked: "CORRECT")
     evaluate(config)
     path = config.output_dir / "verdicts.jsonl"
-    verdicts = [json.loads(line) for line in path.open(encoding="utf-8")]
+    verdicts = read_jsonl(path)
     for row in [row for row in verdicts if row["answer"] and row["verdict"] == "wrong"][
         :3
     ]:  # what the rules call too large
         row |= {"verdict": "unverifiable", "reason": "too_large"}
 
-    path.write_text("".join(json.dumps(row) + "\n" for row in verdicts), encoding="utf-8")
+    write_jsonl(path, verdicts)
     without = evaluate(config).rows
     judged = config.model_copy(update={"judge_url": "http://judge/v1", "judge_model": "judge"})
     with_judge = evaluate(judged).rows

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.jsonl import read_jsonl
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import read_run
 from virgo_factory.evaluation.probes.variants import (
@@ -80,7 +81,7 @@ def test_questions_of_orientation_are_known(text, is_left_out):
 
 
 def test_some_real_questions_are_left_out_and_most_are_not(recorded_runs):
-    rows = [json.loads(line) for line in (recorded_runs["first"] / "questions.jsonl").read_text("utf-8").splitlines()]
+    rows = read_jsonl(recorded_runs["first"] / "questions.jsonl")
     visual = [row for row in rows if row["source"] == "mathvision"]
     assert 0.05 < sum(map(is_oriented, visual)) / len(visual) < 0.4
 
