@@ -676,3 +676,36 @@ def test_items_that_count_their_pictures_message_by_message_are_read():
     messages = [turn for user in users for turn in (user, {"role": "assistant", "content": WHOLE})]
     (example,) = read_row({"messages": messages, "images": ["a.png", "b.png"]}, "long_thought").parts
     assert example.images == ("a.png", "b.png")
+
+
+BESIDE = {"attachments": ["p/a.png"], "files": [{"path": "p/a.png"}],
+          "experimental_attachments": [{"name": "a.png", "contentType": "image/png", "url": URI}],
+          "multimodal_content": [{"type": "image_url", "image_url": {"url": "p/a.png"}}]}  # fmt: skip
+LOST = [
+    *(("user", {name: value}) for name, value in BESIDE.items()),
+    *((role, {name: "p/a.png"}) for role in ("assistant", "system") for name in ("image", "images", "img")),
+    ("assistant", {"attachments": ["p/a.png"]}),
+]
+
+
+@pytest.mark.parametrize("content", ["Q?", [{"type": "text", "text": "Q?"}]], ids=["text", "items"])
+@pytest.mark.parametrize(("role", "more"), LOST)
+def test_a_picture_in_another_key_of_a_message_is_a_reason_with_its_remedy(role, more, content):
+    said = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": content}, ANSWER]
+    said = [message | more if message["role"] == role else message for message in said]
+    (part,) = read_row({"messages": said}, "long_thought").parts
+    assert part.reason == "a picture in an unknown column" and f"messages.{next(iter(more))}" in part.detail
+    assert (
+        read_row({"messages": said, "images": ["b.png"]}, "long_thought").parts[0].reason
+        == "pictures in several columns"
+    )
+
+    for line, count in (
+        (re.search(r'"columns": {"images": "([^"]+)"}', part.detail)[1].split(",")[0], 1),
+        ("images", 0),
+    ):
+        (part,) = read_row({"messages": said}, "long_thought", Options(columns={"images": line})).parts
+        assert len(part.images) == count or "experimental_attachments" in more
+
+    (part,) = read_row({"messages": said, "images": ["p/a.png"]}, "long_thought").parts
+    assert len(getattr(part, "images", ())) == 1 or "experimental_attachments" in more

@@ -8,13 +8,14 @@ from typing import Any
 from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.formats.fields import question_columns
-from virgo_factory.formats.layouts.messages import content_text, either, listed, message_column, role_of
+from virgo_factory.formats.layouts.messages import TOOLS, content_text, either, listed, message_column, role_of
 from virgo_factory.formats.pictures.columns import (
     MAP_LINE,
     MEDIA,
     ONLY_ID,
     Pictures,
     check_again,
+    check_beside,
     find_pictures,
     flat,
     holds_picture,
@@ -23,6 +24,7 @@ from virgo_factory.formats.pictures.columns import (
     mapped_pictures,
     names_pictures,
     other_medium,
+    pictures_in,
     pictures_inside,
     plan_of,
     unread_picture,
@@ -45,6 +47,7 @@ def with_pictures(row: Mapping[str, Any], column: str | None = None) -> dict[str
             so, or in several; a picture tag that names none of them.
     """
     own: list[Any] = []
+    beside: dict[str, list[Any]] = {}  # pictures in keys of a message that are not read
     if items := _question_of_items(row):
         name, content = items
         row = {**row, name: content_text([part for item in content for part in _items(item)], own)}
@@ -59,10 +62,13 @@ def with_pictures(row: Mapping[str, Any], column: str | None = None) -> dict[str
     found = mapped_pictures(row, column) if column is not None else find_pictures(row, inside, plan)
     others = {name: value for name, value in row.items() if name not in IMAGE_COLUMNS}
     if messages and others[messages] is not None:
-        others[messages] = _messages(others[messages], own)
+        others[messages] = _messages(others[messages], messages, own, beside)
 
     if own and not found.values:
         found = in_order(own)
+
+    if column is None and beside:
+        check_beside(beside, found if found.values else in_order(_of_items(others[messages])))
 
     if column is None and found.values and (again := own or _of_items(others.get(messages))):
         check_again(again, found, messages or items[0])
@@ -147,13 +153,16 @@ _BLOBS = ("inline_data", "inlineData", "file_data", "fileData")
 _SOURCES = (*_PICTURE_ITEMS, *_OTHER_ITEMS, "url", "path", "file", "bytes", "base64", "data", "source", *_BLOBS)
 
 
-def _messages(messages: Any, own: list[Any]) -> Any:
-    """Return listed messages whose content items have the types `image` and `text`; pictures that are keys of a message go to `own`."""
+def _messages(messages: Any, column: str, own: list[Any], beside: dict[str, list[Any]]) -> Any:
+    """Return listed messages whose content items have the types `image` and `text`.
+
+    Pictures that are keys of a user's message go to `own`, those of other keys and messages to `beside` under their place.
+    """
     if not isinstance(messages, list) or all(map(_is_plain, messages)):
         return messages
 
     _check_order(messages)
-    return [_message(message, own) if isinstance(message, dict) else message for message in messages]
+    return [_message(message, column, own, beside) if isinstance(message, dict) else message for message in messages]
 
 
 def _is_plain(message: Any) -> bool:
@@ -165,30 +174,39 @@ def _is_user(message: Any) -> bool:
     return isinstance(message, dict) and role_of(message) == "user"
 
 
-def _message(message: Mapping[str, Any], own: list[Any]) -> Mapping[str, Any]:
+def _message(
+    message: Mapping[str, Any], column: str, own: list[Any], beside: dict[str, list[Any]]
+) -> Mapping[str, Any]:
     content = either(message, "content", "value")
     if isinstance(content, str) and len(message) == 2:
         return message
 
     content = plain(message.get("parts") if content is None else content)
+    keys = {key: value for key, value in message.items() if key not in _NOT_BESIDE}
+    inside = {} if role_of(message) in TOOLS else pictures_in(column, keys)
+    is_read = _is_user(message) and isinstance(content, str)
+    named = [key for key, value in keys.items() if key in IMAGE_COLUMNS or _is_picture(key, value)] if is_read else []
+    pictures = flat([keys[key] for key in named])
+    for place, values in inside.items():
+        if place.partition(".")[2] not in named:
+            beside.setdefault(place, []).extend(values)
+
     if isinstance(content, list):
         return {
             **{key: value for key, value in message.items() if key not in ("value", "parts")},
             "content": [part for item in content for part in _items(item)],
         }
 
-    if not _is_user(message):
-        return message
-
-    beside = {key: value for key, value in message.items() if key not in ("content", "value")}
-    pictures_inside(beside, plan_of(tuple(beside)))
-    pictures = flat([value for key, value in message.items() if key in IMAGE_COLUMNS or _is_picture(key, value)])
-    if not pictures or not isinstance(content, str):
+    if not pictures:
         return message
 
     own += pictures
     text = content if TAG.search(content) else f"{IMAGE}\n" * len(pictures) + content
     return {**{key: value for key, value in message.items() if key != "value"}, "content": text}
+
+
+_NOT_BESIDE = ("content", "value", "parts", "tool_calls", "function_call")
+"""Keys of a message in which no picture of its own is looked for."""
 
 
 def _check_order(messages: list[Any]) -> None:
