@@ -709,3 +709,18 @@ def test_a_picture_in_another_key_of_a_message_is_a_reason_with_its_remedy(role,
 
     (part,) = read_row({"messages": said, "images": ["p/a.png"]}, "long_thought").parts
     assert len(getattr(part, "images", ())) == 1 or "experimental_attachments" in more
+
+
+@pytest.mark.parametrize("key", ["content", "value"])
+def test_a_content_that_is_the_json_of_typed_items_is_read_as_these(key):
+    items = [{"type": "image", "image": "p/a.png"}, {"type": "text", "text": "Q?"}]
+    responses = WHOLE, json.dumps([{"type": "text", "text": WHOLE}])
+    for response in responses:
+        said = [{"role": "user", key: json.dumps(items)}, {"role": "assistant", key: response}]
+        for row in ({"messages": said}, {"messages": said, "images": ["p/a.png"]}):
+            (part,) = read_row(row, "long_thought").parts
+            assert (part.question, part.images, part.response.thought) == ("<image>Q?", ("p/a.png",), "I look: one.")
+
+    said = [{"role": "user", "content": "Q?"}, {"role": "assistant", "content": responses[1]}]
+    (part,) = read_row({"messages": said}, "long_thought").parts
+    assert isinstance(part, RejectedRow)  # nothing says that it is not JSON that was asked for

@@ -125,15 +125,22 @@ def _of_items(messages: Any) -> list[Any]:
 def _question_of_items(row: Mapping[str, Any]) -> tuple[str, list[Any]] | None:
     """Return the column of a question that is a list of typed items, or the JSON of one, and these."""
     for name in question_columns(tuple(row)):
-        value = row[name]
-        if type(value) is str:
-            value = decoded(value) if value[:1] in ("[", "{") and ('"text"' in value or '"type"' in value) else None
-
-        value = [value] if isinstance(value, dict) and "text" in value else plain(value)
-        if isinstance(value, list) and all(map(_is_item, value)) and any(map(_is_typed, value)):
-            return name, value
+        if items := _typed_items(row[name]):
+            return name, items
 
     return None
+
+
+def _typed_items(value: Any) -> list[Any] | None:
+    """Return the typed items that a value is, or the JSON of; None where it is something else."""
+    if type(value) is str:
+        if value[:1] not in ("[", "{") or not ('"text"' in value or '"type"' in value):
+            return None
+
+        value = decoded(value)
+
+    value = [value] if isinstance(value, dict) and "text" in value else plain(value)
+    return value if isinstance(value, list) and all(map(_is_item, value)) and any(map(_is_typed, value)) else None
 
 
 def _is_item(item: Any) -> bool:
@@ -158,11 +165,27 @@ def _messages(messages: Any, column: str, own: list[Any], beside: dict[str, list
 
     Pictures that are keys of a user's message go to `own`, those of other keys and messages to `beside` under their place.
     """
-    if not isinstance(messages, list) or all(map(_is_plain, messages)):
+    if not isinstance(messages, list):
+        return messages
+
+    messages = _without_json(messages)
+    if all(map(_is_plain, messages)):
         return messages
 
     _check_order(messages)
     return [_message(message, column, own, beside) if isinstance(message, dict) else message for message in messages]
+
+
+def _without_json(messages: list[Any]) -> list[Any]:
+    """Return messages with the typed items of which contents are the JSON, where a question's is: a response alone may be JSON."""
+    texts = [either(message, "content", "value") if isinstance(message, dict) else None for message in messages]
+    items = [_typed_items(text) if type(text) is str and text[:1] in ("[", "{") else None for text in texts]
+    if not any(found and _is_user(message) for message, found in zip(messages, items, strict=True)):
+        return messages
+
+    return [
+        {**message, "content": found} if found else message for message, found in zip(messages, items, strict=True)
+    ]
 
 
 def _is_plain(message: Any) -> bool:
