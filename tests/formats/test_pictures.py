@@ -344,6 +344,13 @@ REFUSED = [
     ({"question": "\\includegraphics{z} How?", "image": "a.png"}, "a picture tag names another picture", "{z}"),
     ({"question": "<image 2> How many?", "image": "a.png"}, "a picture tag names a picture that is missing", "<image 2>"),
     ({"question": "<image 1> <image 3>?", "images": ["a.png", "b.png"]}, *("a picture tag names a picture that is missing", "the row has 2")),
+    *(
+        ({"question": question, "image": "a.png"}, "a picture tag names a picture that is missing", "2")
+        for question in (
+            *("Compare <image_1> and <image_2>.", "<image1>\n<image2>", "<|image_1|> or <|image_2|>?", "<image>\nIn <image 2>?"),
+            *("Which of (A) <image1> (B) <image2> (C) <image3>?", "<image_2>, <image_3>?"),
+        )
+    ),
     ({"question": "<img>b.png</img> How many?", "image": "a.png"}, *("a picture tag names another picture", "the row has 'a.png'")),
     ({"question": "<image 2> <image 1> What is in image 2?", "images": ["a.png", "b.png"]}, *("picture tags out of order", "'image 2'")),
     ({"question": "<image 1>?", "images": ["a.png", "b.png"]}, "<image> and images do not match", "1 <image> and 2"),
@@ -484,7 +491,6 @@ TAGS = [
     ("<image 2> or <image 1>? Compare <image 2>.", "ab", "<image> or <image>? Compare image 1.", "ba"),
     ("<image 1> How? In <image 1>.", "a", "<image> How? In image 1.", "a"),
     ("<image>\nIn <image 1>?", "a", "<image>\nIn image 1?", "a"),
-    ("Which of (A) <image1> (B) <image2>?", "a", "<image>\nWhich of (A) image 1 (B) image 2?", "a"),
 ]  # fmt: skip
 
 
@@ -634,6 +640,19 @@ def test_pictures_of_messages(asked, row, questions, pictures):
     ]
     (part,) = read_row({"messages": messages} | row, "long_thought").parts
     assert ([turn.question for turn in part.turns], part.images) == (questions, pictures)
+
+
+def test_mathvisions_pictures_are_one_that_numbers_several():
+    for image in ("images/7.jpg", ["images/7.jpg"]):
+        part = read(id="7", image=image, decoded_image=OBJECT, question="Which of (A) <image1> (B) <image2>?")
+        assert (part.question, part.images) == ("<image>\nWhich of (A) image 1 (B) image 2?", (OBJECT,))
+
+
+@pytest.mark.parametrize("first", ["<image_1> A?", [{"type": "image"}, {"type": "text", "text": "<image_1> A?"}]])
+def test_a_number_beyond_the_pictures_of_all_turns_is_a_reason(first):
+    messages = [{"role": "user", "content": first}, ANSWER, {"role": "user", "content": "<image_2> B?"}, ANSWER]
+    (part,) = read_row({"messages": messages, "image": "a.png"}, "long_thought").parts
+    assert part.reason == "a picture tag names a picture that is missing" and "<image_2>; the row has 1" in part.detail
 
 
 @pytest.mark.parametrize("kind", [["text"], {"a": 1}, 7, True])

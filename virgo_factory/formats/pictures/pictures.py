@@ -74,7 +74,8 @@ def with_pictures(row: Mapping[str, Any], column: str | None = None) -> dict[str
         check_again(again, found, messages or items[0])
 
     in_messages = _place_in_messages(others, messages, found) if messages else None
-    in_question = _place_in_question(others, found)
+    sheet = f"images/{row.get('id')}.jpg"  # MathVision's: several pictures, which its question numbers
+    in_question = _place_in_question(others, found, row.get("image") in (sheet, [sheet]))
     if in_messages and in_question and in_messages.values != in_question.values:
         raise RejectedRow("picture tags in two orders", f"{messages} and the question name the pictures differently")
 
@@ -329,10 +330,10 @@ def _place_in_messages(row: dict[str, Any], column: str, found: Pictures) -> Pic
 _QUESTIONS = (*QUESTION_COLUMNS, "Question", "Open-ended Verifiable Question")
 
 
-def _place_in_question(row: dict[str, Any], found: Pictures) -> Pictures | None:
+def _place_in_question(row: dict[str, Any], found: Pictures, is_numbered: bool) -> Pictures | None:
     asked = first_column(row, _QUESTIONS)
     names = [name for name in (asked, "input" if asked in ALPACA_PROMPTS else None) if isinstance(row.get(name), str)]
-    placed = place_pictures([row[name] for name in names], found, 0) if names else None
+    placed = place_pictures([row[name] for name in names], found, 0, is_numbered) if names else None
     if placed is None:
         return None
 
