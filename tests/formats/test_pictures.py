@@ -743,3 +743,50 @@ def test_a_content_that_is_the_json_of_typed_items_is_read_as_these(key):
     said = [{"role": "user", "content": "Q?"}, {"role": "assistant", "content": responses[1]}]
     (part,) = read_row({"messages": said}, "long_thought").parts
     assert isinstance(part, RejectedRow)  # nothing says that it is not JSON that was asked for
+
+
+MMMU = {"image_1": "a.png", "image_2": "b.png", "image_3": "c.png"}
+OPTIONS = [
+    # (question, options, pictures, the question as it is trained on, pictures in that order)
+    ("Which?", {"options": ["<image>", "<image>"]}, {"images": ["b", "c"]}, "Which?\nA. <image>\nB. <image>", "bc"),
+    ("Which?", {"options": {"A": "<image>", "B": "x"}}, {"image": "b"}, "Which?\nA. <image>\nB. x", "b"),
+    ("<image> Which?", {"choices": ["<image>", "<image>"]}, {"images": ["a", "b", "c"]}, "<image> Which?\nA. <image>\nB. <image>", "abc"),
+    ("<image 1> Which?", {"options": ["<image 2>", "<image 3>"]}, MMMU, "<image> Which?\nA. <image>\nB. <image>", ("a.png", "b.png", "c.png")),
+    ("<image 1> Which?", {"options": "['<image 3>', '<image 2>']"}, MMMU, "<image> Which?\nA. <image>\nB. <image>", ("a.png", "c.png", "b.png")),
+    ("<image 1> A?", {"A": "<image 2>", "B": "<image 3>"}, MMMU, "<image> A?\nA. <image>\nB. <image>", ("a.png", "b.png", "c.png")),
+    ("<image 1> A?", {"options": [{"label": "1", "text": "<image 2>"}, {"label": "2", "text": "<image 3>"}]}, MMMU,
+     "<image> A?\n1. <image>\n2. <image>", ("a.png", "b.png", "c.png")),
+    ("Which? (A) <image 1> (B) <image 2>", {"options": ["<image 1>", "<image 2>"]}, {"images": ["b", "c"]},
+     "Which? (A) <image> (B) <image>", "bc"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("question", "options", "pictures", "asked", "seen"), OPTIONS)
+def test_options_that_are_pictures_are_places_behind_the_question(question, options, pictures, asked, seen):
+    row = {"question": question, "response": WHOLE} | options | pictures
+    chat = {"messages": [{"role": "user", "content": question}, ANSWER]} | options | pictures
+    gold = row | {"answer": "A"}
+    query = {"query": question, "response": WHOLE} | options | pictures
+    for given, format in ((row, "long_thought"), (chat, "long_thought"), (query, "long_thought"), (gold, "questions")):
+        (part,) = read_row(given, format).parts
+        assert (part.question, part.images) == (asked, tuple(seen)), given
+
+
+@pytest.mark.parametrize(
+    "options", [["<image>"] * 2, ["<image>", "x"], ["<image 1>", "<image 2>"], ["<image 3>", "y"]]
+)
+def test_options_with_another_number_of_pictures_than_the_row_are_a_reason(options):
+    reasons = (
+        "<image> and images do not match",
+        *("a picture tag names a picture that is missing", "a picture tag without a picture"),
+    )
+    said = [{"role": "user", "content": [{"type": "text", "text": "Which?"}]}, ANSWER]
+    for row in ({}, {"image": "a.png"}, {"images": ["a.png", "b.png", "c.png", "d.png"]}):
+        for asked in ({"question": "<image> Which?"}, {"messages": said}):
+            (part,) = read_row({"response": WHOLE, "options": options} | asked | row, "long_thought").parts
+            if isinstance(part, RejectedRow):
+                assert part.reason in reasons
+            else:
+                assert part.question.count("<image>") == len(part.images)
+
+    assert read(question="<image> Which?", options=options, image="a.png").reason in reasons

@@ -7,6 +7,7 @@ from typing import Any
 
 from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.core.lazy_pattern import LazyPattern
+from virgo_factory.formats.any_row.second_columns import lists, options_of, second_columns
 from virgo_factory.formats.fields import question_columns
 from virgo_factory.formats.layouts.messages import TOOLS, content_text, either, listed, message_column, role_of
 from virgo_factory.formats.pictures.columns import (
@@ -30,7 +31,7 @@ from virgo_factory.formats.pictures.columns import (
     unread_picture,
 )
 from virgo_factory.formats.pictures.tags import TAG, place_pictures
-from virgo_factory.formats.row import ALPACA_PROMPTS, IMAGE_COLUMNS, QUESTION_COLUMNS, RejectedRow, first_column, plain
+from virgo_factory.formats.row import ALPACA_PROMPTS, IMAGE_COLUMNS, RejectedRow, first_column, plain
 from virgo_factory.formats.texts import decoded
 
 
@@ -72,6 +73,9 @@ def with_pictures(row: Mapping[str, Any], column: str | None = None) -> dict[str
 
     if column is None and found.values and (again := own or _of_items(others.get(messages))):
         check_again(again, found, messages or items[0])
+
+    if (second := second_columns(tuple(row))) and second.options:
+        _with_tagged_options(others, messages, second.options)
 
     in_messages = _place_in_messages(others, messages, found) if messages else None
     sheet = f"images/{row.get('id')}.jpg"  # MathVision's: several pictures, which its question numbers
@@ -327,11 +331,44 @@ def _place_in_messages(row: dict[str, Any], column: str, found: Pictures) -> Pic
     return found
 
 
-_QUESTIONS = (*QUESTION_COLUMNS, "Question", "Open-ended Verifiable Question")
+def _with_tagged_options(row: dict[str, Any], messages: str | None, columns: tuple[str, ...]) -> None:
+    """Put options that are tags of pictures behind their question, in which their places are then counted with its own."""
+    for names, lines in options_of(row, columns):
+        tags = [tag for line in lines or () for tag in TAG.finditer(line) if tag["strong"] or tag["literal"]]
+        if not tags:
+            continue
+
+        place, name = _only_question(row, messages)
+        if not isinstance(text := place.get(name), str):
+            continue
+
+        if not (lists(text, lines) and len(list(TAG.finditer(text))) >= len(tags)):
+            place[name] = "\n".join([text.rstrip(), *lines])
+
+        placed = [TAG.sub(IMAGE, line) for line in lines]
+        row.update({names[0]: placed} if len(names) == 1 else zip(names, placed, strict=False))
+
+
+def _only_question(row: dict[str, Any], messages: str | None) -> tuple[dict[str, Any], str]:
+    """Return the object and the key in it where the only question of a row stands; ({}, "") where there are several."""
+    if not messages or not isinstance(row[messages], list):
+        return row, first_column(row, (*question_columns(tuple(row)), _ALSO_ASKED)) or ""
+
+    users = [at for at, message in enumerate(row[messages]) if _is_user(message)]
+    if len(users) != 1:
+        return {}, ""
+
+    row[messages] = list(row[messages])
+    asked = row[messages][users[0]] = dict(row[messages][users[0]])
+    return asked, "content" if asked.get("content") is not None else "value"
+
+
+_ALSO_ASKED = "Open-ended Verifiable Question"
+"""The question's column of Huatuo-o1."""
 
 
 def _place_in_question(row: dict[str, Any], found: Pictures, is_numbered: bool) -> Pictures | None:
-    asked = first_column(row, _QUESTIONS)
+    asked = first_column(row, (*question_columns(tuple(row)), _ALSO_ASKED))
     names = [name for name in (asked, "input" if asked in ALPACA_PROMPTS else None) if isinstance(row.get(name), str)]
     placed = place_pictures([row[name] for name in names], found, 0, is_numbered) if names else None
     if placed is None:
