@@ -121,7 +121,7 @@ RIGHT_MARKS = [
     {"result": "no"}, {"result": 0}, {"status": "done"}, {"outcome": "False"}, {"grade": 3}, {"grade": "7th"}, {"valid": True},
     {"verified": 1.0}, {"evaluation": "MMMU"}, {"status": "ok"}, {"weight": None}, {"choices": ["no", "yes"]},
     {"options": ["wrong", "right"]}, {"choices": ["wrong"]}, {"wrong_answer": "7"}, {"wrong_answer": False}, {"negative": None},
-    {"is_partial": False}, {"too_long": 0}, {"grade": "A"}, {"tag": "algebra"}, {"contains_image": True}, {"partial": 0.5},
+    {"is_partial": False}, {"too_long": 0}, {"grade": "A"}, {"tag": "algebra"}, {"contains_code": True}, {"partial": 0.5},
     {"completion_tokens": 90, "max_tokens": 100}, {"completion_tokens": 90, "max_tokens": 90, "finish_reason": "stop"},
 ]  # fmt: skip
 
