@@ -60,6 +60,10 @@ OPTIONS = [
     ({"option_a": "red", "option_b": "blue"}, RED_BLUE),
     ({"optionA": "red", "optionB": "blue"}, RED_BLUE),
     ({"choice_1": "red", "choice_2": "blue"}, "Which is it?\n1. red\n2. blue"),
+    ({"opa": "red", "opb": "blue", "opc": None}, RED_BLUE),
+    ({"opt_a": "red", "optB": "blue"}, RED_BLUE),
+    ({"ending0": "red", "ending1": "blue"}, "Which is it?\n0. red\n1. blue"),
+    *(({name: ["red", "blue"]}, RED_BLUE) for name in ("endings", "opts", "multiple_choices", "answer_candidates")),
     ({"options": [4, 5.5]}, "Which is it?\nA. 4\nB. 5.5"),
     ({"options": ["red", "blue"], "question": "Is the ball red or blue?"}, "Is the ball red or blue?\nA. red\nB. blue"),
     ({"options": ["red", "blue"], "question": "A: Hi. B: Hello. What?"}, "A: Hi. B: Hello. What?\nA. red\nB. blue"),
@@ -144,7 +148,7 @@ def test_other_messages_beside_those_of_the_row_are_noted():
 CONTEXTS = ("observation", "constraints", "definition", "output_format", "prompt_suffix", "follow_up_question", "context", "passage", "hint", "caption", "input", "background", "paragraph", "document", "image_caption",
             "question_context", "lecture", "table", "Context", "evidence", "story", "facts", "Body", "hypothesis", "rules",
             "code", "text", "data", "given", "conditions", "information", "content", "abstract", "tikz_code",
-            "figure_description", "additional_information", "previous_questions", "function_signature")  # fmt: skip
+            "figure_description", "candidates", "additional_information", "previous_questions", "function_signature")  # fmt: skip
 
 
 @pytest.mark.parametrize("column", CONTEXTS)

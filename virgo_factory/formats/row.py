@@ -19,7 +19,8 @@ ALPACA_PROMPTS = ("instruction", "prompt")
 ANSWER_COLUMNS = ("answer", "gt", "ground_truth")
 OPTION_COLUMN = re.compile(
     r"(?:(?:answer|question|mc|mcq|multiple_choice|candidate|possible)_)?(?:options?|choices?|alternatives)"
-    r"(?:_(?:list|text|str))?|(?:candidate|possible)_answers|(?:options?|choices?)_?(?:[a-j]|\d)|[a-e]"
+    r"(?:_(?:list|text|str))?|(?:candidate|possible)_answers|answer_candidates|multiple_choices?|endings|opts"
+    r"|(?:options?|choices?|opt|ending)_?(?:[a-j]|\d)|op_?[a-e]|[a-e]"
 )
 """Names, in snake_case, of columns that hold the options of a question."""
 

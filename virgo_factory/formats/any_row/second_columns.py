@@ -81,7 +81,7 @@ _A_NAME = LazyPattern(r"\s*[\w./:+-]*\s*", re.ASCII)
 _CARRIED = LazyPattern(r"\s*[(\[（]?(?:[A-Za-z]|\d{1,2})[)\].:：、）]\s*\S")
 _MARKED = LazyPattern(r"(?<![A-Za-z0-9])(?:[(\[（]\s*)?([A-J]|[a-j]|[1-9])\s*(?:\}\s*)?[)\].:：、）]")
 _BEFORE_ONE = LazyPattern(r"(?:^|[:：\n•*\-])\W{0,6}$")
-_LETTERED = LazyPattern(r"(?:(?:options?|choices?)_?)?([A-Ja-j]|\d{1,2})")
+_LETTERED = LazyPattern(r"(?:(?:options?|choices?|opt?|ending)_?)?([A-Ja-j]|\d{1,2})")
 _PLACE = LazyPattern(r"\bimage \d+\b", re.IGNORECASE)
 """What pictures/tags.py makes of a tag that names a picture again."""
 _TAGS = LazyPattern(r"</?[A-Za-z_]+>|<\|[a-z_]+\|>")
@@ -116,7 +116,9 @@ def second_columns(columns: tuple[Any, ...]) -> SecondColumns | None:
     responses = named(_RESPONSE)
     systems = tuple(name for word in SYSTEM_COLUMNS for name in words if words[name] == word)
     contexts = tuple(name for name in named(_CONTEXT) if name not in questions)
-    contexts += tuple(name for name in columns if name == "answers" and "label" in words)  # options (ReClor)
+    contexts += tuple(
+        name for name in columns if name == "candidates" or name == "answers" and "label" in words
+    )  # options (ReClor)
     contexts += named(_CORRECTED) if responses else ()
     found = SecondColumns(systems, questions, chats, responses, contexts, options)
     is_plain = (
