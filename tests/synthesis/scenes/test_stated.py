@@ -149,6 +149,9 @@ def test_an_answer_that_is_right_may_say_the_claim_from_the_other_side(table):
     [
         ("Which of these is left of bottle 1?", TWO),
         ("Which cup is left of bottle 1?", TWO),
+        ("Somewhere to the left of bottle 1: what?", TWO),
+        ("Somewhere to the left of bottle 1: what vessel?", None),
+        ("Somewhere directly to the left of bottle 1: what?", None),
         ("Which vessel has its spot there?", None),
         ("Which blue cup is left of bottle 1?", None),
         ("Who is left of bottle 1?", None),

@@ -9,7 +9,18 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from virgo_factory.synthesis.scenes import clauses
-from virgo_factory.synthesis.scenes.clauses import as_it, first, holds_at, is_few, is_true, kinds, short, things, union
+from virgo_factory.synthesis.scenes.clauses import (
+    as_it,
+    asks_who,
+    first,
+    holds_at,
+    is_few,
+    is_true,
+    kinds,
+    short,
+    things,
+    union,
+)
 from virgo_factory.synthesis.scenes.english import Meaning, number_of
 from virgo_factory.synthesis.scenes.facts import RELATIONS, Holds, is_extreme, overlaps
 from virgo_factory.synthesis.scenes.sentences import Token, tokens_of
@@ -286,11 +297,6 @@ def _one(read: Sequence[Token]) -> SceneObject | None:
     return read[0].one if kinds(read) == "T" else None
 
 
-def _asks_who(tokens: Sequence[Token]) -> bool:
-    """Whether only persons or animals are asked for; which of the things are some is not known."""
-    return any(token.kind == "W" and re.match("who(?! or what)", token.text) for token in tokens)
-
-
 _END = re.compile(rf"(?:{_LIST}&?)?W(?:c|{_LIST})?V?E(?:c|{_LIST})?(?:&?{_LIST})?")
 
 
@@ -312,7 +318,7 @@ def _ended(tokens: Sequence[Token], options: Options, meaning: Meaning) -> Asked
 
     one_of = {option: _one(read) for option, read in options.items()}
     known = [one for one in one_of.values() if one]
-    if not group and _asks_who(tokens) and len({one.name for one in known}) > 1:
+    if not group and asks_who(tokens) and len({one.name for one in known}) > 1:
         return None
 
     among = group or list({one.tag: one for one in known}.values())
@@ -356,7 +362,7 @@ def _related(tokens: Sequence[Token], options: Options, meaning: Meaning) -> Ask
 
     named = things(place)
     is_of_tag = bool(named) and named[-1].is_tag  # who names a tag goes by its box; else by what people would say
-    is_any = of.kind == "T" if of else not _asks_who(tokens)
+    is_any = of.kind == "T" if of else not asks_who(tokens)
     return Asked(holds, is_clear=lambda option: holds(option, not is_of_tag) if is_any else None)
 
 

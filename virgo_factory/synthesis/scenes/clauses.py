@@ -51,6 +51,11 @@ def is_all(token: Token) -> bool:
     return token.kind == "D" and token.text.startswith(("all", "both", "each", "every"))
 
 
+def asks_who(tokens: Sequence[Token]) -> bool:
+    """Return whether only persons or animals are asked for; which of the things are some is not known."""
+    return any(token.kind == "W" and re.match("who(?! or what)", token.text) for token in tokens)
+
+
 def as_it(tokens: Sequence[Token], other: SceneObject | None) -> list[Token]:
     """Return tokens with "the person", where one of several must be meant, as "it"."""
     return [Token("I", "it") if not token.one and other in (token.some or ()) else token for token in tokens]

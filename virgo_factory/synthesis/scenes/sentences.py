@@ -89,7 +89,7 @@ _NUMBER = rf"(?:\d+|{'|'.join(sorted(NUMBERS.keys() - {'a', 'an', 'no', 'none', 
 _IDLE = "|".join(
     (
         "is are was were do does did can could would will be there the a an this that these those of to than as you please name identify say so now among"
-        " located placed positioned situated found visible shown seen present pictured depicted drawn appear appears occur occurs altogether overall"
+        " located placed positioned situated found visible shown seen present pictured depicted drawn appear appears occur occurs altogether overall somewhere"
         " combined has have contain contains show shows include includes depict depicts feature features exactly clearly total sum positions about color colour"
         f" state states describe describes matches fits compares best correctly closely carefully {PICTURE}"
     ).split()

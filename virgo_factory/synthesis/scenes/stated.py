@@ -10,10 +10,22 @@ leftmost(cup 1, cup)    largest(cup 1, cup 2, plate 1)
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from virgo_factory.synthesis.scenes.clauses import all_hold, as_it, holds_at, is_all, is_true, kinds, short, sides_of
+from virgo_factory.synthesis.scenes.clauses import (
+    all_hold,
+    as_it,
+    asks_who,
+    first,
+    holds_at,
+    is_all,
+    is_true,
+    kinds,
+    short,
+    sides_of,
+)
 from virgo_factory.synthesis.scenes.english import GENERIC, Meaning, number_of, singular
-from virgo_factory.synthesis.scenes.facts import EXTREMES, RELATIONS, Holds, is_between, is_extreme, overlaps
+from virgo_factory.synthesis.scenes.facts import EXTREMES, RELATIONS, Holds, is_between, is_extreme, is_plain, overlaps
 from virgo_factory.synthesis.scenes.sentences import Token, tokens_of
 from virgo_factory.synthesis.words import SceneObject
 
@@ -103,7 +115,7 @@ class Stated:
 
         holds = _holding(name, *things) if len(things[0]) == 1 else None
         one, other = things[0][:1], things[1] if len(things) == 2 and len(things[1]) == 1 else [None]
-        return holds and (lambda: _UNTRUE if holds(*one) is False else self._of_places(name, *one, *other))
+        return holds and (lambda: _UNTRUE if holds(*one) is False else self._of_places(name, *one, *other, holds))
 
     def _word(self, name: str) -> str:
         """The relation or extreme that a word is: "under", "to the left of", "highest"."""
@@ -180,16 +192,19 @@ class Stated:
         asks_for_more = name == "more" and not re.search("few|less|least", f"{self.question} {answer}")
         return f"{OF_OTHER}: {answer}" if asks_for_more and self._objects(answer) == other else None
 
-    def _of_places(self, relation: str, one: SceneObject, other: SceneObject | None) -> str | None:
-        """What a claim about places that holds, or may, says against the options: these are things, sides or sentences.
-
-        That another thing stands there, too, is for those to tell who understand the question: it may be no "animal" at all.
-        """
+    def _of_places(
+        self, relation: str, one: SceneObject, other: SceneObject | None, holds: Callable[[SceneObject], Holds]
+    ) -> str | None:
+        """What a claim about places that holds, or may, says against the options: these are things, sides or sentences."""
         read = [short(tokens_of(option, self.meaning) or ()) for option in self.options]
         held: list[Holds] = [None] * len(read)
-        if answer := _named(read[self.gold]):
-            is_other_end = answer is other and one not in map(_named, read)  # "what is the cup left of?"
-            held[self.gold] = None if is_other_end else answer is one
+        named = [tokens[0].one if kinds(tokens) == "T" else None for tokens in read]
+        if answer := named[self.gold]:
+            if answer is other and one not in named:  # "what is the cup left of?"
+                return None
+
+            held = [thing and self._is_meant(thing, relation, other) and holds(thing) for thing in named]
+            held[self.gold] = answer is one
         elif other is None or relation not in (*_SIDES, *_SIZES):
             return None
         elif relation in _SIZES:
@@ -232,10 +247,23 @@ class Stated:
 
         return (_SIZES[found["size"]] == relation) in is_straight if len(is_straight) == 1 else None
 
+    def _is_meant(self, thing: SceneObject, relation: str, other: SceneObject | None) -> Holds:
+        """Whether another thing of which the claim holds is an answer, too; None where the question may ask for more."""
+        read = tokens_of(self.question, self.meaning) or ()
+        if (
+            not re.fullmatch("[WTV]*[RSEb][WTV]*", kinds(read))
+            or not first(read, "W")
+            or asks_who(read)
+            or thing is other
+        ):
+            return None
 
-def _named(read: Sequence[Token]) -> SceneObject | None:
-    """The one thing that an option is."""
-    return read[0].one if kinds(read) == "T" else None
+        of = [
+            after for word, after in pairwise(read) if word.kind == "W" and after.kind == "T" and not after.is_generic
+        ]
+        is_such = all(thing in (token.some or ()) for token in of)
+        is_clear = other is None or other.tag.lower() in self.question or is_plain(relation, thing, other)
+        return True if is_such and is_clear else None
 
 
 def _holding(name: str, first: Objects, *others: Objects) -> Callable[[SceneObject], Holds] | None:
