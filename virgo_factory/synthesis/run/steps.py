@@ -11,6 +11,7 @@ from virgo_factory.synthesis.config import ROLES, SynthesisConfig
 from virgo_factory.synthesis.questions import composition, votes, writing
 from virgo_factory.synthesis.run import folder as files
 from virgo_factory.synthesis.run.folder import Account, Folder
+from virgo_factory.synthesis.scenes.claims import is_claim_read
 from virgo_factory.synthesis.scenes.read import is_of_object, read_scenes
 from virgo_factory.synthesis.thoughts import expanding, export, pairs, sets, short
 from virgo_factory.synthesis.thoughts.rows import Group
@@ -107,7 +108,7 @@ def _one_by_one(folder: Folder, *names: str) -> Iterator[tuple[Scene, Question]]
 
 
 def _questions(folder: Folder, account: Account) -> Iterator[Question | Dropped]:
-    letters, computable, unclaimed = dict.fromkeys(LETTERS, 0), 0, 0
+    letters, claims = dict.fromkeys(LETTERS, 0), Counter()
     for scene in scenes(folder):
         replies = folder.answered(files.WRITTEN, writing.writer_ask(scene), "writer")
         if not replies:
@@ -116,15 +117,16 @@ def _questions(folder: Folder, account: Account) -> Iterator[Question | Dropped]
         for found in writing.questions_of(scene, replies):
             if isinstance(found, Question):
                 letters[found.answer] += 1
-                computable += found.kind in ("place", "number")
-                unclaimed += found.kind in ("place", "number") and not found.claim
+                if found.kind in ("place", "number"):
+                    claims["none" if not found.claim else "read" if is_claim_read(found, scene) else "unread"] += 1
 
             yield found
 
     _tell_letters(account, letters)
-    account.content["without_claim"] = unclaimed
+    account.content |= {"without_claim": claims["none"], "claim_unread": claims["unread"]}
     account.notes.append(
-        f"Of {computable:,} questions of place or number {unclaimed:,} state no claim, and are judged by their words alone."
+        f"Of {claims.total():,} questions of place or number {claims['none']:,} state no claim and {claims['unread']:,} one that cannot"
+        " be read; these are judged by their words alone."
     )
 
 
