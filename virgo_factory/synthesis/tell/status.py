@@ -11,10 +11,12 @@ from typing import Any
 
 from virgo_factory.report.table import Table
 from virgo_factory.rollouts.run.progress import duration
+from virgo_factory.rollouts.store.index import DROPPED
+from virgo_factory.rollouts.store.jsonl import lines_of as rows_of
 from virgo_factory.rollouts.store.records import count_records
 from virgo_factory.synthesis.config import SynthesisConfig, read_folder
 from virgo_factory.synthesis.run.folder import card_of, is_behind, is_edited
-from virgo_factory.synthesis.run.steps import STEPS, Made
+from virgo_factory.synthesis.run.steps import NO_REPLY, STEPS, VOTES_LACK, Made
 from virgo_factory.synthesis.tell.live import told_reasons
 
 
@@ -51,6 +53,7 @@ class Status:
         stages: in their order.
         progress: of a role that is being asked; None without one.
         process: of this machine that works on the folder; None without one.
+        not_asked: see there.
     """
 
     folder: Path
@@ -58,6 +61,7 @@ class Status:
     stages: tuple[Stage, ...]
     progress: Mapping[str, Any] | None
     process: int | None = None
+    not_asked: str = ""
 
     @property
     def waits(self) -> str:
@@ -72,7 +76,8 @@ def summarise(folder: Path) -> Status:
         ValueError: it is no synthesis' folder, or a line of it is broken.
     """
     config = read_folder(folder)
-    return Status(folder, config, tuple(_stage(folder, step) for step in STEPS), _progress(folder), _process(folder))
+    stages = tuple(_stage(folder, step) for step in STEPS)
+    return Status(folder, config, stages, _progress(folder), _process(folder), not_asked(folder))
 
 
 def _stage(folder: Path, step: Any) -> Stage:
@@ -86,6 +91,21 @@ def _stage(folder: Path, step: Any) -> Stage:
 
     told = is_edited(folder, step.name), is_behind(folder, step.name)
     return Stage(step.name, card["kept"], 0, card["in"], card["dropped"], *told)
+
+
+def not_asked(folder: Path) -> str:
+    """Return how much could not be asked, by file, and why; "" where all was."""
+    lacks = []
+    for step in STEPS:
+        dropped = (isinstance(step, Made) and card_of(folder, step.name) or {}).get("dropped", {})
+        lacks += [
+            f"{step.name}: {dropped[reason]:,} {reason}" for reason in (NO_REPLY, VOTES_LACK) if reason in dropped
+        ]
+
+    path = folder / f"{DROPPED}.jsonl"
+    reasons = [row["reason"] for _, row in rows_of(path)] if path.is_file() else []
+    more = f", and {len(reasons) - 1:,} more in {path}" if len(reasons) > 1 else ""
+    return "; ".join(lacks) + (f". Why: {reasons[0].rstrip('.')}{more}" if reasons else "") if lacks else ""
 
 
 def _progress(folder: Path) -> Mapping[str, Any] | None:
@@ -117,7 +137,10 @@ def tables_of(found: Status) -> list[Table]:
         if stage.rows is None:
             styles[number] = "dim"
 
-        told = told_reasons(stage.dropped or {}, MOST_REASONS) + ["edited by hand"] * stage.is_edited
+        told = told_reasons(stage.dropped or {}, MOST_REASONS)
+        if stage.is_edited:
+            told.append(f"edited by hand: {stage.taken - sum(stage.dropped.values()):,} were made")
+
         share = f"{stage.rows / stage.taken:.0%}" if stage.taken else ""
         is_replies = stage.rows is not None and stage.taken is None
         rows.append(
@@ -153,7 +176,12 @@ def lines_of(found: Status) -> list[str]:
     if found.waits:
         return [f"{found.waits}.jsonl is the next file. Go on: {found.config.resume_command()}"]
 
-    return ["All is made.", f"Look: virgo-factory synthesize status {found.folder} --html page.html"]
+    told = ["All is made."]
+    if found.not_asked:
+        again = f"Once that is put right, the next start asks it again: {found.config.resume_command()}"
+        told = [f"All else is made. Not all could be asked. {found.not_asked}. {again}"]
+
+    return [*told, f"Look: virgo-factory synthesize status {found.folder} --html page.html"]
 
 
 def to_json(found: Status) -> dict[str, Any]:
@@ -168,4 +196,10 @@ def to_json(found: Status) -> dict[str, Any]:
         }
         for stage in found.stages
     }
-    return {"folder": str(found.folder), "stages": stages, "progress": found.progress, "waits": found.waits}
+    return {
+        "folder": str(found.folder),
+        "stages": stages,
+        "progress": found.progress,
+        "waits": found.waits,
+        "not_asked": found.not_asked,
+    }
