@@ -383,7 +383,9 @@ def test_a_picture_that_is_gone_is_counted_and_asked_again(make, drawn, tmp_path
     card = json.loads((settings.output_dir / "05_short.card.json").read_text())
     assert outcome.dropped == card["dropped"]["never answered"] > 0
     (told,) = lines_of(summarise(settings.output_dir))[:1]
-    said = f"Not all could be asked. 05_short: {outcome.dropped} never answered. Why: demo/"
+    said = (
+        f"Not all could be asked. 05_short: {outcome.dropped} never answered. Why (the first of {outcome.dropped} in "
+    )
     assert told.startswith(f"All else is made. {said}") and str(picture) in told and "asks it again: virgo-f" in told
     write_status_page(page := settings.output_dir / "page.html", settings.output_dir, scenes=1)
     assert said in page.read_text()

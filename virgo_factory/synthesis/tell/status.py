@@ -104,8 +104,8 @@ def not_asked(folder: Path) -> str:
 
     path = folder / f"{DROPPED}.jsonl"
     reasons = [row["reason"] for _, row in rows_of(path)] if path.is_file() else []
-    more = f", and {len(reasons) - 1:,} more in {path}" if len(reasons) > 1 else ""
-    return "; ".join(lacks) + (f". Why: {reasons[0].rstrip('.')}{more}" if reasons else "") if lacks else ""
+    why = f". Why (the first of {len(reasons):,} in {path}): {reasons[0].rstrip('.')}" if reasons else ""
+    return "; ".join(lacks) + why if lacks else ""
 
 
 def _progress(folder: Path) -> Mapping[str, Any] | None:
