@@ -17,7 +17,7 @@ from virgo_factory.synthesis.run.folder import REPLIES, Folder
 from virgo_factory.synthesis.run.launch import lacking_shards, merge, resumed, synthesize
 from virgo_factory.synthesis.run.steps import STEPS, Made
 from virgo_factory.synthesis.tell.page import write_status_page
-from virgo_factory.synthesis.tell.status import lines_of, summarise
+from virgo_factory.synthesis.tell.status import lines_of, not_asked, summarise
 
 
 MADE = [step.name for step in STEPS if isinstance(step, Made)]
@@ -392,7 +392,7 @@ def test_a_picture_that_is_gone_is_counted_and_asked_again(make, drawn, tmp_path
     picture.write_bytes(kept)
     assert synthesize(read_config(config)).finished >= outcome.dropped
     card = json.loads((settings.output_dir / "05_short.card.json").read_text())
-    assert "never answered" not in card["dropped"] and not summarise(settings.output_dir).not_asked
+    assert "never answered" not in card["dropped"] and not not_asked(settings.output_dir)
 
 
 def test_a_start_of_which_all_was_refused_is_no_success(make, drawn, tmp_path):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from virgo_factory.core.errors import UserError
 from virgo_factory.report.table import Table
 from virgo_factory.rollouts.estimate import CHARACTERS_A_TOKEN, short
-from virgo_factory.synthesis.config import ROLES, SynthesisConfig, read_folder
+from virgo_factory.synthesis.config import SynthesisConfig, read_folder
 from virgo_factory.synthesis.questions.writing import writer_ask
 from virgo_factory.synthesis.run import folder as files
 from virgo_factory.synthesis.run.folder import card_of, is_behind
@@ -155,11 +155,12 @@ def _requests(config: SynthesisConfig, scenes: int, there: Mapping[str, int]) ->
     return requests
 
 
-_ENDS = dict(
-    zip(
-        ROLES,
-        (files.QUESTIONS, files.COMPOSED, files.VALIDATED, files.CANDIDATES, files.SHORT, files.FILTERED),
-        strict=True,
-    )
-)
+_ENDS: Mapping[str, str] = {
+    "writer": files.QUESTIONS,
+    "solver": files.COMPOSED,
+    "blind": files.VALIDATED,
+    "composer": files.CANDIDATES,
+    "thinker": files.SHORT,
+    "reasoner": files.FILTERED,
+}
 """Files that are made once all of a role is there."""

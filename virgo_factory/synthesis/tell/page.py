@@ -210,9 +210,7 @@ def _plots(found: Status) -> Sequence[Picture]:
     for name in (files.SFT, files.DPO):
         card = card_of(found.folder, name)
         if card and card.get("sets"):
-            title = f"Rows of {name}.jsonl" + ", as they were made: it was edited since" * is_edited(
-                found.folder, name
-            )
-            pictures.append(Picture(draw(bars, card["sets"], "", "rows", page=True), title))
+            since = ", as they were made: it was edited since" * is_edited(found.folder, name)
+            pictures.append(Picture(draw(bars, card["sets"], "", "rows", page=True), f"Rows of {name}.jsonl{since}"))
 
     return pictures

@@ -53,7 +53,6 @@ class Status:
         stages: in their order.
         progress: of a role that is being asked; None without one.
         process: of this machine that works on the folder; None without one.
-        not_asked: see there.
     """
 
     folder: Path
@@ -61,7 +60,6 @@ class Status:
     stages: tuple[Stage, ...]
     progress: Mapping[str, Any] | None
     process: int | None = None
-    not_asked: str = ""
 
     @property
     def waits(self) -> str:
@@ -76,8 +74,7 @@ def summarise(folder: Path) -> Status:
         ValueError: it is no synthesis' folder, or a line of it is broken.
     """
     config = read_folder(folder)
-    stages = tuple(_stage(folder, step) for step in STEPS)
-    return Status(folder, config, stages, _progress(folder), _process(folder), not_asked(folder))
+    return Status(folder, config, tuple(_stage(folder, step) for step in STEPS), _progress(folder), _process(folder))
 
 
 def _stage(folder: Path, step: Any) -> Stage:
@@ -176,12 +173,12 @@ def lines_of(found: Status) -> list[str]:
     if found.waits:
         return [f"{found.waits}.jsonl is the next file. Go on: {found.config.resume_command()}"]
 
-    told = ["All is made."]
-    if found.not_asked:
+    told = "All is made."
+    if lacks := not_asked(found.folder):
         again = f"Once that is put right, the next start asks it again: {found.config.resume_command()}"
-        told = [f"All else is made. Not all could be asked. {found.not_asked}. {again}"]
+        told = f"All else is made. Not all could be asked. {lacks}. {again}"
 
-    return [*told, f"Look: virgo-factory synthesize status {found.folder} --html page.html"]
+    return [told, f"Look: virgo-factory synthesize status {found.folder} --html page.html"]
 
 
 def to_json(found: Status) -> dict[str, Any]:
@@ -196,10 +193,5 @@ def to_json(found: Status) -> dict[str, Any]:
         }
         for stage in found.stages
     }
-    return {
-        "folder": str(found.folder),
-        "stages": stages,
-        "progress": found.progress,
-        "waits": found.waits,
-        "not_asked": found.not_asked,
-    }
+    told = {"progress": found.progress, "waits": found.waits, "not_asked": not_asked(found.folder)}
+    return {"folder": str(found.folder), "stages": stages, **told}
