@@ -60,15 +60,20 @@ class Made:
 
     def make(self, folder: Folder) -> Account | None:
         """Make it where that is to be done, see Folder.make."""
-        config = folder.config
-        inputs = self.inputs or [str(path) for source in config.scenes for _, path in source.paths()]
+        inputs = self.inputs or [str(path) for source in folder.config.scenes for _, path in source.paths()]
+        rows = functools.partial(self.rows, folder)
+        return folder.make(self.name, inputs, self._values(folder.config), self.lead, rows, is_of_object)
+
+    def check(self, folder: Folder) -> None:
+        """Raise ValueError where it was edited, and other settings would make it again: before anybody is asked for it."""
+        folder.check_edits(self.name, self._values(folder.config))
+
+    def _values(self, config: SynthesisConfig) -> dict[str, Any]:
         values = config.model_dump(mode="json")
         for name in ROLES.keys() & {*self.settings}:
             values[name] = {key: getattr(config.role(name), key) for key in ("model_name_or_path", "samples")}
 
-        settings = {key: values[key] for key in self.settings}
-        rows = functools.partial(self.rows, folder)
-        return folder.make(self.name, inputs, settings, self.lead, rows, is_of_object)
+        return {key: values[key] for key in self.settings}
 
 
 def _scenes(folder: Folder, account: Account) -> Iterator[Scene | Dropped]:
@@ -369,14 +374,14 @@ STEPS: tuple[Asked | Made, ...] = (
         files.SFT,
         (files.SCENES, files.VALIDATED, files.COMPOSED, files.SHORT, files.FILTERED),
         ("sft_share", "x_to_o", "seed"),
-        "Rows for files.SFT: right short thoughts, right ones gone on with, wrong ones corrected.",
+        "Rows for SFT: right short thoughts, right ones gone on with, wrong ones corrected.",
         _sft,
     ),
     Made(
         files.DPO,
         (files.SCENES, files.VALIDATED, files.COMPOSED, files.SHORT, files.FILTERED),
         ("pairs_per_question", "compact_pairs", "seed"),
-        "Pairs for files.DPO: corrections against what does not correct, right short thoughts against what goes wrong.",
+        "Pairs for DPO: corrections against what does not correct, right short thoughts against what goes wrong.",
         _dpo,
     ),
     Made(
