@@ -14,6 +14,7 @@ from virgo_factory.formats.any_row.second_columns import (
     second_columns,
     with_second_columns,
     with_system,
+    without_other_chats,
 )
 from virgo_factory.formats.any_row.tool_calls import REASON as TOOLS_REASON
 from virgo_factory.formats.any_row.tool_calls import check_tools, tool_call
@@ -86,6 +87,10 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
 
         check_tools(row)
         row = _with_columns(row, options.columns)
+        unread: list[str] = []
+        if not named:
+            row, unread = without_other_chats(row, options.columns)
+
         row = row if named or "messages" in options.columns else with_messages(row)
         row = with_pictures(_with_tags(row, options.tags) if options.tags else row, options.columns.get("images"))
         if second := second_columns(tuple(row)):
@@ -99,8 +104,8 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
         found = Reading(named, (attempt(lambda: found),))
 
     found = check_row(row, found)
-    if second or options.columns:
-        found = with_second_columns(row, found, second, options.columns)
+    if second or options.columns or unread:
+        found = with_second_columns(row, found, second, options.columns, unread)
 
     only = None if "images" in options.columns else picture_id(row)
     parts = [part if isinstance(part, RejectedRow) else _checked(part, formatting, only) for part in found.parts]
