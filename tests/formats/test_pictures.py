@@ -344,6 +344,13 @@ REFUSED = [
     ({"question": "\\includegraphics{z} How?", "image": "a.png"}, "a picture tag names another picture", "{z}"),
     ({"question": "<image 2> How many?", "image": "a.png"}, "a picture tag names a picture that is missing", "<image 2>"),
     ({"question": "<image 1> <image 3>?", "images": ["a.png", "b.png"]}, *("a picture tag names a picture that is missing", "the row has 2")),
+    *(
+        ({"question": question, "image": "a.png"}, "a picture tag names a picture that is missing", "2")
+        for question in (
+            *("Compare <image_1> and <image_2>.", "<image1>\n<image2>", "<|image_1|> or <|image_2|>?", "<image>\nIn <image 2>?"),
+            *("Which of (A) <image1> (B) <image2> (C) <image3>?", "<image_2>, <image_3>?"),
+        )
+    ),
     ({"question": "<img>b.png</img> How many?", "image": "a.png"}, *("a picture tag names another picture", "the row has 'a.png'")),
     ({"question": "<image 2> <image 1> What is in image 2?", "images": ["a.png", "b.png"]}, *("picture tags out of order", "'image 2'")),
     ({"question": "<image 1>?", "images": ["a.png", "b.png"]}, "<image> and images do not match", "1 <image> and 2"),
@@ -484,7 +491,6 @@ TAGS = [
     ("<image 2> or <image 1>? Compare <image 2>.", "ab", "<image> or <image>? Compare image 1.", "ba"),
     ("<image 1> How? In <image 1>.", "a", "<image> How? In image 1.", "a"),
     ("<image>\nIn <image 1>?", "a", "<image>\nIn image 1?", "a"),
-    ("Which of (A) <image1> (B) <image2>?", "a", "<image>\nWhich of (A) image 1 (B) image 2?", "a"),
 ]  # fmt: skip
 
 
@@ -636,6 +642,19 @@ def test_pictures_of_messages(asked, row, questions, pictures):
     assert ([turn.question for turn in part.turns], part.images) == (questions, pictures)
 
 
+def test_mathvisions_pictures_are_one_that_numbers_several():
+    for image in ("images/7.jpg", ["images/7.jpg"]):
+        part = read(id="7", image=image, decoded_image=OBJECT, question="Which of (A) <image1> (B) <image2>?")
+        assert (part.question, part.images) == ("<image>\nWhich of (A) image 1 (B) image 2?", (OBJECT,))
+
+
+@pytest.mark.parametrize("first", ["<image_1> A?", [{"type": "image"}, {"type": "text", "text": "<image_1> A?"}]])
+def test_a_number_beyond_the_pictures_of_all_turns_is_a_reason(first):
+    messages = [{"role": "user", "content": first}, ANSWER, {"role": "user", "content": "<image_2> B?"}, ANSWER]
+    (part,) = read_row({"messages": messages, "image": "a.png"}, "long_thought").parts
+    assert part.reason == "a picture tag names a picture that is missing" and "<image_2>; the row has 1" in part.detail
+
+
 @pytest.mark.parametrize("kind", [["text"], {"a": 1}, 7, True])
 def test_an_item_whose_type_is_no_name_is_a_reason(kind):
     messages = [{"role": "user", "content": [{"type": kind, "text": "A?"}]}, ANSWER]
@@ -676,3 +695,98 @@ def test_items_that_count_their_pictures_message_by_message_are_read():
     messages = [turn for user in users for turn in (user, {"role": "assistant", "content": WHOLE})]
     (example,) = read_row({"messages": messages, "images": ["a.png", "b.png"]}, "long_thought").parts
     assert example.images == ("a.png", "b.png")
+
+
+BESIDE = {"attachments": ["p/a.png"], "files": [{"path": "p/a.png"}],
+          "experimental_attachments": [{"name": "a.png", "contentType": "image/png", "url": URI}],
+          "multimodal_content": [{"type": "image_url", "image_url": {"url": "p/a.png"}}]}  # fmt: skip
+LOST = [
+    *(("user", {name: value}) for name, value in BESIDE.items()),
+    *((role, {name: "p/a.png"}) for role in ("assistant", "system") for name in ("image", "images", "img")),
+    ("assistant", {"attachments": ["p/a.png"]}),
+]
+
+
+@pytest.mark.parametrize("content", ["Q?", [{"type": "text", "text": "Q?"}]], ids=["text", "items"])
+@pytest.mark.parametrize(("role", "more"), LOST)
+def test_a_picture_in_another_key_of_a_message_is_a_reason_with_its_remedy(role, more, content):
+    said = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": content}, ANSWER]
+    said = [message | more if message["role"] == role else message for message in said]
+    (part,) = read_row({"messages": said}, "long_thought").parts
+    assert part.reason == "a picture in an unknown column" and f"messages.{next(iter(more))}" in part.detail
+    assert (
+        read_row({"messages": said, "images": ["b.png"]}, "long_thought").parts[0].reason
+        == "pictures in several columns"
+    )
+
+    for line, count in (
+        (re.search(r'"columns": {"images": "([^"]+)"}', part.detail)[1].split(",")[0], 1),
+        ("images", 0),
+    ):
+        (part,) = read_row({"messages": said}, "long_thought", Options(columns={"images": line})).parts
+        assert len(part.images) == count or "experimental_attachments" in more
+
+    (part,) = read_row({"messages": said, "images": ["p/a.png"]}, "long_thought").parts
+    assert len(getattr(part, "images", ())) == 1 or "experimental_attachments" in more
+
+
+@pytest.mark.parametrize("key", ["content", "value"])
+def test_a_content_that_is_the_json_of_typed_items_is_read_as_these(key):
+    items = [{"type": "image", "image": "p/a.png"}, {"type": "text", "text": "Q?"}]
+    responses = WHOLE, json.dumps([{"type": "text", "text": WHOLE}])
+    for response in responses:
+        said = [{"role": "user", key: json.dumps(items)}, {"role": "assistant", key: response}]
+        for row in ({"messages": said}, {"messages": said, "images": ["p/a.png"]}):
+            (part,) = read_row(row, "long_thought").parts
+            assert (part.question, part.images, part.response.thought) == ("<image>Q?", ("p/a.png",), "I look: one.")
+
+    said = [{"role": "user", "content": "Q?"}, {"role": "assistant", "content": responses[1]}]
+    (part,) = read_row({"messages": said}, "long_thought").parts
+    assert isinstance(part, RejectedRow)  # nothing says that it is not JSON that was asked for
+
+
+MMMU = {"image_1": "a.png", "image_2": "b.png", "image_3": "c.png"}
+OPTIONS = [
+    # (question, options, pictures, the question as it is trained on, pictures in that order)
+    ("Which?", {"options": ["<image>", "<image>"]}, {"images": ["b", "c"]}, "Which?\nA. <image>\nB. <image>", "bc"),
+    ("Which?", {"options": {"A": "<image>", "B": "x"}}, {"image": "b"}, "Which?\nA. <image>\nB. x", "b"),
+    ("<image> Which?", {"choices": ["<image>", "<image>"]}, {"images": ["a", "b", "c"]}, "<image> Which?\nA. <image>\nB. <image>", "abc"),
+    ("<image 1> Which?", {"options": ["<image 2>", "<image 3>"]}, MMMU, "<image> Which?\nA. <image>\nB. <image>", ("a.png", "b.png", "c.png")),
+    ("<image 1> Which?", {"options": "['<image 3>', '<image 2>']"}, MMMU, "<image> Which?\nA. <image>\nB. <image>", ("a.png", "c.png", "b.png")),
+    ("<image 1> A?", {"A": "<image 2>", "B": "<image 3>"}, MMMU, "<image> A?\nA. <image>\nB. <image>", ("a.png", "b.png", "c.png")),
+    ("<image 1> A?", {"options": [{"label": "1", "text": "<image 2>"}, {"label": "2", "text": "<image 3>"}]}, MMMU,
+     "<image> A?\n1. <image>\n2. <image>", ("a.png", "b.png", "c.png")),
+    ("Which? (A) <image 1> (B) <image 2>", {"options": ["<image 1>", "<image 2>"]}, {"images": ["b", "c"]},
+     "Which? (A) <image> (B) <image>", "bc"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("question", "options", "pictures", "asked", "seen"), OPTIONS)
+def test_options_that_are_pictures_are_places_behind_the_question(question, options, pictures, asked, seen):
+    row = {"question": question, "response": WHOLE} | options | pictures
+    chat = {"messages": [{"role": "user", "content": question}, ANSWER]} | options | pictures
+    gold = row | {"answer": "A"}
+    query = {"query": question, "response": WHOLE} | options | pictures
+    for given, format in ((row, "long_thought"), (chat, "long_thought"), (query, "long_thought"), (gold, "questions")):
+        (part,) = read_row(given, format).parts
+        assert (part.question, part.images) == (asked, tuple(seen)), given
+
+
+@pytest.mark.parametrize(
+    "options", [["<image>"] * 2, ["<image>", "x"], ["<image 1>", "<image 2>"], ["<image 3>", "y"]]
+)
+def test_options_with_another_number_of_pictures_than_the_row_are_a_reason(options):
+    reasons = (
+        "<image> and images do not match",
+        *("a picture tag names a picture that is missing", "a picture tag without a picture"),
+    )
+    said = [{"role": "user", "content": [{"type": "text", "text": "Which?"}]}, ANSWER]
+    for row in ({}, {"image": "a.png"}, {"images": ["a.png", "b.png", "c.png", "d.png"]}):
+        for asked in ({"question": "<image> Which?"}, {"messages": said}):
+            (part,) = read_row({"response": WHOLE, "options": options} | asked | row, "long_thought").parts
+            if isinstance(part, RejectedRow):
+                assert part.reason in reasons
+            else:
+                assert part.question.count("<image>") == len(part.images)
+
+    assert read(question="<image> Which?", options=options, image="a.png").reason in reasons

@@ -10,6 +10,7 @@ from virgo_factory.formats.any_row.next_turns import REASON as RUNS_ON
 from virgo_factory.formats.any_row.next_turns import next_turn
 from virgo_factory.formats.any_row.prompts import without_requests
 from virgo_factory.formats.any_row.second_columns import (
+    ADDED,
     SYSTEM_COLUMNS,
     second_columns,
     with_second_columns,
@@ -126,6 +127,9 @@ def _checked(example: Example, formatting: str, only: str | None) -> Example | R
 
             if line := next_turn(turn.question, solution):
                 return RejectedRow(RUNS_ON, f"behind its solution: {line!r}")
+
+    if ADDED in example.notes and isinstance(checked := attempt(lambda: example), RejectedRow):
+        return checked
 
     example = example if formatting == "virgo_dt" else without_requests(example)  # read to the letter
     return without_its_picture(example, only) if only and not example.images else example

@@ -405,24 +405,27 @@ def _with_options(
     row: Mapping[str, Any], example: Example, columns: Sequence[str], is_one: bool
 ) -> tuple[str, list[str]]:
     """Return the question with the options of the row, and notes; the question itself where it has them."""
-    letters = {name: row[name] for name in columns if _LETTERED.fullmatch(snake(name))}
-    others = [(name, row[name]) for name in columns if name not in letters]
     question, notes = example.question, []
-    for name, value in [*others, *([(", ".join(letters), letters)] if letters else [])]:
-        if is_blank(value) or isinstance(value, int | float) or _is_answers(value):
-            continue
-
-        lines = option_lines(value)
-        if lines is not None and _lists(question, lines):
+    for names, lines in options_of(row, columns):
+        if lines is not None and lists(question, lines):
             continue
 
         if lines is None or example.history or not is_one:
-            notes.append(f"{NOT_TRAINED}: {name}")
+            notes.append(f"{NOT_TRAINED}: {', '.join(names)}")
         else:
             question = "\n".join([question.rstrip(), *lines])
             notes.append(ADDED)
 
     return question, notes
+
+
+def options_of(row: Mapping[str, Any], columns: Sequence[str]) -> Iterator[tuple[tuple[str, ...], list[str] | None]]:
+    """Yield names of columns and the lines of their options, None where they are no list of some; columns of one letter together."""
+    letters = {name: row[name] for name in columns if _LETTERED.fullmatch(snake(name))}
+    others = [((name,), row[name]) for name in columns if name not in letters]
+    for names, value in [*others, *([(tuple(letters), letters)] if letters else [])]:
+        if not (is_blank(value) or isinstance(value, int | float) or _is_answers(value)):
+            yield names, option_lines(value)
 
 
 def _is_answers(value: Any) -> bool:
@@ -482,8 +485,11 @@ def _lettered(texts: Sequence[Any], labels: Sequence[Any] | None = None) -> list
     return [f"{name}. {line}" for name, line in zip(names, lines, strict=True)]
 
 
-def _lists(question: str, lines: Sequence[str]) -> bool:
-    """Whether a question has the options of some lines: their letters before something, or their texts one after another."""
+def lists(question: str, lines: Sequence[str]) -> bool:
+    """Whether a question has the options of some lines: these, their letters before something, or their texts one after another."""
+    if question.endswith("\n".join(lines)):
+        return True
+
     bare = "\n".join(map(_bare, question.splitlines()))
     options = [_bare(_CARRIED.sub(lambda found: found.group()[-1], line)).strip(" .;,$") for line in lines]
     if all(len(option) == 1 for option in options) and [option.upper() for option in options] == [

@@ -471,6 +471,16 @@ def check_again(values: list[Any], found: Pictures, place: str) -> None:
         )
 
 
+def check_beside(inside: Mapping[str, list[Any]], found: Pictures) -> None:
+    """Raise RejectedRow where keys of messages that are not read hold pictures which are none of those found."""
+    if not found.values:
+        raise _unknown(list(inside.items()))
+
+    lost = [place for place, values in inside.items() if _is_lost(flat(values), found, True)]
+    if lost:
+        raise _several([*(found.columns or ["the messages"]), *lost])
+
+
 def _several(names: list[str]) -> RejectedRow:
     return RejectedRow(
         "pictures in several columns",
@@ -837,6 +847,13 @@ def pictures_inside(row: Mapping[str, Any], plan: Plan) -> dict[str, list[Any]]:
         if is_nested and (isinstance(value, dict | list) or isinstance(value, str) and value[:1] in ("{", "[")):
             _look_inside(name, value, is_option, found)
 
+    return found
+
+
+def pictures_in(place: str, value: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return the same of one object, such as what a message has beside its role and its content."""
+    found: dict[str, list[Any]] = {}
+    _look_inside(place, value, False, found)
     return found
 
 

@@ -7,14 +7,16 @@ from typing import Any
 
 from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.core.lazy_pattern import LazyPattern
+from virgo_factory.formats.any_row.second_columns import lists, options_of, second_columns
 from virgo_factory.formats.fields import question_columns
-from virgo_factory.formats.layouts.messages import content_text, either, listed, message_column, role_of
+from virgo_factory.formats.layouts.messages import TOOLS, content_text, either, listed, message_column, role_of
 from virgo_factory.formats.pictures.columns import (
     MAP_LINE,
     MEDIA,
     ONLY_ID,
     Pictures,
     check_again,
+    check_beside,
     find_pictures,
     flat,
     holds_picture,
@@ -23,12 +25,13 @@ from virgo_factory.formats.pictures.columns import (
     mapped_pictures,
     names_pictures,
     other_medium,
+    pictures_in,
     pictures_inside,
     plan_of,
     unread_picture,
 )
 from virgo_factory.formats.pictures.tags import TAG, place_pictures
-from virgo_factory.formats.row import ALPACA_PROMPTS, IMAGE_COLUMNS, QUESTION_COLUMNS, RejectedRow, first_column, plain
+from virgo_factory.formats.row import ALPACA_PROMPTS, IMAGE_COLUMNS, RejectedRow, first_column, plain
 from virgo_factory.formats.texts import decoded
 
 
@@ -45,6 +48,7 @@ def with_pictures(row: Mapping[str, Any], column: str | None = None) -> dict[str
             so, or in several; a picture tag that names none of them.
     """
     own: list[Any] = []
+    beside: dict[str, list[Any]] = {}  # pictures in keys of a message that are not read
     if items := _question_of_items(row):
         name, content = items
         row = {**row, name: content_text([part for item in content for part in _items(item)], own)}
@@ -59,16 +63,23 @@ def with_pictures(row: Mapping[str, Any], column: str | None = None) -> dict[str
     found = mapped_pictures(row, column) if column is not None else find_pictures(row, inside, plan)
     others = {name: value for name, value in row.items() if name not in IMAGE_COLUMNS}
     if messages and others[messages] is not None:
-        others[messages] = _messages(others[messages], own)
+        others[messages] = _messages(others[messages], messages, own, beside)
 
     if own and not found.values:
         found = in_order(own)
 
+    if column is None and beside:
+        check_beside(beside, found if found.values else in_order(_of_items(others[messages])))
+
     if column is None and found.values and (again := own or _of_items(others.get(messages))):
         check_again(again, found, messages or items[0])
 
+    if (second := second_columns(tuple(row))) and second.options:
+        _with_tagged_options(others, messages, second.options)
+
     in_messages = _place_in_messages(others, messages, found) if messages else None
-    in_question = _place_in_question(others, found)
+    sheet = f"images/{row.get('id')}.jpg"  # MathVision's: several pictures, which its question numbers
+    in_question = _place_in_question(others, found, row.get("image") in (sheet, [sheet]))
     if in_messages and in_question and in_messages.values != in_question.values:
         raise RejectedRow("picture tags in two orders", f"{messages} and the question name the pictures differently")
 
@@ -119,15 +130,22 @@ def _of_items(messages: Any) -> list[Any]:
 def _question_of_items(row: Mapping[str, Any]) -> tuple[str, list[Any]] | None:
     """Return the column of a question that is a list of typed items, or the JSON of one, and these."""
     for name in question_columns(tuple(row)):
-        value = row[name]
-        if type(value) is str:
-            value = decoded(value) if value[:1] in ("[", "{") and ('"text"' in value or '"type"' in value) else None
-
-        value = [value] if isinstance(value, dict) and "text" in value else plain(value)
-        if isinstance(value, list) and all(map(_is_item, value)) and any(map(_is_typed, value)):
-            return name, value
+        if items := _typed_items(row[name]):
+            return name, items
 
     return None
+
+
+def _typed_items(value: Any) -> list[Any] | None:
+    """Return the typed items that a value is, or the JSON of; None where it is something else."""
+    if type(value) is str:
+        if value[:1] not in ("[", "{") or not ('"text"' in value or '"type"' in value):
+            return None
+
+        value = decoded(value)
+
+    value = [value] if isinstance(value, dict) and "text" in value else plain(value)
+    return value if isinstance(value, list) and all(map(_is_item, value)) and any(map(_is_typed, value)) else None
 
 
 def _is_item(item: Any) -> bool:
@@ -147,13 +165,32 @@ _BLOBS = ("inline_data", "inlineData", "file_data", "fileData")
 _SOURCES = (*_PICTURE_ITEMS, *_OTHER_ITEMS, "url", "path", "file", "bytes", "base64", "data", "source", *_BLOBS)
 
 
-def _messages(messages: Any, own: list[Any]) -> Any:
-    """Return listed messages whose content items have the types `image` and `text`; pictures that are keys of a message go to `own`."""
-    if not isinstance(messages, list) or all(map(_is_plain, messages)):
+def _messages(messages: Any, column: str, own: list[Any], beside: dict[str, list[Any]]) -> Any:
+    """Return listed messages whose content items have the types `image` and `text`.
+
+    Pictures that are keys of a user's message go to `own`, those of other keys and messages to `beside` under their place.
+    """
+    if not isinstance(messages, list):
+        return messages
+
+    messages = _without_json(messages)
+    if all(map(_is_plain, messages)):
         return messages
 
     _check_order(messages)
-    return [_message(message, own) if isinstance(message, dict) else message for message in messages]
+    return [_message(message, column, own, beside) if isinstance(message, dict) else message for message in messages]
+
+
+def _without_json(messages: list[Any]) -> list[Any]:
+    """Return messages with the typed items of which contents are the JSON, where a question's is: a response alone may be JSON."""
+    texts = [either(message, "content", "value") if isinstance(message, dict) else None for message in messages]
+    items = [_typed_items(text) if type(text) is str and text[:1] in ("[", "{") else None for text in texts]
+    if not any(found and _is_user(message) for message, found in zip(messages, items, strict=True)):
+        return messages
+
+    return [
+        {**message, "content": found} if found else message for message, found in zip(messages, items, strict=True)
+    ]
 
 
 def _is_plain(message: Any) -> bool:
@@ -165,30 +202,39 @@ def _is_user(message: Any) -> bool:
     return isinstance(message, dict) and role_of(message) == "user"
 
 
-def _message(message: Mapping[str, Any], own: list[Any]) -> Mapping[str, Any]:
+def _message(
+    message: Mapping[str, Any], column: str, own: list[Any], beside: dict[str, list[Any]]
+) -> Mapping[str, Any]:
     content = either(message, "content", "value")
     if isinstance(content, str) and len(message) == 2:
         return message
 
     content = plain(message.get("parts") if content is None else content)
+    keys = {key: value for key, value in message.items() if key not in _NOT_BESIDE}
+    inside = {} if role_of(message) in TOOLS else pictures_in(column, keys)
+    is_read = _is_user(message) and isinstance(content, str)
+    named = [key for key, value in keys.items() if key in IMAGE_COLUMNS or _is_picture(key, value)] if is_read else []
+    pictures = flat([keys[key] for key in named])
+    for place, values in inside.items():
+        if place.partition(".")[2] not in named:
+            beside.setdefault(place, []).extend(values)
+
     if isinstance(content, list):
         return {
             **{key: value for key, value in message.items() if key not in ("value", "parts")},
             "content": [part for item in content for part in _items(item)],
         }
 
-    if not _is_user(message):
-        return message
-
-    beside = {key: value for key, value in message.items() if key not in ("content", "value")}
-    pictures_inside(beside, plan_of(tuple(beside)))
-    pictures = flat([value for key, value in message.items() if key in IMAGE_COLUMNS or _is_picture(key, value)])
-    if not pictures or not isinstance(content, str):
+    if not pictures:
         return message
 
     own += pictures
     text = content if TAG.search(content) else f"{IMAGE}\n" * len(pictures) + content
     return {**{key: value for key, value in message.items() if key != "value"}, "content": text}
+
+
+_NOT_BESIDE = ("content", "value", "parts", "tool_calls", "function_call")
+"""Keys of a message in which no picture of its own is looked for."""
 
 
 def _check_order(messages: list[Any]) -> None:
@@ -285,13 +331,46 @@ def _place_in_messages(row: dict[str, Any], column: str, found: Pictures) -> Pic
     return found
 
 
-_QUESTIONS = (*QUESTION_COLUMNS, "Question", "Open-ended Verifiable Question")
+def _with_tagged_options(row: dict[str, Any], messages: str | None, columns: tuple[str, ...]) -> None:
+    """Put options that are tags of pictures behind their question, in which their places are then counted with its own."""
+    for names, lines in options_of(row, columns):
+        tags = [tag for line in lines or () for tag in TAG.finditer(line) if tag["strong"] or tag["literal"]]
+        if not tags:
+            continue
+
+        place, name = _only_question(row, messages)
+        if not isinstance(text := place.get(name), str):
+            continue
+
+        if not (lists(text, lines) and len(list(TAG.finditer(text))) >= len(tags)):
+            place[name] = "\n".join([text.rstrip(), *lines])
+
+        placed = [TAG.sub(IMAGE, line) for line in lines]
+        row.update({names[0]: placed} if len(names) == 1 else zip(names, placed, strict=False))
 
 
-def _place_in_question(row: dict[str, Any], found: Pictures) -> Pictures | None:
-    asked = first_column(row, _QUESTIONS)
+def _only_question(row: dict[str, Any], messages: str | None) -> tuple[dict[str, Any], str]:
+    """Return the object and the key in it where the only question of a row stands; ({}, "") where there are several."""
+    if not messages or not isinstance(row[messages], list):
+        return row, first_column(row, (*question_columns(tuple(row)), _ALSO_ASKED)) or ""
+
+    users = [at for at, message in enumerate(row[messages]) if _is_user(message)]
+    if len(users) != 1:
+        return {}, ""
+
+    row[messages] = list(row[messages])
+    asked = row[messages][users[0]] = dict(row[messages][users[0]])
+    return asked, "content" if asked.get("content") is not None else "value"
+
+
+_ALSO_ASKED = "Open-ended Verifiable Question"
+"""The question's column of Huatuo-o1."""
+
+
+def _place_in_question(row: dict[str, Any], found: Pictures, is_numbered: bool) -> Pictures | None:
+    asked = first_column(row, (*question_columns(tuple(row)), _ALSO_ASKED))
     names = [name for name in (asked, "input" if asked in ALPACA_PROMPTS else None) if isinstance(row.get(name), str)]
-    placed = place_pictures([row[name] for name in names], found, 0) if names else None
+    placed = place_pictures([row[name] for name in names], found, 0, is_numbered) if names else None
     if placed is None:
         return None
 

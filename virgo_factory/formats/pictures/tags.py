@@ -106,20 +106,23 @@ _MARKUP = LazyPattern(
 _PROSE_NUMBER = LazyPattern(r"\b(?:image|picture|photo|figure)s? ?(?:#|no\. ?)?\d\b", re.IGNORECASE)
 
 
-def place_pictures(texts: list[str], found: Pictures, inside: int) -> tuple[Pictures, list[str]] | None:
+def place_pictures(
+    texts: list[str], found: Pictures, inside: int, is_numbered: bool = False
+) -> tuple[Pictures, list[str]] | None:
     """Return the pictures in the order of their places, and the texts with `<image>` there; None where nothing changes.
 
     Args:
         texts: of the user, in order.
         found: the row's pictures.
         inside: places that the messages hold as items.
+        is_numbered: whether several pictures are numbered in the one that the row has.
     """
     if not any(occurs(text, _BEGINS) for text in texts):
         return None
 
     bare = [_FAKED.sub(IMAGE, _TILES.sub("", text)) for text in texts]
     bare = [_WRAPPED.sub(_inner, text) if _ENDS.search(text) else text for text in bare]
-    return _placed(bare, found, inside) or ((found, bare) if bare != texts else None)
+    return _placed(bare, found, inside, is_numbered) or ((found, bare) if bare != texts else None)
 
 
 def _inner(wrapped: re.Match) -> str:
@@ -128,7 +131,7 @@ def _inner(wrapped: re.Match) -> str:
     return inner if IMAGE in inner or re.search(r"\d", inner) else f"{inner.partition('>')[0]}>"
 
 
-def _placed(texts: list[str], found: Pictures, inside: int) -> tuple[Pictures, list[str]] | None:
+def _placed(texts: list[str], found: Pictures, inside: int, is_numbered: bool) -> tuple[Pictures, list[str]] | None:
     tags = [(at, tag) for at, text in enumerate(texts) for tag in TAG.finditer(text)]
     for text in texts:
         if other := _OTHER_TAG.search(text):
@@ -141,21 +144,30 @@ def _placed(texts: list[str], found: Pictures, inside: int) -> tuple[Pictures, l
         return None
 
     if inside:
-        return _beside_items(texts, tags, found)
+        return _beside_items(texts, tags, found, inside)
 
     if not found.values:
         found = _named_in(texts, tags)
         if found is None:
             return None
 
+    named = {id(tag): f"image {number}" for _, tag in tags if (number := _number(tag)) is not None and not tag["weak"]}
+    if is_numbered and len(found.values) == 1 and len(set(named.values())) > 1:
+        return found, _rewritten(texts, tags, named)
+
     return _set_places(texts, tags, found)
 
 
 def _beside_items(
-    texts: list[str], tags: list[tuple[int, re.Match]], found: Pictures
+    texts: list[str], tags: list[tuple[int, re.Match]], found: Pictures, inside: int
 ) -> tuple[Pictures, list[str]] | None:
     """Return the texts of messages that hold their pictures as items: numbered tags are references to them."""
-    new = {id(tag): f"image {_number(tag)}" for _, tag in tags if _number(tag) is not None and not tag["weak"]}
+    numbered = {id(tag): number for _, tag in tags if (number := _number(tag)) is not None and not tag["weak"]}
+    for _, tag in tags:
+        if numbered.get(id(tag), 0) > inside:
+            raise _beyond(tag, inside)
+
+    new = {tag: f"image {number}" for tag, number in numbered.items()}
     more = {
         id(tag): IMAGE for at, tag in tags if tag["strong"] and not _is_code(texts[at], tag, _is_alone(texts[at], tag))
     }
@@ -219,6 +231,13 @@ def _missing(tag: re.Match, remedy: str) -> RejectedRow:
     return RejectedRow("a picture tag without a picture", f"{tag.group()[:100]}, and no column holds one. {remedy}")
 
 
+def _beyond(tag: re.Match, count: int, more: str = "") -> RejectedRow:
+    remedy = "Where one picture holds several that are numbered in it, write <image> for it and take these tags out"
+    return RejectedRow(
+        "a picture tag names a picture that is missing", f"{tag.group()}; the row has {count}{more}. {remedy}"
+    )
+
+
 def _is_alone(text: str, tag: re.Match) -> bool:
     """Whether a tag stands in front of a text or in a line by itself."""
     before, after = text[: tag.start()], text[tag.end() :]
@@ -244,18 +263,7 @@ def _set_places(
     places: list[tuple[re.Match, int]] = []  # a tag that names a picture, and its position among them
     bare: list[re.Match] = []
     literal = sum(bool(tag["literal"]) for _, tag in tags)
-    numbers = [number for _, tag in tags if (number := _number(tag)) is not None and not tag["weak"]]
-    shift = 1 if 0 in numbers and 0 not in found.numbers else 0
-    if (
-        found.numbers == (1,)
-        and not literal
-        and len(set(numbers)) > 1
-        and set(numbers) == set(range(1, max(numbers) + 1))
-    ):
-        # MathVision: parts of one picture, which are numbered in it
-        new = {id(tag): f"image {_number(tag)}" for _, tag in tags if _number(tag) is not None and not tag["weak"]}
-        return found, _rewritten(texts, tags, new)
-
+    shift = int(0 not in found.numbers and any(_number(tag) == 0 and not tag["weak"] for _, tag in tags))
     weak: list[re.Match] = []
     others: list[re.Match] = []  # those that name a picture which the row does not have
     for at, tag in tags:
@@ -276,10 +284,7 @@ def _set_places(
             weak.append(tag)
         elif number is not None:
             if number + shift not in found.numbers:
-                raise RejectedRow(
-                    "a picture tag names a picture that is missing",
-                    f"{tag.group()}; the row has {len(found.values)} (numbers {', '.join(map(str, found.numbers))})",
-                )
+                raise _beyond(tag, len(found.values), f" (numbers {', '.join(map(str, found.numbers))})")
 
             places.append((tag, found.numbers.index(number + shift)))
         else:
