@@ -23,7 +23,7 @@ from virgo_factory.formats.families import long_thought, questions, virgo_dqvq, 
 from virgo_factory.formats.layouts import chat, tags, thought_columns
 from virgo_factory.formats.layouts.messages import MESSAGE_COLUMNS
 from virgo_factory.formats.layouts.question_response import RESPONSE_COLUMNS
-from virgo_factory.formats.marks.row_marks import check_row
+from virgo_factory.formats.marks.row_marks import check_row, with_marks_of_parts
 from virgo_factory.formats.options import REQUIRED, Options, options_of
 from virgo_factory.formats.pictures.columns import at_path, picture_id
 from virgo_factory.formats.pictures.pictures import with_pictures, without_its_picture
@@ -93,6 +93,7 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
             row, unread = without_other_chats(row, options.columns)
 
         row = row if named or "messages" in options.columns else with_messages(row)
+        row = with_marks_of_parts(row) if list in map(type, row.values()) else row
         row = with_pictures(_with_tags(row, options.tags) if options.tags else row, options.columns.get("images"))
         if second := second_columns(tuple(row)):
             row = with_system(row, second)

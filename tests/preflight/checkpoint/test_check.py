@@ -199,6 +199,29 @@ def test_every_way_of_breaking_it_is_found_by_its_own_check(trained, base, break
     assert not any("\n" in item.found for item in errors)
 
 
+def as_type(name: str, dtype: torch.dtype, scale: float = 1) -> Callable[[Path], Path]:
+    return changed(lambda weights: weights.update({name: (weights[name].float() * scale).to(dtype)}))
+
+
+@pytest.mark.parametrize(
+    ("breaking", "severity", "said"),
+    [
+        (as_type(DOWN, torch.int8, 100), "error", f"{DOWN} of 64 tensors stored as I8: integers"),
+        (as_type(DOWN, torch.float32), "warning", f"{DOWN} of 64 tensors stored as F32; config.json says bfloat16"),
+        (changed(lambda weights: weights.update({name: value.float() for name, value in weights.items()})), "warning", "stored as F32"),
+    ],
+)  # fmt: skip
+def test_a_tensor_stored_as_another_type_is_found(trained, base, breaking, severity, said):
+    breaking(trained)
+    said = said.replace("64", str(len(load_file(trained / FILE))))
+    for against in (base, None):
+        (found,) = [item for item in check_checkpoint(trained, against) if item.check == "types"]
+        assert found.severity == severity and said in found.found and found.remedy
+
+    edit(trained / "config.json", lambda it: it.update(quantization_config={"quant_method": "x"}))
+    assert not [item for item in check_checkpoint(trained, base) if item.check == "types"]
+
+
 def test_the_right_end_is_named(trained):
     ends_with(99999)(trained)
     (found,) = [item for item in check_checkpoint(trained) if item.check == "generation"]
