@@ -307,7 +307,7 @@ def _ended(tokens: Sequence[Token], options: Options, meaning: Meaning) -> Asked
     group = [one for token in named for one in token.some or ()]
     if _END.fullmatch(form):
         which = first(tokens, "E").means
-    elif re.fullmatch("WTV?S", form) and len(group) == 2:
+    elif re.fullmatch("WTV?S", form) and len(group) == 2 and not clauses.ITS.search(tokens[-1].text):
         which = {"left": "leftmost", "right": "rightmost"}.get(" ".join(clauses.sides_of(tokens[-1])), "")
 
     if not which:

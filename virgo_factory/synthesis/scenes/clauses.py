@@ -13,6 +13,8 @@ from virgo_factory.synthesis.words import SceneObject
 
 _RELATION = {"left": "left", "right": "right", "upper": "above", "top": "above"}
 _RELATION |= dict.fromkeys(("lowest", "lower", "bottom"), "below")
+ITS = re.compile(r"\b(?:its|their|his|her)\b")
+"""Of a side: it is that of another thing, not of the picture."""
 _FEW = ("fewe", "less", "smal", "leas", "lowe")
 
 
@@ -158,7 +160,7 @@ def _piece(
     word, named = first(piece, "RSE"), None if first(piece, "I") else first(piece, "T") or last
     relations = [word.means] if word.kind == "R" else sides_of(word)
     if not named and not other:
-        if word.kind == "R" or not relations or re.search(r"\b(?:its|their|his|her)\b", word.text):
+        if word.kind == "R" or not relations or ITS.search(word.text):
             return None
 
         is_vague = is_clear and "half" not in word.text  # several are on the left, and one of them is in the corner
