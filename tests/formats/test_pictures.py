@@ -518,6 +518,11 @@ IDS = [
     ({"imageId": "a1b2"}, "imageId"),
     ({"image_ids": [7, 8]}, "image_ids"),
     ({"image_index": 4}, "image_index"),
+    ({"image_hash": "9f8e7d"}, "image_hash"),
+    ({"has_image": True}, "has_image"),
+    ({"hasImage": 1}, "hasImage"),
+    ({"num_images": 1}, "num_images"),
+    ({"image_count": 2}, "image_count"),
     ({"img": 123}, "img"),
     ({"picture": "000123"}, "picture"),
     ({"metadata": {"image_id": "1"}}, "metadata.image_id"),
@@ -545,7 +550,7 @@ def test_a_row_with_the_id_of_a_picture_alone_is_told_and_one_that_asks_about_it
 
 NO_IDS = [
     {"image_id": None}, {"image_id": ""}, {"image_id": -1}, {"image_id": "none"}, {"image_ids": []}, {"figure": "A triangle."},
-    {"diagram": "none needed"}, {"image_count": 3}, {"has_image": True}, {"id": 123}, {"question_id": 123}, {"video_id": ""},
+    {"diagram": "none needed"}, {"image_count": 0}, {"has_image": False}, {"num_images": None}, {"num_images": "0"}, {"id": 123}, {"question_id": 123}, {"video_id": ""},
     *({"image": "a.png", **row} for row, _ in IDS if "img" not in row and "picture" not in row),
 ]  # fmt: skip
 

@@ -120,6 +120,12 @@ _ID = LazyPattern(
 _ONE = LazyPattern(rf"(?:(?:{_BEFORE})_)*(?:image|img|picture|pic|photo|figure|fig|diagram|screenshot)(?:_name)?")
 """Names of columns that hold the id of a picture, and of those that may: a number, or a name with one."""
 
+_SAYS_ONE = LazyPattern(
+    r"(?:has|have|with|contains?|includes?|num|n|number_of|count|count_of)_(?:an?_)?(?:images?|imgs?|pictures?)"
+    r"|(?:images?|imgs?|pictures?)_(?:count|num|number)"
+)
+"""Names of columns that say whether, or how many, pictures there are."""
+
 MAP_LINE = '"columns": {{"images": "{}"}} in its entry of dataset_info.json'
 
 
@@ -270,7 +276,7 @@ _MOST_KEYS = 64
 
 
 def picture_id(row: Mapping[str, Any]) -> str | None:
-    """Return the column in which a row has the id of a picture, or the key of an object in one; None without one.
+    """Return the column in which a row has the id of a picture, or says that it has one, or the key of an object; None without.
 
     >>> (
     ...     picture_id({"question": "?", "image_id": 139}),
@@ -283,10 +289,10 @@ def picture_id(row: Mapping[str, Any]) -> str | None:
         if part is not row and not (type(part) is dict and len(part) < _MOST_KEYS):
             continue
 
-        for name, is_id in _ids_of(tuple(part)):
+        for name, is_id, least in _ids_of(tuple(part)):
             value = part[name][0] if isinstance(part[name], list) and part[name] else part[name]
-            is_number = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-            is_word = isinstance(value, str) and len(value.split()) == 1 and not is_blank(value)
+            is_number = isinstance(value, int | float) and value >= least and (least or not isinstance(value, bool))
+            is_word = not least and isinstance(value, str) and len(value.split()) == 1 and not is_blank(value)
             if is_number or is_word and (is_id or re.search(r"\d", value)):
                 return f"{at}.{name}" if at else name
 
@@ -294,11 +300,15 @@ def picture_id(row: Mapping[str, Any]) -> str | None:
 
 
 @functools.lru_cache(1024)
-def _ids_of(columns: tuple[Any, ...]) -> tuple[tuple[str, bool], ...]:
-    """Return the columns that may hold the id of a picture, and whether they are called so."""
+def _ids_of(columns: tuple[Any, ...]) -> tuple[tuple[str, bool, int], ...]:
+    """Return the columns that may hold the id of a picture, whether they are called so, and the least number that is one."""
     words = {name: _words(name) for name in columns if isinstance(name, str)}
-    found = ((name, bool(_ID.fullmatch(word)), bool(_ONE.fullmatch(word))) for name, word in words.items())
-    return tuple((name, is_id) for name, is_id, is_one in found if is_id or is_one)
+    ids = [
+        (name, bool(_ID.fullmatch(word)), 0)
+        for name, word in words.items()
+        if _ID.fullmatch(word) or _ONE.fullmatch(word)
+    ]
+    return (*ids, *((name, False, 1) for name, word in words.items() if _SAYS_ONE.fullmatch(word)))
 
 
 class Plan(NamedTuple):

@@ -130,7 +130,7 @@ def _of_items(messages: Any) -> list[Any]:
 def _question_of_items(row: Mapping[str, Any]) -> tuple[str, list[Any]] | None:
     """Return the column of a question that is a list of typed items, or the JSON of one, and these."""
     for name in question_columns(tuple(row)):
-        if items := _typed_items(row[name]):
+        if (type(row[name]) is not str or row[name][:1] in ("[", "{")) and (items := _typed_items(row[name])):
             return name, items
 
     return None
@@ -139,10 +139,7 @@ def _question_of_items(row: Mapping[str, Any]) -> tuple[str, list[Any]] | None:
 def _typed_items(value: Any) -> list[Any] | None:
     """Return the typed items that a value is, or the JSON of; None where it is something else."""
     if type(value) is str:
-        if value[:1] not in ("[", "{") or not ('"text"' in value or '"type"' in value):
-            return None
-
-        value = decoded(value)
+        value = decoded(value) if '"text"' in value or '"type"' in value else None
 
     value = [value] if isinstance(value, dict) and "text" in value else plain(value)
     return value if isinstance(value, list) and all(map(_is_item, value)) and any(map(_is_typed, value)) else None
