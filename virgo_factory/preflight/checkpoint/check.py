@@ -15,7 +15,7 @@ from virgo_factory.preflight.checkpoint.change import judge_changes
 from virgo_factory.preflight.checkpoint.copies import judge_copies
 from virgo_factory.preflight.checkpoint.look import Model, Numbers, look_at_numbers
 from virgo_factory.preflight.checkpoint.numbers import judge_numbers, spans
-from virgo_factory.preflight.checkpoint.settings import check_types
+from virgo_factory.preflight.checkpoint.settings import check_against_base, check_types
 from virgo_factory.preflight.checkpoint.vocabulary import GENERATION, check_vocabulary, read_vocabulary
 from virgo_factory.preflight.checkpoint.weights import (
     LAYER,
@@ -99,6 +99,7 @@ def check_checkpoint(
     if before is not None:
         found += _trained(tensors, numbers, before, may_be_base)
         found += judge_changes(model)
+        found += check_against_base(folder, base) if base else []
         if adapter and parts:
             found += check_merged(tensors, numbers, before, adapter, parts)
 
