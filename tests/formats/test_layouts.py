@@ -614,3 +614,54 @@ def test_a_tag_that_is_only_quoted_is_text(solution, opening):
 def test_a_reasoning_about_something_else_is_not_the_thought(column):
     _, part = the_part({"question": ASKED, "response": SOLUTION, column: THOUGHT})
     assert isinstance(part, RejectedRow)
+
+
+TAGGED_THOUGHTS = [THINK, f"<think>{THOUGHT}</think>", f"{THOUGHT}\n</think>", f"<think>\n{THOUGHT}", f"{THOUGHT}</think>\n{SOLUTION}",
+                   f"{THOUGHT}</think>\nThere are", f"[THINK]{THOUGHT}[/THINK]", f"<Thought>{THOUGHT}</Thought>", MARKED,
+                   f"<|begin_of_thought|><think>{THOUGHT}</think><|end_of_thought|>", f"<think>{THOUGHT}</think><answer>{SOLUTION}</answer>"]  # fmt: skip
+APART = {
+    "columns": lambda thought: {"question": ASKED, "reasoning": thought, "answer": SOLUTION},
+    "solution": lambda thought: {"question": ASKED, "thought": thought, "solution": SOLUTION},
+    "s1k": lambda thought: {"question": ASKED, "deepseek_thinking_trajectory": thought, "deepseek_attempt": SOLUTION},
+    "message": lambda thought: {"messages": roles(SOLUTION, reasoning_content=thought)},
+    "item": lambda thought: {
+        "messages": roles([{"type": "thinking", "thinking": thought}, {"type": "text", "text": SOLUTION}])
+    },
+    "beside_chat": lambda thought: {"messages": roles(SOLUTION), "reasoning": thought},
+    "no_response": lambda thought: {"messages": roles("")[:1], "reasoning": thought, "answer": SOLUTION},
+    "twice": lambda thought: {"messages": roles(THINK, reasoning_content=thought)},
+}
+
+
+@pytest.mark.parametrize("place", APART)
+@pytest.mark.parametrize("thought", TAGGED_THOUGHTS)
+def test_tags_around_a_thought_in_a_field_of_its_own_are_left_out(place, thought):
+    (part,) = read_row(APART[place](thought), "long_thought").parts
+    assert part.response == LONG
+
+
+@pytest.mark.parametrize("place", APART)
+def test_what_is_no_end_of_a_thought_in_its_field_stays_or_is_a_reason(place):
+    for thought in (
+        f"{THOUGHT}</think>\nAnother.",
+        f"<think>{THOUGHT}</think>Another.",
+        f"{THOUGHT}</think>a</think>b",
+    ):
+        (part,) = read_row(APART[place](thought), "long_thought").parts
+        assert part.reason in ("another solution behind the thought", "a tag out of place")
+
+    if place != "twice":
+        for thought in (
+            f"It writes `</think>`. {THOUGHT}",
+            f"Close </analysis> first. {THOUGHT}",
+            f"A <think> more. {THOUGHT}",
+        ):
+            (part,) = read_row(APART[place](thought), "long_thought").parts
+            assert part.response == LongThought(thought, SOLUTION)
+
+
+def test_tags_around_a_thought_between_markers_are_left_out():
+    for inside in (f"<think>\n{THOUGHT}\n</think>", f"{THOUGHT}</think>", f"<think>{THOUGHT}"):
+        row = {"question": ASKED, "response": LongThought(inside, SOLUTION).render()}
+        (part,) = read_row(row, "long_thought").parts
+        assert part.response == LONG

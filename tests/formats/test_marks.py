@@ -204,7 +204,7 @@ TURN_MARKS = [
     *({name: value} for name in ("masked", "is_masked", "ignore_loss", "skip") for value in (True, 1, "true")),
     *({name: False} for name in ("is_loss", "train_flag", "loss_enabled", "requires_grad")),
     *({name: True} for name in ("should_mask", "exclude_from_training", "ignore_in_loss")),
-    {"mask": 0}, {"metadata": {"loss": False}}, {"is_context": True}, {"include_in_loss": False}, {"correct": False}, {"finish_reason": "length"}, {"is_correct": "no"},
+    {"lossweight": 0}, {"metadata": {"loss": False}}, {"is_context": True}, {"include_in_loss": False}, {"correct": False}, {"finish_reason": "length"}, {"is_correct": "no"},
 ]  # fmt: skip
 
 
@@ -230,10 +230,9 @@ def test_a_row_in_which_nothing_is_learned_is_dropped(marks):
 @pytest.mark.parametrize(
     "marks",
     [
-        *({name: value} for name in ("loss", "weight", "train", "mask") for value in (1, 1.0, "true", None, NAN)
-          if (name, value) != ("mask", "true")),
+        *({name: value} for name in ("loss", "weight", "train", "lossweight") for value in (1, 1.0, "true", None, NAN)),
         {"loss": True}, {"masked": False}, {"ignore": 0}, {"name": "x"}, {"correct": True}, {"finish_reason": "stop"},
-        {"train_detail": None}, {"mask": "1"},
+        {"train_detail": None}, {"mask": None}, {"content": [{"type": "text", "text": THINK, "loss": True}]},
     ],
     ids=str,
 )  # fmt: skip
@@ -244,13 +243,14 @@ def test_a_turn_with_another_mark_is_learned(marks):
 
 @pytest.mark.parametrize(
     "marks",
-    [{"weight": 0.5}, {"loss": "half"}, {"loss_scale": 2}, {"mask": True}, {"mask": False}, {"weight": -1},
+    [{"weight": 0.5}, {"loss": "half"}, {"loss_scale": 2}, *({"mask": value} for value in (True, False, 1, "1", 0)), {"weight": -1}, {"loss_turns": [1]},
+     {"content": [{"type": "thinking", "thinking": "A."}, {"type": "text", "text": "A", "loss": False}]},
      {"train_detail": [{"begin_offset": 0, "end_offset": 4, "train": False}]}],
     ids=str,
 )  # fmt: skip
 def test_a_mark_of_what_is_to_be_learned_is_never_guessed(marks):
     found = read(chat(marks, THINK))
-    assert found.reason == UNCLEAR and "write true or false at `loss`" in found.detail
+    assert found.reason == UNCLEAR and "write " in found.detail and "`loss`" in found.detail
 
 
 @pytest.mark.parametrize(
@@ -274,6 +274,20 @@ def test_a_mark_of_what_is_to_be_learned_is_never_guessed(marks):
         ({"mask": {"path": "mask.png"}, "image": "a.png"}, [True, True]),
         ({"mask": ["a.png", "b.png"], "image": "c.png"}, [True, True]),
         ({"weights": "x"}, [True, True]),
+        *(({name: [0, 1]}, [False, True]) for name in ("assistant_mask", "assistant_masks", "turn_mask", "labels")),
+        ({"turn_weights": [0.0, 1.0]}, [False, True]),
+        *(({"loss_mask": value}, [False, True]) for value in ("0,1", "0 1", "01", {"0": 0, "1": 1}, {"1": 0, "2": 1})),
+        *(
+            ({"loss_mask": value}, UNCLEAR)
+            for value in ("0,1,1", {"0": 0}, {"0": 0, "2": 1}, "the last", [[0, 0], [1, 1]])
+        ),
+        *(
+            ({name: [1]}, UNCLEAR)
+            for name in ("loss_turns", "train_turns", "trainable_turns", "ignore_turns", "mask_idx")
+        ),
+        ({"loss_turns": "all", "labels": [3, 1]}, [True, True]),
+        ({"labels": [0, 1, 1]}, [True, True]),
+        ({"only_last_turn_loss": True}, [False, True]),
         ({"mask_history": True}, [False, True]),
         ({"mask_history": False}, [True, True]),
         ({"train_on_last_only": "yes"}, [False, True]),
@@ -287,6 +301,12 @@ def test_a_row_may_say_it_for_all_turns(columns, expected):
         assert found.reason == expected
     else:
         assert [turn.learned for turn in found.turns] == expected
+
+
+def test_a_response_of_which_all_typed_parts_are_marked_is_context():
+    parts = [{"type": "thinking", "thinking": "A.", "loss": False}, {"type": "text", "text": "A", "loss": False}]
+    assert [turn.learned for turn in read(chat({"content": parts}, THINK)).turns] == [False, True]
+    assert read(chat({"content": parts})).reason == NOT_LEARNED
 
 
 def test_questions_that_are_split_are_learned_where_they_are_marked_so():

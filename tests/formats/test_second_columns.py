@@ -469,3 +469,39 @@ def test_a_corrected_response_beside_the_response_is_told(corrected, told):
     row = {"question": "Which?", "response": THINK, "corrected_response": corrected}
     (example,) = read_row(row, "long_thought").parts
     assert (f"{NOT_TRAINED}: corrected_response" in example.notes) == told
+
+
+SHOT = [
+    {"role": "user", "content": "What colour is the sky?"},
+    {"role": "assistant", "content": "<think>It is day.</think>Blue"},
+]
+OWN = [
+    {"response": THINK},
+    {"reasoning": "I look: one.", "answer": "\\boxed{1}"},
+    {"thought": "I look: one.", "solution": "\\boxed{1}"},
+    {"qwen_response": THINK},
+]
+
+
+@pytest.mark.parametrize("own", OWN, ids=lambda own: "+".join(own))
+@pytest.mark.parametrize("column", ["few_shot", "examples", "debate", "critique", "turns", "metadata", "v1"])
+def test_messages_of_an_unknown_name_never_win_over_the_rows_own_response(column, own):
+    for messages in (SHOT, json.dumps(SHOT), [*SHOT, {"role": "user", "content": "Which is it?"}, SHOT[1]]):
+        (part,) = parts_of({"question": "Which is it?", **own, column: messages})
+        assert (part.question, part.response, part.notes) == ("Which is it?", LONG, (f"{NOT_TRAINED}: {column}",))
+
+
+def test_messages_of_any_name_are_read_where_they_are_the_rows_own():
+    own = [{"role": "user", "content": "<image>\nWhich is it?"}, {"role": "assistant", "content": THINK}]
+    part = ask(reannotated=[*SHOT, *own], image="a.png")
+    assert (len(part.history), part.response, part.notes) == (1, LONG, ())
+    part = ask({"question": "question", "response": "response"}, reannotated=[*SHOT, *own])
+    assert (part.history, part.response) == ((), LONG)
+    (part,) = parts_of({"question": "Which is it?", "response": "one", "chat": own[:2], "image": "a.png"})
+    assert part.response == LONG
+
+
+def test_few_shot_messages_are_not_the_question_of_a_pair():
+    pair = {"question": "Which is it?", "chosen": THINK, "rejected": THINK.replace("1", "2"), "few_shot": SHOT[:1]}
+    (part,) = parts_of(pair, ranking=True)
+    assert (part.question, part.notes) == ("Which is it?", (f"{NOT_TRAINED}: few_shot",))

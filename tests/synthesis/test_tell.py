@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from virgo_factory.cli.synthesize import synthesize as verbs
 from virgo_factory.rollouts.store.store import lock
 from virgo_factory.synthesis.config import read_config
+from virgo_factory.synthesis.run.folder import REPLIES
 from virgo_factory.synthesis.tell.estimate import estimate
 from virgo_factory.synthesis.tell.page import write_status_page
 from virgo_factory.synthesis.tell.status import lines_of, summarise, tables_of, to_json
@@ -36,13 +37,25 @@ def test_a_dry_run_says_why_scenes_are_left_out(make, drawn, tmp_path):
 def test_of_a_folder_that_has_some_rates_are_measured(whole, make, tmp_path):
     folder = shutil.copytree(whole, tmp_path / "out")
     _, table, after = estimate(read_config(make()))
-    measured = {row[0]: row[5] for row in table.rows}
-    assert measured["writer"] == measured["thinker"] == "measured" and "Rates are those of this folder" in after[0]
+    measured = {row[0]: row[6] for row in table.rows}
+    assert {*measured.values()} == {"measured"} and "Rates are those of this folder" in after[0]
     kept = sum(1 for _ in (folder / "03_validated.jsonl").open()) + sum(
         1 for _ in (folder / "04_composed.jsonl").open()
     )
-    (thinker,) = [row[2] for row in table.rows if row[0] == "thinker"]
-    assert abs(thinker - 3 * kept) <= 3
+    asked = {row[0]: row[2:4] for row in table.rows}
+    there = sum(path.read_bytes().count(b"\n") for name in REPLIES for path in [folder / f"{name}.jsonl"])
+    assert asked["thinker"] == (3 * kept, 0) and sum(count for count, _ in asked.values()) == there
+    assert f"{there:,} requests, 0 of them left" in after[0]
+    _, table, _ = estimate(read_config(make(thinker={"model_name_or_path": "thinker", "samples": 4})))
+    assert {row[0]: row[2:4] for row in table.rows}["thinker"] == (4 * kept, kept)
+    (folder / "03_votes.jsonl").write_text("".join((folder / "03_votes.jsonl").open().readlines()[:-5]))
+    assert sum(row[3] for row in estimate(read_config(make()))[1].rows) >= 5
+
+
+def test_a_dry_run_tells_what_the_run_refuses(whole, make, tmp_path):
+    shutil.copytree(whole, tmp_path / "out")
+    _, _, after = estimate(read_config(make(seed=7)))
+    assert "this folder was made with seed: 42, now 7. Set it back, or name another output_dir." in after[-1]
 
 
 def test_without_scenes_it_tells_of_a_thousand(make):
@@ -70,7 +83,9 @@ def test_status_has_every_stage(whole, tmp_path):
         "04_candidates.jsonl is the next file. Go on: virgo-factory synthesize resume"
     )
     assert [stage.name for stage in found.stages if stage.is_edited] == ["03_validated"]
-    assert "edited by hand" in str(tables_of(found)[0].rows)
+    (row,) = [row for row in tables_of(found)[0].rows if row[0] == path.name]
+    made = len((whole / path.name).open().readlines())
+    assert row[2] == made - 1 and row[6].endswith(f"edited by hand: {made} were made")
 
 
 def test_status_of_a_run_that_was_killed_behind_an_older_one_does_not_say_that_all_is_made(whole, tmp_path):
@@ -101,6 +116,20 @@ def test_the_page_shows_what_was_made_and_dropped(whole, tmp_path):
 
     dropped = json.loads((whole / "02_questions.card.json").read_text())["dropped"]
     assert any(reason in text for reason in dropped)
+
+
+def test_the_page_counts_questions_as_the_cards_do(whole, tmp_path):
+    """What was written, and what was composed, each by itself, those that were dropped at once too."""
+    page = tmp_path / "page.html"
+    write_status_page(page, whole, scenes=5)
+    text = re.sub(r"<[^>]+>", " ", page.read_text(encoding="utf-8"))
+    for what, first, last in (
+        ("written", "02_questions", "03_validated"),
+        ("composed", "04_candidates", "04_composed"),
+    ):
+        before, after = (json.loads((whole / f"{name}.card.json").read_text()) for name in (first, last))
+        told = [(int(kept), int(of)) for kept, of in re.findall(rf"{what} questions kept\s+(\d+) of (\d+)", text)]
+        assert len(told) == 5 and [sum(column) for column in zip(*told, strict=True)] == [after["kept"], before["in"]]
 
 
 def test_verbs(whole, tmp_path):

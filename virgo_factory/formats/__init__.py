@@ -15,6 +15,7 @@ from virgo_factory.formats.any_row.second_columns import (
     second_columns,
     with_second_columns,
     with_system,
+    without_other_chats,
 )
 from virgo_factory.formats.any_row.tool_calls import REASON as TOOLS_REASON
 from virgo_factory.formats.any_row.tool_calls import check_tools, tool_call
@@ -22,7 +23,7 @@ from virgo_factory.formats.families import long_thought, questions, virgo_dqvq, 
 from virgo_factory.formats.layouts import chat, tags, thought_columns
 from virgo_factory.formats.layouts.messages import MESSAGE_COLUMNS
 from virgo_factory.formats.layouts.question_response import RESPONSE_COLUMNS
-from virgo_factory.formats.marks.row_marks import check_row
+from virgo_factory.formats.marks.row_marks import check_row, with_marks_of_parts
 from virgo_factory.formats.options import REQUIRED, Options, options_of
 from virgo_factory.formats.pictures.columns import at_path, picture_id
 from virgo_factory.formats.pictures.pictures import with_pictures, without_its_picture
@@ -87,7 +88,12 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
 
         check_tools(row)
         row = _with_columns(row, options.columns)
+        unread: list[str] = []
+        if not named:
+            row, unread = without_other_chats(row, options.columns)
+
         row = row if named or "messages" in options.columns else with_messages(row)
+        row = with_marks_of_parts(row) if list in map(type, row.values()) else row
         row = with_pictures(_with_tags(row, options.tags) if options.tags else row, options.columns.get("images"))
         if second := second_columns(tuple(row)):
             row = with_system(row, second)
@@ -100,8 +106,8 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
         found = Reading(named, (attempt(lambda: found),))
 
     found = check_row(row, found)
-    if second or options.columns:
-        found = with_second_columns(row, found, second, options.columns)
+    if second or options.columns or unread:
+        found = with_second_columns(row, found, second, options.columns, unread)
 
     only = None if "images" in options.columns else picture_id(row)
     parts = [part if isinstance(part, RejectedRow) else _checked(part, formatting, only) for part in found.parts]

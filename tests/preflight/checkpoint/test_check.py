@@ -199,6 +199,80 @@ def test_every_way_of_breaking_it_is_found_by_its_own_check(trained, base, break
     assert not any("\n" in item.found for item in errors)
 
 
+def as_type(name: str, dtype: torch.dtype, scale: float = 1) -> Callable[[Path], Path]:
+    return changed(lambda weights: weights.update({name: (weights[name].float() * scale).to(dtype)}))
+
+
+@pytest.mark.parametrize(
+    ("breaking", "severity", "said"),
+    [
+        (as_type(DOWN, torch.int8, 100), "error", f"{DOWN} of 64 tensors stored as I8: integers"),
+        (as_type(DOWN, torch.float32), "warning", f"{DOWN} of 64 tensors stored as F32; config.json says bfloat16"),
+        (changed(lambda weights: weights.update({name: value.float() for name, value in weights.items()})), "warning", "stored as F32"),
+    ],
+)  # fmt: skip
+def test_a_tensor_stored_as_another_type_is_found(trained, base, breaking, severity, said):
+    breaking(trained)
+    said = said.replace("64", str(len(load_file(trained / FILE))))
+    for against in (base, None):
+        (found,) = [item for item in check_checkpoint(trained, against) if item.check == "types"]
+        assert found.severity == severity and said in found.found and found.remedy
+
+    edit(trained / "config.json", lambda it: it.update(quantization_config={"quant_method": "x"}))
+    assert not [item for item in check_checkpoint(trained, base) if item.check == "types"]
+
+
+def set_to(*path: str, value: object) -> Callable[[dict], object]:
+    def change(config: dict) -> None:
+        text = config.get("text_config", config) if path[0] != "vision_config" else config
+        for key in path[:-1]:
+            text = text[key]
+
+        text[path[-1]] = value
+
+    return change
+
+
+def without_theta(config: dict) -> None:
+    config.pop("rope_theta", None)
+    config.get("text_config", {}).pop("rope_theta", None)
+
+
+@pytest.mark.parametrize(
+    ("change", "severity", "said"),
+    [
+        (set_to("rope_theta", value=12345.0), "error", "rope_theta is 12345.0, the base's 1000000.0"),
+        (without_theta, "error", "rope_theta is missing, the base's 1000000.0"),
+        (set_to("rope_scaling", "factor", value=4.0), "warning", "rope_scaling.factor is 4.0, the base's missing"),
+        (set_to("rms_norm_eps", value=0.1), "error", "rms_norm_eps is 0.1"),
+        (set_to("hidden_act", value="gelu"), "error", "hidden_act is gelu"),
+        (set_to("vision_config", "hidden_act", value="relu"), "error", "vision_config.hidden_act is relu"),
+        (set_to("max_position_embeddings", value=99), "warning", "max_position_embeddings is 99"),
+        (set_to("use_cache", value=False), "", ""),
+        (set_to("attention_dropout", value=0.1), "", ""),
+    ],
+)
+def test_a_setting_that_is_not_the_bases_is_found(trained, base, change, severity, said):
+    edit(trained / "config.json", change)
+    found = [item for item in check_checkpoint(trained, base) if item.check == "settings"]
+    assert [item.severity for item in found] == [severity] * bool(severity), found
+    assert all(said in item.found and item.remedy for item in found)
+
+
+def test_the_settings_that_another_transformers_writes_of_the_same_model_are_the_same(trained, base):
+    def flat(config: dict) -> None:
+        config |= config.pop("text_config", {})
+        config["rope_scaling"] = {"type": "mrope", "mrope_section": config["rope_scaling"]["mrope_section"]}
+        config.update(
+            transformers_version="4.41.2",
+            sliding_window=32768,
+            vision_config={**config["vision_config"], "in_chans": 3},
+        )
+
+    edit(trained / "config.json", flat)
+    assert not [item for item in check_checkpoint(trained, base) if item.check == "settings"]
+
+
 def test_the_right_end_is_named(trained):
     ends_with(99999)(trained)
     (found,) = [item for item in check_checkpoint(trained) if item.check == "generation"]

@@ -188,6 +188,9 @@ def test_a_response_is_begun_for_the_server_with_both_keys_where_the_template_le
     error, server = play(CLOSED + WHOLE, prompt=BEGUN, dialect="openai")
     assert type(error) is WrongServer and not server.requests
 
+    error, _ = play(status(404, '{"detail": "Not Found"}'), prompt=BEGUN)
+    assert type(error) is WrongServer and "at /tokenize and /detokenize, by which it is tried" in str(error)
+
 
 @pytest.mark.parametrize(
     ("asked", "begun"),

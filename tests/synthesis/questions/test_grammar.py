@@ -55,13 +55,27 @@ def test_one_question_in_many_spellings(name):
         SPELLED["ours"] + "<c>count(ball) = 2</c>",
         SPELLED["open"].replace("\n\nI", "\n<c>count(ball) = 2\n\nI"),
         SPELLED["LPT"] + " <claim> count(ball) = 2 </claim>",
-        SPELLED["JSON"].replace('"kind"', '"claim": "count(ball) = 2", "kind"'),
+        *(
+            SPELLED["JSON"].replace('"kind"', f'"{key}": {claim}, "kind"')
+            for key in ("claim", "claims", "Claim", "c")
+            for claim in ('"count(ball) = 2"', '["count(ball) = 2"]')
+        ),
     ],
 )
 def test_a_claim_in_many_spellings(text):
     assert [(item.claim, item.answer, item.things) for item in items_of(text)] == [
         ("count(ball) = 2", "dark blue", ("ball 1",))
     ]
+
+
+@pytest.mark.parametrize("claim", ["none", "N/A", "-", " None. "])
+def test_no_claim_in_many_spellings(claim):
+    assert [item.claim for item in items_of(SPELLED["ours"] + f"<c>{claim}</c>")] == [""]
+
+
+def test_two_claims_are_one_behind_the_other():
+    (item,) = items_of(SPELLED["ours"] + "<c>count(ball) = 2</c><c>left_of(ball 1, ball 2)</c>")
+    assert item.claim == "count(ball) = 2; left_of(ball 1, ball 2)"
 
 
 def test_items_stay_apart_whatever_is_left_open():

@@ -4,6 +4,7 @@ import json
 from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +12,9 @@ from virgo_factory.synthesis.prompts import filled, forged, harmless
 from virgo_factory.synthesis.questions.composition import ablation_asks, composer_asks
 from virgo_factory.synthesis.questions.votes import vote_asks
 from virgo_factory.synthesis.questions.writing import questions_of, writer_ask
-from virgo_factory.synthesis.words import LETTERS, Dropped, Question, Scene, question_id
+from virgo_factory.synthesis.run import steps
+from virgo_factory.synthesis.run.folder import Account
+from virgo_factory.synthesis.words import LETTERS, Dropped, Question, Reply, Scene, question_id
 
 
 PROMPTS = Path(__file__).parent / "prompts"
@@ -211,3 +214,17 @@ def test_the_released_questions_in_the_grammar_they_were_written_in(say, shared_
 
     assert len(found) == 40 and all(isinstance(one, Question) for one in found)
     assert all(9 <= count <= 11 for count in Counter(one.answer for one in found).values())
+
+
+def test_the_card_counts_claims_that_are_not_there_and_those_that_cannot_be_read(scene):
+    claims = ("count(ball) = 2", "", "none", "all of them shine", "two balls; count(ball) = 2", "count(knife) = 1")
+    texts = "".join(
+        f"<q>{word} balls?</q><o>{word}</o><o>a</o><o>b</o><o>c</o><a>{word}</a><k>number</k><c>{claim}</c>"
+        for word, claim in zip(("red", "big", "wet", "odd", "far", "new"), claims, strict=True)
+    )
+    reply = Reply("k", scene.id, "", 0, "m", texts, "stop", 1, 1, 1.0, 0, "s")
+    folder = SimpleNamespace(rows=lambda *_: iter([scene]), answered=lambda *_: [reply])
+    account = Account()
+    assert sum(isinstance(one, Question) for one in steps._questions(folder, account)) == 6
+    assert (account.content["without_claim"], account.content["claim_unread"]) == (2, 2)
+    assert any("Of 6 questions" in note and "2 state no claim and 2 one that cannot" in note for note in account.notes)

@@ -16,7 +16,8 @@ from virgo_factory.synthesis.config import read_config, read_folder
 from virgo_factory.synthesis.run.folder import REPLIES, Folder
 from virgo_factory.synthesis.run.launch import lacking_shards, merge, resumed, synthesize
 from virgo_factory.synthesis.run.steps import STEPS, Made
-from virgo_factory.synthesis.tell.status import summarise
+from virgo_factory.synthesis.tell.page import write_status_page
+from virgo_factory.synthesis.tell.status import lines_of, not_asked, summarise
 
 
 MADE = [step.name for step in STEPS if isinstance(step, Made)]
@@ -46,6 +47,8 @@ def test_every_stage_accounts_for_what_goes_in(whole):
         assert card["kept"] == len(lines(whole / f"{name}.jsonl")) > 0
         assert len(dropped) == sum(card["dropped"].values()) + sum(card["apart"].values())
 
+    leads = [(whole / f"{name}.card.md").read_text().split("\n\n")[1] for name in ("08_sft", "09_dpo")]
+    assert [lead.partition(":")[0] for lead in leads] == ["Rows for SFT", "Pairs for DPO"]
     assert cards["03_validated"]["in"] == cards["02_questions"]["kept"]
     assert cards["04_composed"]["in"] == cards["04_candidates"]["kept"]
     asked = cards["03_validated"]["kept"] + cards["04_composed"]["kept"]
@@ -129,6 +132,13 @@ def test_shards_are_one_synthesis_again(whole, make, tmp_path):
     with pytest.raises(ValueError, match="is there already"):
         merge(parts, tmp_path / "all")
 
+    again = run("merge", *parts, "--out", tmp_path / "again")
+    assert again.wait(120) == 1 and "Choose another dataset" in again.stdout.read()
+    again = run("merge", *parts, "dataset=second", "--out", tmp_path / "again")
+    assert again.wait(120) == 0 and {"drawn_sft", "second_sft"} <= set(read_info(tmp_path))
+    again = run("merge", *parts, "seed=7", "--out", tmp_path / "other")
+    assert again.wait(120) == 1 and "seed: cannot differ" in again.stdout.read() and not (tmp_path / "other").exists()
+
 
 def test_a_merge_that_is_killed_leaves_no_folder_and_is_made_again(whole, make, tmp_path):
     """SIGKILL once so many files are there of the folder that is filled: it is there whole or not at all."""
@@ -211,9 +221,21 @@ def test_an_edited_file_is_used_until_what_it_is_made_of_changes(whole, tmp_path
     assert not [row for row in lines(folder / "08_sft.jsonl") if row["question_id"].startswith(f"{scene}/")]
     assert lines(folder / "08_sft.jsonl")
 
-    with pytest.raises(ValueError, match=r"03_validated.jsonl: was edited, and what it is made of has changed"):
-        synthesize(resumed(folder, ["blind_right=4", f"dataset_dir={tmp_path}"]))
+    card = (folder / "03_validated.card.md").read_text().split("\n\n")
+    kept = [row for row in rows if json.loads(row)["scene"] != scene]
+    assert card[1] == f"Edited by hand since this was written: {len(kept)} lines now."
 
+    before = keys(folder)
+    blind = json.dumps({**config.blind, "samples": 5})
+    for other in ("blind_right=4", f"blind={blind}"):
+        with pytest.raises(ValueError, match=r"03_validated.jsonl: was edited, and what it is made of has changed"):
+            synthesize(resumed(folder, [other, f"dataset_dir={tmp_path}"]))
+
+    assert keys(folder) == before  # nobody was asked: set back, it goes on
+    assert not synthesize(config).finished and path.read_text() == "".join(kept)
+    path.write_text("".join(rows))
+    synthesize(config)
+    assert (folder / "03_validated.card.md").read_bytes() == (whole / "03_validated.card.md").read_bytes()
     path.unlink()
     synthesize(config)
     assert made(folder) == made(whole)
@@ -322,6 +344,22 @@ def test_another_model_is_another_folder(whole, tmp_path):
         synthesize(resumed(folder, ["writer={model_name_or_path: other}"]))
 
 
+@pytest.mark.parametrize("role", ["writer", "blind", "thinker"])
+def test_a_name_that_no_server_has_is_corrected_in_the_same_folder(make, whole, role):
+    """As long as the role has no reply; those of others stay theirs."""
+    with serving() as server:
+        typo = {"model_name_or_path": role[:-2], "urls": [server.url]}
+        with pytest.raises(ValueError, match="serves writer, .*, not"):
+            synthesize(read_config(make(**{role: typo})))
+
+        config = read_config(make(**{role: {"model_name_or_path": role}}))
+        if role != "writer":
+            with pytest.raises(ValueError, match="made with writer.temperature"):
+                synthesize(read_config(make(writer={"model_name_or_path": "writer", "temperature": 0.1})))
+
+        assert not synthesize(config).waits and made(config.output_dir) == made(whole)
+
+
 def test_more_samples_are_asked_beside_those_that_are_there(whole, tmp_path):
     folder = shutil.copytree(whole, tmp_path / "out")
     thinker = {**read_folder(folder).thinker, "samples": 4}
@@ -344,10 +382,17 @@ def test_a_picture_that_is_gone_is_counted_and_asked_again(make, drawn, tmp_path
     outcome = synthesize(read_config(config))
     card = json.loads((settings.output_dir / "05_short.card.json").read_text())
     assert outcome.dropped == card["dropped"]["never answered"] > 0
+    (told,) = lines_of(summarise(settings.output_dir))[:1]
+    said = (
+        f"Not all could be asked. 05_short: {outcome.dropped} never answered. Why (the first of {outcome.dropped} in "
+    )
+    assert told.startswith(f"All else is made. {said}") and str(picture) in told and "asks it again: virgo-f" in told
+    write_status_page(page := settings.output_dir / "page.html", settings.output_dir, scenes=1)
+    assert said in page.read_text()
     picture.write_bytes(kept)
     assert synthesize(read_config(config)).finished >= outcome.dropped
     card = json.loads((settings.output_dir / "05_short.card.json").read_text())
-    assert "never answered" not in card["dropped"]
+    assert "never answered" not in card["dropped"] and not not_asked(settings.output_dir)
 
 
 def test_a_start_of_which_all_was_refused_is_no_success(make, drawn, tmp_path):
@@ -361,6 +406,7 @@ def test_a_start_of_which_all_was_refused_is_no_success(make, drawn, tmp_path):
         said = process.communicate(timeout=120)[0]
         assert process.returncode == code and "All else is done" in said, said
         refused = len(lines(tmp_path / "out" / "dropped.jsonl"))
+        assert "05_short: " in said and "Once that is put right: virgo-factory synthesize resume" in said
         assert f"{refused} requests could not be asked" in said and "The next start tries them again" in said
 
 

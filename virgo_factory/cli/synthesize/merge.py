@@ -4,11 +4,14 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.report.terminal import console as console_of
 
 
 def merge(
-    folders: list[Path] = typer.Argument(metavar="DIR...", help="Folders of one synthesis, such as data/lgt-1of8."),
+    folders: list[str] = typer.Argument(
+        metavar="DIR... [KEY=VALUE]...", help="Folders of one synthesis, such as data/lgt-1of8; keys that differ."
+    ),
     out: Path = typer.Option(..., "--out", metavar="DIR", help="The new folder."),
 ) -> None:
     """Put scenes and replies together into a new folder and make its files of them; the old folders stay as they are."""
@@ -17,12 +20,17 @@ def merge(
     from virgo_factory.synthesis.tell.live import told_of
 
     console = console_of(160, soft_wrap=True, markup=False)
-    config, counts, outcome = merge_folders(folders, out, lambda *made: console.print(told_of(*made)))
+    keys = [one for one in folders if "=" in one and not Path(one).exists()]
+    parts = [Path(one) for one in folders if one not in keys]
+    if not parts:
+        raise UserError("no folder to merge: name the shards, such as data/lgt-1of2 data/lgt-2of2.")
+
+    config, counts, outcome = merge_folders(parts, out, lambda *made: console.print(told_of(*made)), keys)
     for name, count in counts.items():
         if count:
             console.print(f"{name}.jsonl: {count:,} replies")
 
-    if lack := lacking_shards(folders):
+    if lack := lacking_shards(parts):
         console.print(
             f"Not among these folders: shard {', '.join(lack)}. Merge all into a new folder, or have their scenes asked here: "
             f"{config.resume_command()}"

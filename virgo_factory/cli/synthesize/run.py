@@ -75,10 +75,14 @@ def go(config: "SynthesisConfig") -> None:
 
 def _told(config: "SynthesisConfig", outcome: "Outcome") -> list[str]:
     from virgo_factory.synthesis.run.launch import entries_of
+    from virgo_factory.synthesis.tell.status import not_asked
 
     folder, all_ = config.output_dir, "All else" if outcome.dropped else "All"
     lines = [f"{outcome.finished:,} replies were had in this start."] if outcome.finished else []
     lines += not_had(outcome, "requests", f"{folder}/dropped.jsonl", "The next start tries them again")
+    if outcome.dropped and (told := not_asked(folder)):
+        lines.append(f"{told}. Once that is put right: {config.resume_command()}")
+
     if outcome.waits:
         lines.append(left(outcome, f"{outcome.left:,} replies of {outcome.waits}.jsonl, then the stages behind it"))
         lines.append(f"Go on: {config.resume_command()}")

@@ -14,13 +14,15 @@ from typing import Any, NamedTuple
 from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.core.reasons import Reason
-from virgo_factory.formats.fields import question_columns
+from virgo_factory.formats.fields import pair_columns, question_columns
+from virgo_factory.formats.layouts import tagged_columns, thought_columns
 from virgo_factory.formats.layouts.messages import (
     MESSAGE_COLUMNS,
     content_text,
     either,
     listed,
     message_column,
+    other_chats,
     role_of,
 )
 from virgo_factory.formats.layouts.tags import format_of
@@ -129,6 +131,43 @@ def second_columns(columns: tuple[Any, ...]) -> SecondColumns | None:
     return None if is_plain else found
 
 
+def without_other_chats(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[Mapping[str, Any], list[str]]:
+    """Return a row that has a question and a response of its own without lists of other messages, and notes of these.
+
+    Few-shot examples, a debate, a critique: under a name that says nothing, only the conversation of the row's own texts is
+    read. A response or thought that `columns` names is read whatever stands beside it.
+    """
+    chats = [] if "messages" in columns else list(other_chats(row))
+    chats = [name for name in chats if name not in question_columns(tuple(row))]
+    if not chats:
+        return row, []
+
+    rest = {name: value for name, value in row.items() if name not in chats}
+    is_named = not {"response", "thought"}.isdisjoint(columns)
+    questions = [name for name in question_columns(tuple(rest)) if isinstance(rest[name], str)]
+    if not questions or not (
+        is_named or tagged_columns.recognises(rest) or thought_columns.layout_of(rest) or pair_columns(tuple(rest))
+    ):
+        return row, []
+
+    own = {_bare(value) for value in rest.values() if isinstance(value, str)}
+    same = [name for name in chats if all(text in own for text in _last_texts(row[name]))]
+    unread = [name for name in chats if name not in same]
+    kept = {name: value for name, value in row.items() if name not in (chats if is_named else unread)}
+    return kept, [f"{NOT_TRAINED}: {name}" for name in unread]
+
+
+def _last_texts(messages: Any) -> list[str]:
+    """Return the last question of a conversation, and the response to it."""
+    texts: list[str] = []
+    for message in reversed(listed(messages)):
+        texts += map(_bare, _texts(either(message, "content", "value")) if isinstance(message, dict) else ())
+        if not isinstance(message, dict) or role_of(message) == "user":
+            break
+
+    return texts
+
+
 def with_system(row: Mapping[str, Any], plan: SecondColumns) -> Mapping[str, Any]:
     """Return the row with its system message in `system`, whatever its column is called.
 
@@ -160,7 +199,11 @@ def _system_text(value: Any) -> str | None:
 
 
 def with_second_columns(
-    row: Mapping[str, Any], reading: Reading, plan: SecondColumns | None, columns: Mapping[str, str]
+    row: Mapping[str, Any],
+    reading: Reading,
+    plan: SecondColumns | None,
+    columns: Mapping[str, str],
+    unread: Sequence[str] = (),
 ) -> Reading:
     """Return the reading with options behind their question, and with notes of columns that are not trained on.
 
@@ -169,10 +212,12 @@ def with_second_columns(
         reading: what a format made of it.
         plan: see `second_columns`.
         columns: those that dataset_info.json names; where question or messages are among them nothing else is looked for.
+        unread: notes of columns that were left out before; see `without_other_chats`.
     """
-    lacking = (
-        [f"{LACKS}: {column}" for name, column in columns.items() if _lacks(row, name, column)] if columns else []
-    )
+    lacking = [
+        *unread,
+        *(f"{LACKS}: {column}" for name, column in columns.items() if _lacks(row, name, column)),
+    ]
     if plan is None and not lacking or reading.format in _KNOWN:
         return reading
 

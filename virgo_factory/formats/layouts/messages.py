@@ -1,7 +1,7 @@
 """Chat rows in their usual spellings: a list of messages becomes questions and responses."""
 
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,18 +77,25 @@ def message_column(row: Mapping[str, Any]) -> str | None:
         if row.get(column) is not None:
             return column
 
+    for column in (*other_chats(row), *MESSAGE_COLUMNS):
+        if column in row:
+            return column
+
+    return None
+
+
+def other_chats(row: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the columns that hold a list of messages under another name than one of MESSAGE_COLUMNS."""
     for name, value in row.items():
         kind = type(value)
         if kind is str:
             if value[:1] not in _MAY_BE_JSON:
                 continue
-        elif kind in _NO_MESSAGES:
+        elif kind in _NO_MESSAGES or name in MESSAGE_COLUMNS:
             continue
 
         if name not in _NOT_THE_CHAT and _are_messages(listed(value) if name in _CHATS else value):
-            return name
-
-    return next((column for column in MESSAGE_COLUMNS if column in row), None)
+            yield name
 
 
 def _are_messages(value: Any) -> bool:

@@ -6,6 +6,7 @@ order, nothing outside but white space; nothing is repaired. An answer in tags m
 """
 
 import re
+import reprlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -317,8 +318,89 @@ _WRAPPED = {
 """Name of a format -> the pair around its thought, and the tags around its solution."""
 _AROUND_SOLUTION = {pair: [(name, tags) for name, (of, tags) in _WRAPPED.items() if of == pair] for pair in PAIRS}
 
+_AROUND_THOUGHT = [
+    (opening.lower(), closing.lower(), LazyPattern(f"{re.escape(opening)}|{re.escape(closing)}", re.IGNORECASE))
+    for opening, closing in (MARKERS[:2], ("<thoughts>", "</thoughts>"), *PAIRS.values())
+]
+_BEGINS, _ENDS = (tuple(row[at] for row in _AROUND_THOUGHT) for at in (0, 1))
+_LONGEST_TAG = 30
+_AROUND_SOLUTION_BESIDE = (MARKERS[2:], _ANSWER, *SOLUTIONS)
+
+
+def bare_solution(text: str) -> str:
+    """Return a solution without the tags around the whole of it."""
+    return unwrapped(text, ((opening.lower(), closing.lower()) for opening, closing in _AROUND_SOLUTION_BESIDE))
+
+
+def bare_thought(thought: str, solution: str, is_apart: bool = True) -> str:
+    """Return a thought without tags of its own around it, and without the solution once more behind them.
+
+    Tags that are quoted, or may be of other purposes somewhere inside, stay where they are.
+
+    Args:
+        thought: it may be a whole response.
+        solution: of the same response.
+        is_apart: whether it is in a field of its own: the end of a thought inside of it is out of place then.
+
+    Raises:
+        RejectedRow: what follows the thought's end is not the solution, or a tag is out of place.
+    """
+    if not _has_tags_around(thought) and not (is_apart and "/" in thought and _has_an_end(thought)):
+        return thought
+
+    lower = thought.lower()
+    for opening, closing, pattern in _AROUND_THOUGHT:
+        if closing not in lower and opening not in lower:
+            continue
+
+        text = thought[beginning(thought) :].rstrip()
+        found = [match for match in outside_code(text, pattern) if not is_quoted(text, match)]
+        opens = bool(found) and found[0].start() == 0 and found[0].group().lower() == opening
+        seen = [match.group().lower() == closing for match in found[opens:]]
+        behind = text[found[-1].end() :] if seen == [True] else ""
+        if seen == [True] and _same(behind, solution) or opens and not seen:
+            thought = text[found[0].end() if opens else 0 : found[-1].start() if seen else len(text)]
+        elif any(seen) and (opens or is_apart and closing in _CERTAIN):
+            if behind.strip():
+                told = f"behind its {closing} stands {reprlib.repr(behind.strip())}"
+                raise RejectedRow("another solution behind the thought", told)
+
+            raise _reject("a tag out of place", text, found[-1].start(), f"{found[-1].group()} in the thought")
+
+    return thought
+
+
+_CERTAIN = ("</think>", "</thinking>", "[/think]", "◁/think▷")
+"""Tags that mean nothing else, wherever they stand; `</analysis>` may be somebody's XML."""
+
+
+def _has_tags_around(thought: str) -> bool:
+    head, tail = thought[:_LONGEST_TAG].lstrip(), thought[-_LONGEST_TAG:].rstrip()
+    return head.lower().startswith(_BEGINS) or tail.lower().endswith(_ENDS)
+
+
+def _has_an_end(thought: str) -> bool:
+    """Whether an end of a thought may stand in one; a single character is found in a hundredth of the time."""
+    return any(tag[0] in thought and tag in thought for tag in ("</", "[/", "◁/"))
+
+
+def _same(behind: str, solution: str) -> bool:
+    """Whether what stands behind a thought is nothing, or its solution once more, or how that begins."""
+    found, whole = (" ".join(bare_solution(text).split()) for text in (behind, solution))
+    return whole.startswith(found)
+
+
+def _parse_markers(text: str) -> LongThought:
+    """Return Virgo's thought and solution; other tags around the thought between the markers are left out."""
+    found = LongThought.parse(text)
+    if found.thought[0] not in "<[◁" and found.thought[-1] not in ">]▷":  # no call: most thoughts
+        return found
+
+    return LongThought(bare_thought(found.thought, found.solution, is_apart=False), found.solution)
+
+
 TAG_SETS = {
-    "four_markers": Format(MARKERS, LongThought.parse),
+    "four_markers": Format(MARKERS, _parse_markers),
     "think_answer": _pair("think", *_ANSWER),
     "think": _pair("think"),
     "thoughts": _elements("<thoughts>", "</thoughts>", rest=True),
@@ -454,7 +536,7 @@ def parse_response(text: str, name: str | None, keep_malformed: bool = False) ->
         if name is None:
             raise RejectedRow("no tags of a known format", f"expected one of {', '.join(OPENINGS)}{_hint(text)}")
 
-        return TAG_SETS[name].parse(text[beginning(text) :])
+        return TAG_SETS[name].parse(text if text[:1] == "<" else text[beginning(text) :])
     except MalformedThought as error:
         rejected = RejectedRow(REASONS[error.reason], f"line {error.line} of the response")
     except RejectedRow as error:

@@ -5,7 +5,7 @@ the project's own normal form, which also carries history, rejected response and
 question whose other columns are called as `fields` knows them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from virgo_factory.formats.fields import (
     thought_text,
 )
 from virgo_factory.formats.layouts.messages import content_text, either, message_column, role_of
-from virgo_factory.formats.layouts.tags import PAIRS, SOLUTIONS, TAG_SETS, format_of, shows, unwrapped
+from virgo_factory.formats.layouts.tags import PAIRS, TAG_SETS, bare_solution, bare_thought, format_of, shows
 from virgo_factory.formats.marks.response_marks import WRONG
 from virgo_factory.formats.marks.row_marks import learned_turns
 from virgo_factory.formats.marks.values import said
@@ -84,8 +84,7 @@ def layout_of(row: Mapping[str, Any]) -> Columns | None:
     if not questions:
         return None
 
-    solution = _bare(row[pair[1]], _ANSWERS)
-    if isinstance(solution, str) and format_of(solution) is not None:
+    if format_of(bare_solution(row[pair[1]])) is not None:
         return None  # it is a whole response
 
     return Columns(FOUND, *pair, questions[:1], ("answer", "final_answer", "gt", "ground_truth", "expected_answer"))
@@ -165,8 +164,7 @@ def _example(row: Mapping[str, Any], layout: Columns) -> Example:
     )
 
 
-_THOUGHTS = [*PAIRS.values(), ("<thoughts>", "</thoughts>")]
-_THOUGHT_OPENINGS = tuple(opening.lower() for opening, _ in _THOUGHTS)
+_THOUGHT_OPENINGS = ("<thoughts>", *(opening.lower() for opening, _ in PAIRS.values()))
 
 
 def response_of(row: Mapping[str, Any], thought: str, solution: str) -> LongThought:
@@ -186,11 +184,11 @@ def response_of(row: Mapping[str, Any], thought: str, solution: str) -> LongThou
         value = thought_text(value)
 
     text = text_of(row | {thought: value}, thought)
-    thought, response = _bare(text, _THOUGHTS), text_of(row, solution)
+    response = text_of(row, solution)
     if response.lstrip()[:40].lower().startswith(_THOUGHT_OPENINGS):
-        return beside(thought, response)
+        return beside(text, response)
 
-    return long_thought(thought, _bare(response, _ANSWERS))
+    return long_thought(text, bare_solution(response))
 
 
 def beside(thought: str, response: str) -> LongThought:
@@ -203,7 +201,7 @@ def beside(thought: str, response: str) -> LongThought:
     """
     name = format_of(response)
     if name is None or not shows(response, name):
-        return long_thought(thought, _bare(response, _ANSWERS))
+        return long_thought(thought, bare_solution(response))
 
     opening, closing = TAG_SETS[name].tags[:2]
     inside = response.lower().partition(opening.lower())[2].partition(closing.lower())[0]
@@ -211,7 +209,7 @@ def beside(thought: str, response: str) -> LongThought:
         return long_thought(thought, response[response.lower().rfind(closing.lower()) + len(closing) :])
 
     whole = TAG_SETS[name].parse(response)
-    if whole.thought != LongThought(thought, whole.solution).thought:
+    if whole.thought != long_thought(thought, whole.solution).thought:
         raise RejectedRow("two different thoughts in a message", f"one in {opening} and one in a field of its own")
 
     return whole
@@ -254,21 +252,11 @@ def response_beside(row: Mapping[str, Any]) -> tuple[str | None, str] | None:
 
 RESPONSES_BESIDE = ("response", "output", "completion", "generation")
 
-_ANSWERS = (("<answer>", "</answer>"), ("<output>", "</output>"), *SOLUTIONS)
-
-
-def _bare(text: Any, pairs: Iterable[tuple[str, str]]) -> Any:
-    return (
-        unwrapped(text, ((opening.lower(), closing.lower()) for opening, closing in pairs))
-        if isinstance(text, str)
-        else text
-    )
-
 
 def long_thought(thought: str, solution: str) -> LongThought:
-    """Return the long thought of two texts. Raises RejectedRow if one is blank or holds a marker."""
+    """Return the long thought of two texts; tags around the thought are left out. Raises RejectedRow if one is blank or holds a marker."""
     try:
-        return LongThought(thought, solution)
+        return LongThought(bare_thought(thought, solution), solution)
     except MalformedThought as error:
         raise RejectedRow(REASONS[error.reason], f"line {error.line} of the thought or solution") from None
 

@@ -53,6 +53,8 @@ class Kind(Enum):
     """As ENDED, but holds all kinds of things."""
     LEARN = auto()
     LEAVE = auto()
+    TURNS = auto()
+    """Numbers of turns or messages, from 0 or from 1: which of them is not certain."""
     LAST_ONLY = auto()
     """Of several turns only the last is to be learned (LLaMA-Factory's `mask_history`)."""
     PROMPT_TOO = auto()
@@ -65,11 +67,12 @@ class Kind(Enum):
 
 VERDICTS = frozenset({Kind.RIGHT, Kind.VERIFIER})
 ENDS = frozenset({Kind.CUT, Kind.WHOLE, Kind.ENDED, Kind.STATUS})
-LEARNS = frozenset({Kind.LEARN, Kind.LEAVE})
+LEARNS = frozenset({Kind.LEARN, Kind.LEAVE, Kind.TURNS})
 _TURNS = LazyPattern(
     r"mask(?:ed)?_(?:history|(?:earlier|previous|prior|past)_(?:turns|rounds|messages))|history_masked"
     r"|(?:(?:train|learn|loss)_)?(?:on_)?(?:only_)?last(?:_(?:turn|round|message|response|assistant))?_only"
     r"|(?:(?:train|learn|loss)_)?(?:on_)?only_(?:on_)?(?:the_)?last(?:_(?:turn|round|message|response|assistant))?"
+    r"(?:_(?:loss|learned|trained|training))?"
     r"|(?:train|loss)_on_(?:the_)?last(?:_(?:turn|round|message|response|assistant))?"
 )
 """Columns that say whether only the last turn is learned."""
@@ -206,15 +209,27 @@ LEARN = frozenset({
 _LEARN = LazyPattern(
     r"(?:include|included|include_in|use_in|used_for|apply|keep_for|selected_for|requires|needs)_(?:the_)?(?:loss|training|train|sft)"
     r"|train_on_(?:this|it|response|message|output|completion)"
+    r"|(?:assistant|response|turn|message)s?_(?:(?:loss|train|training|learn)_?)?(?:mask|weight|loss|train|trainable)(?:e?s)?"
+)
+_NUMBERS = LazyPattern(
+    r"(?:(?:loss|train|trainable|trained|training|learn|learned|ignore|ignored|skip|skipped|mask|masked|context|supervised|target)_)"
+    r"(?:on_)?(?:(?:turn|message|msg|round|response)s?|(?:(?:turn|message|msg|round|response)s?_)?(?:idx|idxs|ids|index|indexes|indices|positions))"
 )
 LEAVE = frozenset({
     *("masked", "is_masked", "mask_loss", "loss_masked", "should_mask", "mask_out", "masked_out", "ignore_loss", "no_loss", "skip_loss"),
     *("ignore", "ignored", "exclude", "excluded", "exclude_from_loss", "exclude_from_training", "ignore_in_loss", "no_train", "skip_train", "skip_training"),
     *("is_context", "context_only", "skip", "skipped", "is_skipped"),
 })  # fmt: skip
+_RUN_TOGETHER = {
+    name.replace("_", ""): kind
+    for names, kind in ((LEARN, Kind.LEARN), (LEAVE, Kind.LEAVE))
+    for name in names
+    if "_" in name
+}
+"""The same without the line (`lossweight`)."""
 ANYTHING = ("mask", "masks", "weights", "labels")
 """Columns of a row that may hold anything, from a picture's mask to masses: only a list that fits the turns is read, of
-`labels`, which may be classes, one of true and false."""
+`labels`, which may be classes, one of true and false, or of 0 and 1 as long as the turns."""
 
 _OBJECTS = frozenset(
     "metadata meta extra info additional verification evaluation evaluations eval evals result results response generation "
@@ -266,6 +281,12 @@ def _kind(name: str, words: list[str]) -> Kind | None:
 
     if name in LEARN or name in LEAVE or _LEARN.fullmatch(name):
         return Kind.LEAVE if name in LEAVE else Kind.LEARN
+
+    if name in _RUN_TOGETHER:
+        return _RUN_TOGETHER[name]
+
+    if _NUMBERS.fullmatch(name):
+        return Kind.TURNS
 
     if name in _NAMED:
         return _NAMED[name]

@@ -22,7 +22,7 @@ from virgo_factory.formats.marks.response_marks import (
     marked,
     marks_of,
 )
-from virgo_factory.formats.marks.values import BROKEN_OFF, CUT, Said, are_marks, decoded, mark_list, said
+from virgo_factory.formats.marks.values import BROKEN_OFF, CUT, Said, are_marks, decoded, mark_list, said, turn_marks
 from virgo_factory.formats.row import Reading, RejectedRow, bare, plain
 
 
@@ -33,6 +33,7 @@ NOT_WEIGHED = "learned in full despite its weight"
 UNLEARNED = "with turns that are not learned"
 """Note of rows with such turns."""
 
+_OF_TURNS = re.compile(r"(?:loss|train|turn|assistant|response|message)s?_?(?:loss_?)?(?:mask|weight)s?")
 _PREFERS = re.compile(r"(?:preferred|chosen|best|selected)_(?:response_)?(?:index|idx|id)")
 """Columns that choose among several responses by a number, from 0 or from 1."""
 _SCORE = re.compile(r"(?:\w+_)?(?:scores?|ratings?|rewards?|acc|accuracy)")
@@ -62,6 +63,9 @@ def _learned(mark: Mark) -> Said:
     value = plain(mark.value)
     if Kind.SPANS in mark.kinds and value:
         return "?"
+
+    if Kind.TURNS in mark.kinds:
+        return None if value in (None, "", [], "all") or isinstance(value, bool) else "?"
 
     if not mark.kinds & LEARNS or mark.name == "labels" and not isinstance(value, bool):
         return None
@@ -104,6 +108,9 @@ def learned_turns(
             reason = bare(error)
 
         for mark in marks_of(response):
+            if mark.name == "mask" and isinstance(said(mark.value), bool):
+                raise _unclear(mark)  # 1 may be "masked" and "in the loss mask", as true may
+
             if _understood(mark) is False:
                 reason = reason or RejectedRow(NOT_LEARNED, mark.shown)
 
@@ -113,12 +120,20 @@ def learned_turns(
         if Kind.LAST_ONLY in mark.kinds and turns > 1:
             is_last_only = said(plain(mark.value))
             if is_last_only == "?":
-                raise RejectedRow(UNCLEAR, f"{mark.shown}; write true or false at `loss` of each response")
+                raise _unclear(mark)
 
             if is_last_only:
                 why[:-1] = [reason or RejectedRow(NOT_LEARNED, mark.shown) for reason in why[:-1]]
 
-        values = mark_list(mark.value) if mark.kinds & LEARNS else None
+        values = turn_marks(mark.value) if mark.kinds & LEARNS else None
+        if (
+            values is not None
+            and mark.name == "labels"
+            and len(values) == turns > 1
+            and set(map(str, values)) <= {"0", "1"}
+        ):
+            values = list(map(bool, values))
+
         if values is None or not are_marks(values, mark.name):
             continue
 
@@ -156,10 +171,45 @@ def _doubtful_flags(responses: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     )
 
 
+def with_marks_of_parts(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a row whose responses have the marks that all typed parts of their content have.
+
+    Raises RejectedRow where only some parts of a response are not to be learned.
+    """
+    found = {}
+    for column, messages in row.items():
+        for message in messages if type(messages) is list else ():
+            if type(message) is dict and type(message.get("content")) is list:
+                found[column] = list(map(_with_mark_of_parts, messages))
+                break
+
+    return {**row, **found} if found else row
+
+
+def _with_mark_of_parts(message: Any) -> Any:
+    content = message.get("content") if isinstance(message, Mapping) else None
+    if not isinstance(content, list) or message.get("role", message.get("from")) in ("user", "human", "system"):
+        return message
+
+    parts = [part for part in content if isinstance(part, Mapping)]
+    marks = [[mark for mark in marks_of(part, 0) if _understood(mark) is False] for part in parts]
+    if not any(marks):
+        return message
+
+    if not all(marks):
+        raise RejectedRow(UNCLEAR, "only some parts of a response are not to be learned; write `loss` at the message")
+
+    return {**message, "loss": False}
+
+
+def _unclear(mark: Mark) -> RejectedRow:
+    return RejectedRow(UNCLEAR, f"{mark.shown}; write true or false at `loss` of each response")
+
+
 def _understood(mark: Mark) -> Said:
     answer = _learned(mark)
     if answer == "?":
-        raise RejectedRow(UNCLEAR, f"{mark.shown}; write true or false at `loss`")
+        raise _unclear(mark)
 
     return answer
 
@@ -242,7 +292,10 @@ def _rejected(part: Example | RejectedRow, reason: RejectedRow) -> Example | Rej
 
 def _check_learned(marks: list[Mark], is_one_turn: bool) -> None:
     for mark in marks:
-        values = mark_list(mark.value)
+        values = turn_marks(mark.value)
+        if Kind.TURNS in mark.kinds and _learned(mark) == "?" or _is_odd(mark, values):
+            raise _unclear(mark)
+
         if mark.name in ANYTHING and (values is None or len(values) > 3 or not are_marks(values, mark.name)):
             continue
 
@@ -257,6 +310,16 @@ def _check_learned(marks: list[Mark], is_one_turn: bool) -> None:
 
         if not isinstance(plain(mark.value), list | dict) and _learned(mark) is False:
             raise RejectedRow(NOT_LEARNED, mark.shown)
+
+
+def _is_odd(mark: Mark, values: list[Any] | None) -> bool:
+    """Whether a mark that can only be one of turns has a value which is in no table."""
+    if not _OF_TURNS.fullmatch(mark.name):
+        return False
+
+    return (
+        not are_marks(values) if values is not None else isinstance(mark.value, str | dict) and _learned(mark) == "?"
+    )
 
 
 def _weight(mark: Mark) -> str:

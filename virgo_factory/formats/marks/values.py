@@ -58,6 +58,7 @@ _PARTS = (
 _CLASSES = ("false", "no", "n", "f", "\u5426", "\u9519", "mismatch", "failure")
 """Words that may be a category of the question, or its answer."""
 
+_ZEROS_AND_ONES = re.compile(r"[01](?:[\s,;|/]*[01])+")
 _EDGES = ".!*[]\"'` "
 _LONGEST = 40
 """Characters of a value that is compared with words."""
@@ -203,6 +204,24 @@ def mark_list(value: Any) -> list[Any] | None:
         value = value[0]
 
     return [item[0] if isinstance(item, list) and len(item) == 1 else item for item in value]
+
+
+def turn_marks(value: Any) -> list[Any] | None:
+    """Return the marks of turns as `mark_list` does, also from "0,1", "01" and {"0": 0, "1": 1}; None for one mark alone.
+
+    >>> turn_marks("0 1"), turn_marks({"0": False, "1": True}), turn_marks("0")
+    ([0, 1], [False, True], None)
+    """
+    value = decoded(value)
+    if isinstance(value, str) and _ZEROS_AND_ONES.fullmatch(value.strip()):
+        return [int(digit) for digit in value if digit in "01"]
+
+    if isinstance(value, dict) and value:
+        numbers = sorted(int(key) for key in value if str(key).isdecimal())
+        if numbers in (list(range(len(value))), list(range(1, len(value) + 1))):
+            return [value.get(str(number), value.get(number)) for number in numbers]
+
+    return mark_list(value)
 
 
 def are_marks(values: list[Any], name: str = "") -> bool:

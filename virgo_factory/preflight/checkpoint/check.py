@@ -15,6 +15,7 @@ from virgo_factory.preflight.checkpoint.change import judge_changes
 from virgo_factory.preflight.checkpoint.copies import judge_copies
 from virgo_factory.preflight.checkpoint.look import Model, Numbers, look_at_numbers
 from virgo_factory.preflight.checkpoint.numbers import judge_numbers, spans
+from virgo_factory.preflight.checkpoint.settings import check_against_base, check_types
 from virgo_factory.preflight.checkpoint.vocabulary import GENERATION, check_vocabulary, read_vocabulary
 from virgo_factory.preflight.checkpoint.weights import (
     LAYER,
@@ -91,12 +92,14 @@ def check_checkpoint(
     found += _config(folder)
     found += _names(tensors, folder) if ours else _names_of_base(tensors, before)
     found += _shapes(tensors, before, ours)
+    found += check_types(folder, tensors, before)
     tokens = {id: text for text, id in vocabulary.items()}
     model = Model(tensors, numbers, tokens, added, before, ours, _is_tied(read_settings(folder)))
     found += [*judge_numbers(model), *judge_copies(model)]
     if before is not None:
         found += _trained(tensors, numbers, before, may_be_base)
         found += judge_changes(model)
+        found += check_against_base(folder, base) if base else []
         if adapter and parts:
             found += check_merged(tensors, numbers, before, adapter, parts)
 

@@ -100,12 +100,14 @@ def sampling_of(config: AskConfig) -> Sampling:
     return Sampling(**{field.name: getattr(config, field.name) for field in fields(Sampling)})
 
 
-def check_config(config: AskConfig) -> None:
-    """Raise ValueError where what is in a folder was made with another configuration."""
+def check_config(config: AskConfig, matters: Callable[[str], bool] = lambda key: True) -> None:
+    """Raise ValueError where what is in a folder was made with another configuration, of the keys that matter."""
     folder = config.output_dir
     if (folder / config.FILE).is_file():
         old, new = read_folder(type(config), folder).shapes(), config.shapes()
-        if changed := "; ".join(f"{key}: {old[key]!r}, now {new[key]!r}" for key in new if new[key] != old[key]):
+        if changed := "; ".join(
+            f"{key}: {old[key]!r}, now {new[key]!r}" for key in new if new[key] != old[key] and matters(key)
+        ):
             told = f"{folder / config.FILE}: this folder was made with {changed}"
             raise UserError(f"{told}. Set it back, or name another output_dir.")
 

@@ -220,7 +220,14 @@ class Endpoint:
                 f"{self.url}: dialect: openai cannot go on behind the beginning of a response (prefill)."
             )
 
-        asked, begun = [await self._rendered(prompt, is_begun) for is_begun in (False, True)]
+        try:
+            asked, begun = [await self._rendered(prompt, is_begun) for is_begun in (False, True)]
+        except WrongServer as error:
+            raise WrongServer(
+                f"{error} (at /tokenize and /detokenize, by which it is tried whether the server goes on behind the beginning of "
+                "a response). Let both paths through, or serve the model with a vLLM that has them."
+            ) from None
+
         self._continues = "chat" if begun == asked + prompt.prefill else "text"
         if self._continues == "text" and prompt.images:
             self._continues = ""

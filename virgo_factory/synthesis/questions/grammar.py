@@ -234,7 +234,8 @@ def _item(question: str, options: Any, answer: str, kind: str, things: Any, need
         if not there
     ]
     fault = f"it has no {lacks[0]}" if lacks else ""
-    return Item(question, options, answer, one_line(kind), things, needs, _text(claim), fault)
+    claim = "" if _NOTHING.fullmatch(_text(claim).rstrip(".")) else _text(claim)
+    return Item(question, options, answer, one_line(kind), things, needs, claim, fault)
 
 
 def _text(text: str) -> str:
@@ -252,7 +253,7 @@ _KEYS = {
     "kind": ("kind", "type", "k"),
     "things": ("tags", "things", "t"),
     "needs": ("needs", "n"),
-    "claim": ("claim", "c"),
+    "claim": ("claim", "claims", "c"),
 }
 
 
@@ -281,6 +282,7 @@ def _json_lines(text: str) -> Iterator[Any]:
 
 
 def _of_json(row: dict[str, Any]) -> Item:
+    row = {name.lower(): found for name, found in row.items()}
     value = {name: next((row[key] for key in keys if row.get(key) is not None), None) for name, keys in _KEYS.items()}
     options = value["options"]
     if isinstance(options, dict):
@@ -311,5 +313,5 @@ def _of_json(row: dict[str, Any]) -> Item:
         str(value["kind"] or ""),
         things and map(str, things),
         needs and re.findall(r"\d+", " ".join(map(str, needs))),
-        value["claim"] if isinstance(value["claim"], str) else "",
+        "; ".join(map(str, value["claim"] if isinstance(value["claim"], list) else [value["claim"] or ""])),
     )

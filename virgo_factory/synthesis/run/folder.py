@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 
 from virgo_factory import __version__
 from virgo_factory.core.errors import UserError
-from virgo_factory.io.atomic import new_file, write_json
+from virgo_factory.io.atomic import new_file, replace_file, write_json
 from virgo_factory.io.fingerprint import file_hash
 from virgo_factory.io.index import read_object
 from virgo_factory.report.card import Card, card_files, write_card
@@ -196,8 +196,7 @@ class Folder:
         """
         path, made = self.file(name), _made(self.path)
         paths = {str(one): self.file(one) if one in _NAMES else Path(one) for one in inputs}
-        wanted = json.loads(json.dumps({"settings": settings, "version": __version__}))
-        before = made.get(name)
+        wanted, before = _wanted(settings), made.get(name)
         if before and path.is_file():
             edited, told = is_edited(self.path, name), before["inputs"]
             is_same = {key: before[key] for key in wanted} == wanted and told.keys() == paths.keys()
@@ -206,13 +205,11 @@ class Folder:
                 and all(_is_as(paths[one], told[one]) for one in paths)
                 and (edited or card_of(self.path, name))
             ):
+                _mark(path, f"{_EDITED} {_count_lines(path):,} lines now." if edited else "")
                 return None
 
             if edited:
-                raise UserError(
-                    f"{path}: was edited, and what it is made of has changed since. Remove it, and it is made again without "
-                    "the edits."
-                )
+                raise UserError(_LOST.format(path))
 
         if made.pop(name, None):  # killed behind this line, it is made again
             write_json(self.path / _MADE, made)
@@ -242,6 +239,37 @@ class Folder:
         write_json(self.path / _MADE, made)
         return count
 
+    def check_edits(self, name: str, settings: Mapping[str, Any]) -> None:
+        """Raise ValueError where a made file was edited, and other settings would make it again."""
+        wanted = _wanted(settings)
+        if is_edited(self.path, name) and {key: _made(self.path)[name][key] for key in wanted} != wanted:
+            raise UserError(_LOST.format(self.file(name)))
+
+
+_LOST = "{}: was edited, and what it is made of has changed since. Remove it, and it is made again without the edits."
+_EDITED = "Edited by hand since this was written:"
+
+
+def _wanted(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a file is made again for, beside its inputs, as JSON reads it."""
+    return json.loads(json.dumps({"settings": settings, "version": __version__}))
+
+
+def _mark(path: Path, mark: str) -> None:
+    """Say below the title of a file's card that the file was edited, or no longer say so."""
+    card = card_files(path)[0]
+    if card.is_file():
+        before = card.read_text(encoding="utf-8")
+        title, *rest = (part for part in before.split("\n\n") if not part.startswith(_EDITED))
+        text = "\n\n".join(filter(None, (title, mark, *rest)))
+        if text != before:
+            replace_file(card, text.encode())
+
+
+def _count_lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(bool(line.strip()) for line in file)
+
 
 _NAMES = frozenset(
     (*(SCENES, WRITTEN, QUESTIONS, VOTES, VALIDATED, COMPOSING, CANDIDATES, ABLATIONS, COMPOSED, THINKING, SHORT),
@@ -250,14 +278,20 @@ _NAMES = frozenset(
 
 
 def card_of(folder: Path, name: str) -> Mapping[str, Any] | None:
-    """Return what the card of a made file says to programs; None without one, or where it says less."""
-    path = card_files(folder / f"{name}.jsonl")[1]
+    """Return what the card of a made file says to programs; None without one, or where it says less.
+
+    Of a file that was edited since, `kept` is the lines that are there.
+    """
+    path = folder / f"{name}.jsonl"
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = json.loads(card_files(path)[1].read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
-    return card if isinstance(card, dict) and {"in", "kept", "dropped"} <= card.keys() else None
+    if not (isinstance(card, dict) and {"in", "kept", "dropped"} <= card.keys()):
+        return None
+
+    return card | {"kept": _count_lines(path)} if is_edited(folder, name) else card
 
 
 def is_edited(folder: Path, name: str) -> bool:
@@ -307,4 +341,4 @@ def _hash(path: Path, time: int) -> str:
 def _is_as(path: Path, state: Sequence[Any]) -> bool:
     """Return whether a file is as it was: with the same time, or, where only that differs (it was copied), with the same content."""
     now = _state(path, with_hash=False)
-    return now == list(state[:2]) or bool(state[2:]) and now[:1] == state[:1] and file_hash(path) == state[2]
+    return now == list(state[:2]) or bool(state[2:]) and now[:1] == state[:1] and _hash(path, now[1]) == state[2]

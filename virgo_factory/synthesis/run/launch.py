@@ -22,7 +22,8 @@ from virgo_factory.rollouts.servers.server import ServerError
 from virgo_factory.rollouts.store.index import DROPPED
 from virgo_factory.rollouts.store.jsonl import lines_of
 from virgo_factory.rollouts.store.store import lock
-from virgo_factory.synthesis.config import FILE, SynthesisConfig, read_config, read_folder
+from virgo_factory.synthesis.config import FILE, ROLES, SynthesisConfig, read_config, read_folder
+from virgo_factory.synthesis.questions.votes import BLIND
 from virgo_factory.synthesis.run.asking import RoleAsking
 from virgo_factory.synthesis.run.folder import DPO, PROMPTS, REPLIES, SCENES, SFT, Account, Folder
 from virgo_factory.synthesis.run.steps import STEPS, Asked, Made
@@ -77,8 +78,10 @@ def synthesize(
     check_folder(config.output_dir)
     config.output_dir.mkdir(parents=True, exist_ok=True)
     with sigterm_interrupts(), Folder(config) as folder:
-        if any(folder.file(name).is_file() for name in REPLIES):
-            check_config(config)
+        check_replies(config)
+        for step in STEPS:
+            if isinstance(step, Made):
+                step.check(folder)
 
         if not config.shard:
             export.new_entries(
@@ -100,6 +103,30 @@ def synthesize(
         return outcome
 
 
+def check_replies(config: SynthesisConfig) -> None:
+    """Raise ValueError where replies are there that another configuration made; a role may change until it has some."""
+    there = functools.cache(functools.partial(replies_of, config.output_dir))
+
+    def matters(key: str) -> bool:
+        role = key.partition(".")[0]
+        return any(count for name, (count, _) in there().items() if name == role or role not in ROLES)
+
+    check_config(config, matters)
+
+
+def replies_of(folder: Path) -> dict[str, tuple[int, int]]:
+    """Return how many replies of each role are there, and their tokens."""
+    found = dict.fromkeys(ROLES, (0, 0))
+    for step in STEPS:
+        path = folder / f"{step.name}.jsonl"
+        for _, row in lines_of(path) if isinstance(step, Asked) and path.is_file() else ():
+            role = step.roles[row.get("mode") == BLIND]
+            count, tokens = found[role]
+            found[role] = count + 1, tokens + row.get("completion_tokens", 0)
+
+    return found
+
+
 def resumed(path: Path, overrides: Sequence[str] = ()) -> SynthesisConfig:
     """Return the configuration in a synthesis' folder, with keys that differ now.
 
@@ -111,7 +138,10 @@ def resumed(path: Path, overrides: Sequence[str] = ()) -> SynthesisConfig:
 
 
 def merge(
-    folders: Sequence[Path], out: Path, on_made: OnMade = lambda name, account: None
+    folders: Sequence[Path],
+    out: Path,
+    on_made: OnMade = lambda name, account: None,
+    overrides: Sequence[str] = (),
 ) -> tuple[SynthesisConfig, dict[str, int], Outcome]:
     """Put the shards of a synthesis together into a new folder, and make its files of them; nobody is asked.
 
@@ -121,6 +151,7 @@ def merge(
         folders: of the same configuration.
         out: is made.
         on_made: see `synthesize`.
+        overrides: keys that differ from theirs, such as `dataset=other`.
 
     Returns:
         Its configuration, how many replies of each file were written, and what is still to be asked.
@@ -128,11 +159,16 @@ def merge(
     Of shards that lack, the scenes are read when the folder is gone on with.
 
     Raises:
-        ValueError: `out` is there, a folder is in use or of another configuration, a name of its entries is taken, or a
-            line is broken.
+        ValueError: `out` is there, a folder is in use or of another configuration, `overrides` change what the shards were
+            asked, a name of its entries is taken, or a line is broken.
     """
     folders, out = [Path(folder) for folder in folders], Path(out)
-    common = common_config(SynthesisConfig, folders, _shared)
+    old = _shared(common_config(SynthesisConfig, folders, _shared))
+    common = resumed(folders[0], overrides)
+    new = _shared(common)
+    if changed := [key for key in old if old[key] != new.get(key)]:
+        raise UserError(f"{', '.join(changed)}: cannot differ from what the shards were made with. Leave it out.")
+
     config = common.model_copy(update={"output_dir": out, "shard": ""})
     export.new_entries(config.dataset_dir, _entries(config))
     with sigterm_interrupts(), new_folder(out) as partial:

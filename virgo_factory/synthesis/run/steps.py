@@ -11,6 +11,7 @@ from virgo_factory.synthesis.config import ROLES, SynthesisConfig
 from virgo_factory.synthesis.questions import composition, votes, writing
 from virgo_factory.synthesis.run import folder as files
 from virgo_factory.synthesis.run.folder import Account, Folder
+from virgo_factory.synthesis.scenes.claims import is_claim_read
 from virgo_factory.synthesis.scenes.read import is_of_object, read_scenes
 from virgo_factory.synthesis.thoughts import expanding, export, pairs, sets, short
 from virgo_factory.synthesis.thoughts.rows import Group
@@ -59,15 +60,20 @@ class Made:
 
     def make(self, folder: Folder) -> Account | None:
         """Make it where that is to be done, see Folder.make."""
-        config = folder.config
-        inputs = self.inputs or [str(path) for source in config.scenes for _, path in source.paths()]
+        inputs = self.inputs or [str(path) for source in folder.config.scenes for _, path in source.paths()]
+        rows = functools.partial(self.rows, folder)
+        return folder.make(self.name, inputs, self._values(folder.config), self.lead, rows, is_of_object)
+
+    def check(self, folder: Folder) -> None:
+        """Raise ValueError where it was edited, and other settings would make it again: before anybody is asked for it."""
+        folder.check_edits(self.name, self._values(folder.config))
+
+    def _values(self, config: SynthesisConfig) -> dict[str, Any]:
         values = config.model_dump(mode="json")
         for name in ROLES.keys() & {*self.settings}:
             values[name] = {key: getattr(config.role(name), key) for key in ("model_name_or_path", "samples")}
 
-        settings = {key: values[key] for key in self.settings}
-        rows = functools.partial(self.rows, folder)
-        return folder.make(self.name, inputs, settings, self.lead, rows, is_of_object)
+        return {key: values[key] for key in self.settings}
 
 
 def _scenes(folder: Folder, account: Account) -> Iterator[Scene | Dropped]:
@@ -107,7 +113,7 @@ def _one_by_one(folder: Folder, *names: str) -> Iterator[tuple[Scene, Question]]
 
 
 def _questions(folder: Folder, account: Account) -> Iterator[Question | Dropped]:
-    letters, computable, unclaimed = dict.fromkeys(LETTERS, 0), 0, 0
+    letters, claims = dict.fromkeys(LETTERS, 0), Counter()
     for scene in scenes(folder):
         replies = folder.answered(files.WRITTEN, writing.writer_ask(scene), "writer")
         if not replies:
@@ -116,15 +122,16 @@ def _questions(folder: Folder, account: Account) -> Iterator[Question | Dropped]
         for found in writing.questions_of(scene, replies):
             if isinstance(found, Question):
                 letters[found.answer] += 1
-                computable += found.kind in ("place", "number")
-                unclaimed += found.kind in ("place", "number") and not found.claim
+                if found.kind in ("place", "number"):
+                    claims["none" if not found.claim else "read" if is_claim_read(found, scene) else "unread"] += 1
 
             yield found
 
     _tell_letters(account, letters)
-    account.content["without_claim"] = unclaimed
+    account.content |= {"without_claim": claims["none"], "claim_unread": claims["unread"]}
     account.notes.append(
-        f"Of {computable:,} questions of place or number {unclaimed:,} state no claim, and are judged by their words alone."
+        f"Of {claims.total():,} questions of place or number {claims['none']:,} state no claim and {claims['unread']:,} one that cannot"
+        " be read; these are judged by their words alone."
     )
 
 
@@ -367,14 +374,14 @@ STEPS: tuple[Asked | Made, ...] = (
         files.SFT,
         (files.SCENES, files.VALIDATED, files.COMPOSED, files.SHORT, files.FILTERED),
         ("sft_share", "x_to_o", "seed"),
-        "Rows for files.SFT: right short thoughts, right ones gone on with, wrong ones corrected.",
+        "Rows for SFT: right short thoughts, right ones gone on with, wrong ones corrected.",
         _sft,
     ),
     Made(
         files.DPO,
         (files.SCENES, files.VALIDATED, files.COMPOSED, files.SHORT, files.FILTERED),
         ("pairs_per_question", "compact_pairs", "seed"),
-        "Pairs for files.DPO: corrections against what does not correct, right short thoughts against what goes wrong.",
+        "Pairs for DPO: corrections against what does not correct, right short thoughts against what goes wrong.",
         _dpo,
     ),
     Made(

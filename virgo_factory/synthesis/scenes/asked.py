@@ -9,7 +9,18 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from virgo_factory.synthesis.scenes import clauses
-from virgo_factory.synthesis.scenes.clauses import first, holds_at, is_few, is_true, kinds, short, things, union
+from virgo_factory.synthesis.scenes.clauses import (
+    as_it,
+    asks_who,
+    first,
+    holds_at,
+    is_few,
+    is_true,
+    kinds,
+    short,
+    things,
+    union,
+)
 from virgo_factory.synthesis.scenes.english import Meaning, number_of
 from virgo_factory.synthesis.scenes.facts import RELATIONS, Holds, is_extreme, overlaps
 from virgo_factory.synthesis.scenes.sentences import Token, tokens_of
@@ -243,8 +254,7 @@ def _where(tokens: Sequence[Token], options: Options, meaning: Meaning) -> Asked
         return None
 
     def holds(option: str, is_clear: bool = False) -> Holds:
-        read = [token for token in options[option] if token.kind != "V"]
-        read = [Token("I", "it") if not token.one and other in (token.some or ()) else token for token in read]
+        read = as_it([token for token in options[option] if token.kind != "V"], other)
         while len(read) > 1 and read[0].kind in "IH":
             read = read[1:]
 
@@ -297,7 +307,7 @@ def _ended(tokens: Sequence[Token], options: Options, meaning: Meaning) -> Asked
     group = [one for token in named for one in token.some or ()]
     if _END.fullmatch(form):
         which = first(tokens, "E").means
-    elif re.fullmatch("WTV?S", form) and len(group) == 2:
+    elif re.fullmatch("WTV?S", form) and len(group) == 2 and not clauses.ITS.search(tokens[-1].text):
         which = {"left": "leftmost", "right": "rightmost"}.get(" ".join(clauses.sides_of(tokens[-1])), "")
 
     if not which:
@@ -308,6 +318,9 @@ def _ended(tokens: Sequence[Token], options: Options, meaning: Meaning) -> Asked
 
     one_of = {option: _one(read) for option, read in options.items()}
     known = [one for one in one_of.values() if one]
+    if not group and asks_who(tokens) and len({one.name for one in known}) > 1:
+        return None
+
     among = group or list({one.tag: one for one in known}.values())
 
     def holds(option: str) -> Holds:
@@ -349,7 +362,7 @@ def _related(tokens: Sequence[Token], options: Options, meaning: Meaning) -> Ask
 
     named = things(place)
     is_of_tag = bool(named) and named[-1].is_tag  # who names a tag goes by its box; else by what people would say
-    is_any = of is None or of.kind == "T"
+    is_any = of.kind == "T" if of else not asks_who(tokens)
     return Asked(holds, is_clear=lambda option: holds(option, not is_of_tag) if is_any else None)
 
 

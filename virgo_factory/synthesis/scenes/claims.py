@@ -12,6 +12,11 @@ from virgo_factory.synthesis.scenes.stated import OF_OTHER, Stated
 from virgo_factory.synthesis.words import LETTERS, Question, Scene
 
 
+def is_claim_read(question: Question, scene: Scene) -> bool:
+    """Return whether something of what a writer claims can be held against the boxes."""
+    return any(Stated("", (), 0, Meaning(scene)).checks(question.claim))
+
+
 def contradiction(question: Question, scene: Scene) -> str | None:
     """Return what the boxes say against a question, or None where they say nothing or agree.
 

@@ -13,6 +13,8 @@ from virgo_factory.synthesis.words import SceneObject
 
 _RELATION = {"left": "left", "right": "right", "upper": "above", "top": "above"}
 _RELATION |= dict.fromkeys(("lowest", "lower", "bottom"), "below")
+ITS = re.compile(r"\b(?:its|their|his|her)\b")
+"""Of a side: it is that of another thing, not of the picture."""
 _FEW = ("fewe", "less", "smal", "leas", "lowe")
 
 
@@ -49,6 +51,16 @@ def is_few(token: Token) -> bool:
 def is_all(token: Token) -> bool:
     """Return whether a word means all of some things."""
     return token.kind == "D" and token.text.startswith(("all", "both", "each", "every"))
+
+
+def asks_who(tokens: Sequence[Token]) -> bool:
+    """Return whether only persons or animals are asked for; which of the things are some is not known."""
+    return any(token.kind == "W" and re.match("who(?! or what)", token.text) for token in tokens)
+
+
+def as_it(tokens: Sequence[Token], other: SceneObject | None) -> list[Token]:
+    """Return tokens with "the person", where one of several must be meant, as "it"."""
+    return [Token("I", "it") if not token.one and other in (token.some or ()) else token for token in tokens]
 
 
 def short(tokens: Iterable[Token], pattern: str = "dT|oTf|ET") -> list[Token]:
@@ -148,7 +160,7 @@ def _piece(
     word, named = first(piece, "RSE"), None if first(piece, "I") else first(piece, "T") or last
     relations = [word.means] if word.kind == "R" else sides_of(word)
     if not named and not other:
-        if word.kind == "R" or not relations or re.search(r"\b(?:its|their)\b", word.text):
+        if word.kind == "R" or not relations or ITS.search(word.text):
             return None
 
         is_vague = is_clear and "half" not in word.text  # several are on the left, and one of them is in the corner

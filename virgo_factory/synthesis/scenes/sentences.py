@@ -43,7 +43,7 @@ class Token:
 PICTURE = r"(?:picture|image|scene|photo|photograph|view|frame)"
 _IN_PICTURE = rf"(?:(?:with)?in|across|throughout|from|of|on) (?:this|the) (?:(?!left|right|top|bottom|upper|lower)[a-z]+ )?{PICTURE}"
 _PART = r"(?:-hand)?(?: (?:side|edge|border|part|portion|corner|quarter|area|region|half))?"
-_AT = r"(?:(?:to|on|at|in|toward|towards|over) )?(?:(?:the|its|their) )?(?:very )?"
+_AT = r"(?:(?:to|on|at|in|toward|towards|over) )?(?:(?:the|its|their|his|her) )?(?:very )?"
 _FAR = r"(?:farthest|furthest|farther|further|most|more)(?: away)?"
 _NEAR = r"(?:closest|nearest|closer|nearer) to the"
 _ELSE = r"(?:the other(?: one)?|(?:everything|anything|all) (?:else|(?:the )?other (?:things|objects|items)))"
@@ -89,7 +89,7 @@ _NUMBER = rf"(?:\d+|{'|'.join(sorted(NUMBERS.keys() - {'a', 'an', 'no', 'none', 
 _IDLE = "|".join(
     (
         "is are was were do does did can could would will be there the a an this that these those of to than as you please name identify say so now among"
-        " located placed positioned situated found visible shown seen present pictured depicted drawn appear appears occur occurs altogether overall"
+        " located placed positioned situated found visible shown seen present pictured depicted drawn appear appears occur occurs altogether overall somewhere"
         " combined has have contain contains show shows include includes depict depicts feature features exactly clearly total sum positions about color colour"
         f" state states describe describes matches fits compares best correctly closely carefully {PICTURE}"
     ).split()
@@ -116,7 +116,7 @@ _WORDS = {
     "b": r"(?:in the middle,? )?(?:in )?between(?: which(?: two)?)?",
     "S": rf"{_AT}(?:(?:upper|lower|top|bottom)[ -])?(?:left|right){_PART}|{_AT}(?:upper|lower|top|bottom){_PART}",
     "C": r"(?:(?:partly |partially )?(?:covered|hidden|overlapped) by|covers?|overlaps?(?: with)?|hides?)(?: (?:a )?(?:small |large )?part of| some of)?",
-    "I": r"it|them|each other",
+    "I": r"it|them|him|her|each other",
     "a": r"directly|immediately|just(?= (?:above|below|to|left|right))|straight|slightly|somewhat|far",
     # numbers
     "A": rf"(?:not |exactly )*(?:(?:more than |less than )?(?:twice|half|{_NUMBER} times) )?as many"

@@ -3,16 +3,17 @@
 import itertools
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.report.table import Table
 from virgo_factory.rollouts.estimate import CHARACTERS_A_TOKEN, short
-from virgo_factory.rollouts.store.records import count_records
-from virgo_factory.synthesis.config import SynthesisConfig
+from virgo_factory.synthesis.config import SynthesisConfig, read_folder
 from virgo_factory.synthesis.questions.writing import writer_ask
 from virgo_factory.synthesis.run import folder as files
-from virgo_factory.synthesis.run.folder import card_of
+from virgo_factory.synthesis.run.folder import card_of, is_behind
+from virgo_factory.synthesis.run.launch import check_replies, replies_of
 from virgo_factory.synthesis.scenes.read import read_scenes
+from virgo_factory.synthesis.tell.status import not_asked
 from virgo_factory.synthesis.words import Dropped, Scene
 
 
@@ -75,22 +76,23 @@ def estimate(config: SynthesisConfig) -> tuple[list[str], Table, list[str]]:
             *before,
         ]
 
-    requests = _requests(config, scenes)
+    there = replies_of(config.output_dir)
+    requests = _requests(config, scenes, {name: count for name, (count, _) in there.items()})
     rows, total, most = [], 0.0, 0.0
-    measured = _tokens(config.output_dir)
     for name in config.roles:
-        role = config.role(name)
-        tokens = measured.get(name, min(TOKENS[name], role.max_tokens))
-        written, highest = requests[name] * tokens, requests[name] * role.max_tokens
+        role, (count, tokens) = config.role(name), there[name]
+        length = tokens / count if count else min(TOKENS[name], role.max_tokens)
+        written, highest = requests[name] * length, requests[name] * role.max_tokens
         total, most = total + written, most + highest
-        rows.append(
-            (name, role.model_name_or_path, round(requests[name]), short(written), short(highest), name in measured)
-        )
+        asked = round(requests[name])
+        told = (short(written), short(highest), "measured" if count else "guessed")
+        rows.append((name, role.model_name_or_path, asked, max(asked - count, 0), *told))
 
-    shown = [(*row[:5], "measured" if row[5] else "guessed") for row in rows]
-    table = Table("Roles", ("", "model", "requests", "tokens written", "at most", "length"), shown, words=(1, 5))
+    columns = ("", "model", "requests", "left", "tokens written", "at most", "length")
+    table = Table("Roles", columns, rows, words=(1, 6))
     after = [
-        f"All: about {sum(row[2] for row in rows):,} requests, {short(total)} tokens written, at most {short(most)}. "
+        f"All: about {sum(row[2] for row in rows):,} requests, {sum(row[3] for row in rows):,} of them left, {short(total)} "
+        f"tokens written, at most {short(most)}. "
         f"{'Rates are those of this folder.' if card_of(config.output_dir, files.VALIDATED) else 'How much is kept is a guess until a folder has some: try max_scenes=20 first.'}"
     ]
     for key, value in (("max_rollouts", config.max_rollouts), ("max_tokens_total", config.max_tokens_total)):
@@ -101,6 +103,14 @@ def estimate(config: SynthesisConfig) -> tuple[list[str], Table, list[str]]:
         characters = len(writer_ask(first).text)
         after.append(f"The writer's first prompt has about {characters / CHARACTERS_A_TOKEN:,.0f} tokens.")
 
+    if told := not_asked(config.output_dir):
+        after.append(f"Asked again, beside these: {told}.")
+
+    try:
+        check_replies(config)
+    except UserError as error:
+        problems.append(str(error).removesuffix("."))
+
     return (
         before,
         table,
@@ -108,8 +118,8 @@ def estimate(config: SynthesisConfig) -> tuple[list[str], Table, list[str]]:
     )
 
 
-def _requests(config: SynthesisConfig, scenes: int) -> dict[str, float]:
-    """Return how many requests each role gets."""
+def _requests(config: SynthesisConfig, scenes: int, there: Mapping[str, int]) -> dict[str, float]:
+    """Return how many requests each role gets: as many a scene as in the folder, for a role that was asked to its end there."""
 
     def share(name: str) -> float:
         card = card_of(config.output_dir, name)
@@ -128,7 +138,7 @@ def _requests(config: SynthesisConfig, scenes: int) -> dict[str, float]:
     facts = sum(config.composed_of) / len(config.composed_of)
     thought = valid + candidates * share(files.COMPOSED)
     shorts = thought * samples["thinker"]
-    return {
+    requests = {
         "writer": scenes * samples["writer"],
         "solver": asked * samples["solver"] + candidates * (1 + facts) * samples["solver"],
         "blind": asked * samples["blind"],
@@ -136,16 +146,21 @@ def _requests(config: SynthesisConfig, scenes: int) -> dict[str, float]:
         "thinker": shorts,
         "reasoner": shorts * share(files.SHORT) * samples["reasoner"],
     }
+    if before := card_of(config.output_dir, files.SCENES):
+        old = read_folder(config.output_dir)
+        for name in set(config.roles) & set(old.roles):
+            if before["kept"] and not is_behind(config.output_dir, _ENDS[name]):
+                requests[name] = there[name] * scenes / before["kept"] * samples[name] / old.role(name).samples
+
+    return requests
 
 
-def _tokens(folder: Path) -> dict[str, float]:
-    """Return the mean tokens of the replies that are there, for roles that have a file of their own."""
-    found = {}
-    names = files.WRITTEN, files.COMPOSING, files.THINKING, files.EXPANDING, files.ABLATIONS
-    for role, name in zip(("writer", "composer", "thinker", "reasoner", "solver"), names, strict=True):
-        if (folder / f"{name}.jsonl").is_file():
-            count, tokens = count_records(folder, name)
-            if count:
-                found[role] = tokens / count
-
-    return found
+_ENDS: Mapping[str, str] = {
+    "writer": files.QUESTIONS,
+    "solver": files.COMPOSED,
+    "blind": files.VALIDATED,
+    "composer": files.CANDIDATES,
+    "thinker": files.SHORT,
+    "reasoner": files.FILTERED,
+}
+"""Files that are made once all of a role is there."""

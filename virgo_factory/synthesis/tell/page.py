@@ -13,7 +13,8 @@ from virgo_factory.report.plots import bars, draw
 from virgo_factory.report.table import facts
 from virgo_factory.rollouts.store.jsonl import lines_of
 from virgo_factory.synthesis.run import folder as files
-from virgo_factory.synthesis.run.folder import card_of
+from virgo_factory.synthesis.run.folder import card_of, is_edited
+from virgo_factory.synthesis.run.steps import NO_REPLY
 from virgo_factory.synthesis.tell.status import Status, summarise, tables_of
 from virgo_factory.synthesis.tell.status import lines_of as told_of
 from virgo_factory.synthesis.words import LETTERS, Dropped, Question, Scene, Thought, of_row
@@ -37,7 +38,7 @@ def write_status_page(path: Path, folder: Path, scenes: int = 20, seed: int = 0)
     found = summarise(folder)
     chosen = _drawn(folder, scenes, seed)
     shown = _Shown(folder, {scene.id for scene in chosen})
-    settings = [("state", next(iter(told_of(found)), "")), ("folder", str(folder))]
+    settings = [("state", told_of(found)[0]), ("folder", str(folder))]
     settings.append(("pictures", str(found.config.media_dir)))
     settings += [(name, found.config.role(name).model_name_or_path) for name in found.config.roles]
     head = [Section("", [facts(settings), *tables_of(found), *_plots(found), *_LEGEND])]
@@ -98,6 +99,13 @@ class _Shown:
             for one in self._rows(f"{name}.dropped", Dropped):
                 self.dropped[f"{one.of.rpartition('/')[0]} {name}"].append(one)
 
+    def kept_of(self, scene: str) -> Iterator[tuple[str, str]]:
+        """Yield how many questions of a scene are kept of all that were written, and of all that were composed."""
+        for stage, what, name in ((1, "written", files.QUESTIONS), (2, "composed", files.CANDIDATES)):
+            judged = [one.id for one in self.questions[scene] if one.stage == stage]
+            before = sum(one.reason != NO_REPLY for one in self.dropped[f"{scene} {name}"])
+            yield what, f"{sum(one in self.kept for one in judged)} of {len(judged) + before}"
+
     def _of(self, name: str, kind: type[T], by: Any) -> Mapping[str, list[T]]:
         found: dict[str, list[T]] = defaultdict(list)
         for one in self._rows(name, kind):
@@ -122,9 +130,7 @@ class _Shown:
 def _article(scene: Scene, shown: _Shown, media_dir: Path) -> Article:
     told = "\n".join([*scene.captions, *(f"{one.tag} {list(one.box)} {one.phrase}".rstrip() for one in scene.objects)])
     sections = [Section("Scene", [_picture(scene, media_dir), Text(told, "prompt")])]
-    kept = 0
     for question in shown.questions[scene.id]:
-        kept += question.id in shown.kept
         sections += _question(question, shown)
 
     for name in (files.QUESTIONS, files.CANDIDATES):
@@ -133,8 +139,8 @@ def _article(scene: Scene, shown: _Shown, media_dir: Path) -> Article:
             sections.append(Section(f"Dropped: {one.reason}", content, folded=True, note=name))
 
     labels = sorted({one.kind for one in shown.questions[scene.id]})
-    numbers = [("questions kept", f"{kept} of {len(shown.questions[scene.id])}"), ("origin", scene.origin)]
-    return Article(scene.id, "scene", sections, numbers, labels)
+    numbers = [(f"{what} questions kept", told) for what, told in shown.kept_of(scene.id)]
+    return Article(scene.id, "scene", sections, [*numbers, ("origin", scene.origin)], labels)
 
 
 def _picture(scene: Scene, media_dir: Path) -> Picture:
@@ -204,6 +210,7 @@ def _plots(found: Status) -> Sequence[Picture]:
     for name in (files.SFT, files.DPO):
         card = card_of(found.folder, name)
         if card and card.get("sets"):
-            pictures.append(Picture(draw(bars, card["sets"], "", "rows", page=True), f"Rows of {name}.jsonl"))
+            since = ", as they were made: it was edited since" * is_edited(found.folder, name)
+            pictures.append(Picture(draw(bars, card["sets"], "", "rows", page=True), f"Rows of {name}.jsonl{since}"))
 
     return pictures

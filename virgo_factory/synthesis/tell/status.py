@@ -11,10 +11,12 @@ from typing import Any
 
 from virgo_factory.report.table import Table
 from virgo_factory.rollouts.run.progress import duration
+from virgo_factory.rollouts.store.index import DROPPED
+from virgo_factory.rollouts.store.jsonl import lines_of as rows_of
 from virgo_factory.rollouts.store.records import count_records
 from virgo_factory.synthesis.config import SynthesisConfig, read_folder
 from virgo_factory.synthesis.run.folder import card_of, is_behind, is_edited
-from virgo_factory.synthesis.run.steps import STEPS, Made
+from virgo_factory.synthesis.run.steps import NO_REPLY, STEPS, VOTES_LACK, Made
 from virgo_factory.synthesis.tell.live import told_reasons
 
 
@@ -88,6 +90,21 @@ def _stage(folder: Path, step: Any) -> Stage:
     return Stage(step.name, card["kept"], 0, card["in"], card["dropped"], *told)
 
 
+def not_asked(folder: Path) -> str:
+    """Return how much could not be asked, by file, and why; "" where all was."""
+    lacks = []
+    for step in STEPS:
+        dropped = (isinstance(step, Made) and card_of(folder, step.name) or {}).get("dropped", {})
+        lacks += [
+            f"{step.name}: {dropped[reason]:,} {reason}" for reason in (NO_REPLY, VOTES_LACK) if reason in dropped
+        ]
+
+    path = folder / f"{DROPPED}.jsonl"
+    reasons = [row["reason"] for _, row in rows_of(path)] if path.is_file() else []
+    why = f". Why (the first of {len(reasons):,} in {path}): {reasons[0].rstrip('.')}" if reasons else ""
+    return "; ".join(lacks) + why if lacks else ""
+
+
 def _progress(folder: Path) -> Mapping[str, Any] | None:
     with contextlib.suppress(OSError, ValueError, KeyError):
         found = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
@@ -117,7 +134,10 @@ def tables_of(found: Status) -> list[Table]:
         if stage.rows is None:
             styles[number] = "dim"
 
-        told = told_reasons(stage.dropped or {}, MOST_REASONS) + ["edited by hand"] * stage.is_edited
+        told = told_reasons(stage.dropped or {}, MOST_REASONS)
+        if stage.is_edited:
+            told.append(f"edited by hand: {stage.taken - sum(stage.dropped.values()):,} were made")
+
         share = f"{stage.rows / stage.taken:.0%}" if stage.taken else ""
         is_replies = stage.rows is not None and stage.taken is None
         rows.append(
@@ -153,7 +173,12 @@ def lines_of(found: Status) -> list[str]:
     if found.waits:
         return [f"{found.waits}.jsonl is the next file. Go on: {found.config.resume_command()}"]
 
-    return ["All is made.", f"Look: virgo-factory synthesize status {found.folder} --html page.html"]
+    told = "All is made."
+    if lacks := not_asked(found.folder):
+        again = f"Once that is put right, the next start asks it again: {found.config.resume_command()}"
+        told = f"All else is made. Not all could be asked. {lacks}. {again}"
+
+    return [told, f"Look: virgo-factory synthesize status {found.folder} --html page.html"]
 
 
 def to_json(found: Status) -> dict[str, Any]:
@@ -168,4 +193,5 @@ def to_json(found: Status) -> dict[str, Any]:
         }
         for stage in found.stages
     }
-    return {"folder": str(found.folder), "stages": stages, "progress": found.progress, "waits": found.waits}
+    told = {"progress": found.progress, "waits": found.waits, "not_asked": not_asked(found.folder)}
+    return {"folder": str(found.folder), "stages": stages, **told}

@@ -28,7 +28,7 @@ def rows_of(path: Path) -> Iterator[tuple[str, dict[str, Any]] | Dropped]:
             place = place_of(path.name, row.line, number)
             number += 1
             if row.problem:
-                yield Dropped(place, row.reason, row.problem)
+                yield Dropped(place, why_unreadable(row.problem)[0], row.problem)
             elif isinstance(row.raw, dict):
                 yield place, row.raw
             else:
