@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.data.read.reader import NOT_JSON, cut_file, place_of, read_chunk
+from virgo_factory.data.read.reader import NOT_JSON, cut_file, place_of, read_chunk, why_unreadable
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.synthesis.scenes.boxes import four_numbers
 from virgo_factory.synthesis.scenes.found import FoundScene
