@@ -167,13 +167,10 @@ def _messages(messages: Any, column: str, own: list[Any], beside: dict[str, list
 
     Pictures that are keys of a user's message go to `own`, those of other keys and messages to `beside` under their place.
     """
-    if not isinstance(messages, list):
+    if not isinstance(messages, list) or all(map(_is_plain, messages)):
         return messages
 
     messages = _without_json(messages)
-    if all(map(_is_plain, messages)):
-        return messages
-
     _check_order(messages)
     return [_message(message, column, own, beside) if isinstance(message, dict) else message for message in messages]
 
@@ -191,8 +188,12 @@ def _without_json(messages: list[Any]) -> list[Any]:
 
 
 def _is_plain(message: Any) -> bool:
-    """Whether a message is nothing but a role and a text, as nearly all are."""
-    return type(message) is dict and len(message) == 2 and type(either(message, "content", "value")) is str
+    """Whether a message is nothing but a role and a text that is no JSON, as nearly all are."""
+    if type(message) is not dict or len(message) != 2:
+        return False
+
+    content = either(message, "content", "value")
+    return type(content) is str and content[:1] not in ("[", "{")
 
 
 def _is_user(message: Any) -> bool:
