@@ -718,6 +718,10 @@ def _look_inside(place: str, value: Any, is_option: bool, found: dict[str, list[
     if isinstance(value, str):
         value = decoded(value) if "." in value or "data:image/" in value else None
 
+    if _other_kind(place.rpartition(".")[2]) == "medium" and holds_picture(value):  # attachments of url and name
+        found.setdefault(place, []).append(value)
+        return
+
     if isinstance(value, list) and depth:
         for part in value[:_LOOKED_AT]:
             if _is_object(part):
