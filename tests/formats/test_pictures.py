@@ -323,7 +323,8 @@ REFUSED = [
     ({"question": "<IMG_CONTEXT>\nHow many?"}, "a picture tag without a picture", "<IMG_CONTEXT>"),
     ({"question": "Is it <|media_pad|>?"}, "a picture tag without a picture", "<|media_pad|>"),
     ({"messages": [{"role": "user", "content": [{"type": "image", "index": 1}, {"type": "image", "index": 0}]}]}, "pictures out of order", "[1, 0]"),
-    ({"attachments": [{"type": "image", "url": "https://example.org/x.png"}]}, "a picture in an unknown column", '"columns": {"images": "attachments"}'),
+    ({"attachments": [{"type": "image", "url": "https://example.org/x.png"}]},
+     "a picture in an unknown column", '"columns": {"images": "attachments"}'),
     ({"messages": [{"role": "user", "content": "Q?", "attachments": [{"url": "https://example.org/x.png"}]}]},
      "a picture in an unknown column", '"columns": {"images": "messages.attachments"}'),
     ({"url": "https://example.org/x.png"}, "a picture in an unknown column", '"columns": {"images": "url"}'),
@@ -553,7 +554,8 @@ def test_a_row_with_the_id_of_a_picture_alone_is_told_and_one_that_asks_about_it
 
 NO_IDS = [
     {"image_id": None}, {"image_id": ""}, {"image_id": -1}, {"image_id": "none"}, {"image_ids": []}, {"figure": "A triangle."},
-    {"diagram": "none needed"}, {"image_count": 0}, {"has_image": False}, {"num_images": None}, {"num_images": "0"}, {"id": 123}, {"question_id": 123}, {"video_id": ""},
+    {"diagram": "none needed"}, {"image_count": 0}, {"has_image": False}, {"num_images": None}, {"num_images": "0"},
+    {"id": 123}, {"question_id": 123}, {"video_id": ""},
     *({"image": "a.png", **row} for row, _ in IDS if "img" not in row and "picture" not in row),
 ]  # fmt: skip
 
