@@ -501,3 +501,35 @@ def test_few_shot_messages_are_not_the_question_of_a_pair():
     pair = {"question": "Which is it?", "chosen": THINK, "rejected": THINK.replace("1", "2"), "few_shot": SHOT[:1]}
     (part,) = parts_of(pair, ranking=True)
     assert (part.question, part.notes) == ("Which is it?", (f"{NOT_TRAINED}: few_shot",))
+
+
+FIVE = THINK.replace("one", "five").replace("1", "5")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "samples",
+        "candidates",
+        "generations",
+        "rollouts",
+        "responses",
+        "completions",
+        "outputs",
+        "attempts",
+        "solutions",
+    ],
+)
+def test_a_list_of_responses_never_wins_over_a_response_of_the_rows_own(column):
+    told = f"{SECOND_RESPONSE}: {column}"
+    for more in ({}, {"correct": [True, False]}):
+        part = ask(**{column: [FIVE, THINK]}, **more)
+        assert part.response == LONG and told in part.notes
+
+    part = ask(**{column: [{"content": FIVE, "is_correct": True}]})
+    assert part.response == LONG and told in part.notes
+    assert ask(**{column: [THINK]}).notes == ()
+    part = ask({"response": column}, **{column: [FIVE]}, correct=[True])
+    assert (part.response.solution, part.notes) == ("\\boxed{5}", ())
+    (part,) = parts_of({"question": "Which is it?", column: [THINK, FIVE], "correct": [True, False]})
+    assert (part.response, part.notes) == (LONG, ())

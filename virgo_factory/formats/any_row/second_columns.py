@@ -62,7 +62,7 @@ _KNOWN = ("huatuogpt_o1",)
 """Formats of which the card says which of several questions the response answers."""
 
 _QUESTION = LazyPattern(r"(?:question|problem|prompt|user_prompt|query|instruction|user)(?:_text|_content)?")
-_RESPONSE = LazyPattern(r"response|output|completion|generation|solution")
+_RESPONSE = LazyPattern(r"(?:response|output|completion|generation|solution)s?|samples|candidates|rollouts|attempts")
 _CONTEXT = LazyPattern(
     r"(?:(?:image|question|problem|input|additional|extra|retrieved|supporting|previous|prior|earlier)_)*"
     r"(?:context|passage|paragraph|hint|caption|background|premise|article|story|lecture|input|document|evidence|excerpt"
@@ -219,6 +219,9 @@ def with_second_columns(
     if plan is None and not lacking or reading.format in _KNOWN:
         return reading
 
+    if plan and reading.is_chosen:  # from one of the lists
+        plan = plan._replace(responses=tuple(name for name in plan.responses if isinstance(row[name], str)))
+
     is_named = not {"question", "prompt", "messages"}.isdisjoint(columns)
     is_one = len({part.question for part in reading.parts if isinstance(part, Example)}) == 1
 
@@ -309,17 +312,15 @@ def _is_other_response(row: Mapping[str, Any], name: str, example: Example) -> b
 
     A `solution` without a thought is how the answer is proven in many sets, and no response of a model.
     """
-    text = row[name]
-    if (
-        not isinstance(text, str)
-        or not (tagged := format_of(text))
-        and (snake(name) in _PROOFS or len(text.split()) < 8)
-    ):
-        return False
+    is_text = isinstance(row[name], str)
+    for text in [row[name]] if is_text else _texts(row[name]):
+        if (tagged := format_of(text)) or is_text and snake(name) not in _PROOFS and len(text.split()) >= 8:
+            given = _bare("\n".join(rendered(turn.response) for turn in example.turns))
+            pieces = [_bare(piece) for piece in (_TAGS.split(text) if tagged else [text]) if piece.strip()]
+            if not all(piece in given for piece in pieces):
+                return True
 
-    given = _bare("\n".join(rendered(turn.response) for turn in example.turns))
-    pieces = [_bare(piece) for piece in (_TAGS.split(text) if tagged else [text]) if piece.strip()]
-    return not all(piece in given for piece in pieces)
+    return False
 
 
 _ANYTHING = ("code", "text", "data", "content", "info", "information", "log", "statement")
