@@ -68,7 +68,7 @@ _CONTEXT = LazyPattern(
     r"(?:context|passage|paragraph|hint|caption|background|premise|article|story|lecture|input|document|evidence|excerpt"
     r"|scenario|support|knowledge|ocr|table|supporting_fact|material|description|observation|constraint|definition|fact|hypothes[ie]|body|rule"
     r"|(?:figure|diagram|geometry|scene|chart)_(?:description|caption)|function_signature|code_snippet|source_text|schema"
-    r"|code|text|data|content|given|condition|info(?:rmation)?|abstract|stem|statement|setup|situation|dialogue|transcript|snippet|log"
+    r"|code|text|data|content|given|condition|info(?:rmation)?|abstract|stem|statement|setup|situation|dialog(?:ue)?|transcript|snippet|log"
     r"|(?:image_|figure_|diagram_)?svg(?:_(?:code|text|content))?|tikz(?:_code)?|additional_info(?:rmation)?|starter_code|output_format|format_instruction|few_?shot_example|instruction)s?(?:_text)?"
     r"|(?:prompt|question|instruction)_(?:prefix|suffix)"
     r"|(?:follow_?up|second|next|sub|previous|prior|earlier)_(?:question|prompt)s?|(?:question|prompt)_?\d"
