@@ -590,3 +590,13 @@ def test_the_history_may_be_named_in_columns():
     assert (part.history[0].question, part.response) == ("Hello?", LONG)
     assert ask({"question": "question", "response": "response"}, chat_history="World history").response == LONG
     assert ask(previous="math-16").response == LONG
+
+
+def test_a_second_whole_response_is_told_whatever_its_column_is_called():
+    for column in ("final_response", "model_output", "response_2", "completion", "gemini_reply"):
+        part = ask(**{column: FIVE})
+        assert (part.response, part.notes) == (LONG, (f"{SECOND_RESPONSE}: {column}",))
+        assert ask(**{column: THINK}).notes == () and ask(**{f"{column}_id": FIVE[:3]}).notes == ()
+
+    assert ask(answer=FIVE).reason == "two responses in the row" and '"response"' in ask(answer=FIVE).detail
+    assert ask(answer=THINK).response == ask({"response": "response"}, answer=FIVE).response == LONG
