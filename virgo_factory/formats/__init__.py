@@ -1,12 +1,14 @@
 """Raw row -> Examples: one file a dataset family, one registry. Pure: no torch, no LLaMA-Factory."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
 from virgo_factory.core.example import Example
 from virgo_factory.formats.any_row.api_log import with_messages
 from virgo_factory.formats.any_row.earlier_turns import check_history, with_history
+from virgo_factory.formats.any_row.foreign_tokens import TAGGED, part_in_tags
 from virgo_factory.formats.any_row.next_turns import REASON as RUNS_ON
 from virgo_factory.formats.any_row.next_turns import next_turn
 from virgo_factory.formats.any_row.prompts import without_requests
@@ -131,6 +133,9 @@ def _checked(example: Example, formatting: str, only: str | None) -> Example | R
 
             if line := next_turn(turn.question, solution):
                 return RejectedRow(RUNS_ON, f"behind its solution: {line!r}")
+
+            if "</" in solution and (tag := part_in_tags(solution)):
+                example = replace(example, notes=(*example.notes, f"{TAGGED}: {tag}"))
 
     example = example if formatting == "virgo_dt" else without_requests(example)  # read to the letter
     return without_its_picture(example, only) if only and not example.images else example
