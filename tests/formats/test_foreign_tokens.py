@@ -3,7 +3,7 @@
 import pytest
 
 from virgo_factory.formats import Options, RejectedRow, read_row
-from virgo_factory.formats.any_row.foreign_tokens import foreign_token
+from virgo_factory.formats.any_row.foreign_tokens import TAGGED, foreign_token
 
 
 TOKENS = (
@@ -91,3 +91,21 @@ def test_a_rejected_response_is_looked_at_as_well():
     other = {"role": "assistant", "content": "<think>\nB.\n</think>\n\nB<|eot_id|>"}
     (found,) = read_row({**pair, "rejected": other}, "long_thought", Options(ranking=True)).parts
     assert found.detail == "<|eot_id|>"
+
+
+PARTS = [
+    ("<thinking>y</thinking>It is 4.", "<thinking>"),
+    ("<rethink>y</rethink>It is 4.", "<rethink>"),
+    ("It is 4. <verify>2 + 2</verify>", "<verify>"),
+    ("<reflection>y</reflection><output>4</output>", "<reflection>"),
+    ("<Summary>It is 4.</Summary>", "<Summary>"),
+    ("It is 4, as `<verify>2 + 2</verify>` shows.", None),
+    ("<details><summary>Why</summary>It is 4.</details>", None),
+    ("It is <b>4</b>, and a <check> is a tag.", None),
+]
+
+
+@pytest.mark.parametrize(("solution", "tag"), PARTS)
+def test_a_further_thought_in_tags_of_its_own_is_told(solution, tag):
+    (part,) = read_row({"question": "2 + 2?", "response": f"<think>I add.</think>\n{solution}"}, "long_thought").parts
+    assert part.notes == ((f"{TAGGED}: {tag}",) if tag else ())

@@ -453,9 +453,20 @@ def test_columns_whose_names_tell(thought, solution):
 
 def test_a_tagged_response_wins_over_a_column_of_notes():
     row = {"question": ASKED, "reasoning": "A short note of an annotator.", "response": THINK}
-    assert the_part(row) == ("think", the_part({"question": ASKED, "response": THINK})[1])
+    format, part = the_part(row)
+    assert (format, part.response, part.notes) == (
+        "think",
+        LONG,
+        ("a column beside the question is not trained on: reasoning",),
+    )
+    assert (
+        the_part(row | {"reasoning": THOUGHT})[1].notes
+        == the_part(row | {"reasoning": f"<think>{THOUGHT}</think>"})[1].notes
+        == ()
+    )
     row = {"messages": roles(THINK), "reasoning": "A short note of an annotator.", "answer": "7"}
-    assert the_part(row)[1].response == LONG
+    part = the_part(row)[1]
+    assert (part.response, part.notes) == (LONG, ("a column beside the messages is not trained on: reasoning",))
 
 
 def test_columns_that_dataset_info_names():

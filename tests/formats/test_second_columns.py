@@ -505,3 +505,102 @@ def test_few_shot_messages_are_not_the_question_of_a_pair():
     pair = {"question": "Which is it?", "chosen": THINK, "rejected": THINK.replace("1", "2"), "few_shot": SHOT[:1]}
     (part,) = parts_of(pair, ranking=True)
     assert (part.question, part.notes) == ("Which is it?", (f"{NOT_TRAINED}: few_shot",))
+
+
+FIVE = THINK.replace("one", "five").replace("1", "5")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "samples",
+        "candidates",
+        "generations",
+        "rollouts",
+        "responses",
+        "completions",
+        "outputs",
+        "attempts",
+        "solutions",
+    ],
+)
+def test_a_list_of_responses_never_wins_over_a_response_of_the_rows_own(column):
+    told = f"{SECOND_RESPONSE}: {column}"
+    for more in ({}, {"correct": [True, False]}):
+        part = ask(**{column: [FIVE, THINK]}, **more)
+        assert part.response == LONG and told in part.notes
+
+    part = ask(**{column: [{"content": FIVE, "is_correct": True}]})
+    assert part.response == LONG and told in part.notes
+    assert ask(**{column: [THINK]}).notes == ()
+    part = ask({"response": column}, **{column: [FIVE]}, correct=[True])
+    assert (part.response.solution, part.notes) == ("\\boxed{5}", ())
+    (part,) = parts_of({"question": "Which is it?", column: [THINK, FIVE], "correct": [True, False]})
+    assert (part.response, part.notes) == (LONG, ())
+
+
+HISTORIES = [
+    "history",
+    "chat_history",
+    "dialog_history",
+    "dialogue",
+    "previous_turns",
+    "previous",
+    "conversation_history",
+    "Past Messages",
+]
+HELLO = [{"role": "user", "content": "Hello?"}, {"role": "assistant", "content": "Hello."}]
+
+
+@pytest.mark.parametrize("column", HISTORIES)
+def test_earlier_turns_in_a_column_of_their_own_are_the_history(column):
+    for value in ([["Hello?", "Hello."]], HELLO, json.dumps(HELLO), [{"question": "Hello?", "answer": "Hello."}]):
+        for own in OWN[:2]:
+            (part,) = parts_of({"question": "Which is it?", **own, column: value})
+            (turn,) = part.history
+            assert (turn.question, turn.response, turn.learned) == ("Hello?", "Hello.", False)
+            assert (part.question, part.response) == ("Which is it?", LONG)
+
+    for empty in (None, "", [], "[]"):
+        assert ask(**{column: empty}).history == ()
+
+
+def test_earlier_turns_that_no_reader_knows_are_a_reason():
+    for column in HISTORIES:
+        for value in ("User: Hello?\nAssistant: Hello.", ["Hello there?", "Hello to you."], {"turns": 2}):
+            part = ask(**{column: value})
+            if column == "dialogue":
+                assert value == {"turns": 2} or part.notes == (f"{NOT_TRAINED}: dialogue",)
+            else:
+                assert "history" in part.reason or column in part.detail
+
+    pairs = [["Hello?", "Hello."]]
+    for row in (
+        {"qwen_response": THINK},
+        {"samples": [THINK], "correct": [True]},
+        {"thought": "I look.", "solution": "1"},
+    ):
+        (part,) = parts_of({"question": "Which is it?", **row, "chat_history": pairs})
+        assert isinstance(part, RejectedRow)
+
+
+def test_the_history_may_be_named_in_columns():
+    entry = {"columns": {"prompt": "question", "response": "response", "history": "before"}}
+    (part,) = read_row(
+        {"question": "Which is it?", "response": THINK, "before": [["Hello?", "Hello."]]},
+        "long_thought",
+        options_of(entry),
+    ).parts
+    assert (part.history[0].question, part.response) == ("Hello?", LONG)
+    assert ask({"question": "question", "response": "response"}, chat_history="World history").response == LONG
+    assert ask(previous="math-16").response == LONG
+
+
+def test_a_second_whole_response_is_told_whatever_its_column_is_called():
+    for column in ("final_response", "model_output", "response_2", "completion", "gemini_reply"):
+        part = ask(**{column: FIVE})
+        assert (part.response, part.notes) == (LONG, (f"{SECOND_RESPONSE}: {column}",))
+        assert ask(**{column: THINK}).notes == () and ask(**{f"{column}_id": FIVE[:3]}).notes == ()
+
+    assert ask(answer=FIVE).reason == "two responses in the row" and '"response"' in ask(answer=FIVE).detail
+    assert ask(answer=THINK).response == ask({"response": "response"}, answer=FIVE).response == LONG

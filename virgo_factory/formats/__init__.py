@@ -1,11 +1,14 @@
 """Raw row -> Examples: one file a dataset family, one registry. Pure: no torch, no LLaMA-Factory."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
 from virgo_factory.core.example import Example
 from virgo_factory.formats.any_row.api_log import with_messages
+from virgo_factory.formats.any_row.earlier_turns import check_history, with_history
+from virgo_factory.formats.any_row.foreign_tokens import TAGGED, part_in_tags
 from virgo_factory.formats.any_row.next_turns import REASON as RUNS_ON
 from virgo_factory.formats.any_row.next_turns import next_turn
 from virgo_factory.formats.any_row.prompts import without_requests
@@ -90,6 +93,7 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
         row = _with_columns(row, options.columns)
         unread: list[str] = []
         if not named:
+            row = with_history(row, options.columns)
             row, unread = without_other_chats(row, options.columns)
 
         row = row if named or "messages" in options.columns else with_messages(row)
@@ -106,6 +110,9 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
         found = Reading(named, (attempt(lambda: found),))
 
     found = check_row(row, found)
+    if "history" in row and not named and options.turns == "history":
+        found = check_history(row, found)
+
     if second or options.columns or unread:
         found = with_second_columns(row, found, second, options.columns, unread)
 
@@ -128,6 +135,9 @@ def _checked(example: Example, formatting: str, only: str | None) -> Example | R
 
             if line := next_turn(turn.question, solution):
                 return RejectedRow(RUNS_ON, f"behind its solution: {line!r}")
+
+            if "</" in solution and (tag := part_in_tags(solution)):
+                example = replace(example, notes=(*example.notes, f"{TAGGED}: {tag}"))
 
     if ADDED in example.notes and isinstance(checked := attempt(lambda: example), RejectedRow):
         return checked

@@ -17,7 +17,7 @@ RATED = ("virgo_dsd", "long_thought")
 """Values of `formatting` under which rows can tell their difficulty."""
 
 REQUIRED = ("messages", "prompt", "response", "chosen", "rejected", "question", "thought", "solution")
-COLUMNS = (*REQUIRED, "gold", "pass_rate", "query", "images", "system", "assistant_prefix")
+COLUMNS = (*REQUIRED, "gold", "pass_rate", "query", "history", "images", "system", "assistant_prefix")
 """Names of columns that some format reads: LLaMA-Factory's, three of the normal form, and two of prompts. A row must have
 those of REQUIRED that are named."""
 

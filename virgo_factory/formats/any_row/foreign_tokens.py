@@ -106,6 +106,32 @@ def foreign_token(text: str) -> str | None:
     return None
 
 
+TAGGED = "a part of the response in tags is trained as it is"
+"""Begins the notes of rows with such a part; its tag follows."""
+_PART = LazyPattern(
+    r"<(?P<name>(?:re|self_?)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|verify|verification|check|reflect(?:ion)?|critique|evaluate)"
+    r"|analysis|plan(?:ning)?|summary|scratchpad|inner_monologue|backtrack|refine)>(?:(?!<(?P=name)>)[\s\S])*?</(?P=name)>",
+    re.IGNORECASE,
+)
+
+
+def part_in_tags(solution: str) -> str:
+    """Return the tag of a further thought, check or summary inside of a solution; "" without one.
+
+    >>> (
+    ...     part_in_tags("<verify>2 + 2 is 4.</verify> It is 4."),
+    ...     part_in_tags("<details><summary>Why</summary>...</details>"),
+    ... )
+    ('<verify>', '')
+    """
+    if "<details" in solution:  # of HTML
+        return ""
+
+    return next(
+        (f"<{found['name']}>" for found in outside_code(solution, _PART) if not is_quoted(solution, found)), ""
+    )
+
+
 def outside_code(text: str, pattern: re.Pattern[str]) -> list[re.Match[str]]:
     """Return what a pattern finds in a text, where it does not stand in code or a quotation."""
     found = list(pattern.finditer(text))

@@ -14,7 +14,15 @@ from typing import Any, NamedTuple
 from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.core.reasons import Reason
-from virgo_factory.formats.fields import pair_columns, question_columns
+from virgo_factory.formats import fields
+from virgo_factory.formats.fields import (
+    MESSAGE_FIELDS,
+    OF_OTHERS,
+    is_thought,
+    pair_columns,
+    question_columns,
+    thought_text,
+)
 from virgo_factory.formats.layouts import tagged_columns, thought_columns
 from virgo_factory.formats.layouts.messages import (
     MESSAGE_COLUMNS,
@@ -62,13 +70,15 @@ _KNOWN = ("huatuogpt_o1",)
 """Formats of which the card says which of several questions the response answers."""
 
 _QUESTION = LazyPattern(r"(?:question|problem|prompt|user_prompt|query|instruction|user)(?:_text|_content)?")
-_RESPONSE = LazyPattern(r"response|output|completion|generation|solution")
+_RESPONSE = LazyPattern(r"(?:response|output|completion|generation|solution)s?|samples|candidates|rollouts|attempts")
+_WHOLE_RESPONSE = LazyPattern(r"(?:\w+_)?(?:response|output|completion|generation|reply)(?:_?\d+)?")
+"""Names of what is a second response only where it is a whole one, with its thought."""
 _CONTEXT = LazyPattern(
     r"(?:(?:image|question|problem|input|additional|extra|retrieved|supporting|previous|prior|earlier)_)*"
     r"(?:context|passage|paragraph|hint|caption|background|premise|article|story|lecture|input|document|evidence|excerpt"
     r"|scenario|support|knowledge|ocr|table|supporting_fact|material|description|observation|constraint|definition|fact|hypothes[ie]|body|rule"
     r"|(?:figure|diagram|geometry|scene|chart)_(?:description|caption)|function_signature|code_snippet|source_text|schema"
-    r"|code|text|data|content|given|condition|info(?:rmation)?|abstract|stem|statement|setup|situation|dialogue|transcript|snippet|log"
+    r"|code|text|data|content|given|condition|info(?:rmation)?|abstract|stem|statement|setup|situation|dialog(?:ue)?|transcript|snippet|log"
     r"|(?:image_|figure_|diagram_)?svg(?:_(?:code|text|content))?|tikz(?:_code)?|additional_info(?:rmation)?|starter_code|output_format|format_instruction|few_?shot_example|instruction)s?(?:_text)?"
     r"|(?:prompt|question|instruction)_(?:prefix|suffix)"
     r"|(?:follow_?up|second|next|sub|previous|prior|earlier)_(?:question|prompt)s?|(?:question|prompt)_?\d"
@@ -100,6 +110,7 @@ class SecondColumns(NamedTuple):
     responses: tuple[str, ...]
     contexts: tuple[str, ...]
     options: tuple[str, ...]
+    thoughts: tuple[str, ...]
 
 
 @functools.lru_cache(1024)
@@ -116,17 +127,27 @@ def second_columns(columns: tuple[Any, ...]) -> SecondColumns | None:
         options = tuple(name for name in options if name not in letters)
 
     responses = named(_RESPONSE)
+    responses += tuple(name for name in named(_WHOLE_RESPONSE) if name not in responses) if responses else ()
+    responses = tuple(
+        name for name in responses if not (OF_OTHERS.fullmatch(words[name]) or _CORRECTED.fullmatch(words[name]))
+    )
+    is_whole = chats or any(words[name] not in ("solution", "solutions") for name in responses)
+    thoughts = (
+        [name for name, _ in fields.thought_columns(tuple(words)) if words[name].startswith(MESSAGE_FIELDS)]
+        if is_whole
+        else []
+    )
     systems = tuple(name for word in SYSTEM_COLUMNS for name in words if words[name] == word)
     contexts = tuple(name for name in named(_CONTEXT) if name not in questions)
     contexts += tuple(
         name for name in columns if name == "candidates" or name == "answers" and "label" in words
     )  # options (ReClor)
     contexts += named(_CORRECTED) if responses else ()
-    found = SecondColumns(systems, questions, chats, responses, contexts, options)
+    found = SecondColumns(systems, questions, chats, responses, contexts, options, tuple(thoughts))
     is_plain = (
         len(questions) + len(chats) < 2
         and len(responses) + len(chats) < 2
-        and not (contexts or options or systems or not _KTO.isdisjoint(words))
+        and not (contexts or options or systems or thoughts or not _KTO.isdisjoint(words))
     )
     return None if is_plain else found
 
@@ -221,6 +242,9 @@ def with_second_columns(
     if plan is None and not lacking or reading.format in _KNOWN:
         return reading
 
+    if plan and reading.is_chosen:  # from one of the lists
+        plan = plan._replace(responses=tuple(name for name in plan.responses if isinstance(row[name], str)))
+
     is_named = not {"question", "prompt", "messages"}.isdisjoint(columns)
     is_one = len({part.question for part in reading.parts if isinstance(part, Example)}) == 1
 
@@ -289,6 +313,10 @@ def _beside(row: Mapping[str, Any], example: Example, plan: SecondColumns) -> It
     if not chat and example.rejected is None:
         yield from (f"{SECOND_RESPONSE}: {name}" for name in plan.responses if _is_other_response(row, name, example))
 
+    for name in plan.thoughts if example.rejected is None else ():
+        if is_thought(row[name]) and (text := thought_text(row[name])) and _is_elsewhere(_TAGS.split(text), example):
+            yield f"{told}: {name}"
+
     for name in plan.contexts:
         if name == chat:
             continue
@@ -311,17 +339,25 @@ def _is_other_response(row: Mapping[str, Any], name: str, example: Example) -> b
 
     A `solution` without a thought is how the answer is proven in many sets, and no response of a model.
     """
-    text = row[name]
-    if (
-        not isinstance(text, str)
-        or not (tagged := format_of(text))
-        and (snake(name) in _PROOFS or len(text.split()) < 8)
-    ):
-        return False
+    is_text = isinstance(row[name], str)
+    for text in [row[name]] if is_text else _texts(row[name]):
+        if (
+            (tagged := format_of(text))
+            or is_text
+            and _RESPONSE.fullmatch(word := snake(name))
+            and word not in _PROOFS
+            and len(text.split()) >= 8
+        ):
+            if _is_elsewhere(_TAGS.split(text) if tagged else [text], example):
+                return True
 
+    return False
+
+
+def _is_elsewhere(pieces: Sequence[str], example: Example) -> bool:
+    """Whether one of the pieces of a text is in no response of an example."""
     given = _bare("\n".join(rendered(turn.response) for turn in example.turns))
-    pieces = [_bare(piece) for piece in (_TAGS.split(text) if tagged else [text]) if piece.strip()]
-    return not all(piece in given for piece in pieces)
+    return not all(_bare(piece) in given for piece in pieces)
 
 
 _ANYTHING = ("code", "text", "data", "content", "info", "information", "log", "statement")

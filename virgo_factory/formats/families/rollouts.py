@@ -31,7 +31,10 @@ _TEXTS = ("content", "text", "response", "output", "completion", "generation")
 
 
 def recognises(row: Mapping[str, Any]) -> bool:
-    """Whether there is a list of responses in one of the layouts."""
+    """Whether there is a list of responses in one of the layouts, and no response in a column of its own."""
+    if any(isinstance(text := row.get(column), str) and format_of(text) for column in RESPONSE_COLUMNS):
+        return False
+
     known = is_openr1(row) or is_scored_code(row) or is_searched(row)
     return known or listed_column(row) is not None or bool(_objects(row))
 

@@ -12,8 +12,12 @@ from virgo_factory.core.thought import LongThought
 from virgo_factory.formats.fields import question_columns
 from virgo_factory.formats.layouts.chat import prefix_of, read_chat
 from virgo_factory.formats.layouts.messages import Chat, content_text, read_messages
-from virgo_factory.formats.layouts.tags import format_of, parse_response, shows
-from virgo_factory.formats.layouts.thought_columns import FOUND, pair_of, response_of
+from virgo_factory.formats.layouts.tags import format_of, is_tagged, parse_response, shows
+from virgo_factory.formats.layouts.thought_columns import (
+    FOUND,
+    pair_of,
+    response_of,
+)
 from virgo_factory.formats.options import Options
 from virgo_factory.formats.row import (
     Reading,
@@ -60,8 +64,22 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     if row.get("history"):
         return read_chat(row, _with_history(row, response), [], options)
 
+    if "response" not in options.columns:
+        _check_second(row, column, response)
+
     name = format_of(response)
     return Reading(name if shows(response, name) else None, (attempt(lambda: _example(row, response, name, options)),))
+
+
+def _check_second(row: Mapping[str, Any], column: str, response: str) -> None:
+    """Raise RejectedRow where `answer` is another whole response."""
+    answer = row.get("answer")
+    if isinstance(answer, str) and "</" in answer and is_tagged(answer) and answer.strip() != response.strip():
+        raise RejectedRow(
+            "two responses in the row",
+            f'{column} and answer differ; say which is meant: "columns": {{"response": "{column}"}} in its entry of '
+            "dataset_info.json",
+        )
 
 
 def _of_object(value: Any) -> Callable[[], LongThought] | None:
