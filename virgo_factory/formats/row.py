@@ -255,7 +255,8 @@ def check_ranking(reading: Reading, ranking: bool) -> Reading:
 
 _NO_RESPONSE = ("None", "nan", "NaN", "<NA>")
 _NO_QUESTION = ("none", "nan", "null", "na", "n/a", "<na>")
-"""What is left of a missing value when a table's columns are made into texts."""
+"""What is left of a missing value when a table's columns are made into texts. That a response with nan is rejected is as it
+should be (LongPerceptualThoughts)."""
 
 
 def check_example(example: Example) -> Example:
@@ -329,7 +330,7 @@ def _check_response(place: str, response: LongThought | str, asked: str) -> None
         if found := foreign_token(part):
             raise RejectedRow("a control token of another model in the response", found)
 
-        if part in _NO_RESPONSE and part is not response:
+        if part in _NO_RESPONSE[: 1 if place == "rejected response" else None] and part is not response:
             raise RejectedRow(f"the {name} is {part}", f"in the {place}")
 
         if part == asked and part is not response:
