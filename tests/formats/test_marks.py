@@ -578,3 +578,19 @@ def test_a_response_that_one_of_several_lists_calls_wrong_is_not_right(row):
 def test_more_names_of_marks(marks, reason):
     found = read(chat(**marks))
     assert found.reason == reason if isinstance(reason, str) else found.notes == reason
+
+
+@pytest.mark.parametrize(
+    ("row", "columns", "notes"),
+    [
+        ({"question": "<image><image>Which?", "response": THINK, "left": "l.png", "right": "r.png"}, {"images": "left, right"}, ()),
+        ({"question": "Which?", "accepted": THINK, "rejected": "<think>\nB.\n</think>\n\nB"}, {"chosen": "accepted"}, ()),
+        ({"question": "Which?", "accepted": THINK, "rejected": "<think>\nB.\n</think>\n\nB"}, {}, ()),
+        ({"question": "Which?", "correct": THINK, "bad": "<think>\nB.\n</think>\n\nB"}, {"chosen": "correct", "rejected": "bad"}, ()),
+        ({"question": "Which?", "passed": THINK}, {"response": "passed"}, ()),
+        ({"question": "Which?", "response": THINK, "pass_rate": 0}, {"pass_rate": "pass_rate"}, ("mark not understood: pass_rate",)),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_column_that_the_entry_names_is_no_mark(row, columns, notes):
+    assert read(row, Options(ranking="response" not in row and "passed" not in row, columns=columns)).notes == notes

@@ -99,7 +99,7 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
     if isinstance(found, Example):
         found = Reading(named, (attempt(lambda: found),))
 
-    found = check_row(row, found)
+    found = check_row(row, found, options.columns)
     if second or options.columns:
         found = with_second_columns(row, found, second, options.columns)
 

@@ -217,7 +217,7 @@ def _understood(mark: Mark) -> Said:
     return answer
 
 
-def check_row(row: Mapping[str, Any], reading: Reading) -> Reading:
+def check_row(row: Mapping[str, Any], reading: Reading, columns: Mapping[str, str] = {}) -> Reading:
     """Return what a row of one response, or of several turns, gives, given what it says of itself as a whole.
 
     Of a preference pair it speaks of the chosen response; of several responses only what is no list speaks of all.
@@ -225,6 +225,16 @@ def check_row(row: Mapping[str, Any], reading: Reading) -> Reading:
     examples = [part for part in reading.parts if isinstance(part, Example)]
     if not examples:
         return reading
+
+    if columns:  # of the entry: a picture of the `right`, or an `accepted` response, is no mark
+        named = {
+            one.strip()
+            for name, column in columns.items()
+            if name != "pass_rate"
+            for one in (*column.split(","), column)
+        }
+        named &= {column for column, *_ in marked(tuple(row))}
+        row = {name: value for name, value in row.items() if name not in named}
 
     doubts: tuple[str, ...] = ()
     is_pair = examples[0].rejected is not None
@@ -271,8 +281,13 @@ def _of_chosen(row: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
     found, doubts = {}, []
     for column, value in row.items():
         name = snake(str(column))
-        if name in ("chosen", "rejected"):
-            continue
+        if (
+            name in ("chosen", "rejected")
+            or name == "accepted"
+            and isinstance(value, str | list)
+            and said(value) == "?"
+        ):
+            continue  # a response
 
         if _prefers_none(name, decoded(value)):
             doubts.append(f"{NOT_UNDERSTOOD}: {column}")
