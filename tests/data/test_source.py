@@ -172,6 +172,15 @@ BAD_ENTRIES = [
     ({"num_samples": "all"}, "num_samples 'all' is not a whole number"),
     ({"responses": "best"}, "responses: 'best'"),
     ({"columns": {"chozen": "x"}}, "columns: chozen"),
+    *(
+        ({key: value}, f"d: {key}: no key of an entry is called so, and it goes unheeded. Is {meant} meant?")
+        for key, value, meant in (
+            ("splt", "train[:50%]", "split"),
+            ("num_sample", 3, "num_samples"),
+            ("Colums", {}, "columns"),
+            ("formating", "long_thought", "formatting"),
+        )
+    ),
 ]
 
 
@@ -183,6 +192,14 @@ def test_bad_entries(folder, change, message):
 
     assert message in str(error.value)
     assert "d" in str(error.value).split(": ")[1]
+
+
+def test_an_unknown_key_of_an_entry_is_told(folder, caplog):
+    find_sources("d", info(folder, d=ENTRY | {"ocean": 9, "file": "x", "_splt": 1, "license": "MIT", "made_by": "x"}))
+    assert [record.getMessage().split(": ", 2)[2] for record in caplog.records] == [
+        "ocean: no key of an entry is called so, and it goes unheeded.",
+        "file: no key of an entry is called so, and it goes unheeded; perhaps file_name is meant.",
+    ]
 
 
 @pytest.mark.parametrize("key", ["script_url", "ms_hub_url", "cloud_file_name"])

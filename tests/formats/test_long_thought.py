@@ -625,3 +625,17 @@ def test_each_response_of_a_row_is_read_in_its_own_tags(other):
     answers = [{"role": "assistant", "content": text} for text in (THINK, other)]
     turns = part({"messages": [asked, answers[0], asked, answers[1]]}).turns
     assert [turn.response for turn in turns] == [LONG_REST, alone.response]
+
+
+@pytest.mark.parametrize("text", ["nan", "NaN", "None", "NA", "N/A", "null", "<NA>", " nan\n"])
+def test_a_missing_value_as_text_is_no_question(text):
+    for row in ({"question": text}, {"question": f"<image>\n{text}", "image": "a.png"}):
+        (found,) = read_row({**row, "response": "<think>\na\n</think>\n\nb"}, "long_thought").parts
+        assert found.reason == "the question is a missing value"
+
+
+@pytest.mark.parametrize("text", ["nan", "NaN", "<NA>"])
+def test_a_missing_value_as_text_is_no_thought_and_no_solution(text):
+    for thought, solution, name in (("a", text, "solution"), (text, "b", "thought")):
+        (found,) = read_row({"question": "q", "thought": thought, "solution": solution}, "long_thought").parts
+        assert found.reason == f"the {name} is {text}"

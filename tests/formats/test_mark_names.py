@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from virgo_factory.core.example import Example
-from virgo_factory.formats import read_row
+from virgo_factory.formats import Options, read_row
 from virgo_factory.formats.any_row.second_columns import NOT_TRAINED_BESIDE_CHAT
 from virgo_factory.formats.marks.names import Kind, kinds_of
 
@@ -104,8 +104,9 @@ def test_what_becomes_of_a_row_with_a_mark(expected, marks):
 def test_a_row_for_kto_has_its_verdict_in_its_label():
     for label, expected in ((False, WRONG), (True, "")):
         row = {"prompt": "Which?", "completion": RESPONSE, "label": label}
-        (part,) = read_row(row, "long_thought").parts
-        assert getattr(part, "reason", "") == expected
+        for options in (Options(), Options(columns={"response": "completion"})):
+            (part,) = read_row(row, "long_thought", options).parts
+            assert getattr(part, "reason", "") == expected
 
 
 OTHERS = st.sampled_from(

@@ -377,6 +377,12 @@ def test_a_number_that_chooses_among_several_responses_is_noted():
     assert read(row).notes == ("mark not understood: preferred_index",)
 
 
+def test_a_count_of_none_right_beside_verdicts_is_noted():
+    row = {"question": "Which?", "generations": [THINK, OTHER], "correctness_math_verify": [True, True]}
+    assert read({**row, "correctness_count": 0}).notes == ("mark not understood: correctness_count",)
+    assert read({**row, "correctness_count": 2}).notes == ()
+
+
 def test_of_several_responses_none_is_right():
     row = {"question": "Which?", "generations": [THINK, OTHER]}
     assert read({**row, "is_correct": ["no", 0.0]}).reason == "no correct response"
@@ -453,6 +459,9 @@ def test_the_marks_of_a_row_count_where_columns_names_its_thought(marks, reason)
         ({"loss_mask": [0, 0, 0, 1], "first": {"loss": False}}, ("with turns that are not learned",)),
         ({"rejected_finish_reason": "length", "rejected_correct": False, "chosen_correct": True}, ""),
         ({"chosen_score": 0.8, "rejected_score": 0.3, "reward": 0.4}, ""),
+        *(({name: value}, (f"mark not understood: {name}",)) for name, value in (("rejected_correct", True), ("tie", True), ("is_tie", 1),
+                                                                                ("margin", -1), ("score_gap", 0), ("winner", "tie"))),
+        *(({name: value}, "") for name, value in (("tie", False), ("margin", 0.4), ("winner", "chosen"))),
         ({"chosen_score": 0.1, "rejected_score": 0.3}, ("mark not understood: chosen_score is less than that of rejected",)),
     ],
     ids=str,
@@ -544,6 +553,15 @@ def test_a_response_that_one_of_several_lists_calls_wrong_is_not_right(row):
     ("marks", "reason"),
     [
         *(({name: False}, WRONG) for name in ("verification_result", "all_tests_passed", "gold_match", "matches_gold")),
+        *(({name: False}, WRONG) for name in ("gt_match", "same_as_gt", "agrees_with_gold", "matches_reference", "equals_answer")),
+        *(({"rating": word}, WRONG) for word in ("wrong", "Incorrect.")), ({"eval": {"gpt4": {"correct": False}}}, WRONG),
+        ({"meta": {"gen": {"finish_reason": "length"}}}, CUT),
+        *(({name: "It says B, the key A.\nVerdict: **incorrect**"}, WRONG) for name in ("judge", "judge_output", "review")),
+        *(({name: value}, (f"mark not understood: {name}",)) for name, value in (
+            ("rating", "thumbs_down"), ("label", "bad"), ("judge_output", "[[0]]"), ("feedback", -1), ("tags", "wrong_answer"),
+            ("to_delete", True), ("judge", "The response is compared with the key and is wrong."))),
+        *(({name: value}, ()) for name, value in (
+            ("gt_match", True), ("rating", "right"), ("judge", "It says A. Verdict: correct"), ("feedback", 1), ("tags", "right_angle"))),
         ({"llm_judge_score": 0}, WRONG), ({"verifications": [False]}, WRONG), ({"verifier": "incorrect"}, WRONG),
         ({"judge_result": "wrong"}, WRONG), ({"human_label": "incorrect"}, WRONG), ({"grade": "incorrect"}, WRONG),
         *(({name: value}, CUT) for name, value in (("stopped_reason", "length"), ("termination", "max_tokens"), ("stop", "length"),
@@ -560,3 +578,19 @@ def test_a_response_that_one_of_several_lists_calls_wrong_is_not_right(row):
 def test_more_names_of_marks(marks, reason):
     found = read(chat(**marks))
     assert found.reason == reason if isinstance(reason, str) else found.notes == reason
+
+
+@pytest.mark.parametrize(
+    ("row", "columns", "notes"),
+    [
+        ({"question": "<image><image>Which?", "response": THINK, "left": "l.png", "right": "r.png"}, {"images": "left, right"}, ()),
+        ({"question": "Which?", "accepted": THINK, "rejected": "<think>\nB.\n</think>\n\nB"}, {"chosen": "accepted"}, ()),
+        ({"question": "Which?", "accepted": THINK, "rejected": "<think>\nB.\n</think>\n\nB"}, {}, ()),
+        ({"question": "Which?", "correct": THINK, "bad": "<think>\nB.\n</think>\n\nB"}, {"chosen": "correct", "rejected": "bad"}, ()),
+        ({"question": "Which?", "passed": THINK}, {"response": "passed"}, ()),
+        ({"question": "Which?", "response": THINK, "pass_rate": 0}, {"pass_rate": "pass_rate"}, ("mark not understood: pass_rate",)),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_column_that_the_entry_names_is_no_mark(row, columns, notes):
+    assert read(row, Options(ranking="response" not in row and "passed" not in row, columns=columns)).notes == notes

@@ -109,7 +109,7 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
     if isinstance(found, Example):
         found = Reading(named, (attempt(lambda: found),))
 
-    found = check_row(row, found)
+    found = check_row(row, found, options.columns)
     if "history" in row and not named and options.turns == "history":
         found = check_history(row, found)
 

@@ -254,6 +254,12 @@ def check_ranking(reading: Reading, ranking: bool) -> Reading:
     return Reading(reading.format, tuple(map(checked, reading.parts)))
 
 
+_NO_RESPONSE = ("None", "nan", "NaN", "<NA>")
+_NO_QUESTION = ("none", "nan", "null", "na", "n/a", "<na>")
+"""What is left of a missing value when a table's columns are made into texts. That a response with nan is rejected is as it
+should be (LongPerceptualThoughts)."""
+
+
 def check_example(example: Example) -> Example:
     """Return the example unchanged, if its texts cannot be read as anything but text.
 
@@ -261,7 +267,7 @@ def check_example(example: Example) -> Example:
         RejectedRow: a control token in a text, `<image>` outside a question, a blank question, or another number of
             `<image>` than of images (LLaMA-Factory stops on these, or trains on forged image tokens:
             reference llamafactory_095.md section 5); half a surrogate pair (JSON allows it, Arrow stops on it); a
-            thought or solution that is the word None or the question again (raw_formats.md section 18, rule 8); an
+            thought or solution that is None, or nan, or the question again (raw_formats.md section 18, rule 8); an
             `assistant_prefix` that the rendered response, or the rejected one, does not begin with; two equal responses in a pair; a control
             token of another model in a response.
     """
@@ -275,6 +281,9 @@ def check_example(example: Example) -> Example:
         asked = "".join(parts).strip()
         if not asked:
             raise RejectedRow("the question is empty")
+
+        if asked.casefold() in _NO_QUESTION:
+            raise RejectedRow("the question is a missing value", f"the text {asked!r}")
 
         places += len(parts) - 1
         _check_text("question", turn.question)
@@ -322,8 +331,8 @@ def _check_response(place: str, response: LongThought | str, asked: str) -> None
         if found := foreign_token(part):
             raise RejectedRow("a control token of another model in the response", found)
 
-        if part == "None" and part is not response:
-            raise RejectedRow(f"the {name} is None", f"in the {place}")
+        if part in _NO_RESPONSE[: 1 if place == "rejected response" else None] and part is not response:
+            raise RejectedRow(f"the {name} is {part}", f"in the {place}")
 
         if part == asked and part is not response:
             raise RejectedRow(f"the {name} repeats the question", f"in the {place}")

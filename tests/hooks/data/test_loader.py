@@ -105,6 +105,7 @@ REFUSED = [
     ({"split": 7}, "split 7"),
     ({"split": "train[:1%]"}, r"split 'train\[:1%\]' leaves none of 30 rows"),
     ({"split": "train[10:5]"}, "leaves none of 30 rows"),
+    ({"splt": "train[:50%]"}, "splt: no key of an entry is called so.* Is split meant"),
     ({"subset": "hard"}, "subset: only of a hub dataset"),
     ({"folder": "data", "subset": "hard"}, "subset, folder: only of a hub dataset"),
 ]

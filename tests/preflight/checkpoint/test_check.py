@@ -208,7 +208,7 @@ def as_type(name: str, dtype: torch.dtype, scale: float = 1) -> Callable[[Path],
     [
         (as_type(DOWN, torch.int8, 100), "error", f"{DOWN} of 64 tensors stored as I8: integers"),
         (as_type(DOWN, torch.float32), "warning", f"{DOWN} of 64 tensors stored as F32; config.json says bfloat16"),
-        (changed(lambda weights: weights.update({name: value.float() for name, value in weights.items()})), "warning", "stored as F32"),
+        (changed(lambda weights: weights.update({name: value.half() for name, value in weights.items()})), "warning", "stored as F16"),
     ],
 )  # fmt: skip
 def test_a_tensor_stored_as_another_type_is_found(trained, base, breaking, severity, said):
@@ -219,6 +219,13 @@ def test_a_tensor_stored_as_another_type_is_found(trained, base, breaking, sever
         assert found.severity == severity and said in found.found and found.remedy
 
     edit(trained / "config.json", lambda it: it.update(quantization_config={"quant_method": "x"}))
+    assert not [item for item in check_checkpoint(trained, base) if item.check == "types"]
+
+
+def test_what_a_training_in_mixed_precision_saves_is_in_order(trained, base):
+    changed(
+        lambda weights: weights.update({name: value.float() for name, value in weights.items() if name[0] != "v"})
+    )(trained)
     assert not [item for item in check_checkpoint(trained, base) if item.check == "types"]
 
 
@@ -244,6 +251,7 @@ def without_theta(config: dict) -> None:
         (set_to("rope_theta", value=12345.0), "error", "rope_theta is 12345.0, the base's 1000000.0"),
         (without_theta, "error", "rope_theta is missing, the base's 1000000.0"),
         (set_to("rope_scaling", "factor", value=4.0), "warning", "rope_scaling.factor is 4.0, the base's missing"),
+        (lambda config: config.update(rope_theta=1e4), "error", "rope_theta is 1000000.0 and 10000.0"),
         (set_to("rms_norm_eps", value=0.1), "error", "rms_norm_eps is 0.1"),
         (set_to("hidden_act", value="gelu"), "error", "hidden_act is gelu"),
         (set_to("vision_config", "hidden_act", value="relu"), "error", "vision_config.hidden_act is relu"),

@@ -482,12 +482,12 @@ def _entry_source(
         )
 
     formatting = _formatting(given.get("formatting") or entry.get("formatting") or "alpaca", where)
+    check_entry(entry, where)
     hub, ranges = entry.get("hf_hub_url"), None
     if hub is not None:
         files, ranges = _hub_files(hub, entry, where)
     elif "file_name" in entry:
         path, split = _local_path(base, entry, where), entry.get("split")
-        check_entry(entry, where)
         if formatting in FORMATTINGS:
             parts = part_files(path, where, split)
         else:

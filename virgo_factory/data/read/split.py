@@ -1,19 +1,53 @@
 """`split` of an entry of dataset_info.json: which rows of its files are meant, as `datasets` reads it in a stock run."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from itertools import accumulate
 from typing import Any
 
 from virgo_factory.core.errors import UserError
+from virgo_factory.formats import FORMATTINGS
+
+
+_logger = logging.getLogger(__name__)
+
+
+_KEYS = (
+    *("file_name", "formatting", "columns", "tags", "ranking", "split", "subset", "folder", "num_samples"),
+    *("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name", "responses", "turns", "difficulty"),
+)
+"""Keys of an entry that are read, LLaMA-Factory's and ours."""
+_SAYINGS = frozenset(
+    "made_by num_rows license licence description comment comments note notes source url homepage citation revision version "
+    "file_sha1 name title author".split()
+)
+"""Keys that only people read; so is one that begins with a line (`_was`)."""
+
+
+def _check_keys(entry: Mapping[str, Any], where: str) -> None:
+    unknown = [key for key in entry if key not in _KEYS and key not in _SAYINGS and not key.startswith("_")]
+    for key in unknown:
+        (near, *_) = [*get_close_matches(key.casefold(), _KEYS, 1, 0.5), ""]
+        told = f"{where}: {key}: no key of an entry is called so, and it goes unheeded"
+        if get_close_matches(key.casefold(), _KEYS, 1, 0.75):
+            raise UserError(f"{told}. Is {near} meant? Correct it, or write _{key} if it is a note.")
+
+        _logger.warning("%s%s.", told, f"; perhaps {near} is meant" if near else "")
 
 
 def check_entry(entry: Mapping[str, Any], where: str) -> None:
-    """Raise ValueError where an entry asks of local files what only a hub dataset has, which would go unheeded.
+    """Raise ValueError where a key of an entry would go unheeded: nearly one that is read, or one of hub datasets only.
+
+    Other unknown keys of our entries are a warning.
 
     Args:
         entry: of dataset_info.json.
         where: what the message begins with.
     """
+    if any(isinstance(value, str) and value in FORMATTINGS for value in entry.values()):  # also of `formating`
+        _check_keys(entry, where)
+
     if any(key in entry for key in ("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url")):
         return
 

@@ -93,7 +93,7 @@ _ASPECTS = {
     Kind.MAYBE_RIGHT: "verified valid validity validated approved good usable use keep kept include included selected "
     "chosen best true consistent consistency truthful factual helpful preferred clean",
     Kind.MAYBE_WRONG: "bad discard discarded drop dropped filter filtered flagged error hallucinated hallucination "
-    "hallucinations refusal refused remove removed reject rejected exception contaminated corrupt corrupted invalid noisy timeout "
+    "hallucinations refusal refused delete trash junk garbage unusable remove removed reject rejected exception contaminated corrupt corrupted invalid noisy timeout "
     "unverified",
     Kind.OUTCOME: "result results status outcome state",
     Kind.OPINION: "grade graded grading grader verifier judge judger check checked review feedback marking verify "
@@ -180,6 +180,14 @@ _RATE = LazyPattern(
     r"|(?=.*(?:^|_)(?:num|n|nr|number|count|counts|times|percent|percentage|pct|ratio|rate|avg|average|mean|most|any|fraction|freq)(?:_|$))"
     r"(?:.*_)?(?:correct|correctness|pass|passes|passed|solve|solved|success|acc|accuracy|win|reward|rewards|verified)(?:_.*)?"
 )
+_GOLD = r"(?:gt|gold|golden|ground_truth|reference|ref|target|answer|label)(?:_answer|_label)?"
+_AS_GOLD = LazyPattern(
+    rf"(?:is_)?(?:match|matches|matched|matching|same|equal|equals|agree|agrees|agreed|consistent)_(?:as_|with_|to_)?(?:the_)?{_GOLD}"
+    rf"|{_GOLD}_(?:match|matches|matched|equal|equals|agree|agrees|agreed|same)"
+)
+_OF_JUDGES = LazyPattern(
+    r"(?:\w+_)?(?:judge|grader|verifier)_(?:output|response|decision|answer|label|text|reply|raw|conclusion|opinion)"
+)
 _CLOSED = LazyPattern(
     r"(?:is_|has_)?(?:think|thinking|thoughts?|reasoning|cot|think_tags?|tags?)_(?:is_|are_|tags?_)?(?:closed|balanced)"
     r"|has_(?:end|ended|close|closed|closing|final)_(?:of_)?(?:think|thinking|thought|reasoning|tags?)(?:_(?:tags?|token))?"
@@ -234,6 +242,7 @@ ANYTHING = ("mask", "masks", "weights", "labels")
 _OBJECTS = frozenset(
     "metadata meta extra info additional verification evaluation evaluations eval evals result results response generation "
     "grading grade annotation annotations choices choice raw api judge verify score scores reward usage detail details "
+    "gen gens gpt claude qwen llama deepseek gemini run sampling inference completion completions trace teacher verifier grader quality "
     "properties attributes stats statistics labels feedback verdict verdicts output outputs model other misc llm debug log".split()
 )
 """Words of the names of columns whose objects are looked into, also as JSON text."""
@@ -267,7 +276,9 @@ def kinds_of(name: str) -> frozenset[Kind]:
 
     words = name.split("_")
     kinds = {_kind(name, words)} - {None}
-    if _OBJECTS.issuperset(words) and name != "response":  # whose log is read by itself
+    if (
+        _OBJECTS.issuperset(_DIGITS.sub("", word) for word in words) and name != "response"
+    ):  # whose log is read by itself
         kinds.add(Kind.NESTED)
     if Kind.OUTCOME in kinds and words[-1] == "status":
         kinds.add(Kind.STATUS)
@@ -294,6 +305,8 @@ def _kind(name: str, words: list[str]) -> Kind | None:
     for pattern, kind in (
         (_PROMPTS.fullmatch, Kind.PROMPT_TOO),
         (_CLOSED.fullmatch, Kind.WHOLE),
+        (_AS_GOLD.fullmatch, Kind.RIGHT),
+        (_OF_JUDGES.fullmatch, Kind.OPINION),
         (_ONE_OF.match, Kind.VERIFIER),
         (_ENDED.fullmatch, Kind.ENDED),
         (_AT_LIMIT.fullmatch, Kind.CUT),

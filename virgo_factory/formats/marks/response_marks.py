@@ -25,7 +25,7 @@ _LIMITS = ("max_tokens", "max_new_tokens", "max_completion_tokens")
 _COUNTS = ("completion_tokens", "output_tokens", "response_tokens", "generated_tokens")
 _QUESTIONS = (*QUESTION_COLUMNS, "messages", "conversations", "Question", "query")
 _YES = VERDICTS | {Kind.MAYBE_RIGHT}
-_OUTCOME = frozenset({Kind.OUTCOME})
+_OUTCOME, _CATEGORY = frozenset({Kind.OUTCOME}), frozenset({Kind.CATEGORY})
 _DEPTH = 2
 """Of objects in which marks are looked for (`metadata.eval.correct`)."""
 
@@ -92,7 +92,7 @@ def check_marks(row: Mapping[str, Any], has_several: bool = False) -> tuple[str,
     told = at_limit(row)
     found = list(marks_of(row))
     if has_several:
-        found = [mark for mark in found if not (Kind.RATE in mark.kinds or isinstance(decoded(mark.value), list))]
+        found = [mark for mark in found if not (_is_rate(mark) or isinstance(decoded(mark.value), list))]
 
     if not found and not told:
         return ()
@@ -121,6 +121,11 @@ def check_marks(row: Mapping[str, Any], has_several: bool = False) -> tuple[str,
     return tuple(f"{NOT_UNDERSTOOD}: {where[:60]}" for where in dict.fromkeys(notes))
 
 
+def _is_rate(mark: Mark) -> bool:
+    """Whether a mark says how often others were right; a count of 0 (`correctness_count`) is one of these responses."""
+    return Kind.RATE in mark.kinds and not (mark.name == "correctness_count" and said(mark.value) is False)
+
+
 def at_limit(row: Mapping[str, Any]) -> str:
     """Return the column that counts as many tokens of the response as were allowed; "" where none does."""
     limits = [row[name] for name in _LIMITS if name in row]
@@ -140,9 +145,8 @@ def _verdict(row: Mapping[str, Any], mark: Mark) -> Said:
             return mark.value
 
         has_gold = any(row.get(name) is not None for name in _GOLDS) and not any(row.get(name) for name in _OPTIONS)
-        is_word = (
-            isinstance(mark.value, str) and is_right(_OUTCOME, mark.value) is False and not _asks(row, mark.value)
-        )
+        is_bad = is_right(_OUTCOME, mark.value) is False or is_right(_CATEGORY, mark.value) == "?"
+        is_word = isinstance(mark.value, str) and is_bad and not _asks(row, mark.value)
         return "?" if is_word or has_gold and (said(mark.value) is False or mark.value == -1) else None
 
     if mark.name == "is_consistent" and "consistency_analysis" in row:  # MMFineReason's: thought and gold answer agree

@@ -12,7 +12,7 @@ from typing import Any
 
 from virgo_factory.core.example import Example
 from virgo_factory.core.reasons import Reason
-from virgo_factory.formats.marks.names import ANYTHING, LEARNS, Kind, snake
+from virgo_factory.formats.marks.names import ANYTHING, LEARNS, VERDICTS, Kind, snake
 from virgo_factory.formats.marks.response_marks import (
     NOT_UNDERSTOOD,
     Mark,
@@ -36,6 +36,9 @@ UNLEARNED = "with turns that are not learned"
 _OF_TURNS = re.compile(r"(?:loss|train|turn|assistant|response|message)s?_?(?:loss_?)?(?:mask|weight)s?")
 _PREFERS = re.compile(r"(?:preferred|chosen|best|selected)_(?:response_)?(?:index|idx|id)")
 """Columns that choose among several responses by a number, from 0 or from 1."""
+_TIE = re.compile(r"(?:is_|was_|a_)*(?:tie|tied|draw)")
+_WINNER = re.compile(r"winner|preference|preferred|better|(?:human|judge)_preference")
+_MARGIN = re.compile(r"(?:(?:score|reward|rating|preference)_)?(?:margin|diff|difference|gap|delta)")
 _SCORE = re.compile(r"(?:\w+_)?(?:scores?|ratings?|rewards?|acc|accuracy)")
 """Columns called so are numbers that preference pairs carry: of which response a single one speaks is not known."""
 
@@ -214,7 +217,7 @@ def _understood(mark: Mark) -> Said:
     return answer
 
 
-def check_row(row: Mapping[str, Any], reading: Reading) -> Reading:
+def check_row(row: Mapping[str, Any], reading: Reading, columns: Mapping[str, str] = {}) -> Reading:
     """Return what a row of one response, or of several turns, gives, given what it says of itself as a whole.
 
     Of a preference pair it speaks of the chosen response; of several responses only what is no list speaks of all.
@@ -222,6 +225,16 @@ def check_row(row: Mapping[str, Any], reading: Reading) -> Reading:
     examples = [part for part in reading.parts if isinstance(part, Example)]
     if not examples:
         return reading
+
+    if columns:  # of the entry: a picture of the `right`, or an `accepted` response, is no mark
+        named = {
+            one.strip()
+            for name, column in columns.items()
+            if name != "pass_rate"
+            for one in (*column.split(","), column)
+        }
+        named &= {column for column, *_ in marked(tuple(row))}
+        row = {name: value for name, value in row.items() if name not in named}
 
     doubts: tuple[str, ...] = ()
     is_pair = examples[0].rejected is not None
@@ -268,7 +281,16 @@ def _of_chosen(row: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
     found, doubts = {}, []
     for column, value in row.items():
         name = snake(str(column))
-        if name in ("chosen", "rejected"):
+        if (
+            name in ("chosen", "rejected")
+            or name == "accepted"
+            and isinstance(value, str | list)
+            and said(value) == "?"
+        ):
+            continue  # a response
+
+        if _prefers_none(name, decoded(value)):
+            doubts.append(f"{NOT_UNDERSTOOD}: {column}")
             continue
 
         own = name.removeprefix("chosen_").removesuffix("_chosen")
@@ -284,6 +306,31 @@ def _of_chosen(row: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
         found[own] = value[0] if is_mark and isinstance(value, list) and len(value) == 2 else value
 
     return found, tuple(doubts)
+
+
+def _prefers_none(name: str, value: Any) -> bool:
+    """Whether a column of a pair says that its rejected response is right, or no worse than the chosen one."""
+    if _TIE.fullmatch(name):
+        return said(value) is True
+
+    if _WINNER.fullmatch(name):
+        return isinstance(value, str) and value.strip().casefold() in (
+            "tie",
+            "tied",
+            "equal",
+            "both",
+            "neither",
+            "rejected",
+        )
+
+    if _MARGIN.fullmatch(name):
+        return isinstance(value, Number) and value <= 0
+
+    other = name.removeprefix("rejected_").removesuffix("_rejected")
+    is_verdict = (
+        other != name and not _SCORE.fullmatch(other) and any(kinds & VERDICTS for *_, kinds in marked((other,)))
+    )
+    return is_verdict and said(value) is True
 
 
 def _rejected(part: Example | RejectedRow, reason: RejectedRow) -> Example | RejectedRow:

@@ -28,7 +28,7 @@ _CERTAIN = ("right", "correct", "passed", "wrong", "incorrect", "not correct", "
             "✗", "❌", "✅")  # fmt: skip
 """Words that judge a response wherever they stand."""
 _DOUBTFUL = ("reject", "rejected", "failure", "mismatch", "negative", "down", "low", "poor", "bad", "worst", "unverified",
-             "discard", "discarded", "invalid")  # fmt: skip
+             "discard", "discarded", "invalid", "thumbs down", "dislike", "disliked", "\U0001f44e")  # fmt: skip
 """Words that may say that a row is not to be used."""
 WORDS: dict[str, Said] = dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False) | dict.fromkeys(_NOTHING)
 
@@ -51,6 +51,11 @@ _REASONS: dict[str, str] = dict.fromkeys(_ENDED, "") | dict.fromkeys(_LIMIT, CUT
 """Why a generation ended, in the words of the usual servers -> reason to drop it, "" for none."""
 _STATUS = frozenset({*_LIMIT, *_BROKEN} - {"error", "safety", "refusal", "repetition"})
 """Words of these that say so in the columns of Kind.STATUS as well: `stop` may be the texts that a request stops at."""
+_SENTENCE = re.compile(
+    r"(?:verdict|judge?ment|decision|conclusion|grade|grading|result|correctness|final)\W{0,9}(?:(?:is|answer|response)\W+){0,3}"
+    r"(incorrect|wrong|not correct|false|fail(?:ed)?|correct|right|true|pass(?:ed)?)\W*$", re.I)  # fmt: skip
+"""How a judge's text ends."""
+_BLAMES = re.compile(r"\b(?:incorrect|wrong|not correct)\b[^?]{0,40}$", re.I)
 _PARTS = (
     "test", "val", "valid", "validation", "dev", "eval", "evaluation", "testmini", "holdout", "heldout", "held_out",
 )  # fmt: skip
@@ -103,7 +108,11 @@ def _said_in_words(text: str) -> Said:
 
 
 def _word(value: Any) -> str:
-    return value.strip().strip(_EDGES).casefold() if isinstance(value, str) and len(value) <= _LONGEST else "?"
+    return (
+        value.strip().strip(_EDGES).casefold().replace("_", " ")
+        if isinstance(value, str) and len(value) <= _LONGEST
+        else "?"
+    )
 
 
 def is_right(kinds: frozenset[Kind], value: Any) -> Said:
@@ -118,7 +127,7 @@ def is_right(kinds: frozenset[Kind], value: Any) -> Said:
             return not answer if isinstance(answer, bool) else answer
 
         if kind is Kind.MAYBE_RIGHT:
-            return "?" if said(value) is False or word in _DOUBTFUL else None
+            return "?" if said(value) is False or word in _DOUBTFUL or (_number(value) or 0) < 0 else None
 
         if kind is Kind.MAYBE_WRONG:
             is_told = isinstance(value, dict) and bool(value) or _end_word(word) in _BROKEN
@@ -128,11 +137,22 @@ def is_right(kinds: frozenset[Kind], value: Any) -> Said:
             if word in _CERTAIN:
                 return WORDS[word]
 
-            is_no = said(value) is False if kind is Kind.OPINION else value is False
+            if kind is Kind.OPINION and isinstance(value, str) and len(value) > len("incorrect."):
+                sentence = _SENTENCE.search(value[-200:])
+                if sentence:
+                    return said(sentence[1])
+
+                if _BLAMES.search(value[-200:]):
+                    return "?"
+
+            is_no = said(value) is False or (_number(value) or 0) < 0 if kind is Kind.OPINION else value is False
             is_letter = kind is Kind.OPINION and word in ("b", "c", "d", "e")  # graders' B is incorrect, or a school's
             return "?" if is_no or is_letter or word in _DOUBTFUL else None
 
         if kind in (Kind.RATE, Kind.GRADE):
+            if kind is Kind.GRADE and word in _CERTAIN:
+                return None if WORDS[word] else False
+
             answer = 0 if value is False else _number(value[0] if isinstance(value, list) and value else value)
             is_told = answer == 0 if kind is Kind.RATE else answer is not None or word in _DOUBTFUL
             return "?" if is_told else None

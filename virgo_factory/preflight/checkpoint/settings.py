@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.preflight.checkpoint.weights import KINDS, Tensor, read_settings
+from virgo_factory.preflight.checkpoint.weights import KINDS, LAYER, Tensor, read_settings
 from virgo_factory.preflight.diagnosis import Diagnosis
 
 
@@ -44,16 +44,26 @@ def check_types(
     floats = {name: tensor.kind for name, tensor in tensors.items() if tensor.kind in KINDS}
     told = str(text.get("dtype") or text.get("torch_dtype") or "").removeprefix("torch.")
     usual = _KIND_OF.get(told) or next((kind for kind, _ in Counter(floats.values()).most_common(1)), "")
+    mixed = {
+        _layer_of(name) for name, kind in floats.items() if kind != "F32"
+    }  # a training in mixed precision saves whole ones
     others = [
         name
         for name, kind in floats.items()
-        if kind != usual and (name not in (before or {}) or before[name].kind != kind)
+        if kind != usual
+        and (name not in (before or {}) or before[name].kind != kind)
+        and (kind != "F32" or _layer_of(name) in mixed)
     ]
     if others:
         like = f"config.json says {told}" if told in _KIND_OF else f"the others are {usual}"
         yield Diagnosis(
             "types", "warning", f"{_such(others, tensors)}; {like}", "save it as one type, or mend config.json"
         )
+
+
+def _layer_of(name: str) -> str:
+    match = LAYER.match(name)
+    return name[: match.start(4)] if match else name
 
 
 def _such(names: list[str], tensors: Mapping[str, Tensor]) -> str:
@@ -88,7 +98,11 @@ def _settings(folder: Path) -> dict[str, Any]:
     """Return what changes the computation, in one spelling: the language model's at the top, one name for rotary scaling."""
     config = read_settings(folder)
     found = {key: value for key, value in config.items() if key != "text_config"}
-    found |= {key: value for key, value in (config.get("text_config") or {}).items() if value is not None}
+    for key, value in (config.get("text_config") or {}).items():
+        if value is not None:  # 4.57 writes both places: where they differ it is told
+            is_double = key in found and found[key] != value and not isinstance(value, Mapping)
+            found[key] = f"{value} and {found[key]}" if is_double else value
+
     rope = {**(found.pop("rope_scaling", None) or {}), **(found.pop("rope_parameters", None) or {})}
     kind = rope.pop("rope_type", rope.pop("type", "default"))
     rope.pop("type", None)
