@@ -325,10 +325,16 @@ def _beside(row: Mapping[str, Any], example: Example, plan: SecondColumns) -> It
         texts = [
             _bare(text)
             for text in _texts(row[name])
-            if not (TEMPLATED.search(text) or is_anything and (_A_NAME.fullmatch(text) or format_of(text)))
+            if not (
+                TEMPLATED.search(text)
+                or is_anything
+                and (_A_NAME.fullmatch(text) or format_of(text))
+                or name in plan.responses
+                and format_of(text)
+            )
         ]
         if missing := [text for text in texts if text and text not in asked]:
-            own = [text for response in plan.responses for text in _texts(row[response])]
+            own = [text for response in plan.responses if response != name for text in _texts(row[response])]
             given = _bare("\n".join([*(rendered(turn.response) for turn in example.turns), *own]))
             if not all(text in given for text in missing):
                 yield f"{told}: {name}"
