@@ -480,6 +480,8 @@ OWN = [
     {"reasoning": "I look: one.", "answer": "\\boxed{1}"},
     {"thought": "I look: one.", "solution": "\\boxed{1}"},
     {"qwen_response": THINK},
+    {"response": {"thinking": "I look: one.", "answer": "\\boxed{1}"}},
+    {"response": json.dumps({"thinking": "I look: one.", "answer": "\\boxed{1}"})},
 ]
 
 

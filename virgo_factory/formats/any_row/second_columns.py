@@ -167,7 +167,11 @@ def without_other_chats(row: Mapping[str, Any], columns: Mapping[str, str]) -> t
     is_named = not {"response", "thought"}.isdisjoint(columns)
     questions = [name for name in question_columns(tuple(rest)) if isinstance(rest[name], str)]
     if not questions or not (
-        is_named or tagged_columns.recognises(rest) or thought_columns.layout_of(rest) or pair_columns(tuple(rest))
+        is_named
+        or tagged_columns.recognises(rest)
+        or thought_columns.layout_of(rest)
+        or pair_columns(tuple(rest))
+        or any(_is_object(rest.get(name)) for name in thought_columns.RESPONSES_BESIDE)
     ):
         return row, []
 
@@ -176,6 +180,11 @@ def without_other_chats(row: Mapping[str, Any], columns: Mapping[str, str]) -> t
     unread = [name for name in chats if name not in same]
     kept = {name: value for name, value in row.items() if name not in (chats if is_named else unread)}
     return kept, [f"{NOT_TRAINED}: {name}" for name in unread]
+
+
+def _is_object(value: Any) -> bool:
+    """Whether a response is an object, a list of them, or the JSON of one."""
+    return bool(decoded(value) if isinstance(value, str) else isinstance(value, dict | list) and value)
 
 
 def _last_texts(messages: Any) -> list[str]:
