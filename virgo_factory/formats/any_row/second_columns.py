@@ -338,7 +338,7 @@ def _beside(row: Mapping[str, Any], example: Example, plan: SecondColumns) -> It
                 TEMPLATED.search(text)
                 or is_anything
                 and (_A_NAME.fullmatch(text) or format_of(text))
-                or name in plan.responses
+                or _RESPONSE.fullmatch(snake(name))
                 and format_of(text)
             )
         ]
