@@ -169,6 +169,16 @@ def test_a_line_of_csv_with_other_cells_is_told_with_its_line(tmp_path):
     assert len(found) == 1 and "a.csv:3: 1 cells" in error and "a.csv:4: 3 cells" in error
 
 
+def test_numbers_of_rows_as_pandas_writes_them_are_no_column(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b",id,question\n0,1,a\n1,2\n")
+    rows = [row for chunk in cut_file(path) for row in read_chunk(chunk)]
+    assert [(row.raw, row.problem) for row in rows] == [
+        ({"id": "1", "question": "a"}, ""),
+        (None, "2 cells, where the header has 3"),
+    ]
+
+
 def test_gbk_is_told_from_latin(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_bytes('{"question": "一共有几个苹果?"}\n'.encode("gbk"))

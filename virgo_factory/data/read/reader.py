@@ -487,6 +487,8 @@ def _csv_rows(path: Path, file: IO[bytes]) -> Iterator[tuple[int, dict[str, Any]
         delimiter = "\t" if tab else max(",;\t", key=re.sub(r'"[^"]*"', "", head).count)
         reader = csv.reader(chain([head], text), delimiter=delimiter, strict=True)
         names = next(reader, [])
+        indexed = len(names) > 1 and not names[0]  # numbers of the rows, as pandas writes them
+        names = names[indexed:]
         again = [name for name in names if not name.strip() or names.count(name) > 1]
         if again or not names:
             raise UnreadableFile(
@@ -498,10 +500,10 @@ def _csv_rows(path: Path, file: IO[bytes]) -> Iterator[tuple[int, dict[str, Any]
         for cells in reader:
             if not any(cells):
                 pass
-            elif len(cells) != len(names):
-                yield number, None, f"{len(cells)} cells, where the header has {len(names)}"
+            elif len(cells) != len(names) + indexed:
+                yield number, None, f"{len(cells)} cells, where the header has {len(names) + indexed}"
             else:
-                yield number, {name: cell or None for name, cell in zip(names, cells, strict=True)}, ""
+                yield number, {name: cell or None for name, cell in zip(names, cells[indexed:], strict=True)}, ""
 
             number = reader.line_num + 1
     except csv.Error as error:
