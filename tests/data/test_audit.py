@@ -247,6 +247,8 @@ def test_what_rows_say_of_themselves(check):
         _row("e", "Five? Find x, reasoning in <think></think>."),
         _row("f", "Six?", finish_reason="LENGTH"),
         _row("g", "Seven?", _response(solution="It is 56.</s>")),
+        _row("h", "[INST] Eight? [/INST]"),
+        _row("i", "Nine?", _response(solution="<verify>7 x 8 is 56.</verify> It is \\boxed{56}.")),
     ]
     report = check({"rows.jsonl": rows})
     assert {kind.code: kind.severity for kind in report.kinds} == {
@@ -256,14 +258,19 @@ def test_what_rows_say_of_themselves(check):
         "prompt_names_tags": "warning",
         "the_response_was_cut_off_at_the_token_limit": "error",
         "a_control_token_of_another_model_in_the_response": "error",
+        "foreign_token_in_the_prompt": "warning",
+        "part_in_tags": "warning",
     }
     shown = {kind.code: kind.shown[0] for kind in report.kinds}
     assert (shown["mark_not_understood"].id, shown["mark_not_understood"].detail) == ("c", "score")
     assert (shown["prompt_names_tags"].id, shown["prompt_names_tags"].detail[:7]) == ("e", "Find x,")
+    assert (shown["foreign_token_in_the_prompt"].id, shown["foreign_token_in_the_prompt"].detail) == ("h", "[INST]")
+    assert (shown["part_in_tags"].id, shown["part_in_tags"].detail) == ("i", "<verify>")
     (account,) = report.accounts
-    assert (account.kept, account.dropped) == (3, 4)
+    assert (account.kept, account.dropped) == (5, 4)
     assert account.notes == {
         "mark not understood: score": 1,
+        "a part of the response in tags is trained as it is: <verify>": 1,
         "with a request for other tags taken out of the prompt": 1,
     }
     assert report.to_json()["datasets"][0]["notes"] == account.notes

@@ -56,6 +56,14 @@ KINDS = {
         "the prompt names tags, or a mode, that the target does not have",
         "Take the sentence out: the target has the four markers, whatever the prompt asks for.",
     ),
+    "foreign_token_in_the_prompt": (
+        "a control token of another model in the prompt",
+        "Take the frame of the other model's template out: the prompt alone belongs into the row.",
+    ),
+    "part_in_tags": (
+        "a part of the response in tags is trained as it is",
+        "If it is a thought, write it into the thought; else take the tags out, unless the model is to write them.",
+    ),
     "nothing_in_it_is_marked_to_be_learned": ("nothing in it is marked to be learned", "Nothing to do: it is not trained on."),
     "the_mark_of_what_is_to_be_learned_is_not_understood": (
         "the mark of what is to be learned is not understood",

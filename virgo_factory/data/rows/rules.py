@@ -7,6 +7,7 @@ from virgo_factory.core.example import Example
 from virgo_factory.core.finding import Finding
 from virgo_factory.data.rows.answer_in_thought import unmentioned_answer
 from virgo_factory.data.rows.repetition import Loop, find_loop
+from virgo_factory.formats.any_row.foreign_tokens import TAGGED, foreign_token
 from virgo_factory.formats.any_row.next_turns import next_question
 from virgo_factory.formats.any_row.prompts import asks_for_tags
 from virgo_factory.formats.any_row.second_columns import NOT_TRAINED, NOT_TRAINED_BESIDE_CHAT, SECOND_RESPONSE
@@ -62,10 +63,13 @@ def thought_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterab
 
 
 def prompt_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterable[Finding]:
-    """Yield the sentences of the prompt that ask for tags which the target does not have."""
+    """Yield the sentences of the prompt that ask for tags which the target does not have, and tokens of other models in it."""
     for text in (example.system or "", *(turn.question for turn in example.turns)):
         if sentence := asks_for_tags(text):
             yield Finding("prompt_names_tags", "warning", sentence)
+
+        if token := foreign_token(text):
+            yield Finding("foreign_token_in_the_prompt", "warning", token)
 
 
 _CODES = {
@@ -74,6 +78,7 @@ _CODES = {
     NOT_TRAINED_BESIDE_CHAT: "column_not_in_messages",
     SECOND_RESPONSE: "second_response",
     ONLY_ID: "only_the_id_of_a_picture",
+    TAGGED: "part_in_tags",
 }
 """What notes begin with that deserve a look -> code of the finding."""
 
