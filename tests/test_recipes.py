@@ -1,6 +1,6 @@
 """Every recipe says what it does, and LLaMA-Factory's own parser agrees (twins train on them in tests/integration).
 
-This file is also the script that the tests run as the one rank that DeepSpeed asks for: `python tests/test_recipes.py OUT
+This file is also the script that the tests run as the one rank that DeepSpeed asks for: `python -m tests.test_recipes OUT
 RECIPE...` parses the recipes in one process and writes what LLaMA-Factory made of them.
 """
 
@@ -102,7 +102,7 @@ def parsed(tmp_path_factory) -> dict[str, dict]:
     names = [f"{name} dataset_dir={made_data(folder / 'made')}" for name in names] + UNMADE
     out = folder / "parsed.json"
     rank = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
-    command, environment = [sys.executable, __file__, out, *names], os.environ | rank
+    command, environment = [sys.executable, "-m", "tests.test_recipes", out, *names], os.environ | rank
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
     assert out.exists(), run.stderr[-4000:]
     results = json.loads(out.read_text())

@@ -177,6 +177,7 @@ def test_the_commands_of_the_page(recorded_runs, recorded, hub, server, tmp_path
     rows = [lmms_row(number, *pair) for number, pair in enumerate(recorded[:20])]
     write_jsonl(tmp_path / "samples_mathvision_test.jsonl", rows)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
     done = []
     for line in commands("docs/evaluation-reports.md"):
         line = line.replace("localhost:8001", f"127.0.0.1:{server.server_port}").replace("model qwen", "model judge")
