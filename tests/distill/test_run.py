@@ -87,12 +87,11 @@ def test_what_is_there_is_never_asked_again(start_replay, sky_config):
     assert (rest.finished, rest.left.samples) == (20, 0)
     started = list(map(tuple, server.asked()["started"]))
     assert len(set(started)) == len(started) == 30
-    places = defaultdict(
-        list
-    )  # all samples of a question one behind the other, but for requests that overtake those in flight
+    places = defaultdict(list)
     for place, (prompt, _) in enumerate(started):
         places[prompt].append(place)
 
+    # all samples of a question one behind the other, but for requests that overtake those in flight
     assert len(places) == 6 and max(max(found) - min(found) for found in places.values()) < 5 + 8
 
     nothing, events = run(config.model_copy(update={"urls": ("http://127.0.0.1:9",)}))  # nobody is needed any more

@@ -60,7 +60,7 @@ def extract(response: str, question: Question | None = None) -> Answer:
     question = question or Question()
     options = options_of(question)
     part, ended = parts(response)
-    text, where = part.text.replace("\x00", "").replace("i.e.", "that is"), part.where
+    text, where = part.text.replace("\x00", ""), part.where
     if not text.strip():
         return Answer("", "none", where)
 
@@ -243,7 +243,7 @@ def _computed(statement: str) -> str | None:
     return unwrap(found[1].rstrip(")") if aside else found[1])
 
 
-_SO = re.compile(r"[,;:]\s*(?:so|thus|hence|therefore|that is|which is),?\s+(.+?)[.\s]*$")
+_SO = re.compile(r"[,;:]\s*(?:so|thus|hence|therefore|that is|i\.e\.|which is),?\s+(.+?)[.\s]*$")
 """What a statement concludes, in values only."""
 
 
@@ -261,7 +261,7 @@ _ITEM = r"[^\W\d][\w'’ -]{0,30}"
 _LISTING = re.compile(
     rf"^((?:[A-Z][^\d,]*, )?[^\d,]*)\b(?:(?:are|shows?|includes?):? (?=.* and )|is: )((?:{_ITEM}, )*{_ITEM}(?:,|,? and) {_ITEM})\W*$"
 )
-"""Names with their values at the end of a Chinese solution; what a statement lists in words."""
+"""What a statement lists in words."""
 _NUMBERED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
 
 
