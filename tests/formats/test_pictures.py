@@ -529,6 +529,8 @@ IDS = [
     ({"picture": "000123"}, "picture"),
     ({"metadata": {"image_id": "1"}}, "metadata.image_id"),
 ]
+
+
 @pytest.mark.parametrize(("row", "told"), IDS, ids=[f"{row}" for row, _ in IDS])
 @pytest.mark.parametrize("question", ["What colour is the cat?", "What is shown in this image?"])
 def test_a_row_with_the_id_of_a_picture_alone_is_a_reason_whatever_its_question_says(row, told, question):

@@ -1,6 +1,5 @@
 """Where a row keeps its pictures, and where they stand in its questions: every spelling becomes `images` and `<image>`."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
