@@ -7,6 +7,7 @@ import pytest
 
 from virgo_factory.core.thought import LongThought
 from virgo_factory.formats import read_row
+from virgo_factory.formats.any_row import next_turns
 from virgo_factory.formats.any_row.foreign_tokens import foreign_token, outside_code, part_in_tags
 
 
@@ -59,3 +60,21 @@ def test_thousands_of_tags_and_of_pieces_of_code_are_not_compared_with_each_othe
 def test_a_text_is_made_small_once_whatever_number_of_passages_it_strikes_out():
     look = [calls(lambda: foreign_token("<s>a</s> " * count), ("lower",)) for count in (10, 1000)]
     assert look[0] == look[1]
+
+
+def test_a_reply_is_looked_for_once_whatever_number_of_turns_a_text_has(monkeypatch):
+    looks = []
+
+    class Counted:
+        def __init__(self, pattern):
+            self.pattern = pattern
+
+        def __getattr__(self, name):
+            looks.append(name)
+            return getattr(self.pattern, name)
+
+    for name in ("_REPLY", "_DIALOGUE"):
+        monkeypatch.setattr(next_turns, name, Counted(getattr(next_turns, name)))
+
+    assert next_turns.next_turn("Which?", "It is 4.\n" + "User: And?\n" * 1000) == ""
+    assert len(looks) == 2
