@@ -16,10 +16,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
 from virgo_factory.data.make.card import DatasetCard, Input
 from virgo_factory.data.make.sampling import Candidates
-from virgo_factory.data.make.sharegpt import SHAREGPT, stock_entry
 from virgo_factory.data.make.writing import (
-    NORMAL,
-    Layout,
     Spool,
     Written,
     check_target,
@@ -313,7 +310,7 @@ class Output:
     order: np.ndarray | None = None
 
 
-def finish(spool: Spool, outputs: Sequence[Output], layout: Layout = NORMAL) -> list[DatasetCard]:
+def finish(spool: Spool, outputs: Sequence[Output]) -> list[DatasetCard]:
     """Write files of `spool` with their cards and return the cards; the files appear last, when all else is there.
 
     Raises AssertionError where rows in and rows out do not add up, which is a defect of this package.
@@ -322,8 +319,8 @@ def finish(spool: Spool, outputs: Sequence[Output], layout: Layout = NORMAL) -> 
     with published([output.path for output in outputs]):
         for output in outputs:
             counts: dict[str, Counter] = {"domain": Counter(), "source": Counter()}
-            written = write_spool(spool, output.path, output.order, layout, functools.partial(_count, counts))
-            cards.append(_completed(output.card, written, counts, layout))
+            written = write_spool(spool, output.path, output.order, functools.partial(_count, counts))
+            cards.append(_completed(output.card, written, counts))
 
         for output, card in zip(outputs, cards, strict=True):
             write_card(output.path, card.card(), card.to_json())
@@ -337,16 +334,13 @@ def _count(counts: dict[str, Counter], row: Mapping[str, Any]) -> None:
         counted[value if value in counted or len(counted) < MOST_VALUES else OTHER] += 1
 
 
-def _completed(card: DatasetCard, written: Written, counts: Mapping[str, Counter], layout: Layout) -> DatasetCard:
+def _completed(card: DatasetCard, written: Written, counts: Mapping[str, Counter]) -> DatasetCard:
     notes = card.notes
     if written.promoted:
         notes += (
             f"{written.promoted} row(s) stand on top out of order, so that `datasets.load_dataset` learns the type of "
             "every column from the first 10 MiB.",
         )
-
-    if layout is SHAREGPT and "assistant_prefix" in written.used:
-        notes += ("LLaMA-Factory has no place for `assistant_prefix`: it trains on the whole response.",)
 
     licences = (item.licence for item in card.inputs)
     return replace(
@@ -355,7 +349,7 @@ def _completed(card: DatasetCard, written: Written, counts: Mapping[str, Counter
         kept=written.rows,
         by={**card.by, **{name: dict(counted.most_common()) for name, counted in counts.items()}},
         media_dir=card.media_dir if "images" in written.used else None,
-        entry={written.path.stem: stock_entry(written) if layout is SHAREGPT else entry_for(written, licences)},
+        entry={written.path.stem: entry_for(written, licences)},
         notes=notes,
     )
 
