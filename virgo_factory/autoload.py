@@ -28,7 +28,10 @@ HOOKS = {
     "llamafactory.train.sft.workflow": "train.trainer",  # batch_order
     "llamafactory.train.sft": "train.ending",  # what is told again at the end of a training
     "llamafactory.train.dpo": "train.ending",
-    "llamafactory.api.app": "template.served_pictures",  # pictures that users send to the API server
+    "llamafactory.api.app": "template.served_pictures",  # pictures that users send to the API server,
+    "llamafactory.webui.components.chatbot": "template.served_pictures",  # and to LlamaBoard's chat
+    "llamafactory.webui.chatter": "template.served_pictures",
+    "llamafactory.webui.components.data": "data.board",  # LlamaBoard's preview of our datasets
 }
 """Module of LLaMA-Factory -> module in virgo_factory/hooks whose HOOK is applied to it (virgo_factory/hooks/hook.py)."""
 

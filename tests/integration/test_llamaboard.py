@@ -105,3 +105,45 @@ def test_template_and_keys(tmp_path, monkeypatch):
     monkeypatch.setenv("LLAMABOARD_ENABLED", "1")
     with pytest.raises(ValueError, match="accumulation_steps: set Gradient accumulation to 1 in LlamaBoard"):
         get_train_args(recipe | {"gradient_accumulation_steps": 8})  # LlamaBoard's own default
+
+
+def test_the_preview_reads_what_a_run_reads(board, tmp_path):
+    """Blank lines, a split, a table with pictures in it; a broken file is told; stock datasets are shown as ever."""
+    import gradio
+    import pyarrow
+    import pyarrow.parquet
+
+    _, can_preview, get_preview = board
+    rows = [{"id": f"r{n}", "question": "q", "combined_text": "..."} for n in range(10)]
+    (tmp_path / "lines.jsonl").write_text("\ufeff" + "\n\n".join(map(json.dumps, rows)) + "\n\n", encoding="utf-8")
+    (tmp_path / "stock.json").write_text(json.dumps([{"instruction": "a", "output": "b"}] * 3))
+    (tmp_path / "broken.jsonl").write_text('{"question": "q"}\n{"question":\n')
+    table = [row | {"image": {"bytes": b"12345", "path": "a.png"}} for row in rows]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(table), tmp_path / "table.parquet")
+    info = {
+        "lines": {"file_name": "lines.jsonl", "formatting": "long_thought"},
+        "cut": {"file_name": "lines.jsonl", "formatting": "long_thought", "split": "train[70%:]"},
+        "table": {"file_name": "table.parquet", "formatting": "long_thought"},
+        "broken": {"file_name": "broken.jsonl", "formatting": "long_thought"},
+        "stock": {"file_name": "stock.json"},
+        "several": {"file_name": "lin*.jsonl", "formatting": "long_thought"},
+        "gone": {"file_name": "gone.jsonl", "formatting": "long_thought"},
+    }
+    (tmp_path / "dataset_info.json").write_text(json.dumps(info))
+    assert get_preview(str(tmp_path), ["lines"], 1)[:2] == (10, rows[2:4])
+    shown = gradio.JSON().postprocess(get_preview(str(tmp_path), ["lines"], 1)[1])
+    # Of a stock list it is a model, sent as "root=[...]" without a queue.
+    assert type(shown) is list and shown == rows[2:4]
+    assert type(gradio.JSON().postprocess(rows)).__name__ == "JsonData"
+    assert get_preview(str(tmp_path), ["cut"], 1)[:2] == (3, rows[9:])
+    assert get_preview(str(tmp_path), ["cut"], 5)[:2] == (3, [])
+    shown = rows[0] | {"image": {"bytes": "5 bytes", "path": "a.png"}}
+    assert get_preview(str(tmp_path), ["table"], 0)[1][0] == shown
+    with pytest.raises(gradio.Error, match=r"broken.jsonl:2: not JSON"):
+        get_preview(str(tmp_path), ["broken"], 0)
+
+    assert get_preview(str(tmp_path), ["several"], 1)[:2] == (10, rows[2:4])
+    shown = {name: can_preview(str(tmp_path), [name]).interactive for name in (*info, "virgo_demo_dt")}
+    assert shown == dict.fromkeys(info, True) | {"gone": False, "virgo_demo_dt": True}
+    assert get_preview(str(tmp_path), ["virgo_demo_dt"], 0)[0] > 100  # of the package: its name can be typed in
+    assert get_preview(str(tmp_path), ["stock"], 0)[:2] == (3, [{"instruction": "a", "output": "b"}] * 2)

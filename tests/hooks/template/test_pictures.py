@@ -148,3 +148,29 @@ def test_the_api_server_opens_pictures_as_the_template_was_trained_to(pictures, 
 
         assert (opened.mode, opened.tobytes()) == ("RGB", expected.tobytes()), name
         assert not marked or as_seen(opened).tobytes() == expected.tobytes(), name
+
+
+def test_the_chat_of_llamaboard_hands_pictures_on_as_they_are():
+    virgo_factory.register()
+    import gradio
+    from llamafactory.webui.components import create_chat_box
+
+    with gradio.Blocks() as blocks:
+        lang = gradio.Dropdown(choices=["en"])
+        chatter = SimpleNamespace(append=lambda *given: given, stream=lambda *given: given)
+        create_chat_box(SimpleNamespace(manager=SimpleNamespace(get_elem_by_id=lambda name: lang), chatter=chatter))
+
+    boxes = [block for block in blocks.blocks.values() if isinstance(block, gradio.Image) and block.type == "pil"]
+    assert [box.image_mode for box in boxes] == [None]
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_the_chat_of_llamaboard_answers_on_them(pictures, tmp_path, marked):
+    asked = []
+    model = chat_model(marked)
+    from llamafactory.webui.chatter import WebChatModel
+
+    model.stream_chat = lambda messages, system, tools, images, **rest: asked.append(images) or iter(())
+    with Image.open(tmp_path / "clear.png") as picture:
+        list(WebChatModel.stream(model, [], [], "en", "", "", picture, None, None, 8, 1.0, 1.0, True, False, True))
+        assert asked[0][0].mode == ("RGBA" if marked else "RGB")
