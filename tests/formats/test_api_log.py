@@ -182,3 +182,31 @@ def test_other_media_among_items(item, reason):
     assert the_part({"question": [text("How?"), item], "response": WHOLE}).reason == reason
     messages = [*user(text("How?"), item), {"role": "assistant", "content": WHOLE}]
     assert the_part({"messages": messages}).reason == reason
+
+
+ASKED = [{"role": "user", "content": "How?"}]
+COMPLETIONS = [
+    {"prompt": "How?", "completion": [{"role": "assistant", "content": WHOLE}]},
+    {"question": "How?", "completion": [{"role": "assistant", "content": SOLUTION, "reasoning_content": THOUGHT}]},
+    {"question": "How?", "response": json.dumps([{"role": "assistant", "content": WHOLE}])},
+    {"prompt": ASKED, "completion": [{"role": "assistant", "content": [text(WHOLE)]}]},
+    {"messages": ASKED, "output": [{"from": "gpt", "value": WHOLE}]},
+]
+
+
+@pytest.mark.parametrize("row", COMPLETIONS, ids=lambda row: "/".join(row))
+def test_a_completion_that_is_a_list_of_messages(row):
+    (part,) = read_row(row, "long_thought").parts
+    assert (part.question, part.response, part.notes, part.history) == ("How?", LONG, (), ())
+    (marked,) = read_row(row | {"label": False}, "long_thought").parts  # TRL's for KTO
+    assert isinstance(marked, RejectedRow) == ("completion" in row)
+
+
+def test_a_completion_of_several_turns():
+    turns = [
+        {"role": "assistant", "content": WHOLE},
+        {"role": "user", "content": "And?"},
+        {"role": "assistant", "content": WHOLE},
+    ]
+    (part,) = read_row({"prompt": "How?", "completion": turns}, "long_thought").parts
+    assert [(turn.question, turn.response) for turn in part.turns] == [("How?", LONG), ("And?", LONG)]

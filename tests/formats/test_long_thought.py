@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -606,11 +607,63 @@ def test_openr1_rows_that_are_rejected(change, reason):
     assert isinstance(part(without), Example), "its messages, where it has no generations"
 
 
-def test_an_opening_tag_with_attributes_is_no_part_of_the_thought():
-    (example,) = read_row(
-        {"question": "Which?", "response": '<think time="3">\nA.\n</think>\n\nB'}, "long_thought"
-    ).parts
-    assert example.response == LongThought("A.", "B")
+OPENED = [
+    '<think time="3">',
+    "<THINK time=3 >",
+    "<think\n>",
+    "<think a=\"b>c\" d='e'>",
+    '<thinking budget="9">',
+    "<thoughts n=1>",
+]
+
+
+@pytest.mark.parametrize("opening", OPENED)
+def test_an_opening_tag_may_have_attributes(opening):
+    closing = f"</{re.match('<([a-z]+)', opening, re.I)[1]}>"
+    for solution in (
+        "B",
+        '<solution kind="short">B</solution>',
+        *(['<answer kind="short">B</answer>'] * ("s n" not in opening)),
+    ):
+        response = f"{opening}\nA.\n{closing}\n\n{solution}"
+        assert part({"question": "Which?", "response": response}).response == LongThought("A.", "B")
+
+    for thought in (f"{opening}A.{closing}", f"{opening}A.", f"\n{opening}A.{closing}\nB"):
+        said = {"role": "assistant", "content": "B", "reasoning_content": thought}
+        for row in (
+            {"question": "Which?", "reasoning": thought, "answer": "B"},
+            {"messages": [{"role": "user", "content": "Which?"}, said]},
+        ):
+            assert part(row).response == LongThought("A.", "B")
+
+
+def test_words_in_an_opening_tag_are_no_attributes():
+    assert (
+        part({"question": "Which?", "reasoning": "<think about it>A.", "answer": "B"}).response.thought
+        == "<think about it>A."
+    )
+
+
+BESIDE = [
+    # (content beside the thought "A.", solution or reason)
+    ("<think></think>B", "B"),
+    ("<think>\n\n</think>\n\n<answer>B</answer>", "B"),
+    ('<think time="0"></think>B', "B"),
+    ("<answer>B</answer>", "B"),
+    ("<think>A.</think>B", "B"),
+    ("A.</think>B", "B"),
+    ("C.</think>B", "two different thoughts in a message"),
+    ('<think time="3">C.</think>B', "two different thoughts in a message"),
+    ("<think>A.</think>", "the solution is empty"),
+    ("<think></think><answer></answer>", "the solution is empty"),
+]
+
+
+@pytest.mark.parametrize(("content", "expected"), BESIDE)
+def test_a_thought_beside_a_content_with_tags_of_its_own(content, expected):
+    said = {"role": "assistant", "content": content, "reasoning_content": "A."}
+    found = part({"messages": [{"role": "user", "content": "Which?"}, said]})
+    assert (found.response == LongThought("A.", "B")) if expected == "B" else (found.reason == expected)
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,6 @@ TEXT = [
     {"source": "a.png"},
     {"url": "https://example.org/x"},
     {"source": "https://example.org/index.html"},
-    {"image_ids": [17, 18]},
     {"image_features": ["red", "round"]},
     {"question": "Why does docker run $IMAGE_NAME fail, and ${IMG} not?"},
     {"question": "<figure>\n<p>x</p>\n</figure>\nWhat does it show?"},
@@ -141,7 +140,6 @@ TEXT = [
     {"image_caption": "A red cat."},
     {"image_count": 0},
     {"has_image": False},
-    {"metadata": {"image_id": "train_1", "tokens": 7}},
     {"video_id": "abc"},
     {"tools": "[]"},
     {"tools": []},
@@ -219,7 +217,7 @@ def test_pictures_inside_of_an_object_that_are_those_of_the_row_are_the_same():
 
 
 NOT_INSIDE = [
-    {"metadata": {"image_id": "train_1", "source": "a.png", "tokens": 7, "license": "x"}},
+    {"metadata": {"row_id": "train_1", "source": "a.png", "tokens": 7, "license": "x"}},
     {"metadata": {"image": "a red cat", "width": 3}},
     {"code": {"main.py": "plt.savefig('a.png')"}},
     {"messages_raw": '{"note": "see a.png"}'},
@@ -228,7 +226,7 @@ NOT_INSIDE = [
     {"tools": []},
     {"history": []},
     {"scores": [[0.1, 0.2]], "boxes": [[1, 2, 3, 4]] * 20},
-    {"params": {"path": "src/main.py", "n": 3}, "stats": {"image_count": 2}},
+    {"params": {"path": "src/main.py", "n": 3}, "stats": {"line_count": 2}},
 ]
 
 
@@ -531,23 +529,14 @@ IDS = [
     ({"picture": "000123"}, "picture"),
     ({"metadata": {"image_id": "1"}}, "metadata.image_id"),
 ]
-ABOUT_IT = [
-    "What is shown in this image?",
-    "How many cats are in the left picture?",
-    "How many in [img]?",
-    "如图，一共有几个？",
-]
 
 
 @pytest.mark.parametrize(("row", "told"), IDS, ids=[f"{row}" for row, _ in IDS])
-def test_a_row_with_the_id_of_a_picture_alone_is_told_and_one_that_asks_about_it_a_reason(row, told):
-    asked = {"messages": [{"role": "user", "content": "What colour is the cat?"}, ANSWER]}
-    for part in (read(**row, question="What colour is the cat?"), read_row({**row, **asked}, "long_thought").parts[0]):
-        assert (part.images, part.notes) == ((), (f"only the id of a picture: {told}",))
-
-    for question in ABOUT_IT:
-        part = read(**row, question=question)
-        assert part.reason == "only the id of a picture" and part.detail.startswith(f"{told}, and")
+@pytest.mark.parametrize("question", ["What colour is the cat?", "What is shown in this image?"])
+def test_a_row_with_the_id_of_a_picture_alone_is_a_reason_whatever_its_question_says(row, told, question):
+    asked = {"messages": [{"role": "user", "content": question}, ANSWER]}
+    for part in (read(**row, question=question), read_row({**row, **asked}, "long_thought").parts[0]):
+        assert part.reason == "only the id of a picture" and part.detail.startswith(f"{told}. ")
         line = re.search(r'"columns": {"images": "([^"]+)"}', part.detail)[1]
         assert read({"images": line, "question": "question"}, **row, question=question).notes == ()
 

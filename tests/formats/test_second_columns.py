@@ -1,6 +1,7 @@
 """What stands beside the question in columns of its own is read, noted or a reason: never left out silently."""
 
 import json
+import re
 
 import pytest
 
@@ -539,6 +540,19 @@ def test_a_list_of_responses_never_wins_over_a_response_of_the_rows_own(column):
     assert (part.response.solution, part.notes) == ("\\boxed{5}", ())
     (part,) = parts_of({"question": "Which is it?", column: [THINK, FIVE], "correct": [True, False]})
     assert (part.response, part.notes) == (LONG, ())
+
+
+def test_a_list_of_judged_responses_beside_a_thought_and_its_solution():
+    row = {"question": "Which is it?", "samples": [FIVE], "correct": [True]}
+    own = {"thought": LONG.thought, "solution": LONG.solution}
+    (part,) = parts_of(row | own)  # the normal form
+    assert (part.response, part.notes) == (LONG, (f"{SECOND_RESPONSE}: samples",))
+    own = {"reasoning": LONG.thought, "answer": LONG.solution}  # or how the gold answer is reached
+    (part,) = parts_of(row | own)
+    assert part.reason == "two responses in the row"
+    line = json.loads(re.search(r'"columns": (\{.*?\})', part.detail)[1])
+    assert parts_of(row | own, line)[0].response == LONG
+    assert parts_of(row | own, {"response": "samples"})[0].response.solution == "\\boxed{5}"
 
 
 HISTORIES = [

@@ -143,7 +143,7 @@ def _checked(example: Example, formatting: str, only: str | None) -> Example | R
         return checked
 
     example = example if formatting == "virgo_dt" else without_requests(example)  # read to the letter
-    return without_its_picture(example, only) if only and not example.images else example
+    return without_its_picture(only) if only and not example.images else example
 
 
 def _with_tags(row: dict[str, Any], tags: Mapping[str, str]) -> dict[str, Any]:

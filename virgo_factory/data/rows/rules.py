@@ -14,7 +14,6 @@ from virgo_factory.formats.any_row.second_columns import NOT_TRAINED, NOT_TRAINE
 from virgo_factory.formats.any_row.tool_calls import runs_code
 from virgo_factory.formats.marks.response_marks import NOT_UNDERSTOOD
 from virgo_factory.formats.marks.row_marks import NOT_WEIGHED
-from virgo_factory.formats.pictures.columns import ONLY_ID
 
 
 if TYPE_CHECKING:
@@ -77,7 +76,6 @@ _CODES = {
     NOT_WEIGHED: "row_not_weighed",
     NOT_TRAINED_BESIDE_CHAT: "column_not_in_messages",
     SECOND_RESPONSE: "second_response",
-    ONLY_ID: "only_the_id_of_a_picture",
     TAGGED: "part_in_tags",
 }
 """What notes begin with that deserve a look -> code of the finding."""

@@ -1,7 +1,8 @@
 """Logs of a chat API become rows of messages: those of the request, and the message that answered them.
 
 Chat Completions (`messages`, `choices`), Responses (`input`, `output`), Anthropic's (`messages`, `content`), Gemini's (`contents`,
-`candidates`) and Ollama's (`messages`, `message`): columns of a row, objects in one, or their bodies (batch files).
+`candidates`) and Ollama's (`messages`, `message`): columns of a row, objects in one, or their bodies (batch files). And TRL's
+`completion`: a list of the messages behind a prompt.
 """
 
 import functools
@@ -11,7 +12,7 @@ from typing import Any
 
 from virgo_factory.formats.any_row.tool_calls import check_tools
 from virgo_factory.formats.fields import question_columns, thought_text
-from virgo_factory.formats.layouts.messages import role_of
+from virgo_factory.formats.layouts.messages import listed, message_column, role_of
 from virgo_factory.formats.marks.response_marks import marked
 from virgo_factory.formats.marks.values import BROKEN_OFF
 from virgo_factory.formats.row import RejectedRow, first_column, plain, question_of
@@ -30,9 +31,14 @@ def with_messages(row: Mapping[str, Any]) -> Mapping[str, Any]:
     Raises:
         RejectedRow: question or answer is missing; several choices, a refusal, earlier turns in another log, or tools.
     """
-    columns = _columns(tuple(row))
-    if not columns or not any(isinstance(plain(row[name]), dict | list) for name in columns):
+    columns = [name for name in _columns(tuple(row)) if _may_hold_messages(row[name])]
+    if not columns:
         return row
+
+    if (completion := next((name for name in columns if _is_completion(row[name])), None)) and (asked := _prompt(row)):
+        rest = {name: value for name, value in row.items() if value is not asked}
+        turns = listed(row[completion])
+        return rest | {completion: turns, "messages": [*asked, *turns]}
 
     requests, responses = list(_objects(row, REQUESTS)), list(_objects(row, RESPONSES))
     asked = next((one for one in requests if _messages(one)), row)
@@ -42,8 +48,8 @@ def with_messages(row: Mapping[str, Any]) -> Mapping[str, Any]:
     if answer is None and asked is row:
         return row
 
-    listed = _messages(asked)
-    messages = listed or _question(row)
+    logged = _messages(asked)
+    messages = logged or _question(row)
     if not messages:
         raise RejectedRow("no question", "the log holds answers only; put the messages of its request beside them")
 
@@ -52,7 +58,7 @@ def with_messages(row: Mapping[str, Any]) -> Mapping[str, Any]:
 
     check_tools(asked)
     used = {name for name, value in row.items() if any(one is value or one is _body(value) for one in (asked, given))}
-    used |= {*(_ASKED if listed and asked is row else ()), *(_ANSWERED if given is row else ())}
+    used |= {*(_ASKED if logged and asked is row else ()), *(_ANSWERED if given is row else ())}
     rest = {name: value for name, value in row.items() if name not in used}
     if system := next((asked[name] for name in _SYSTEMS if asked.get(name)), None):
         rest["system"] = system
@@ -63,6 +69,30 @@ def with_messages(row: Mapping[str, Any]) -> Mapping[str, Any]:
 @functools.lru_cache(1024)
 def _columns(columns: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(name for name in columns if name in (*REQUESTS, *RESPONSES, *_ANSWERED))
+
+
+def _may_hold_messages(value: Any) -> bool:
+    return value[:2] == "[{" if type(value) is str else isinstance(plain(value), dict | list)
+
+
+def _is_completion(value: Any) -> bool:
+    """Whether a value is a list of messages that begins with a response."""
+    found = listed(value)
+    return (
+        isinstance(found, list)
+        and bool(found)
+        and all(isinstance(one, dict) and "type" not in one for one in found)
+        and role_of(found[0]) == "assistant"
+    )
+
+
+def _prompt(row: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
+    """Return the messages that a completion answers; None where there are none, or they are answered already."""
+    if not (column := message_column(row)):
+        return _question(row)
+
+    found = listed(row[column])
+    return found if isinstance(found, list) and found and role_of(found[-1]) == "user" else None
 
 
 def _objects(row: Mapping[str, Any], columns: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:

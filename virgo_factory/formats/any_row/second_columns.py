@@ -96,7 +96,7 @@ _BEFORE_ONE = LazyPattern(r"(?:^|[:：\n•*\-])\W{0,6}$")
 _LETTERED = LazyPattern(r"(?:(?:options?|choices?|opt?|ending)_?)?([A-Ja-j]|\d{1,2})")
 _PLACE = LazyPattern(r"\bimage \d+\b", re.IGNORECASE)
 """What pictures/tags.py makes of a tag that names a picture again."""
-_TAGS = LazyPattern(r"</?[A-Za-z_]+>|<\|[a-z_]+\|>")
+_TAGS = LazyPattern(r"</?[A-Za-z_]+(?:\s[^<>\n]{0,80})?>|<\|[a-z_]+\|>")
 _TEXT_KEYS = ("text", "content", "option", "choice", "value", "answer", "label")
 _LABEL_KEYS = ("label", "letter", "key", "id", "option_label", "index")
 

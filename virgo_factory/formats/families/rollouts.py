@@ -13,6 +13,7 @@ from virgo_factory.formats.layouts.messages import message_column
 from virgo_factory.formats.layouts.question_response import RESPONSE_COLUMNS
 from virgo_factory.formats.layouts.responses import choose
 from virgo_factory.formats.layouts.tags import format_of, is_tagged, parse_response, shows
+from virgo_factory.formats.layouts.thought_columns import NAMED, layout_of
 from virgo_factory.formats.marks.names import VERDICTS
 from virgo_factory.formats.marks.response_marks import check_marks, marks_of, verdicts
 from virgo_factory.formats.marks.row_marks import check_response
@@ -31,8 +32,11 @@ _TEXTS = ("content", "text", "response", "output", "completion", "generation")
 
 
 def recognises(row: Mapping[str, Any]) -> bool:
-    """Whether there is a list of responses in one of the layouts, and no response in a column of its own."""
+    """Whether there is a list of responses in one of the layouts, and no response in columns of its own."""
     if any(isinstance(text := row.get(column), str) and format_of(text) for column in RESPONSE_COLUMNS):
+        return False
+
+    if (layout := layout_of(row)) == NAMED and row[layout.thought]:
         return False
 
     known = is_openr1(row) or is_scored_code(row) or is_searched(row)
@@ -106,8 +110,18 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     """Return the example of the shortest correct response, or of all correct ones.
 
     Raises:
-        RejectedRow: no question, no verdicts, or none correct.
+        RejectedRow: no question, no verdicts, or none correct; a thought and a solution in columns of their own.
     """
+    own = (
+        None if is_scored_code(row) or "response" in options.columns else layout_of(row)
+    )  # its `cot` is the gold answer's
+    if own and row[own.thought]:
+        raise RejectedRow(
+            "two responses in the row",
+            f'one in {own.thought} and {own.solution}, and a list of others; say which is meant: "columns": {{"thought": '
+            f'"{own.thought}", "solution": "{own.solution}"}} in its entry of dataset_info.json, or {{"response": NAME OF THE LIST}}',
+        )
+
     judged: list[Mapping[str, Any]] = []
     if is_openr1(row):
         responses, answers = row["generations"], ("answer",)

@@ -33,15 +33,29 @@ def _tags(*elements: str) -> tuple[str, ...]:
     return tuple(tag for element in elements for tag in (f"<{element}>", f"</{element}>"))
 
 
+_ATTRIBUTES = r"(?:\s++[\w:.-]++\s*+=\s*+(?:\"[^\"\n]*+\"|'[^'\n]*+'|[^\s<>\"'=]++))*+\s*+"
+"""What may stand in an opening tag behind its name: `<think time="3">`."""
+_WITH_ATTRIBUTES = LazyPattern(rf"(<[\w:]+){_ATTRIBUTES}>")
+
+
+def _pattern_of(tag: str) -> str:
+    """Return the pattern of a tag: of an element's opening one also with attributes."""
+    return f"{re.escape(tag[:-1])}{_ATTRIBUTES}>" if _WITH_ATTRIBUTES.fullmatch(tag) else re.escape(tag)
+
+
+def _name_of(tag: str) -> str:
+    """Return a tag in small letters, without its attributes."""
+    found = _WITH_ATTRIBUTES.fullmatch(tag)
+    return (f"{found[1]}>" if found else tag).lower()
+
+
 def _reject(reason: str, text: str, position: int, detail: str = "") -> RejectedRow:
     line = f"line {text.count(chr(10), 0, position) + 1} of the response"
     return RejectedRow(reason, f"{detail}, {line}" if detail else line)
 
 
-def _elements(
-    *tags: str, rest: bool = False, out_of_place: tuple[str, ...] = (), is_opened: bool = True, case: bool = True
-) -> Format:
-    """Return the format of a response made of elements: the last one, or the rest behind it, is the solution.
+def _elements(*tags: str, rest: bool = False, out_of_place: tuple[str, ...] = (), is_opened: bool = True) -> Format:
+    """Return the format of a response made of elements, in any case of letters: the last one, or the rest behind it, is the solution.
 
     Args:
         tags: opening and closing tags in order.
@@ -49,32 +63,26 @@ def _elements(
         out_of_place: other tags that must not occur.
         is_opened: whether the first tag has to be there. Templates of reasoning models put it into the prompt, so that
             the response begins with the thought itself.
-        case: whether upper and lower case differ.
     """
-    alternatives = "|".join(map(re.escape, (*tags, *out_of_place)))
+    alternatives = "|".join(map(_pattern_of, (*tags, *out_of_place)))
     exact, any_case = LazyPattern(alternatives), LazyPattern(alternatives, re.IGNORECASE)
-    expected = list(tags) if case else [tag.lower() for tag in tags]
+    expected = [tag.lower() for tag in tags]
     orders = (expected,) if is_opened else (expected, expected[1:])
 
     def find(text: str) -> tuple[list[re.Match[str]], list[str]]:
         found = list(exact.finditer(text))
-        seen = [match.group() for match in found]
-        if case or [tag.lower() for tag in seen] in orders:
-            return found, seen if case else [tag.lower() for tag in seen]
+        seen = [_name_of(match.group()) for match in found]
+        if seen not in orders:
+            found = list(any_case.finditer(text))
+            seen = [_name_of(match.group()) for match in found]
 
-        found = list(any_case.finditer(text))
-        return found, [match.group().lower() for match in found]
-
-    with_attributes = LazyPattern(rf"{re.escape(tags[0][:-1])}\s[^<>\n]{{0,80}}>", re.IGNORECASE)
+        return found, seen
 
     def parse(text: str) -> LongThought:
-        if not is_opened and (opening := with_attributes.match(text)):
-            text = text[opening.end() :]  # `<think time="3">`
-
         found, seen = find(text)
         if seen not in orders:  # tags that are talked about stay where they are
             told = [match for match in outside_code(text, any_case) if not is_quoted(text, match)]
-            if (unquoted := [match.group() if case else match.group().lower() for match in told]) in orders:
+            if (unquoted := [_name_of(match.group()) for match in told]) in orders:
                 found, seen = told, unquoted
 
         if seen not in orders:
@@ -119,11 +127,20 @@ def unwrapped(text: str, pairs: Iterable[tuple[str, str]]) -> str:
 
     inside = text[start:].rstrip()
     for opening, closing in pairs:
-        if inside[: len(opening)].lower() == opening and inside[-len(closing) :].lower() == closing:
-            inner = inside[len(opening) : -len(closing)]
+        if inside[-len(closing) :].lower() == closing and (end := _opened(inside, opening)):
+            inner = inside[end : -len(closing)]
             return text if opening in inner.lower() or closing in inner.lower() else inner
 
     return text
+
+
+def _opened(text: str, opening: str) -> int:
+    """Return where the opening tag that a text begins with ends; 0 where it begins with something else."""
+    if text[: len(opening)].lower() == opening:
+        return len(opening)
+
+    found = text[: len(opening) - 1].lower() == opening[:-1] and _WITH_ATTRIBUTES.match(text)
+    return found.end() if found and _name_of(found.group()) == opening else 0
 
 
 def _broken(
@@ -144,10 +161,10 @@ def _broken(
         before.add(tag)
 
     for position, tag in enumerate(tags):
-        if tag not in before and tag.lower() not in before:
+        if tag.lower() not in before:
             return _reject(f"no {tag}" if position % 2 else f"no opening {tag}", text, len(text))
 
-    wrong = next(match for match, tag in zip(found, tags, strict=True) if match.group().lower() != tag.lower())
+    wrong = next(match for match, tag in zip(found, tags, strict=True) if _name_of(match.group()) != tag.lower())
     return _reject("tags out of order", text, wrong.start(), wrong.group())
 
 
@@ -262,12 +279,8 @@ Command A; Gemma 4; MedGemma; Unsloth's notebooks. In any case of letters, and w
 def _pair(name: str, *more: str) -> Format:
     """Return the format of a pair of PAIRS, with the tags of its solution or, without, with none."""
     out_of_place = () if more else _ANSWER
-    found = _elements(*PAIRS[name], *more, rest=not more, out_of_place=out_of_place, is_opened=False, case=False)
-    return (
-        _told_last(found, _elements(*PAIRS[name], rest=True, is_opened=False, case=False))
-        if more == _ANSWER
-        else found
-    )
+    found = _elements(*PAIRS[name], *more, rest=not more, out_of_place=out_of_place, is_opened=False)
+    return _told_last(found, _elements(*PAIRS[name], rest=True, is_opened=False)) if more == _ANSWER else found
 
 
 _LAST_ANSWER = LazyPattern(r"</answer>[\s.,!;:*_$)\]\"'\u3002]*\Z", re.IGNORECASE)
@@ -319,10 +332,10 @@ _WRAPPED = {
 _AROUND_SOLUTION = {pair: [(name, tags) for name, (of, tags) in _WRAPPED.items() if of == pair] for pair in PAIRS}
 
 _AROUND_THOUGHT = [
-    (opening.lower(), closing.lower(), LazyPattern(f"{re.escape(opening)}|{re.escape(closing)}", re.IGNORECASE))
+    (opening.lower(), closing.lower(), LazyPattern(f"{_pattern_of(opening)}|{re.escape(closing)}", re.IGNORECASE))
     for opening, closing in (MARKERS[:2], ("<thoughts>", "</thoughts>"), *PAIRS.values())
 ]
-_BEGINS, _ENDS = (tuple(row[at] for row in _AROUND_THOUGHT) for at in (0, 1))
+_BEGINS, _ENDS = tuple(row[0][:-1] for row in _AROUND_THOUGHT), tuple(row[1] for row in _AROUND_THOUGHT)
 _LONGEST_TAG = 30
 _AROUND_SOLUTION_BESIDE = (MARKERS[2:], _ANSWER, *SOLUTIONS)
 
@@ -350,12 +363,12 @@ def bare_thought(thought: str, solution: str, is_apart: bool = True) -> str:
 
     lower = thought.lower()
     for opening, closing, pattern in _AROUND_THOUGHT:
-        if closing not in lower and opening not in lower:
+        if closing not in lower and opening[:-1] not in lower:
             continue
 
         text = thought[beginning(thought) :].rstrip()
         found = [match for match in outside_code(text, pattern) if not is_quoted(text, match)]
-        opens = bool(found) and found[0].start() == 0 and found[0].group().lower() == opening
+        opens = bool(found) and found[0].start() == 0 and _name_of(found[0].group()) == opening
         seen = [match.group().lower() == closing for match in found[opens:]]
         behind = text[found[-1].end() :] if seen == [True] else ""
         if seen == [True] and _same(behind, solution) or opens and not seen:
@@ -404,7 +417,7 @@ TAG_SETS = {
     "think_answer": _pair("think", *_ANSWER),
     "think": _pair("think"),
     "thoughts": _elements("<thoughts>", "</thoughts>", rest=True),
-    "four_sections": _elements(*_tags("SUMMARY", "CAPTION", "REASONING", "CONCLUSION"), case=False),
+    "four_sections": _elements(*_tags("SUMMARY", "CAPTION", "REASONING", "CONCLUSION")),
     "headings": Format(("### Image Description:", "### Rationales:", "### The final answer is:"), _parse_headings),
     "description_think": _elements(*_tags("description", "think"), rest=True),
     "thinking_headings": Format(THINKING_HEADINGS, _parse_thinking_headings),
@@ -415,10 +428,10 @@ TAG_SETS = {
 """Name of a format -> how its responses are read."""
 
 _START = LazyPattern(
-    rf"(?:(?P<four_markers>{re.escape(BEGIN_THOUGHT)})|(?P<thoughts><thoughts>)|(?P<four_sections>(?i:<SUMMARY>))|(?P<headings>### (?:Image Description|Rationales):)"
+    rf"(?:(?P<four_markers>{re.escape(BEGIN_THOUGHT)})|(?P<thoughts>{_pattern_of('<thoughts>')})|(?P<four_sections>(?i:<SUMMARY>))|(?P<headings>### (?:Image Description|Rationales):)"
     r"|(?P<description_think><description>)|(?P<harmony>(?:<\|start\|>assistant)?<\|channel\|>)|"
     + "|".join(
-        rf"(?P<{name}>(?{'-' if name == 'reasoning' else ''}i:{re.escape(opening)}))"  # <REASONING> is LLaVA-CoT's
+        rf"(?P<{name}>(?{'-' if name == 'reasoning' else ''}i:{_pattern_of(opening)}))"  # <REASONING> is LLaVA-CoT's
         for name, (opening, _) in PAIRS.items()
     )
     + ")"
@@ -495,7 +508,13 @@ def _with_solution(name: str | None, response: str) -> str | None:
 
 def shows(response: str, name: str | None) -> bool:
     """Whether a response shows its format beyond doubt: one cut off inside `<think>` may be of two."""
-    return name is not None and (name not in PAIRS or _last(response, PAIRS[name][1]) >= 0)
+    return name is not None and (name not in PAIRS or ends_thought(response, name))
+
+
+def ends_thought(response: str, name: str) -> bool:
+    """Whether a thought ends somewhere in a response of a format; an answer in tags may stand there alone."""
+    pair = _WRAPPED[name][0] if name in _WRAPPED else name
+    return pair not in PAIRS or _last(response, PAIRS[pair][1]) >= 0
 
 
 def is_tagged(text: str) -> bool:

@@ -19,7 +19,7 @@ from virgo_factory.formats.fields import (
     thought_text,
 )
 from virgo_factory.formats.layouts.messages import content_text, either, message_column, role_of
-from virgo_factory.formats.layouts.tags import PAIRS, TAG_SETS, bare_solution, bare_thought, format_of, shows
+from virgo_factory.formats.layouts.tags import PAIRS, TAG_SETS, bare_solution, bare_thought, ends_thought, format_of
 from virgo_factory.formats.marks.response_marks import WRONG
 from virgo_factory.formats.marks.row_marks import learned_turns
 from virgo_factory.formats.marks.values import said
@@ -200,15 +200,19 @@ def beside(thought: str, response: str) -> LongThought:
         RejectedRow: one is blank or holds a marker, or the response holds another thought.
     """
     name = format_of(response)
-    if name is None or not shows(response, name):
+    if name is None or not ends_thought(response, name):
         return long_thought(thought, bare_solution(response))
 
     opening, closing = TAG_SETS[name].tags[:2]
-    inside = response.lower().partition(opening.lower())[2].partition(closing.lower())[0]
-    if name in PAIRS and not inside.strip():  # a template's empty thought
-        return long_thought(thought, response[response.lower().rfind(closing.lower()) + len(closing) :])
+    try:
+        whole = TAG_SETS[name].parse(response)
+    except MalformedThought as error:
+        if error.reason != "empty_thought":
+            raise _rejected(error, "response") from None
 
-    whole = TAG_SETS[name].parse(response)
+        behind = response[response.lower().rfind(closing.lower()) + len(closing) :]  # a template's
+        return long_thought(thought, bare_solution(behind))
+
     if whole.thought != long_thought(thought, whole.solution).thought:
         raise RejectedRow("two different thoughts in a message", f"one in {opening} and one in a field of its own")
 
@@ -258,7 +262,11 @@ def long_thought(thought: str, solution: str) -> LongThought:
     try:
         return LongThought(bare_thought(thought, solution), solution)
     except MalformedThought as error:
-        raise RejectedRow(REASONS[error.reason], f"line {error.line} of the thought or solution") from None
+        raise _rejected(error, "thought or solution") from None
+
+
+def _rejected(error: MalformedThought, place: str) -> RejectedRow:
+    return RejectedRow(REASONS[error.reason], f"line {error.line} of the {place}")
 
 
 def _objects(row: Mapping[str, Any], column: str) -> list[Mapping[str, Any]]:

@@ -270,7 +270,7 @@ def _is_address(name: str, value: Any) -> bool:
 
 
 ONLY_ID = "only the id of a picture"
-"""Reason of rows that ask about a picture of which they have no more; begins the notes of the others, and its column follows."""
+"""Reason of rows of which the picture is not there."""
 _MOST_KEYS = 64
 """Of an object in which the id of a picture is looked for; one with more is a table."""
 

@@ -1,12 +1,9 @@
 """Where a row keeps its pictures, and where they stand in its questions: every spelling becomes `images` and `<image>`."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from virgo_factory.core.example import IMAGE, Example
-from virgo_factory.core.lazy_pattern import LazyPattern
+from virgo_factory.core.example import IMAGE
 from virgo_factory.formats.any_row.second_columns import lists, options_of, second_columns
 from virgo_factory.formats.fields import question_columns
 from virgo_factory.formats.layouts.messages import TOOLS, content_text, either, listed, message_column, role_of
@@ -92,28 +89,12 @@ def with_pictures(row: Mapping[str, Any], column: str | None = None) -> dict[str
     return others
 
 
-_SHOWN = LazyPattern(
-    r"\b(?:the|this|these|both|each|above|given|following|attached|provided|shown)\s+(?:\w+\s+)?"
-    r"(?:images?|pictures?|photo(?:graph)?s?|figures?|diagrams?|screenshots?|drawings?)\b|如图|图[中片像]|照片",
-    re.IGNORECASE,
-)
-"""What a question says of a picture that it is about."""
-
-
-def without_its_picture(example: Example, place: str) -> Example | RejectedRow:
-    """Return an example with the note that its row has only the id of a picture, or why it is not learned: it asks about that.
-
-    `place`: see `picture_id`.
-    """
-    asked = "\n".join(turn.question for turn in example.turns)
-    if found := _SHOWN.search(asked) or TAG.search(asked):
-        return RejectedRow(
-            ONLY_ID,
-            f"{place}, and the question says {found.group()[:60]!r}. Write the path of the picture into a column images; if "
-            f"the question needs none: {MAP_LINE.format('images')}",
-        )
-
-    return replace(example, notes=(*example.notes, f"{ONLY_ID}: {place}"))
+def without_its_picture(place: str) -> RejectedRow:
+    """Return why an example is not learned whose row has only the id of a picture, in a column called `place`."""
+    return RejectedRow(
+        ONLY_ID,
+        f"{place}. Write the path of the picture into a column images; if the questions need none: {MAP_LINE.format('images')}",
+    )
 
 
 def _of_items(messages: Any) -> list[Any]:
