@@ -19,7 +19,7 @@ from typing import NamedTuple
 import mpmath
 
 from virgo_factory.answers.patterns import P
-from virgo_factory.answers.values.latex import compact, tidy
+from virgo_factory.answers.values.latex import GREEK, compact, tidy
 
 
 MAX_LENGTH, MAX_DEPTH = 400, 40
@@ -146,10 +146,6 @@ def _called(name: str, value):
 
 # --- tokens ----------------------------------------------------------------------------------------------------------
 
-GREEK = frozenset(
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi varphi chi psi omega "
-    "Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega hbar ell nabla pi".split()
-)
 FUNCTIONS = frozenset("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp".split())
 _CONSTANTS = {"pi": MP.pi + 0, "e": MP.e + 0, "i": MP.mpc(0, 1)}
 _CLOSED = FUNCTIONS | frozenset(r"\pi frac sqrt binom lfloor rfloor lceil rceil".split())
