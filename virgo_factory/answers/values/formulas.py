@@ -10,6 +10,7 @@ Of 13,865 verdicts on recorded responses 283 (2.0 %) compare two formulas; witho
 
 import hashlib
 import math
+import operator
 import re
 from collections.abc import Callable
 from fractions import Fraction
@@ -60,7 +61,10 @@ def _bits(value: Fraction) -> int:
     return max(value.numerator.bit_length(), value.denominator.bit_length())
 
 
-def _small(value: Fraction) -> Fraction:
+def _worked(work: Callable, one, other):
+    if not _exact(one, other):
+        return work(as_float(one), as_float(other))
+    value = work(one, other)
     if _bits(value) > 4 * MAX_BITS:
         raise TooLarge("digits")
     return value
@@ -68,22 +72,20 @@ def _small(value: Fraction) -> Fraction:
 
 def add(one, other):
     """Return the sum, exact where both are fractions."""
-    if _exact(one, other):
-        return _small(one + other)
-    one, other = as_float(one), as_float(other)
-    if not isinstance(one, MP.matrix) and one and other and not 1e-25 < abs(one / other) < 1e25:
+    hidden = not _exact(one, other) and not isinstance(one, MP.matrix) and one and other
+    if hidden and not 1e-25 < abs(as_float(one) / as_float(other)) < 1e25:
         raise ArithmeticError("one of them would hide the other")
-    return one + other
+    return _worked(operator.add, one, other)
 
 
 def multiply(one, other):
     """Return the product, exact where both are fractions."""
-    return _small(one * other) if _exact(one, other) else as_float(one) * as_float(other)
+    return _worked(operator.mul, one, other)
 
 
 def divide(one, other):
     """Return the quotient, exact where both are fractions."""
-    return _small(one / other) if _exact(one, other) else as_float(one) / as_float(other)
+    return _worked(operator.truediv, one, other)
 
 
 def _power(base, exponent):
@@ -113,10 +115,6 @@ def _root(value: Fraction, index: int):
 
 
 def _binomial(top, bottom):
-    if _exact(top, bottom) and 0 <= bottom <= top and top.denominator == bottom.denominator == 1:
-        if min(bottom, top - bottom) > 1_000 or top > 10**6:
-            raise TooLarge("a binomial")
-        return Fraction(math.comb(int(top), int(bottom)))
     one, *others = (_called("factorial", value) for value in (top, bottom, top - bottom))
     return divide(one, multiply(*others))
 
@@ -139,9 +137,7 @@ def _called(name: str, value):
         return Fraction(math.factorial(int(value)))
     if abs(value) > (2_000 if name in _STEEP else 10**6) or name == "ln" and not value:
         raise OverflowError
-    found = _FUNCTIONS[name](as_float(value))
-    near = MP.nint(found.real * 2)
-    return Fraction(int(near), 2) if name not in _STEEP and abs(found * 2 - near) < MP.mpf(10) ** -40 else found
+    return _FUNCTIONS[name](as_float(value))
 
 
 # --- tokens ----------------------------------------------------------------------------------------------------------
@@ -419,6 +415,8 @@ class _Reader:
 
     def name(self, token: str):
         """A letter with its accent, subscript and primes, ; with a formula as index it is a function of that."""
+        if token in self.given:
+            return self.given[token]
         letter, _, index = re.sub(r"[\s{}\\']", "", token).partition("_")
         if self.closed:
             return self.letter(letter)
@@ -435,8 +433,6 @@ class _Reader:
     def letter(self, name: str):
         if name in _CONSTANTS:
             return _CONSTANTS[name]
-        if name in self.given:
-            return self.given[name]
         index, letters = self.point.index, self.point.letters
         drawn = _drawn(index, name)
         if letters == "whole" and name in "nmkNMK":
@@ -648,35 +644,30 @@ def _same_link(formulas: _Formulas, one: int, other: int, sign: str) -> bool | N
     """Whether two equations or inequalities say the same, of which the left sides stand at two places.
 
     They do where they are multiples: by a number, and for differential equations by a letter. Those with one side in common
-    do where the other sides are equal.
+    do where the other sides are equal. One that gives a name its value says the same as another that it solves.
     """
-    turns = (False, True) if sign in ("=", r"\ne") else (False,)
     found = [values for index in POINTS if (values := formulas.at(index))]
     pairs = [(add(v[one], -v[one + 1]), add(v[other], -v[other + 1])) for v in found]
     ratios = [as_float(divide(left, right)) for left, right in pairs if left and right]
     if len(ratios) >= len(POINTS) - 1 and all(_distance(ratio, ratios[0]) < 1e-35 for ratio in ratios):
-        return len(turns) > 1 or ratios[0].real > 0
-    for side in (0, 1):
-        for turn in turns:
-            own, rest, others = one + side, one + 1 - side, other + (1 - side ^ turn)
-            name = compact(formulas.texts[own])
-            free = len(formulas.names[own]) != 1 or name not in map(
-                compact, formulas.names[rest] | formulas.names[others]
-            )
-            if name == compact(formulas.texts[other + (side ^ turn)]) and free:
-                return formulas.same(rest, others)
-    for side in (one, one + 1, other, other + 1) if sign == "=" and len(formulas.texts) == 4 else ():
-        if (found := _solved(formulas, side, one if side in (other, other + 1) else other)) is not None:
-            return found
+        return sign in ("=", r"\ne") or ratios[0].real > 0
+    turns = (1, -1) if sign in ("=", r"\ne") else (1,)
+    left, right, plain = (one, one + 1), (other, other + 1), list(map(compact, formulas.texts))
+    for mine, theirs in ((left[::order], right[:: order * turn]) for order in (1, -1) for turn in turns):
+        if plain[mine[0]] == plain[theirs[0]]:
+            return formulas.same(mine[1], theirs[1])
+    for side, rest, others in ((*left, other), (*left[::-1], other), (*right, one), (*right[::-1], one)):
+        if sign == "=" and (solved := _solved(formulas, side, rest, others)) is not None:
+            return solved
     return None
 
 
-def _solved(formulas: _Formulas, side: int, other: int) -> bool | None:
+def _solved(formulas: _Formulas, side: int, rest: int, other: int) -> bool | None:
     """Whether an equation that gives a name its value says the same as another one: that holds, and is linear in the name, or never holds."""
-    (name, *more), rest = formulas.names[side] or {""}, side + 1 if side % 2 == 0 else side - 1
+    name, *more = formulas.names[side] or {""}
     if more or name in formulas.names[rest] or compact(formulas.texts[side]) != compact(name):
         return None
-    name, held, linear = re.sub(r"[\s{}\\]", "", name), [], True
+    held, linear = [], True
     for index in POINTS[:5]:
         if values := formulas.at(index):
             tried = [formulas.at(index, given=(name, as_float(values[rest]) + more)) for more in range(3)]
