@@ -92,7 +92,6 @@ _UNICODE = _table(
     ("[⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ]+|[₀-₉₊₋ₙ]+", _raised),
 )
 _PLAIN = _table(
-    (r"(?<![A-Za-z\\])\\?sqrt\s*(?:\(((?:[^()]|\([^()]*\))*)\)|\{([^{}]*)\}|(\d+))", _root),
     (r"(?<![A-Za-z\\])pi(?![A-Za-z])", r"\\pi "),
     (r"(?<![A-Za-z\\])[Ii]nfinity(?![A-Za-z])", r"\\infty "),
 )
@@ -151,7 +150,7 @@ def characters(text: str) -> str:
     """
     text = text.translate(_CHARACTERS).replace("根号", "√")
     text = text if text.isascii() else _rewritten(text, _UNICODE)
-    return _rewritten(text, _PLAIN) if "pi" in text or "sqrt" in text or "nfinity" in text else text
+    return _rewritten(text, _PLAIN) if "pi" in text or "nfinity" in text else text
 
 
 @lru_cache(maxsize=20_000)
@@ -277,7 +276,6 @@ def words(text: str) -> str:
 _WORDING = _table(
     (r"\s*_\s*\{?(\d+)\}?|\s*\^\s*\{?(\d*[+-])\}?(?!\w)|(?<=\bsp)\^\{?([23])\}?", r"\1\2\3"),
     (r"-[(\\]", "-"),
-    (r"\\(?=[A-Z][a-z])", "capital "),
     (r"\{\s*\\?emptyset", "set of nothing"),
     (r"(?<!\w)(\w(?:\s?\d)?)('+)(?!\w)", lambda found: found[1] + "\u2032" * len(found[2])),
     (r"[_\"#$&'()*,:;?@\[\\\]`{}~]+", " "),

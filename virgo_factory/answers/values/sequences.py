@@ -4,7 +4,7 @@ All of them are parts and what holds them together; a sign that may be turned ro
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from virgo_factory.answers.patterns import P
