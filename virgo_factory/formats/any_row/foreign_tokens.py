@@ -6,6 +6,7 @@ same letters in code and maths: `<|psi|>` is a bra-ket, `vector<eos>` a type and
 """
 
 import re
+from bisect import bisect_left
 
 from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.core.thought import MARKERS
@@ -91,10 +92,11 @@ def foreign_token(text: str) -> str | None:
         return None
 
     open_html = seen = 0  # `<s>` that no `</s>` has closed yet, up to a place in the text
+    lower = text.lower()
     for found in outside_code(text, _FOREIGN):
         token, start, end = found.group(), found.start(), found.end()
         if token in ("</s>", "</S>"):
-            open_html += text.lower().count("<s>", seen, start)
+            open_html += lower.count("<s>", seen, start)
             seen = end
             if open_html:
                 open_html -= 1
@@ -134,9 +136,12 @@ def part_in_tags(solution: str) -> str:
 
 def outside_code(text: str, pattern: re.Pattern[str]) -> list[re.Match[str]]:
     """Return what a pattern finds in a text, where it does not stand in code or a quotation."""
-    found = list(pattern.finditer(text))
-    code = [match.span() for match in _CODE.finditer(text)] if found else []
-    return [match for match in found if not any(begin < match.start() and match.end() < end for begin, end in code)]
+    if not (found := list(pattern.finditer(text))):
+        return found
+
+    code = [(-1, -1), *(match.span() for match in _CODE.finditer(text))]
+    before = (code[bisect_left(code, (match.start(),)) - 1] for match in found)
+    return [match for match, (_, end) in zip(found, before, strict=True) if end <= match.end()]
 
 
 def is_quoted(text: str, found: re.Match[str]) -> bool:
