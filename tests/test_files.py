@@ -47,7 +47,6 @@ DISTIL = (
     "arguments",
     [
         ["data", "convert", "rows.jsonl", "file/out.jsonl"],
-        ["data", "convert", "rows.jsonl", "out.jsonl", "--rejected", "file/rejected.jsonl"],
         ["data", "mix", "file/out.jsonl", "rows.jsonl:2"],
         ["data", "slice", "rows.jsonl", "file/out.jsonl", "--rows", "2"],
         ["data", "materialize", "rows.jsonl", "--out", "file/out", "--source", "."],

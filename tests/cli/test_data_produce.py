@@ -67,13 +67,12 @@ def test_a_file_cut_by_pass_rate_is_read_as_questions(call, tmp_path):
     ("arguments", "words"),
     [
         (("mix", "a.jsonl", "virgo_demo_dt:900"), "virgo_demo_dt: 900 rows asked for, 318 there."),
-        (("mix", "a.jsonl", "virgo_demo_dt:9", "--domains", "math=3"), "name virgo_demo_dt without an amount"),
         (("mix", "a.txt", "virgo_demo_dt:9"), "ends with .jsonl or .parquet"),
         (("mix", "a.jsonl", "nothing:9"), "nothing: no dataset of that name"),
         (("slice", "virgo_demo_dt", "a.jsonl", "--tokens", "1:9"), "Add --tokenizer"),
         (("slice", "virgo_demo_dt", "a.jsonl", "--tokens", "9:1"), "write FROM:TO"),
         (("convert", "nothing.jsonl", "a.jsonl"), "nothing.jsonl: no such file"),
-        (("convert", "virgo_demo_dt", "a.jsonl", "--to", "x"), "--to x: it is one of long_thought, sharegpt."),
+        (("convert", "virgo_demo_dt", "a.jsonl", "--responses", "x"), "--responses x: it is one of shortest, all."),
         (("stats", "nothing"), "nothing: no dataset of that name"),
     ],
 )

@@ -73,14 +73,13 @@ def test_what_is_kept_of_real_rows_is_what_an_independent_look_finds(shared_data
     source = shared_data / name
     raw = _raw(source)
     expected = [bool(REAL[name](row)) for row in raw]
-    card = _convert(source, tmp_path / "out.jsonl", rejected=tmp_path / "left.jsonl")
+    card = _convert(source, tmp_path / "out.jsonl")
     assert (card.rows_in, card.kept) == (len(raw), sum(expected)) and card.kept > 0
     assert card.kept + sum(card.dropped.values()) == len(raw)
-    left = _rows(tmp_path / "left.jsonl") if sum(card.dropped.values()) else []
-    assert len(left) == len(raw) - card.kept
+    assert len(card.listed) == len(raw) - card.kept
     if source.suffix == ".jsonl":
         lines = [number for number, kept in enumerate(expected, start=1) if not kept]
-        assert [int(row["place"].rsplit(":", 1)[1]) for row in left] == lines
+        assert [int(row["place"].rsplit(":", 1)[1]) for row in card.listed] == lines
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
@@ -103,11 +102,10 @@ def test_everything_that_is_wrong_is_counted_and_listed(tmp_path):
     whole, *wrong = map(json.dumps, (ROW, ROW | {"thought": ""}, ROW | {"question": " "}))
     lines = [whole, "{broken", *wrong, "[1]"]
     (tmp_path / "rows.jsonl").write_text("\n".join(lines) + "\n")
-    card = _convert(tmp_path / "rows.jsonl", tmp_path / "out.jsonl", rejected=tmp_path / "left.jsonl")
+    card = _convert(tmp_path / "rows.jsonl", tmp_path / "out.jsonl")
     assert (card.rows_in, card.kept, sum(card.dropped.values())) == (5, 1, 4)
-    left = _rows(tmp_path / "left.jsonl")
+    left = card.listed
     assert [row["place"].rsplit(":", 1)[1] for row in left] == ["2", "3", "4", "5"]
-    assert [row["reason"] for row in left] == [row["reason"] for row in card.listed]
     assert left[0]["reason"] == "not JSON" and left[3]["reason"] == "the row is not an object"
     markdown, programs = card_files(tmp_path / "out.jsonl")
     told = json.loads(programs.read_text())
@@ -119,7 +117,7 @@ def test_everything_that_is_wrong_is_counted_and_listed(tmp_path):
 def test_nothing_is_written_where_nothing_can_be(tmp_path):
     (tmp_path / "rows.jsonl").write_text('{"a": 1}\n' * 3)
     with pytest.raises(ValueError, match="none of 3 rows can be converted"):
-        _convert(tmp_path / "rows.jsonl", tmp_path / "out.jsonl", rejected=tmp_path / "left.jsonl")
+        _convert(tmp_path / "rows.jsonl", tmp_path / "out.jsonl")
 
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
 
@@ -196,20 +194,6 @@ def test_an_output_is_replaced_only_when_asked_and_a_killed_run_leaves_no_trace(
     assert names == ["out.card.json", "out.card.md", "out.jsonl", "rows.jsonl"]
 
 
-def test_the_list_of_rejected_rows_replaces_nothing(tmp_path):
-    path = write(tmp_path / "rows.jsonl", [ROW, {}])
-    for rejected in (path, tmp_path / "out.jsonl"):
-        with pytest.raises(ValueError, match="is an input or the output"):
-            _convert(path, tmp_path / "out.jsonl", rejected=rejected, overwrite=True)
-
-    (tmp_path / "left.jsonl").write_text("kept")
-    with pytest.raises(ValueError, match="left.jsonl exists"):
-        _convert(path, tmp_path / "out.jsonl", rejected=tmp_path / "left.jsonl")
-
-    assert _convert(path, tmp_path / "out.jsonl", rejected=tmp_path / "new" / "left.jsonl").kept == 1
-    assert len(_rows(tmp_path / "new" / "left.jsonl")) == 1 and (tmp_path / "left.jsonl").read_text() == "kept"
-
-
 def test_an_input_that_changes_meanwhile_is_told(tmp_path):
     path = write(tmp_path / "rows.jsonl", [ROW] * 3)
     sources, _ = find_sources(str(path))
@@ -217,38 +201,6 @@ def test_an_input_that_changes_meanwhile_is_told(tmp_path):
         convert(sources, tmp_path / "out.jsonl", "x", progress=lambda done, total: write(path, [ROW] * 9))
 
     assert not (tmp_path / "out.jsonl").exists()
-
-
-@pytest.mark.parametrize("name", [f"{LPT}/dpo_docci_all_extended_cots_O.json", f"{LPT}/sft_docci_all_extended_cots.json", "marco_o1/CoT_demo.json"])  # fmt: skip
-@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
-def test_stock_llamafactory_reads_what_is_written_for_it(shared_data, tmp_path, name, suffix, monkeypatch):
-    import datasets
-    from llamafactory.data.converter import SharegptDatasetConverter
-    from llamafactory.data.parser import get_dataset_list
-    from llamafactory.hparams.data_args import DataArguments
-
-    target = tmp_path / f"stock{suffix}"
-    card = _convert(shared_data / name, target, to="sharegpt")
-    (tmp_path / "dataset_info.json").write_text(json.dumps(card.entry))
-    (attributes,) = get_dataset_list(["stock"], str(tmp_path))
-    kind = "json" if suffix == ".jsonl" else "parquet"
-    table = datasets.load_dataset(kind, data_files=str(target), split="train", cache_dir=str(tmp_path / "cache"))
-    stock = SharegptDatasetConverter(attributes, DataArguments(dataset_dir=str(tmp_path)))
-    options = Options(ranking="dpo" in name)
-    examples = [part for row in _raw(shared_data / name) for part in read_row(row, "long_thought", options).parts]
-    examples = [part for part in examples if isinstance(part, Example)]
-    assert len(table) == len(examples) == card.kept
-    for row, example in zip(table, examples, strict=True):
-        aligned = stock(row)
-        assert [message["content"] for message in aligned["_prompt"]] == [example.question]
-        responses = [example.response, *([example.rejected] if options.ranking else [])]
-        assert [message["content"] for message in aligned["_response"]] == [text.render() for text in responses]
-        assert (aligned["_system"] or None) == example.system
-        names, own = ([Path(image).name for image in images or []] for images in (aligned["_images"], example.images))
-        assert names == own
-
-    if name.endswith("sft_docci_all_extended_cots.json"):
-        assert any("assistant_prefix" in note for note in card.notes)
 
 
 TEXTS = st.text(st.characters(codec=None, categories=None), max_size=30) | st.sampled_from(
@@ -346,5 +298,3 @@ def test_marks_and_requests_are_told_by_the_card(tmp_path):
     }
     first, second = _rows(tmp_path / "out.jsonl")
     assert (first["loss"], second["loss"]) == ([False, True], []) and first["history"][0]["question"] == "Which?"
-    card = _convert(path, tmp_path / "stock.jsonl", to="sharegpt")
-    assert card.kept == 1 and card.dropped == {"a turn is not to be learned": 1}

@@ -11,7 +11,7 @@ from PIL import Image
 from tests.data.conftest import write
 from virgo_factory.core.thought import LongThought
 from virgo_factory.data.make.holdout import rejecting
-from virgo_factory.data.make.mix import Share, by_domain, choose, mix, read_domains, read_share
+from virgo_factory.data.make.mix import Share, choose, mix, read_share
 from virgo_factory.data.make.sampling import gather
 from virgo_factory.data.read.source import Settings, find_sources
 from virgo_factory.data.rows.stream import measure
@@ -39,14 +39,6 @@ def test_shares_are_read(text, share):
 def test_what_is_no_share_is_told(text):
     with pytest.raises(ValueError, match="a|:5"):
         read_share(text)
-
-
-def test_domains_over_all_datasets():
-    assert read_domains("math=3.7k,science=900") == [Share("", ("math",), 3700), Share("", ("science",), 900)]
-    with pytest.raises(ValueError, match="without an amount"):
-        by_domain([Share("a", (), 5)], "math=1")
-    with pytest.raises(ValueError, match="DOMAIN=COUNT"):
-        read_domains("math")
 
 
 def _candidates(rows):

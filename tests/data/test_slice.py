@@ -1,4 +1,4 @@
-"""Slices: nested, by domain, difficulty and length, with an account that adds up."""
+"""Slices: nested, by domain and length, with an account that adds up."""
 
 import json
 import re
@@ -99,32 +99,11 @@ def test_by_tokens_is_what_the_recipe_keys_would_keep(tmp_path, shared_data):
     assert card.rows_in == 500 == card.kept + sum(card.dropped.values())
 
 
-def test_by_difficulty_of_self_distilled_rows(tmp_path):
-    """Medium: 4 or 5 of 5 correct; hard: 2 or 3 (Virgo section 2.2.2)."""
-    rows = [
-        {"question": f"Q{number}?", "answer": str(number), "response": [_text(number)] * 5, "score": [1] * number + [0] * (5 - number)}
-        for number in range(6)
-    ]  # fmt: skip
-    path = write(tmp_path / "dsd.jsonl", rows)
-    for level, answers in (("hard", ["2", "3"]), ("medium", ["4", "5"]), ("Hard", ["2", "3"])):
-        out = tmp_path / f"{level}.jsonl"
-        (card,) = _cut(path, out, Wanted(difficulties=(level,)), formatting="virgo_dsd")
-        read = [json.loads(line) for line in out.read_text().splitlines()]
-        assert [(row["answer"], row["difficulty"]) for row in read] == [(answer, level.lower()) for answer in answers]
-        assert card.rows_in == 6 and card.dropped["another difficulty"] == 3
-
-    _cut(tmp_path / "hard.jsonl", tmp_path / "again.jsonl", Wanted(difficulties=("hard",)))  # the column is kept
-    assert len(_ids(tmp_path / "again.jsonl")) == 2
-    with pytest.raises(ValueError, match="Difficulties there: hard, medium"):
-        _cut(path, tmp_path / "none.jsonl", Wanted(difficulties=("easy",)), formatting="virgo_dsd")
-
-
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
         (Wanted(rows=(50, 500, 1000)), r"--rows 500, 1,000: 199 rows fit \(math 120, puzzle 40, Physics 39\)"),
         (Wanted(domains=("law",)), "none of 200 rows fits"),
-        (Wanted(difficulties=("hard",)), "no row has a column difficulty"),
     ],
 )
 def test_nothing_is_written_where_rows_lack(data, tmp_path, wanted, words):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from virgo_factory.demo.scenes import write_scenes
-from virgo_factory.demo.synthesis.server import ROLES, serving
+from demo_scenes.scenes import write_scenes
+from demo_scenes.server import ROLES, serving
 from virgo_factory.synthesis.config import read_config
 from virgo_factory.synthesis.run.launch import synthesize
 from virgo_factory.synthesis.words import Reply

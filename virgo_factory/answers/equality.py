@@ -29,7 +29,7 @@ from virgo_factory.answers.values.reading import (
     sides_of,
     value_side,
 )
-from virgo_factory.answers.values.sequences import SYMMETRIC, Sequence, read_sequence
+from virgo_factory.answers.values.sequences import SYMMETRIC, Sequence
 from virgo_factory.answers.values.units import asked_units, named, read_unit
 
 
@@ -54,11 +54,14 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
         return _text(gold, answer, config)
     if depth == 0 and ("\\approx" in tidy(gold) or "\\approx" in tidy(answer)):
         return _approximate(gold, answer, question, config)
-    for scaled, other in ((gold, answer), (answer, gold)):  # 2.5M is 2.5 million where the other side says so
-        if (suffix := _SUFFIX.search(tidy(scaled))) and _SCALES[suffix[1]] in tidy(other):
-            spelled = tidy(scaled)[:-1] + _SCALES[suffix[1]]
-            gold, answer = (spelled, answer) if scaled is gold else (gold, spelled)
+    gold, answer = _scaled(gold, answer), _scaled(answer, gold)
     return _Comparison(gold, answer, question, config, depth).verdict()
+
+
+def _scaled(text: str, other: str) -> str:
+    """2.5M is 2.5 million where the other side says so."""
+    suffix = _SUFFIX.search(tidy(text))
+    return tidy(text)[:-1] + scale if suffix and (scale := _SCALES[suffix[1]]) in tidy(other) else text
 
 
 _ANGLE = re.compile(r"(\\angle\s*|∠\s*)([A-Z])([A-Z])([A-Z])(?![A-Za-z])")
@@ -100,18 +103,17 @@ _IS = r"(?:^|(?<= ))(?:is|are|was|were)"
 _SAYING = frozenset(
     "it he she they this that there i is are was were see got has have by of got a an in to located placed positioned situated sitting standing lying shown seen".split()
 )
-_PRIMES = re.compile(r"(?<=[A-Za-z)])['′]+(?![A-Za-z])")
 _LETTERS = re.compile(r"\\?[^\W\d_]+")
 _DIRECTIONS = frozenset(("compass", "turn", "side"))
 
 
 def _boolean(gold: str, answer: str, config: GradingConfig) -> Verdict:
-    wanted, told = _SAID.get(words(gold), False if says_boolean(gold) else None), said_boolean(tidy(answer))
-    if told is None and not says_boolean(gold):
-        told = _SAID.get(words(answer))
-    if wanted is None or told is None:
+    wanted, got = _SAID.get(words(gold), False if says_boolean(gold) else None), said_boolean(tidy(answer))
+    if got is None and not says_boolean(gold):
+        got = _SAID.get(words(answer))
+    if wanted is None or got is None:
         return _text(gold, answer, config) if len(tidy(answer).split()) == 1 else _verdict(False, "text", "boolean")
-    return Verdict(*((CORRECT, "same_text") if told == wanted else (WRONG, "other_value")), "boolean")
+    return Verdict(*((CORRECT, "same_text") if got == wanted else (WRONG, "other_value")), "boolean")
 
 
 def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> Verdict:
@@ -183,9 +185,7 @@ def _spelled(text: str) -> str:
 
 
 def _same_letters(gold: str, answer: str) -> bool:
-    """Whether texts whose words are alike have the same symbols: CO is not Co, mgh not mgH, y'' not y', Ω not ω."""
-    if len(set(map(str, ([len(run) for run in _PRIMES.findall(text)] for text in (gold, answer))))) > 1:
-        return False
+    """Whether texts whose words are alike have the same symbols: CO is not Co, mgh not mgH, Ω not ω."""
     if " " in answer and (answer.isupper() or gold.isupper()):
         return True
     pairs = zip(_LETTERS.findall(gold), _LETTERS.findall(answer), strict=False) if len(gold) == len(answer) else ()
@@ -209,17 +209,12 @@ class _Comparison:
 
     def __init__(self, gold: str, answer: str, question: Question, config: GradingConfig, depth: int) -> None:
         self.gold, self.answer, self.question, self.config, self.depth = gold, answer, question, config, depth
-        self.undecided = "timeout"
 
     def inner(self, gold: str, answer: str, question: Question | None = None) -> bool | None:
         """Whether parts of both sides are the same; None where that is not decided."""
         if self.depth >= MAX_DEPTH:
-            self.undecided = "too_large"
             return None
-        verdict = same(gold, answer, question or self.question, self.config, self.depth + 1)
-        if verdict.verdict == UNVERIFIABLE:
-            self.undecided = verdict.reason
-        return verdict.correct
+        return same(gold, answer, question or self.question, self.config, self.depth + 1).correct
 
     def verdict(self) -> Verdict:
         value = conditional_value(self.answer) if conditional_value(self.gold) is None else None
@@ -326,10 +321,10 @@ class _Comparison:
             return self.ratios(one, other)
         if pair == {"-", ":"} and _RATIO.search(self.question.text) and " to " in one.text + other.text:
             return self.ratios(one, other)
-        left, right = _expanded(gold), _expanded(answer)
+        left, right = list(gold.parts), list(answer.parts)
         if "<" in pair and "" in pair:  # a chain for a list that is in the order of the question
             if (falls := _falls(self.question.text)) is None:
-                return Verdict(UNVERIFIABLE, "unreadable", "sequence")
+                return self.parts(None)
             left, right = left[:: -1 if falls and gold.held else 1], right[:: -1 if falls and answer.held else 1]
         elif not _held_alike(gold, answer):
             return self.parts(False)
@@ -382,7 +377,7 @@ class _Comparison:
     def parts(self, equal: bool | None) -> Verdict:
         """The verdict on several parts; None where one of them was not decided."""
         decided = equal is not None
-        return _verdict(equal, "parts", "sequence") if decided else Verdict(UNVERIFIABLE, self.undecided, "sequence")
+        return _verdict(equal, "parts", "sequence") if decided else Verdict(UNVERIFIABLE, "unreadable", "sequence")
 
     def sequence_and_value(self, one: Reading, other: Reading) -> Verdict:
         """Several values against one: a ratio is a quotient; else the same only where a formula may stand for a set of values."""
@@ -436,8 +431,7 @@ class _Comparison:
         spoken = isinstance(other.what, Number) and SAID in other.what.words
         if not held and (spoken or isinstance(one.what, Words) or isinstance(other.what, Words)):
             return _text(one.text, other.text, self.config, self.question.text)
-        what = "parts" if isinstance(one.what, Sequence) else "value"
-        return _verdict(False, what, kind_of(self.gold, self.question))
+        return _verdict(False, "value", kind_of(self.gold, self.question))
 
 
 TABLE: dict[tuple[type, type], Callable[[_Comparison, Reading, Reading], Verdict]] = {
@@ -610,17 +604,6 @@ def _by_name(parts: list[str], names: list[str]) -> list[str] | None:
     if len(found) < len(parts):
         return parts
     return [found[name] for name in names] if set(found) == set(names) else None
-
-
-def _expanded(sequence: Sequence) -> list[str]:
-    """The parts, of a bare list with every plus-minus written out."""
-    if sequence.held or not any("\\pm" in part for part in sequence.parts):
-        return list(sequence.parts)
-    found = []
-    for part in sequence.parts:
-        inner = read_sequence(part) if re.search(r"\\pm(?![A-Za-z])", part) else None
-        found += inner.parts if inner and not inner.held else [part]
-    return found
 
 
 # --- formulas ------------------------------------------------------------------------------------------------------

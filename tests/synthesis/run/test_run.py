@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from demo_scenes.server import serving
 from tests.synthesis.conftest import run
 from virgo_factory.data.read.source import read_info
-from virgo_factory.demo.synthesis.server import serving
 from virgo_factory.formats import options_of, read_row
 from virgo_factory.synthesis.config import read_config, read_folder
 from virgo_factory.synthesis.run.folder import REPLIES, Folder

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from virgo_factory.demo.scenes import HEIGHT, WIDTH, drawn_scene
+from demo_scenes.scenes import HEIGHT, WIDTH, drawn_scene
 from virgo_factory.synthesis.scenes.claims import contradiction
 from virgo_factory.synthesis.words import Question, Scene, SceneObject
 

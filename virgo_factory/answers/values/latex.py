@@ -8,14 +8,30 @@ from typing import Any
 from virgo_factory.answers.values import table
 
 
-_SIGNS = dict(table("signs.tsv"))
-"""Signs and commands, with what is written for them."""
+GREEK = frozenset(
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi varphi chi psi omega "
+    "Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega hbar ell nabla pi".split()
+)
+
+
+def _signs() -> dict[str, str]:
+    """Signs and commands, with what is written for them."""
+    found = {sign: written for written, signs in table("signs.tsv") for sign in signs.split(" ")}
+    for letter in GREEK - {"varepsilon", "varphi", "hbar", "ell", "nabla", "mu"}:
+        case, name = "SMALL" if letter.islower() else "CAPITAL", letter.upper().replace("LAMBDA", "LAMDA")
+        found[unicodedata.lookup(f"GREEK {case} LETTER {name}")] = f"\\{letter}"
+    for code in (*range(0xBC, 0xBF), *range(0x2150, 0x215F)):
+        found[chr(code)] = r"\frac{{{}}}{{{}}}".format(*unicodedata.normalize("NFKC", chr(code)).split("\u2044"))
+    return {sign: by + " " if by[0] in "\\^" and by[-1].isalpha() else by for sign, by in found.items()}
+
+
+_SIGNS = _signs()
 _CHARACTERS = str.maketrans(
     {
         **dict.fromkeys("\x00\ufeff\u200b\u200c\u200d\u2060\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069", ""),
         **dict.fromkeys("\u00a0\u2002\u2003\u2009\u202f\u3000", " "),
         **dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\u2014\ufe63", "-"),
-        **{sign: by if "\\frac" in by or "\\" not in by else by + " " for sign, by in _SIGNS.items() if sign[0] != "\\"},
+        **{sign: by for sign, by in _SIGNS.items() if len(sign) == 1},
         **{chr(0xFF00 + code): chr(0x20 + code) for code in range(1, 95)},
         **{chr(start + digit): str(digit) for start in (0x660, 0x966) for digit in range(10)},
         **{chr(0x24B6 + place): chr(65 + place) for place in range(26)},
@@ -76,7 +92,6 @@ _UNICODE = _table(
     ("[⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ]+|[₀-₉₊₋ₙ]+", _raised),
 )
 _PLAIN = _table(
-    (r"(?<![A-Za-z\\])\\?sqrt\s*(?:\(((?:[^()]|\([^()]*\))*)\)|\{([^{}]*)\}|(\d+))", _root),
     (r"(?<![A-Za-z\\])pi(?![A-Za-z])", r"\\pi "),
     (r"(?<![A-Za-z\\])[Ii]nfinity(?![A-Za-z])", r"\\infty "),
 )
@@ -135,7 +150,7 @@ def characters(text: str) -> str:
     """
     text = text.translate(_CHARACTERS).replace("根号", "√")
     text = text if text.isascii() else _rewritten(text, _UNICODE)
-    return _rewritten(text, _PLAIN) if "pi" in text or "sqrt" in text or "nfinity" in text else text
+    return _rewritten(text, _PLAIN) if "pi" in text or "nfinity" in text else text
 
 
 @lru_cache(maxsize=20_000)
@@ -261,7 +276,6 @@ def words(text: str) -> str:
 _WORDING = _table(
     (r"\s*_\s*\{?(\d+)\}?|\s*\^\s*\{?(\d*[+-])\}?(?!\w)|(?<=\bsp)\^\{?([23])\}?", r"\1\2\3"),
     (r"-[(\\]", "-"),
-    (r"\\(?=[A-Z][a-z])", "capital "),
     (r"\{\s*\\?emptyset", "set of nothing"),
     (r"(?<!\w)(\w(?:\s?\d)?)('+)(?!\w)", lambda found: found[1] + "\u2032" * len(found[2])),
     (r"[_\"#$&'()*,:;?@\[\\\]`{}~]+", " "),

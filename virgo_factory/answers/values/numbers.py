@@ -171,8 +171,6 @@ def from_chinese(text: str) -> Fraction | None:
         values = [from_chinese(part) for part in (top, bottom)]
         return values[0] / values[1] if values[1] else None
     whole, _, decimals = text.partition("点")
-    if text in ("半", "一半"):
-        return Fraction(1, 2)
     total = section = digit = 0
     for sign in whole.removesuffix("半"):
         if sign in _CHINESE:

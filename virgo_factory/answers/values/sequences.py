@@ -4,7 +4,7 @@ All of them are parts and what holds them together; a sign that may be turned ro
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from virgo_factory.answers.patterns import P
@@ -228,7 +228,7 @@ def _one_way(sign: str, sides: tuple[str, ...]) -> Sequence:
 
 # --- intervals -----------------------------------------------------------------------------------------------------
 
-_NAME = re.compile(r"\\?[A-Za-z]+(?:_\{?\w+\}?)?'?(?:\(\s*[A-Za-z]\s*\))?")
+_NAME = re.compile(r"\\?[A-Za-z]+(?:_\{?\w+\}?)?'?(?:\(\s*[A-Za-z]\s*\))?|\|\s*[A-Za-z]\s*\|")
 _REALS = re.compile(
     r"\\(?:mathbb|mathbf)\s*\{?R\}?|(?:the set of )?(?:all )?real numbers|全体实数|一切实数|实数集?|任意实数|all reals|any real number",
     re.IGNORECASE,
@@ -273,9 +273,6 @@ def read_bound(text: str, question: str) -> Sequence | str | None:
 
 def _region(text: str) -> Sequence | None:
     """Where a value may lie, from an inequality, a set-builder or points that are left out: one interval, or a union of them."""
-    if "|" in text and (plain := without_bars(text)) != text:
-        name, _, held = plain.partition(" \\in ")
-        return (found := read_sequence(held)) and replace(found, name=name)
     if builder := P.BUILDER.fullmatch(text):
         return _region(builder["inside"])
     if _REALS.fullmatch(text):
@@ -330,26 +327,16 @@ def _inequality(text: str) -> Sequence | None:
     if len(terms) == 2:  # one side is open
         terms, signs = (["-\\infty", *terms], ["<", *signs]) if names[0] else ([*terms, "\\infty"], [*signs, "<"])
     held = ("(" if signs[0] == "<" else "[") + (")" if signs[1] == "<" else "]")
-    return interval(held, (terms[0], terms[2]), terms[1])
+    low, name, high = terms
+    return _unbarred(interval(held, (low, high), name)) if name[0] == "|" else interval(held, (low, high), name)
 
 
-def without_bars(text: str) -> str:
-    r"""Return an inequality of \|x\| as the intervals of x; any other text as it is.
-
-    >>> without_bars("|x|<2"), without_bars("1 < |x|")
-    ('x \\in (-(2), 2)', 'x \\in (-\\infty, -(1)) \\cup (1, \\infty)')
-    """
-    found = P.BARS.fullmatch(text)
-    if not found or not (found["low"] or found["high"]):
-        return text
-    low, left, name, right, high = found.groups()
-    if high and right[-1] in ">g" or right == "\\ge":
-        if low:
-            return text
-        low, left, high, right = high, right, None, None
-    outer = ("[" if right == "\\le" else "(") + f"-({high})" if high else "(-\\infty"
-    end = f"{high}" + ("]" if right == "\\le" else ")") if high else "\\infty)"
-    if not low:
-        return f"{name} \\in {outer}, {end}"
-    held = left.endswith("e")
-    return f"{name} \\in {outer}, -({low}){']' if held else ')'} \\cup {'[' if held else '('}{low}, {end}"
+def _unbarred(size: Sequence) -> Sequence:
+    """Where a value may lie of which the size is bounded: |x| < 2, 1 < |x|."""
+    (low, high), (left, right), name = size.parts, size.held, size.name.strip("| ")
+    turned = {"(": ")", "[": "]", ")": "(", "]": "["}
+    lowest = "-\\infty" if high == "\\infty" else f"-({high})"
+    if low == "-\\infty":
+        return interval(turned[right] + right, (lowest, high), name)
+    pieces = interval(turned[right] + turned[left], (lowest, f"-({low})")), interval(left + right, (low, high))
+    return _union(list(pieces), name)

@@ -15,10 +15,6 @@ def convert(
         help="A .jsonl, .json, .csv or .parquet file (also .gz), a folder of them, or a dataset's name.",
     ),
     out: Path = typer.Argument(metavar="OUT", help="The file to write: .jsonl or .parquet."),
-    to: str = typer.Option(
-        "long_thought", "--to", help="long_thought: the normal form. sharegpt: messages for LLaMA-Factory without us."
-    ),
-    rejected: Path | None = typer.Option(None, "--rejected", help="A JSONL file of every row left out, and why."),
     responses: str | None = typer.Option(
         None, "--responses", help="Of a row with several responses: the shortest correct one, or all correct ones."
     ),
@@ -39,19 +35,17 @@ def convert(
     from virgo_factory.data.read.source import find_sources
     from virgo_factory.formats.options import RESPONSES
 
-    for option, value, allowed in (("--to", to, room.LAYOUTS), ("--responses", responses, RESPONSES)):
-        if value is not None and value not in allowed:
-            raise UserError(f"{option} {value}: it is one of {', '.join(allowed)}.")
+    if responses is not None and responses not in RESPONSES:
+        raise UserError(f"--responses {responses}: it is one of {', '.join(RESPONSES)}.")
 
     sources, _ = find_sources(what, dataset_dir, formatting=formatting, media_dir=media_dir)
     if responses:
         sources = [replace(source, options=replace(source.options, responses=responses)) for source in sources]
 
     with progress("reading") as told:
-        card = room.convert(sources, out, command_line(), to, rejected, overwrite, told)
+        card = room.convert(sources, out, command_line(), overwrite, told)
 
-    more = [f"Rows left out: {rejected}"] if rejected else []
-    show_cards([card], [out], as_json, more)
+    show_cards([card], [out], as_json)
 
 
 EXAMPLE = "virgo-factory data convert virgo_demo_dt dt.jsonl"

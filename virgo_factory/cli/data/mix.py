@@ -14,9 +14,6 @@ def mix(
         help="A dataset's name or a file; of these domains (joined with +), if given; so many rows (3700, 3.7k), or a "
         "ratio of its rows (0.5, 50%), or all of them if no amount is given.",
     ),
-    domains: str | None = typer.Option(
-        None, "--domains", help="Amounts by domain over all datasets: math=3700,science=900,code=200,puzzle=100."
-    ),
     rows: int | None = typer.Option(None, "--rows", min=1, help="Rows of the mix; ratios are then shares of it."),
     seed: int = typer.Option(42, "--seed", help="Decides which rows are drawn and in which order."),
     holdout: Path | None = typer.Option(
@@ -46,10 +43,6 @@ def mix(
         sources += found
 
     sources_of = [positions[share.dataset] for share in shares]
-    if domains:
-        shares = room.by_domain(shares, domains)
-        sources_of = [range(len(sources))] * len(shares)
-
     with progress("reading") as told:
         card = room.mix(
             sources, sources_of, lambda: measure(sources, Settings(), workers, progress=told),

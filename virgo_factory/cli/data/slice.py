@@ -1,4 +1,4 @@
-"""`virgo-factory data slice`: part of a dataset, by length, domain, difficulty or number of rows."""
+"""`virgo-factory data slice`: part of a dataset, by length, domain or number of rows."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +22,6 @@ def slice(
     ),
     domain: str | None = typer.Option(
         None, "--domain", help="math,puzzle; science includes physics, chemistry, biology."
-    ),
-    difficulty: str | None = typer.Option(
-        None, "--difficulty", help="medium (4-5 of 5 responses correct), hard (2-3), or values of a column difficulty."
     ),
     pass_rate: str | None = typer.Option(
         None,
@@ -55,8 +52,8 @@ def slice(
     beginning keeps the shares of the domains. Rows that cannot be trained on are left out.
     """
     if pass_rate:
-        values = (rows, tokens, domain, difficulty, holdout)
-        options = ("--rows", "--tokens", "--domain", "--difficulty", "--holdout")
+        values = (rows, tokens, domain, holdout)
+        options = ("--rows", "--tokens", "--domain", "--holdout")
         if given := [option for option, value in zip(options, values, strict=True) if value]:
             raise UserError(f"--pass-rate: not with {', '.join(given)}. Cut twice, one after the other.")
 
@@ -71,7 +68,7 @@ def slice(
     from virgo_factory.data.rows.stream import measure
 
     low, high = room.read_bounds(tokens)
-    wanted = room.Wanted(room.read_rows(rows), room.read_names(domain), room.read_names(difficulty), seed)
+    wanted = room.Wanted(room.read_rows(rows), room.read_names(domain), seed)
     sources, settings = find_sources(what, dataset_dir, tokenizer=tokenizer, media_dir=media_dir)
     if tokens and not settings.tokenizer:
         raise UserError(f"--tokens {tokens}: {what} names no tokenizer. Add --tokenizer FOLDER_OR_HUB_ID.")

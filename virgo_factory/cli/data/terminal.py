@@ -80,7 +80,7 @@ def tell_cache(sources: Sequence[Any]) -> None:
         )
 
 
-def show_cards(cards: Sequence[Any], paths: Sequence[Path], as_json: bool, more: Sequence[str] = ()) -> None:
+def show_cards(cards: Sequence[Any], paths: Sequence[Path], as_json: bool) -> None:
     """Print what has been written, and the lines of dataset_info.json that read it."""
     if as_json:
         told = [{"path": str(path), **card.to_json()} for path, card in zip(paths, cards, strict=True)]
@@ -100,7 +100,7 @@ def show_cards(cards: Sequence[Any], paths: Sequence[Path], as_json: bool, more:
 
         lines += [f"  {note}" for note in card.notes]
 
-    lines += [*more, f"Card{'s' * (len(paths) > 1)}: {', '.join(str(card_files(path)[0]) for path in paths)}"]
+    lines += [f"Card{'s' * (len(paths) > 1)}: {', '.join(str(card_files(path)[0]) for path in paths)}"]
     lines.append(f"To train on it, add to {paths[0].parent / 'dataset_info.json'}:")
     lines += [f"  {line}" for line in ",\n".join(entry_line(card.entry) for card in cards).splitlines()]
     if media := next((card.media_dir for card in cards if card.media_dir), None):

@@ -1,13 +1,10 @@
 """Any known format -> the normal form: what is read becomes a row, what is not is counted, listed and explained."""
 
-import contextlib
-import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
@@ -22,77 +19,50 @@ from virgo_factory.data.make.pipeline import (
     finish,
     media_of,
     portable_images,
-    raw_rows,
 )
-from virgo_factory.data.make.sharegpt import SHAREGPT
-from virgo_factory.data.make.writing import NORMAL, normal_row, spooled
+from virgo_factory.data.make.writing import normal_row, spooled
 from virgo_factory.data.read.reader import why_unreadable
-from virgo_factory.data.read.source import Source
+from virgo_factory.data.read.source import Source, raw_rows
 from virgo_factory.formats import kind_of, read_row
 from virgo_factory.formats.row import RejectedRow, own_id
-from virgo_factory.io.files import check_folder
-
-
-LAYOUTS = {"long_thought": NORMAL, "sharegpt": SHAREGPT}
-"""What `--to` may say: the normal form, or messages that LLaMA-Factory reads without this package."""
 
 
 class _Account:
     """What has been read and what became of it."""
 
-    def __init__(self, left_out: IO[str] | None) -> None:
+    def __init__(self) -> None:
         self.rows = self.examples = 0
         self.dropped: Counter = Counter()
         self.listed: list[dict[str, str]] = []
         self.formats: Counter = Counter()
         self.notes: Counter = Counter()
         self.first: dict[str, str] = {}
-        self.left_out = left_out
 
     def reject(self, place: str, row_id: str, error: RejectedRow) -> None:
         self.dropped[error.reason] += 1
-        row = {"place": place, "id": row_id, "reason": error.reason, "detail": error.detail}
-        row = {name: text.encode("utf-8", "backslashreplace").decode() for name, text in row.items()}
         if len(self.listed) < LISTED:
-            self.listed.append(row)
-
-        if self.left_out:
-            self.left_out.write(json.dumps(row, ensure_ascii=False) + "\n")
+            row = {"place": place, "id": row_id, "reason": error.reason, "detail": error.detail}
+            self.listed.append({name: text.encode("utf-8", "backslashreplace").decode() for name, text in row.items()})
 
 
 def convert(
     sources: Sequence[Source],
     target: Path,
     command: str,
-    to: str = "long_thought",
-    rejected: Path | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> DatasetCard:
     """Write the examples of all sources in the normal form, in their order, and return the card.
 
-    Nothing is tokenised, and no image is opened unless the row itself carries it. `rejected` gets a line for every row
-    left out; the card alone lists the first ones. Raises UserError where an output is in the way, or no row can be
-    converted.
+    Nothing is tokenised, and no image is opened unless the row itself carries it. Raises UserError where an output is in
+    the way, or no row can be converted.
     """
     check_targets([target], sources, overwrite)
-    if rejected:
-        _check_rejected(rejected, target, sources, overwrite)
-
-    sources = [_as_pairs_if_they_are(source) for source in sources]
     inputs = Inputs.of(sources)
+    sources = [_as_pairs_if_they_are(source) for source in sources]
     media = media_of(sources, target)
-    with contextlib.ExitStack() as stack:
-        if rejected:
-            rejected.parent.mkdir(parents=True, exist_ok=True)
-
-        partial = rejected.with_name(f".{rejected.name}.partial") if rejected else None
-        account = _Account(stack.enter_context(partial.open("w", encoding="utf-8")) if partial else None)
-        if partial:
-            stack.callback(partial.unlink, missing_ok=True)
-
-        rows = _rows(sources, media, account, to, progress)
-        spool = stack.enter_context(spooled(target, rows))
+    account = _Account()
+    with spooled(target, _rows(sources, media, account, progress)) as spool:
         if not len(spool):
             raise UserError(_nothing(sources, account))
 
@@ -105,30 +75,15 @@ def convert(
             dropped=dict(account.dropped.most_common()),
             settings={
                 "formats read": ", ".join(f"{name} {count:,}" for name, count in account.formats.most_common()),
-                "written as": to,
                 "responses": ", ".join(sorted({source.options.responses for source in sources})),
             },
             media_dir=str(media.folder),
             listed=tuple(account.listed),
             notes=_notes(account),
         )
-        (card,) = finish(spool, [Output(target, card)], LAYOUTS[to])
-        if partial:
-            account.left_out.flush()
-            os.replace(partial, rejected)
+        (card,) = finish(spool, [Output(target, card)])
 
     return card
-
-
-def _check_rejected(rejected: Path, target: Path, sources: Sequence[Source], overwrite: bool) -> None:
-    others = [target, *(file for source in sources for file in source.files)]
-    if os.path.realpath(rejected) in map(os.path.realpath, others):
-        raise UserError(f"--rejected {rejected} is an input or the output. Name another file.")
-
-    if rejected.exists() and not overwrite:
-        raise UserError(f"{rejected} exists. Name another file, or replace it with --overwrite.")
-
-    check_folder(rejected.parent)
 
 
 def _as_pairs_if_they_are(source: Source) -> Source:
@@ -137,13 +92,13 @@ def _as_pairs_if_they_are(source: Source) -> Source:
         return source
 
     pairs = replace(source, options=replace(source.options, ranking=True))
-    first = next((raw for _, raw, problem in raw_rows(source) if not problem), None)
+    first = next((row.raw for row in raw_rows(source) if not row.problem), None)
     (part, *_) = read_row(first, pairs.formatting, pairs.options).parts
     return pairs if isinstance(part, Example) and part.rejected is not None else source
 
 
 def _rows(
-    sources: Sequence[Source], media: Media, account: _Account, to: str, progress: Callable[[int, int], None]
+    sources: Sequence[Source], media: Media, account: _Account, progress: Callable[[int, int], None]
 ) -> Iterator[dict[str, Any]]:
     size = sum(file.stat().st_size for source in sources for file in source.files)
     done = 0
@@ -155,11 +110,12 @@ def _rows(
 
     for source in sources:
         options = replace(source.options, keep_malformed=False)
-        for place, raw, problem in raw_rows(source, read):
+        for row in raw_rows(source, read=read):
             account.rows += 1
-            if problem:
+            place, raw = row.place, row.raw
+            if row.problem:
                 account.examples += 1
-                account.reject(place, "", RejectedRow(why_unreadable(problem)[0], problem))
+                account.reject(place, "", RejectedRow(why_unreadable(row.problem)[0], row.problem))
                 continue
 
             reading = read_row(raw, source.formatting, options)
@@ -174,9 +130,6 @@ def _rows(
                     continue
 
                 try:
-                    if to == "sharegpt" and not all(turn.learned for turn in part.turns):
-                        raise RejectedRow("a turn is not to be learned", "LLaMA-Factory has no place for that")
-
                     images = tuple(portable_images(part.images, source, media))
                     yield normal_row(replace(part, images=images), **beside_example(raw))
                     account.notes.update(part.notes)

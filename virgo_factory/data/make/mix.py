@@ -26,15 +26,15 @@ from virgo_factory.data.read.source import Source
 
 @dataclass(frozen=True)
 class Share:
-    """What is asked of a dataset (or, with `--domains`, of all of them)."""
+    """What is asked of a dataset."""
 
-    dataset: str  # name in dataset_info.json, or a file; "" stands for all of them
+    dataset: str  # name in dataset_info.json, or a file
     domains: tuple[str, ...] = ()  # only rows of these; () for all
     amount: int | float | None = None  # a number of rows (int), a ratio (float), or None for all rows
 
     def __str__(self) -> str:
         domains = "+".join(self.domains)
-        return self.dataset + (f"[{domains}]" if domains else "") if self.dataset else f"domain {domains}"
+        return self.dataset + (f"[{domains}]" if domains else "")
 
 
 _SHARE = re.compile(r"(?P<dataset>.+?)(?:\[(?P<domains>[^][]+)\])?(?::(?P<amount>[^:/\\]*))?")
@@ -54,30 +54,6 @@ def read_share(text: str) -> Share:
     domains = tuple(name.strip() for name in (found["domains"] or "").split("+") if name.strip())
     amount = None if found["amount"] is None else _read_amount(text, found["amount"])
     return Share(found["dataset"], domains, amount)
-
-
-def read_domains(text: str) -> list[Share]:
-    """Return the shares written as `--domains math=3700,science=900`."""
-    shares = []
-    for item in text.split(","):
-        name, equals, amount = item.partition("=")
-        if not equals or not name.strip():
-            raise UserError(f"--domains {text}: write DOMAIN=COUNT,DOMAIN=COUNT, such as math=3700,science=900.")
-
-        shares.append(Share("", (name.strip(),), _read_amount(item, amount.strip())))
-
-    return shares
-
-
-def by_domain(shares: Sequence[Share], text: str) -> list[Share]:
-    """Return the shares of `--domains`, which are over all datasets.
-
-    Raises UserError where it is written otherwise, or a dataset has domains or an amount of its own.
-    """
-    if own := [str(share) for share in shares if share.domains or share.amount is not None]:
-        raise UserError(f"--domains {text} says how many rows are drawn: name {', '.join(own)} without an amount.")
-
-    return read_domains(text)
 
 
 def _read_amount(text: str, amount: str) -> int | float:

@@ -5,7 +5,7 @@ import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
 from virgo_factory.data.make.card import DatasetCard, Input
 from virgo_factory.data.make.sampling import Candidates
-from virgo_factory.data.make.sharegpt import SHAREGPT, stock_entry
 from virgo_factory.data.make.writing import (
-    NORMAL,
-    Layout,
     Spool,
     Written,
     check_target,
@@ -29,8 +26,7 @@ from virgo_factory.data.make.writing import (
     write_spool,
 )
 from virgo_factory.data.read.media import BadMedia, check_header, find_image, store_image
-from virgo_factory.data.read.reader import cut_file, place_of, read_chunk
-from virgo_factory.data.read.source import Source, read_source
+from virgo_factory.data.read.source import Source, raw_rows, read_source
 from virgo_factory.data.show.stats import MOST_VALUES, NONE, OTHER
 from virgo_factory.formats import read_row
 from virgo_factory.formats.options import DIFFICULTIES
@@ -80,8 +76,8 @@ def media_of(sources: Sequence[Source], target: Path) -> Media:
 def _image_kinds(source: Source) -> set[str]:
     """Return how the first rows give their images: `named` by a path, `carried` as bytes."""
     kinds = set()
-    for _, raw, problem in itertools.islice(raw_rows(source), PEEKED):
-        parts = () if problem else read_row(raw, source.formatting, source.options).parts
+    for row in itertools.islice(raw_rows(source), PEEKED):
+        parts = () if row.problem else read_row(row.raw, source.formatting, source.options).parts
         for part in parts:
             for image in part.images if isinstance(part, Example) else ():
                 kinds.add("named" if isinstance(_path_in(image), str) else "carried")
@@ -218,25 +214,6 @@ def check_ours(source: Source) -> None:
         )
 
 
-def raw_rows(source: Source, read: Callable[[int], None] = lambda more: None) -> Iterator[tuple[str, Any, str]]:
-    """Yield (place, raw row, problem) of every row of a source; where there is a problem, the row could not be read.
-
-    `read` is told how many more bytes have been read. Raises UserError where no format of ours reads the rows,
-    UnreadableFile for a file that is none of rows.
-    """
-    check_ours(source)
-    number = 0
-    for file in source.files:
-        for chunk in cut_file(file):
-            for row in read_chunk(chunk):
-                for position in source.positions(number):
-                    yield place_of(chunk.file, row.line, position), row.raw, row.problem
-
-                number += 1
-
-            read(chunk.bytes)
-
-
 def read_chosen(
     sources: Sequence[Source], candidates: Candidates, chosen: np.ndarray
 ) -> Iterator[tuple[Source, Any, Example]]:
@@ -313,7 +290,7 @@ class Output:
     order: np.ndarray | None = None
 
 
-def finish(spool: Spool, outputs: Sequence[Output], layout: Layout = NORMAL) -> list[DatasetCard]:
+def finish(spool: Spool, outputs: Sequence[Output]) -> list[DatasetCard]:
     """Write files of `spool` with their cards and return the cards; the files appear last, when all else is there.
 
     Raises AssertionError where rows in and rows out do not add up, which is a defect of this package.
@@ -322,8 +299,8 @@ def finish(spool: Spool, outputs: Sequence[Output], layout: Layout = NORMAL) -> 
     with published([output.path for output in outputs]):
         for output in outputs:
             counts: dict[str, Counter] = {"domain": Counter(), "source": Counter()}
-            written = write_spool(spool, output.path, output.order, layout, functools.partial(_count, counts))
-            cards.append(_completed(output.card, written, counts, layout))
+            written = write_spool(spool, output.path, output.order, functools.partial(_count, counts))
+            cards.append(_completed(output.card, written, counts))
 
         for output, card in zip(outputs, cards, strict=True):
             write_card(output.path, card.card(), card.to_json())
@@ -337,16 +314,13 @@ def _count(counts: dict[str, Counter], row: Mapping[str, Any]) -> None:
         counted[value if value in counted or len(counted) < MOST_VALUES else OTHER] += 1
 
 
-def _completed(card: DatasetCard, written: Written, counts: Mapping[str, Counter], layout: Layout) -> DatasetCard:
+def _completed(card: DatasetCard, written: Written, counts: Mapping[str, Counter]) -> DatasetCard:
     notes = card.notes
     if written.promoted:
         notes += (
             f"{written.promoted} row(s) stand on top out of order, so that `datasets.load_dataset` learns the type of "
             "every column from the first 10 MiB.",
         )
-
-    if layout is SHAREGPT and "assistant_prefix" in written.used:
-        notes += ("LLaMA-Factory has no place for `assistant_prefix`: it trains on the whole response.",)
 
     licences = (item.licence for item in card.inputs)
     return replace(
@@ -355,7 +329,7 @@ def _completed(card: DatasetCard, written: Written, counts: Mapping[str, Counter
         kept=written.rows,
         by={**card.by, **{name: dict(counted.most_common()) for name, counted in counts.items()}},
         media_dir=card.media_dir if "images" in written.used else None,
-        entry={written.path.stem: stock_entry(written) if layout is SHAREGPT else entry_for(written, licences)},
+        entry={written.path.stem: entry_for(written, licences)},
         notes=notes,
     )
 

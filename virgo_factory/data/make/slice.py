@@ -1,7 +1,6 @@
-"""Part of a dataset: rows by length, domain and difficulty, and nested sets of the first 1K, 3K, 5K of one order."""
+"""Part of a dataset: rows by length and domain, and nested sets of the first 1K, 3K, 5K of one order."""
 
 import re
-from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.make.card import DatasetCard
 from virgo_factory.data.make.holdout import rejecting
-from virgo_factory.data.make.pipeline import Inputs, check_targets, difficulty_of, raw_rows, write_chosen
+from virgo_factory.data.make.pipeline import Inputs, check_targets, write_chosen
 from virgo_factory.data.make.sampling import domain_names, domains_there, gather, seeded_order
 from virgo_factory.data.read.source import Source
 
@@ -23,7 +22,6 @@ class Wanted:
 
     rows: tuple[int, ...] = ()  # sizes of the nested outputs; () for one output of all rows that fit
     domains: tuple[str, ...] = ()  # only rows of these; () for all
-    difficulties: tuple[str, ...] = ()  # likewise
     seed: int = 42  # of the order from which the first rows are taken
 
 
@@ -99,18 +97,12 @@ def cut(
     targets = output_files(target, sizes)
     check_targets(targets, sources, overwrite)
     inputs = Inputs.of(sources)
-    difficulty = _difficulties(sources) if wanted.difficulties else None
     domains = domain_names(wanted.domains)
-    levels = {level.casefold() for level in wanted.difficulties}
-
     held_out = rejecting(holdout, sources)
 
     def reject(record: Any) -> str:
         if domains and (record.domain or "none").casefold() not in domains:
             return "another domain"
-
-        if difficulty is not None and difficulty.of(record.source, record.number).casefold() not in levels:
-            return "another difficulty"
 
         return held_out(record)
 
@@ -118,8 +110,7 @@ def cut(
     there = len(candidates)
     if not there:
         why = "\n".join(f"  {count:,} {reason}" for reason, count in candidates.dropped.most_common(10))
-        known = f"\nDifficulties there: {difficulty.there()}." if difficulty is not None else ""
-        raise UserError(f"none of {candidates.rows_in:,} rows fits; nothing was written.\n{why}{known}")
+        raise UserError(f"none of {candidates.rows_in:,} rows fits; nothing was written.\n{why}")
 
     if too_many := [size for size in sizes if size > there]:
         asked = ", ".join(f"{size:,}" for size in too_many)
@@ -132,7 +123,6 @@ def cut(
     settings = {
         "seed": wanted.seed if sizes else None,
         "domains": ", ".join(wanted.domains) or None,
-        "difficulty": ", ".join(wanted.difficulties) or None,
         "holdout": holdout and str(holdout),
         **settings,
     }
@@ -141,38 +131,3 @@ def cut(
         for path, size in zip(targets, sizes or [there], strict=True)
     ]
     return write_chosen("slice", sources, inputs, candidates, outputs, command, settings)
-
-
-class _Difficulty:
-    """The difficulty of every row, two bytes each."""
-
-    def __init__(self) -> None:
-        self.codes: list[array] = []
-        self.names: list[str] = [""]
-
-    def of(self, source: int, number: int) -> str:
-        return self.names[self.codes[source][number]]
-
-    def there(self) -> str:
-        """Return the difficulties that rows have, for a message."""
-        listed = ", ".join(self.names[1:21])
-        return listed or "none: no row has a column difficulty, nor a column score of five verdicts"
-
-
-def _difficulties(sources: Sequence[Source]) -> _Difficulty:
-    """Read the difficulty of every row; it is no part of an example."""
-    found = _Difficulty()
-    code_of = {"": 0}
-    for source in sources:
-        codes = array("H")
-        for _, raw, _ in raw_rows(source):
-            name = difficulty_of(raw) or ""
-            if name not in code_of and len(code_of) < 1000:  # a column of that name that is no level
-                code_of[name] = len(found.names)
-                found.names.append(name)
-
-            codes.append(code_of.get(name, 0))
-
-        found.codes.append(codes)
-
-    return found

@@ -6,7 +6,7 @@ import json
 import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,24 +42,6 @@ class Written:
     sha256: str
     used: tuple[str, ...]  # the columns of the normal form that have a value in one of the rows at least
     promoted: int = 0  # rows put on top because they are the first with a value in some column (see `write_spool`)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a row is laid out in a file; the normal form itself by default."""
-
-    # columns of the normal form that the file uses -> columns of the file
-    columns: Callable[[list[str]], list[str]] = list
-    # a row of the normal form with all of its columns -> a row of the file
-    row: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
-    # column -> Arrow type, as `_arrow_type` spells them; text where it is not named
-    types: Mapping[str, Any] = field(default_factory=dict)
-
-
-_RESPONSE = {"thought": "text", "solution": "text"}
-NORMAL = Layout(
-    types={"images": ["text"], "history": [{"question": "text", **_RESPONSE}], "rejected": _RESPONSE, "loss": ["flag"]}
-)
 
 
 @dataclass(frozen=True)
@@ -159,7 +141,6 @@ def write_spool(
     spool: Spool,
     path: Path,
     order: Sequence[int] | np.ndarray | None = None,
-    layout: Layout = NORMAL,
     look: Callable[[Mapping[str, Any]], None] = lambda row: None,
 ) -> Written:
     """Write rows of a spool, all or those of `order`, to `partial_of(path)` and return what was written.
@@ -184,7 +165,7 @@ def write_spool(
 
     partial = partial_of(path)
     write = _write_parquet if path.suffix == ".parquet" else _write_jsonl
-    write(partial, _read(spool, order, columns, look), layout.columns(columns), layout)
+    write(partial, _read(spool, order, columns, look), columns)
     with partial.open("rb+") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         os.fsync(file.fileno())
@@ -236,21 +217,28 @@ def _read(
             yield row
 
 
-def _write_jsonl(path: Path, rows: Iterator[dict[str, Any]], columns: list[str], layout: Layout) -> None:
+def _write_jsonl(path: Path, rows: Iterator[dict[str, Any]], columns: list[str]) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:
-            file.write(_JSON.encode(layout.row(row)) + "\n")
+            file.write(_JSON.encode(row) + "\n")
 
 
-def _write_parquet(path: Path, rows: Iterator[dict[str, Any]], columns: list[str], layout: Layout) -> None:
+def _write_parquet(path: Path, rows: Iterator[dict[str, Any]], columns: list[str]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema([(column, _arrow_type(layout.types.get(column, "text"))) for column in columns])
+    response = [("thought", pa.string()), ("solution", pa.string())]
+    types = {
+        "images": pa.list_(pa.string()),
+        "history": pa.list_(pa.struct([("question", pa.string()), *response])),
+        "rejected": pa.struct(response),
+        "loss": pa.list_(pa.bool_()),
+    }
+    schema = pa.schema([(column, types.get(column, pa.string())) for column in columns])
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         batch, size = [], 0
         for row in rows:
-            batch.append(layout.row(row))
+            batch.append(row)
             size += len(row["thought"] or "") + len(row["question"]) + len(row["solution"])
             if len(batch) == _BATCH_ROWS or size > _BATCH_BYTES:
                 writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
@@ -258,16 +246,3 @@ def _write_parquet(path: Path, rows: Iterator[dict[str, Any]], columns: list[str
 
         if batch:
             writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
-
-
-def _arrow_type(spelled: Any) -> Any:
-    """Return the Arrow type spelled as "text", "flag", a list of one type, or a dictionary of types."""
-    import pyarrow as pa
-
-    if isinstance(spelled, list):
-        return pa.list_(_arrow_type(spelled[0]))
-
-    if isinstance(spelled, dict):
-        return pa.struct([(name, _arrow_type(kind)) for name, kind in spelled.items()])
-
-    return pa.bool_() if spelled == "flag" else pa.string()
