@@ -92,7 +92,9 @@ def test_version(call):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["train"], "No such command 'train'"),
+        (["train"], "No such command 'train'. There are checkpoint, data, "),
+        (["data", "chek"], "No such command 'chek'. Is check meant?"),
+        (["evalute", "run"], "No such command 'evalute'. Is evaluate meant?"),
         (["recipes", "copy"], "Missing argument 'DIR'"),
         (["recipes", "list", "--all"], "No such option"),
         (["recipes", "show", "virgo8b"], "no recipe virgo8b. There are: "),

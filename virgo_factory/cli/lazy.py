@@ -32,6 +32,19 @@ def lazy_group(package: str, verbs: dict[str, str]) -> type[TyperGroup]:
 
             return typer.main.get_command(verb)
 
+        def resolve_command(self, ctx, args):
+            """Return the verb that is asked for; of one that there is not, the error names the nearest."""
+            if args[0] not in verbs:
+                from difflib import get_close_matches  # a hundredth of a second, which no right verb needs
+
+                near = get_close_matches(args[0], verbs, 1)
+                ctx.fail(
+                    f"No such command '{args[0]}'. "
+                    + (f"Is {near[0]} meant?" if near else f"There are {', '.join(verbs)}.")
+                )
+
+            return super().resolve_command(ctx, args)
+
         def format_commands(self, ctx, formatter):
             """Write the verbs' lines without importing their modules."""
             with formatter.section("Verbs"):

@@ -195,9 +195,8 @@ def example_of(
 def answer_of(row: Mapping[str, Any], columns: tuple[str, ...] = ANSWER_COLUMNS) -> str | None:
     """Return the gold answer as text: of the first of some columns that holds a text or a number."""
     for column in columns:
-        value = row.get(column)
-        if isinstance(value, (str, int, float)) and str(value).strip():
-            return str(value).strip()
+        if column in row and isinstance(value := row[column], (str, int, float)) and (text := str(value).strip()):
+            return text
 
     return None
 
@@ -220,8 +219,7 @@ def _name_of(row: Mapping[str, Any], column: str) -> str | None:
 def own_id(row: Mapping[str, Any]) -> str:
     """Return the row's own id as text; "" where it has none."""
     for column in ("id", "uuid", "idx", "unique_id", "qid"):
-        value = row.get(column)
-        if isinstance(value, (str, int, float)) and value != "":
+        if column in row and isinstance(value := row[column], (str, int, float)) and value != "":
             return str(value)
 
     return ""

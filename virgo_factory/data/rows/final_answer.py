@@ -14,12 +14,13 @@ LOOKED_AT = 1_000_000
 NEAR = 0.02
 """Numbers that differ by so much are the same number, rounded."""
 
-_NUMBER = re.compile(r"\d{1,3}+(?:(?:,\d{3})+|\d*)(?:\.\d+)?|\.\d+")
+_NUMBER = re.compile(r"[\d.](?:(?<=\.)\d+|(?<=\d)\d{0,2}+(?:(?:,\d{3})+|\d*)(?:\.\d+)?)")
+"""Written so, and _RATIO, that what it begins with is one set of characters: a text is searched in half the time."""
 _PLAIN_BOX = re.compile(r"\\boxed\{(\d+(?:\.\d+)?)\}")
 """A box that holds nothing but a number."""
 _DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
-_RATIO = re.compile(r"(?<!\d)(\d++)(?: *\} *\{ *| */ *| (?:out )?of (?:the )?)(\d+)")
+_RATIO = re.compile(r"(\d(?<!\d\d)\d*+)(?: *\} *\{ *| */ *| (?:out )?of (?:the )?)(\d+)")
 _OF = re.compile(r"of (?:the )?\d")
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
