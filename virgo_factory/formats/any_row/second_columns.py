@@ -162,8 +162,7 @@ def without_other_chats(row: Mapping[str, Any], columns: Mapping[str, str]) -> t
     read. A response or thought that `columns` names is read whatever stands beside it.
     """
     chats = [] if "messages" in columns else list(other_chats(row))
-    chats = [name for name in chats if name not in question_columns(tuple(row))]
-    if not chats:
+    if not chats or not (chats := [name for name in chats if name not in question_columns(tuple(row))]):
         return row, []
 
     rest = {name: value for name, value in row.items() if name not in chats}

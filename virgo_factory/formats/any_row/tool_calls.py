@@ -4,6 +4,7 @@ LLaMA-Factory writes a column `tools` into the system message. Without it a mode
 shown, and to write the results itself.
 """
 
+import functools
 import json
 import re
 from collections.abc import Mapping
@@ -36,9 +37,14 @@ def runs_code(text: str) -> bool:
     return "```output" in text and bool(_CODE_RUN.search(text))
 
 
+@functools.lru_cache(1024)
+def _named(columns: tuple[Any, ...]) -> tuple[str, ...]:
+    return tuple(name for name in COLUMNS if name in columns)
+
+
 def check_tools(row: Mapping[str, Any]) -> None:
     """Raise RejectedRow if a row, or the first of its messages, comes with tools."""
-    found = [(column, row[column]) for column in COLUMNS if column in row]
+    found = [(column, row[column]) for column in _named(tuple(row))]
     for column in _MESSAGES:
         messages = row.get(column)
         first = messages[0] if isinstance(messages, list) and messages else None
