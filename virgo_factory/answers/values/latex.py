@@ -136,7 +136,11 @@ _BRACKETED = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
 _DECORATION = re.compile(r"\\(?:vec|overleftrightarrow|widehat)\s*\{([^{}]*)\}|\\overline\{([A-Z]\s*[A-Z])\}")
 """Arrows, arcs and bars over two points: how a vector, a line or a segment is written."""
 _SIGN_AT = re.compile(
-    "|".join(re.escape(sign) + "(?![A-Za-z])" * sign[-1].isalpha() for sign in _SIGNS if sign[0] == "\\")
+    "|".join(
+        re.escape(sign) + "(?![A-Za-z])" * sign[-1].isalpha()
+        for sign in sorted(_SIGNS, key=len, reverse=True)
+        if len(sign) > 1
+    )
 )
 _WRAPPERS = [pair.split(" ") for pair in (r"$$ $$", r"$ $", r"\( \)", r"\[ \]", "** **", "` `", "* *", "__ __")]
 _STARTS, _ENDS = " \t\r\n;,:", " \t\r\n.;,:"
@@ -181,7 +185,7 @@ def tidy(text: str) -> str:
         text = _rewritten(text, _MODULUS)
     if text.count("$") >= 2:
         text = _PAIR.sub(r"\1", text.replace(r"\$", "\0")).replace("\0", r"\$")
-    if "\\" in text:
+    if "\\" in text or "=" in text:
         text = _SIGN_AT.sub(lambda found: _SIGNS[found.group()], text)
     text = unwrap(_SPACES.sub(" ", text))
     if text.endswith("}") and (whole := _WHOLE.fullmatch(text)) and balanced(inside := whole[1] or whole[2] or ""):

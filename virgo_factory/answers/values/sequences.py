@@ -168,8 +168,8 @@ def _rows(kind: str, rows: list[tuple[str, ...]]) -> Sequence | None:
 
 # --- signs between parts -------------------------------------------------------------------------------------------
 
-_COMPARED = re.compile(r"\s*(<=|>=|<|>|\\(?:le|ge)(?![A-Za-z]))\s*")
-_TURNED = {">": "<", ">=": "<=", "\\ge": "\\le", "\\supset": "\\subset", "\\supseteq": "\\subseteq", "\\Leftarrow": "\\Rightarrow", "\\leftarrow": "\\to"}  # fmt: skip
+_COMPARED = re.compile(r"\s*(<|>|\\(?:le|ge)(?![A-Za-z]))\s*")
+_TURNED = {">": "<", "\\ge": "\\le", "\\supset": "\\subset", "\\supseteq": "\\subseteq", "\\Leftarrow": "\\Rightarrow", "\\leftarrow": "\\to"}  # fmt: skip
 SYMMETRIC = frozenset("\\" + sign for sign in "parallel perp cong sim equiv ne land lor cup cap Leftrightarrow leftrightarrow".split())  # fmt: skip
 """Signs whose sides may change places."""
 _N = r"-?\d+(?:\.\d+)?"
@@ -209,7 +209,7 @@ def _related(text: str) -> Sequence | None:
         plain = all(
             re.fullmatch(r"[\w.\u4e00-\u9fff ]+|-?[\d./]+|\\?[\w{}^]+", side) or read_number(side) for side in sides
         )
-        return _one_way(signs[0].replace("\\le", "<=").replace("\\ge", ">="), sides) if plain else None
+        return _one_way(signs[0], sides) if plain else None
     if len(steps := _STEPS.split(text)) > (1 if ", then" in text else 2) and all(steps):
         return Sequence("1", tuple(steps))
     signs = {sign[0] for sign in P.SEQUENCES_SIGNS.finditer(text)}
@@ -243,15 +243,15 @@ _AND = re.compile(r"\s*(?:,\s*and|\sand\s|&|\\land(?![A-Za-z])|且|,)\s*")
 _BOUNDS = tuple(
     (re.compile(rf"(?:{before})\s*(.+)|(.+?)\s*(?:{behind})", re.IGNORECASE), held, lower, re.compile(asked, re.IGNORECASE))
     for before, behind, held, lower, asked in (
-        (r"at least|no (?:less|fewer|smaller) than|not less than|a? ?minimum of|since|\\ge(?![A-Za-z])|>=|至少有?|最少有?|不少于|不小于|不低于|自从?",
+        (r"at least|no (?:less|fewer|smaller) than|not less than|a? ?minimum of|since|\\ge(?![A-Za-z])|至少有?|最少有?|不少于|不小于|不低于|自从?",
          r"or (?:more|above|greater|higher|over|older|larger)|and (?:above|over|up|older)|及?以上|\+",
          "[)", True, "least|minimum|fewest|smallest|since|至少|最少"),
-        (r"at most|no (?:more|greater|larger|higher) than|not more than|a? ?maximum of|up to|within|until|\\le(?![A-Za-z])|<=|至多有?|最多有?|不超过|不多于|不大于|不高于",
+        (r"at most|no (?:more|greater|larger|higher) than|not more than|a? ?maximum of|up to|within|until|\\le(?![A-Za-z])|至多有?|最多有?|不超过|不多于|不大于|不高于",
          r"or (?:less|fewer|below|under|lower|younger|smaller)|and (?:below|under|younger)|及?以下|以内|之内",
          "(]", False, "most|maximum|largest|greatest|within|until|最多|至多"),
-        (r"(?:more|greater|larger|bigger|higher) than|over|above|exceeding|after|>(?!=)|超过|大于|多于|高于", r"之后|以后",
+        (r"(?:more|greater|larger|bigger|higher) than|over|above|exceeding|after|>|超过|大于|多于|高于", r"之后|以后",
          "()", True, r"\bafter\b|之?后"),
-        (r"(?:less|fewer|smaller|lower) than|under|below|before|<(?!=)|不足|不到|小于|少于|低于", r"之前|以前", "()", False, r"\bbefore\b|之?前"),
+        (r"(?:less|fewer|smaller|lower) than|under|below|before|<|不足|不到|小于|少于|低于", r"之前|以前", "()", False, r"\bbefore\b|之?前"),
     )
 )  # fmt: skip
 """Words in front of a number and behind it, the interval they make, and what in a question asks for that end itself."""
