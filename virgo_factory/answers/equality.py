@@ -49,7 +49,7 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
     if compact(gold) == compact(answer):
         return Verdict(CORRECT, "same_text", kind_of(gold, question))
     if question.kind == "boolean" or question.kind is None and says_boolean(gold):
-        return _boolean(gold, answer, config)
+        return _boolean(gold, answer)
     if question.kind == "text":
         return _text(gold, answer, config)
     if depth == 0 and ("\\approx" in tidy(gold) or "\\approx" in tidy(answer)):
@@ -107,12 +107,10 @@ _LETTERS = re.compile(r"\\?[^\W\d_]+")
 _DIRECTIONS = frozenset(("compass", "turn", "side"))
 
 
-def _boolean(gold: str, answer: str, config: GradingConfig) -> Verdict:
+def _boolean(gold: str, answer: str) -> Verdict:
     wanted, got = _SAID.get(words(gold), False if says_boolean(gold) else None), said_boolean(tidy(answer))
-    if got is None and not says_boolean(gold):
-        got = _SAID.get(words(answer))
     if wanted is None or got is None:
-        return _text(gold, answer, config) if len(tidy(answer).split()) == 1 else _verdict(False, "text", "boolean")
+        return _verdict(False, "text", "boolean")
     return Verdict(*((CORRECT, "same_text") if got == wanted else (WRONG, "other_value")), "boolean")
 
 
@@ -196,9 +194,7 @@ def _is_symbol(one: str, other: str, text: str) -> bool:
     """Whether the case of a word counts: of commands and single letters, of short words that are capital in another way."""
     ways = [(word.lower(), word.upper(), word.capitalize()) for word in (one, other)]
     mixed = one not in ways[0] or other not in ways[1] or len(one) == 2 and {one, other} == set(ways[0][1:])
-    return one != other and (
-        one[0] == "\\" or len(text) == 1 or len(one) == 1 and not one.isascii() or len(one) < 5 and mixed
-    )
+    return one != other and (one[0] == "\\" or len(text) == 1 or len(one) < 5 and mixed)
 
 
 # --- the table -----------------------------------------------------------------------------------------------------
