@@ -291,11 +291,9 @@ class _Comparison:
 
     def number_and_moment(self, one: Reading, other: Reading) -> Verdict:
         """A bare hour stands for the time where the question asks for one; a time is no bare number."""
-        value, moment = one.what.value, other.what
         asked = re.search(r"\b(?:time|hour|o'clock|when)\b|几[点时]|时间", self.question.text, re.IGNORECASE)
-        plain = moment == Moment(moment.seconds, moment.definite) and moment.seconds is not None and not one.what.unit
-        hours = plain and asked and any(value * 3600 == moment.seconds - half for half in (0, 43_200) if value <= 24)
-        return _verdict(bool(hours), "value", "date")
+        hour = None if one.what.unit or other.what.seconds is None else Fraction(other.what.seconds, 3600)
+        return _verdict(bool(asked) and hour is not None and one.what.value in (hour, hour - 12), "value", "date")
 
     def based(self, one: Reading, other: Reading) -> Verdict:
         gold, answer = one.what, other.what

@@ -336,8 +336,7 @@ def _with_words(number: Number, rest: str) -> Number | None:
     if not 0 < len(found) <= 8 or lower[0] in _STOP_WORDS or {"and", "or", "not"} & set(lower):
         return None
     marks, words = told(" ".join(found))
-    per = "per " if re.search(r"\b(?:per|each|every)\b", rest) else ""
-    unit = f"{number.unit} {per}{' '.join(lower)}".strip()
+    unit = f"{number.unit} {' '.join(lower)}".strip()
     return replace(number, unit=unit, words=number.words | words, marks=number.marks | marks)
 
 
@@ -357,10 +356,9 @@ def told(text: str) -> tuple[frozenset[tuple[str, int]], frozenset[str]]:
         elif "\u4e00" <= word[0] <= "\u9fff":
             name = word.strip("个的了")
             inside = (end for end in _CHINESE_MARKS if name.endswith(end) or len(end) > 1 and end in name)
-            ending = name if name in MARKS else next(inside, "")
-            if ending:
+            if ending := next(inside, ""):
                 marks.add(MARKS[ending])
-            words |= {name.replace(ending, "") if ending else name} - {""}
+            words |= {name.replace(ending, "")} - {""}
         elif plain not in _FILLERS:
             words.add(plain.removesuffix("e") if len(plain) > 3 else plain)
     return frozenset(marks), frozenset(words)

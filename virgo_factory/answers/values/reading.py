@@ -270,8 +270,6 @@ def _in_sentence(text: str, question: str) -> Kind | None:
     for lead in (*leads, chinese[0] if chinese else "", ""):
         if (bound := read_bound(lead + tail, question)) is not None:
             return read_number(bound) if isinstance(bound, str) else bound
-    if (moment := read_moment(tail)) is not None:
-        return moment
     if (number := read_number(tail)) is None:
         shorter = re.match(r"\S+(?:\s+\S+)?", tail)
         number = read_number(shorter[0]) or read_number(found[0][0])

@@ -34,14 +34,6 @@ class Sequence:
     name: str = ""
 
 
-def interval(held: str, parts: tuple[str, ...], name: str = "") -> Sequence:
-    """Parts in brackets; an end that is infinite is open, however it is written."""
-    if len(parts) == 2 and held in ("()", "[]", "[)", "(]"):
-        ends = zip(held, "()", parts, strict=True)
-        held = "".join(free if "\\infty" in part else own for own, free, part in ends)
-    return Sequence(held, parts, name=name)
-
-
 # --- one splitter --------------------------------------------------------------------------------------------------
 
 _LISTED = (
@@ -127,7 +119,7 @@ def read_sequence(text: str) -> Sequence | None:
                 if found == ("\\emptyset",):
                     return Sequence("{}", found)
                 if len(found) > 1 or held == "{}" and found:
-                    return _nested(found) or interval(held, found)
+                    return _nested(found) or Sequence(held, found)
     found = split(text)
     return Sequence("", found) if 1 < len(found) <= MAX_PARTS else None
 
@@ -267,7 +259,7 @@ def read_bound(text: str, question: str) -> Sequence | str | None:
         if (found := pattern.fullmatch(text)) and (end := next(filter(None, found.groups()))) and read_number(end):
             if asked.search(question) and text[-1] != "+":
                 return end
-            return interval(held, (end, "\\infty") if lower else ("-\\infty", end))
+            return Sequence(held, (end, "\\infty") if lower else ("-\\infty", end))
     return None
 
 
@@ -301,14 +293,12 @@ def _region(text: str) -> Sequence | None:
                 crossing = all(values) and values[0].value < values[1].value
                 if separator is _AND or crossing and not re.search(r"or|或|\\lor", text):
                     held = lower[0].held[0] + upper[0].held[1]
-                    return interval(held, (lower[0].parts[0], upper[0].parts[1]), pieces[0].name)
+                    return Sequence(held, (lower[0].parts[0], upper[0].parts[1]), name=pieces[0].name)
             return _union(pieces, pieces[0].name)
     return None
 
 
 def _union(pieces: list[Sequence], name: str) -> Sequence:
-    if len(pieces) == 1:
-        return pieces[0]
     texts = (f"{piece.held[0]}{piece.parts[0]}, {piece.parts[1]}{piece.held[1]}" for piece in pieces)
     return Sequence("\\cup", tuple(texts), name=name)
 
@@ -328,7 +318,8 @@ def _inequality(text: str) -> Sequence | None:
         terms, signs = (["-\\infty", *terms], ["<", *signs]) if names[0] else ([*terms, "\\infty"], [*signs, "<"])
     held = ("(" if signs[0] == "<" else "[") + (")" if signs[1] == "<" else "]")
     low, name, high = terms
-    return _unbarred(interval(held, (low, high), name)) if name[0] == "|" else interval(held, (low, high), name)
+    found = Sequence(held, (low, high), name=name)
+    return _unbarred(found) if name[0] == "|" else found
 
 
 def _unbarred(size: Sequence) -> Sequence:
@@ -337,6 +328,6 @@ def _unbarred(size: Sequence) -> Sequence:
     turned = {"(": ")", "[": "]", ")": "(", "]": "["}
     lowest = "-\\infty" if high == "\\infty" else f"-({high})"
     if low == "-\\infty":
-        return interval(turned[right] + right, (lowest, high), name)
-    pieces = interval(turned[right] + turned[left], (lowest, f"-({low})")), interval(left + right, (low, high))
-    return _union(list(pieces), name)
+        return Sequence(turned[right] + right, (lowest, high), name=name)
+    pieces = [Sequence(turned[right] + turned[left], (lowest, f"-({low})")), Sequence(left + right, (low, high))]
+    return _union(pieces, name)
