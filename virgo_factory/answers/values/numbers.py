@@ -271,8 +271,7 @@ def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
         rest = rest[part.end() :]
     while scale := P.SCALE.match(rest):
         value = multiply(number.value, Fraction(SCALES[(scale[1] or scale[2]).lower()]))
-        rounded = number.approximate or not scale[2] and value > 99
-        number = replace(number, value=value, decimals=None, approximate=rounded)
+        number = replace(number, value=value, decimals=None)
         rest, glued = rest[scale.end() :].lstrip(), False
     if rest[:1] == "‰":
         number, rest = replace(number, value=divide(number.value, Fraction(10)), decimals=None), "%" + rest[1:]
@@ -308,18 +307,13 @@ def _compound(first: Number, rest: str) -> Number | None:
     """5 ft 6 in: a second number in a smaller unit of the same kind."""
     value, end = _value(rest)
     second = _with_rest(value, rest[end:], "")
-    # The unit may be left out behind a second number: 3元5, 2 hours 30.
-    units = second.units or named(_SMALLER.get(first.unit, "")) if second else ()
     for one in first.units:
-        for other in units:
+        for other in second.units if second else ():
             if one.dimensions == other.dimensions and other.factor < one.factor:
                 size = multiply(second.value, other.factor / one.factor)
                 total = add(first.value, size if first.value >= 0 else -size)
                 return replace(second, value=total, decimals=None, literal=False, unit=first.unit, units=(one,))
     return None
-
-
-_SMALLER = {"元": "角", "米": "分米", "小时": "分", "h": "min", "hour": "min", "hours": "min"}
 
 
 def _with_words(number: Number, rest: str) -> Number | None:

@@ -211,7 +211,7 @@ def _related(text: str) -> Sequence | None:
     sign = next(iter(signs))
     sides = split(text, re.escape(sign) + "(?![A-Za-z])")
     whole = len(sides) == text.count(sign) + (0 if sign in ("\\neg", "\\to") and text.startswith(sign) else 1)
-    return _one_way(sign, sides) if whole and (len(sides) == 2 or sign in SYMMETRIC | {"\\neg", "\\to"}) else None
+    return _one_way(sign, sides) if whole else None
 
 
 def _one_way(sign: str, sides: tuple[str, ...]) -> Sequence:
