@@ -562,8 +562,7 @@ def _distance(one, other):
 
 # --- equations and inequalities --------------------------------------------------------------------------------------
 
-_RELATION = re.compile(r"(!=|<=|>=|[<>=]|\\(?:ne|le|ge)(?![A-Za-z]))(?![^{}]*\})")
-_SIGNS = {"!=": r"\ne", "<=": r"\le", ">=": r"\ge"}
+_RELATION = re.compile(r"(!=|[<>=]|\\(?:ne|le|ge)(?![A-Za-z]))(?![^{}]*\})")
 _TURNED = {">": "<", "<": ">", r"\ge": r"\le", r"\le": r"\ge"}
 
 
@@ -606,7 +605,7 @@ def same_expression(gold: str, answer: str, folded: frozenset[str] = frozenset()
 
 
 def _directed(parts: list[str]) -> tuple[list[str], list[str]]:
-    sides, signs = parts[::2], [_SIGNS.get(sign, sign) for sign in parts[1::2]]
+    sides, signs = parts[::2], [sign.replace("!=", r"\ne") for sign in parts[1::2]]
     falling = ">" in signs or r"\ge" in signs
     return (sides[::-1], [_TURNED.get(sign, sign) for sign in signs[::-1]]) if falling else (sides, signs)
 
