@@ -469,7 +469,7 @@ def test_one_broken_file_of_many_is_one_row(tmp_path):
     listed = list(read_source("iconqa", tmp_path, "", tmp_path))
     reasons = [found.asked.reason for found in listed]
     assert reasons == ["its file cannot be read", "its file cannot be read", "ques_type unknown"]
-    assert "Expecting value" in listed[0].asked.detail
+    assert "Expecting property name" in listed[0].asked.detail
 
 
 @pytest.mark.parametrize(
