@@ -23,7 +23,6 @@ from virgo_factory.distill.sources import (
     read_source,
     tabmwp,
 )
-from virgo_factory.distill.sources.json_items import json_items
 from virgo_factory.distill.sources.source_row import attempt, split_of
 from virgo_factory.formats.row import RejectedRow
 
@@ -469,52 +468,8 @@ def test_one_broken_file_of_many_is_one_row(tmp_path):
 
     listed = list(read_source("iconqa", tmp_path, "", tmp_path))
     reasons = [found.asked.reason for found in listed]
-    assert reasons == ["its file cannot be read", "no column question", "ques_type unknown"]
-    assert "1/data.json: not as expected" in listed[0].asked.detail
-
-
-@pytest.mark.parametrize(
-    ("content", "member", "items"),
-    [
-        ("[]", None, []),
-        (' [1, {"a": "]"} ,"x"]\n', None, [(0, 1), (1, {"a": "]"}), (2, "x")]),
-        ('{"b": 12, "a": [1, 2]}', None, [("b", 12), ("a", [1, 2])]),
-        ('{"info": {"qa": [7]}, "qa": [{"x": 1}, {"x": 2}], "end": 1.5}', "qa", [(0, {"x": 1}), (1, {"x": 2})]),
-        ('{"qa": []}', "qa", []),
-    ],
-)
-def test_json_items(content, member, items, tmp_path):
-    path = tmp_path / "a.json"
-    path.write_text(content, encoding="utf-8")
-    assert list(json_items(path, member)) == items
-
-
-@pytest.mark.parametrize(
-    ("content", "member", "told"),
-    [
-        ("", None, "expected a list or an object"),
-        ("[1 2]", None, "expected a comma"),
-        ("[1, 2", None, "Expecting value|expected a comma"),
-        ('{"a" 1}', None, "expected a colon"),
-        ('{"a": 1}', "qa", "no list 'qa'"),
-        ("[1]", "qa", "expected an object"),
-        ('{"qa": 3}', "qa", "no list 'qa'"),
-    ],
-)
-def test_broken_json_names_file_and_place(content, member, told, tmp_path):
-    path = tmp_path / "a.json"
-    path.write_text(content, encoding="utf-8")
-    with pytest.raises(ValueError, match=rf"a\.json: not as expected at character \d+: ({told})"):
-        list(json_items(path, member))
-
-
-def test_json_items_read_in_pieces(monkeypatch, tmp_path):
-    monkeypatch.setattr("virgo_factory.distill.sources.json_items._READ", 3)
-    path = tmp_path / "a.json"
-    rows = [{"n": n, "text": "é" * n} for n in range(40)]
-    path.write_text(json.dumps({"info": 12345, "rows": rows}, ensure_ascii=False, indent=1), encoding="utf-8")
-    assert [row for _, row in json_items(path, "rows")] == rows
-    assert dict(json_items(path)) == {"info": 12345, "rows": rows}
+    assert reasons == ["its file cannot be read", "its file cannot be read", "ques_type unknown"]
+    assert "Expecting property name" in listed[0].asked.detail
 
 
 @pytest.mark.parametrize(
