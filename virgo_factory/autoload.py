@@ -26,8 +26,6 @@ HOOKS = {
     "llamafactory.model.loader": "model.marker_tokens",  # marker_tokens, and adapters served as trained
     "llamafactory.train.trainer_utils": "train.resume",  # resuming, the best model, kept epochs: every stage
     "llamafactory.train.sft.workflow": "train.trainer",  # batch_order
-    "llamafactory.train.sft": "train.ending",  # what is told again at the end of a training
-    "llamafactory.train.dpo": "train.ending",
     "llamafactory.api.app": "template.served_pictures",  # pictures that users send to the API server
 }
 """Module of LLaMA-Factory -> module in virgo_factory/hooks whose HOOK is applied to it (virgo_factory/hooks/hook.py)."""

@@ -356,31 +356,6 @@ def test_an_evaluation_asks_as_the_model_was_trained_to_be_asked(load, base, tmp
     assert settings["question_prefix"] == ("" if given else read_prefix("virgo"))
 
 
-def test_what_is_told_again_at_the_end(load, tmp_path, monkeypatch):
-    from llamafactory.train import tuner
-
-    from virgo_factory.hooks.train import ending
-
-    told = []
-    monkeypatch.setattr(ending, "logger", SimpleNamespace(info_rank0=told.append))
-    ending.telling(lambda config: None)({})
-    assert told == []
-    assert {tuner.run_sft.__module__, tuner.run_dpo.__module__} == {ending.__name__}
-    assert tuner.run_sft is not tuner.run_dpo
-
-    def train(config):
-        load([{"question": "q", "response": thought(n)} for n in range(1, 10)])
-        for name in ("checkpoint-9", "checkpoint-10", "epoch-2", "epoch-3.partial"):
-            (tmp_path / "out" / name).mkdir()
-
-    ending.telling(train)({})
-    first, account, slots, model, file = told[0].splitlines()
-    assert (first, account) == ("virgo-factory: this training", "  own: 9 rows in, 9 kept, 0 dropped")
-    assert re.fullmatch(r"  slot use: \d\.\d\d with batch_order: shuffle \(.*\)", slots)
-    assert model == f"  model: {tmp_path}/out (in it checkpoint-10, epoch-2)"
-    assert file == f"  row account: {tmp_path}/out/virgo_rows.json"
-
-
 def test_the_block_of_a_preference_run(load, monkeypatch):
     from virgo_factory.hooks.start import look_ahead
 

@@ -433,24 +433,24 @@ def test_rows_are_compared_by_the_contents_of_files(row_settings, data_folder):
 
 
 def test_every_field_is_compared_or_known_not_to_matter(row_settings, data_folder):
-    from llamafactory.hparams import DataArguments, ModelArguments
+    from llamafactory.hparams import DataArguments
 
-    first = settings_of(row_settings, data_folder, set_fields=[("data", "packing", True)])
-    lists = (
-        ("data", DataArguments, row_settings.SAME_ROWS_DATA),
-        ("model", ModelArguments, row_settings.SAME_ROWS_MODEL),
-    )
-    for where, kind, ignored in lists:
-        names = [field.name for field in dataclasses.fields(kind)]
-        assert set(ignored) <= set(names), set(ignored) - set(names)
-        for name in names:
-            if name in ("dataset", "eval_dataset", "dataset_dir", "question_prefix", "tokenized_path", "packing"):
-                continue  # read as what they name
-
-            changed = settings_of(
-                row_settings, data_folder, set_fields=[("data", "packing", True), (where, name, "another")]
-            )
-            assert (changed == first) == (name in ignored), name
+    packing = ("data", "packing", True)
+    first = settings_of(row_settings, data_folder, set_fields=[packing])
+    ignored, names = set(row_settings.SAME_ROWS_DATA), {field.name for field in dataclasses.fields(DataArguments)}
+    assert ignored <= names, ignored - names
+    names -= {
+        "dataset",
+        "eval_dataset",
+        "dataset_dir",
+        "question_prefix",
+        "tokenized_path",
+        "packing",
+    }  # by what they name
+    compared = [("data", name) for name in names - ignored] + [("model", name) for name in row_settings.OF_MODEL]
+    for where, name in [*compared, *(("data", name) for name in ignored & names)]:
+        changed = settings_of(row_settings, data_folder, set_fields=[packing, (where, name, "another")])
+        assert (changed != first) == ((where, name) in compared), name
 
     @dataclasses.dataclass
     class Later(DataArguments):

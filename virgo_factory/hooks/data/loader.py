@@ -35,7 +35,6 @@ from virgo_factory.hooks.start.look_ahead import tell_ahead
 from virgo_factory.hooks.start.packing_problems import check_packed_rows
 from virgo_factory.hooks.start.run import formattings_of
 from virgo_factory.hooks.template.template import is_ours
-from virgo_factory.hooks.train.ending import begin, remember, remember_place
 from virgo_factory.hooks.train.steps_left import check_steps_left
 from virgo_factory.io.atomic import write_json
 from virgo_factory.io.files import DATASET_INFO
@@ -229,9 +228,6 @@ def _accounting(stock: Any) -> Any:
         if processor is not None and is_ours(tokenizer.chat_template):
             processor.chat_template = tokenizer.chat_template  # both are saved, into one file
 
-        if training_args.do_train:
-            begin(training_args.output_dir)
-
         settings = row_settings(model_args, data_args, training_args, stage, tokenizer, processor)
         arguments = (template, model_args, data_args, training_args, stage, tokenizer, processor)
         path = data_args.tokenized_path
@@ -254,12 +250,10 @@ def _accounting(stock: Any) -> Any:
         file = Path(training_args.output_dir, FILE_NAME if training_args.do_train else EVALUATION_FILE_NAME)
         if training_args.should_save and stage != "ppo":  # a script's folder is a dummy
             write_json(file, content)
-            remember_place("row account", file)
 
         for account in accounts:
             say = logger.warning_rank0 if account.dropped else logger.info_rank0
             say(f"{account}")
-            remember(f"{account}")
             if remedy := media_remedy(account, data_args):
                 logger.warning_rank0(f"{account.name}: {remedy}")
 

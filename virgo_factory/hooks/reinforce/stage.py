@@ -17,7 +17,6 @@ from virgo_factory.hooks.reinforce.arguments import grpo_arguments, rollout_size
 from virgo_factory.hooks.reinforce.begun import check_begun, values_of
 from virgo_factory.hooks.start.cpu import prepare_cpu_ranks
 from virgo_factory.hooks.train.checkpoints import BegunWith, read_state
-from virgo_factory.hooks.train.ending import telling
 from virgo_factory.hooks.train.steps_left import check_is_its_end
 
 
@@ -51,7 +50,7 @@ def enter(finetuning_args: Any) -> None:
             return stock(model_args, data_args, training_args, finetuning_args, generating_args, callbacks)
 
         finetuning_args.stage = STAGE
-        return telling(run_grpo)(model_args, data_args, training_args, finetuning_args, callbacks)
+        return run_grpo(model_args, data_args, training_args, finetuning_args, callbacks)
 
     run_sft.leads_to_grpo = True
     replace(tuner, "run_sft", run_sft)

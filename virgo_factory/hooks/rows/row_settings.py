@@ -1,6 +1,6 @@
 """Everything that the tokenised rows of a run depend on, for comparison beside `tokenized_path`.
 
-What is compared is not listed: every argument is, but those that are known not to matter.
+Of the arguments of data every one is compared but those that are known not to matter.
 """
 
 import dataclasses
@@ -9,6 +9,8 @@ import importlib.metadata
 import json
 from typing import Any
 
+from llamafactory.hparams.model_args import ProcessorArguments
+
 from virgo_factory.data.read.data_files import part_files
 from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.formats import FORMATTINGS
@@ -16,6 +18,10 @@ from virgo_factory.hooks.data.dataset_lookup import datasets_of, local_path
 from virgo_factory.hooks.template.template import BASES, carried
 from virgo_factory.io.fingerprint import code_hash, content_hash
 
+
+RELIES_ON = {
+    "llamafactory/hparams/model_args.py:301": "@dataclass\nclass ProcessorArguments:",
+}
 
 PACKS = ("preprocessing_batch_size", "preprocessing_num_workers")
 """Arguments that rows depend on only where they are packed, which is done batch by batch in every worker."""
@@ -31,31 +37,12 @@ SAME_ROWS_DATA = {
 }
 """Fields of DataArguments that the tokenised rows do not depend on, with the reason. All others are compared."""
 
-SAME_ROWS_MODEL = {
-    name: reason
-    for reason, names in {
-        "the place; vocabulary and image processor are compared by content": "model_name_or_path adapter_name_or_path "
-        "adapter_folder cache_dir model_revision hf_hub_token ms_hub_token om_hub_token trust_remote_code",
-        "of the vocabulary, which is compared": "add_tokens add_special_tokens new_special_tokens_config",
-        "of the weights": "resize_vocab init_special_tokens low_cpu_mem_usage rope_scaling mixture_of_depths "
-        "moe_aux_loss_coef train_from_scratch offload_folder print_param_status compute_dtype device_map",
-        "of the forward and backward pass": "flash_attn shift_attn use_unsloth use_unsloth_gc enable_liger_kernel "
-        "disable_gradient_checkpointing use_reentrant_gc upcast_layernorm upcast_lmhead_output use_v1_kernels "
-        "block_diag_attn",
-        "cutoff_len again": "model_max_length",
-        "of serving": "infer_backend infer_dtype use_kv_cache vllm_maxlen vllm_gpu_util vllm_enforce_eager "
-        "vllm_max_lora_rank vllm_config sglang_maxlen sglang_mem_fraction sglang_tp_size sglang_config "
-        "sglang_lora_backend",
-        "of export": "export_dir export_size export_device export_quantization_bit export_quantization_dataset "
-        "export_quantization_nsamples export_quantization_maxlen export_legacy_format export_hub_model_id",
-        "of quantisation": "quantization_method quantization_bit quantization_type double_quantization "
-        "quantization_device_map",
-        "of KTransformers": "use_kt kt_weight_path kt_expert_checkpoint_path kt_use_lora_experts kt_lora_expert_num "
-        "kt_lora_expert_intermediate_size",
-    }.items()
-    for name in names.split()
-}
-"""Fields of ModelArguments that the tokenised rows do not depend on, with the reason. All others are compared."""
+OF_MODEL = (
+    *(item.name for item in dataclasses.fields(ProcessorArguments)),
+    "use_fast_tokenizer",
+    "split_special_tokens",
+)
+"""Fields of ModelArguments that the tokenised rows depend on, beside vocabulary and image processor, which are compared themselves."""
 
 
 def row_settings(
@@ -74,11 +61,10 @@ def row_settings(
 
     # Half a second, so only where it is compared.
     vocabulary = json.dumps(sorted(tokenizer.get_vocab().items())) if data_args.tokenized_path else ""
-    found = {
-        item.name: getattr(arguments, item.name)
-        for arguments, ignored in ((data_args, SAME_ROWS_DATA), (model_args, SAME_ROWS_MODEL))
-        for item in dataclasses.fields(arguments)
-        if item.name not in ignored and (data_args.packing or item.name not in PACKS)
+    found = {name: getattr(model_args, name) for name in OF_MODEL} | {
+        item.name: getattr(data_args, item.name)
+        for item in dataclasses.fields(data_args)
+        if item.name not in SAME_ROWS_DATA and (data_args.packing or item.name not in PACKS)
     }
     found["question_prefix"] = read_prefix(data_args.question_prefix)  # the text: a file may be edited
     if getattr(data_args, "virgo_serving", False) and data_args.template in BASES:

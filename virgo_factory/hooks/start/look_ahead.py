@@ -9,10 +9,9 @@ from llamafactory.extras import logging
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.hooks.train.batch_order import token_lengths
-from virgo_factory.hooks.train.ending import remember
 from virgo_factory.preflight.plan.models import find_shape
 from virgo_factory.preflight.plan.plan import Dataset, Machine, Rows
-from virgo_factory.preflight.plan.start import PACKED, SKIP_VARIABLE, SLOT_USE, look_ahead
+from virgo_factory.preflight.plan.start import SKIP_VARIABLE, look_ahead
 
 
 RELIES_ON = {
@@ -54,10 +53,6 @@ def tell_ahead(dataset: Any, model_args: Any, data_args: Any, training_args: Any
 
     told = "".join(f"\n  {line}" for line in lines)
     logger.info_rank0(f"virgo-factory: what this run takes ({SKIP_VARIABLE}=1 leaves this out)" + told)
-    for line in lines:
-        if line.startswith((SLOT_USE, PACKED)):
-            remember(line)
-
     for warning in warnings:
         logger.warning_rank0(f"virgo-factory: {warning}")
 

@@ -10,10 +10,6 @@ from virgo_factory.preflight.plan.memory import Shape
 from virgo_factory.preflight.plan.plan import Machine, Plan, Rows, make_plan
 
 
-SLOT_USE = "slot use: "
-"""How the line of the batch order begins."""
-PACKED = "packed: "
-"""How that of the bins begins."""
 SKIP_VARIABLE = "VIRGO_FACTORY_SKIP_PREFLIGHT"
 
 
@@ -35,11 +31,11 @@ def look_ahead(
         f"{plan.global_batch:,} rows a step = {_ranks(plan)} x {plan.per_device} x {plan.accumulation}",
     ]
     if plan.order in used:
-        lines.append(f"{SLOT_USE}{used[plan.order]:.2f} with batch_order: {plan.order}{others}")
+        lines.append(f"slot use: {used[plan.order]:.2f} with batch_order: {plan.order}{others}")
 
     if plan.order == "packed" and plan.orders:
         passes = next(order.passes for order in plan.orders if order.name == plan.order)
-        lines.append(f"{PACKED}{passes:.2f} forward passes a rank and step instead of {plan.accumulation}")
+        lines.append(f"packed: {passes:.2f} forward passes a rank and step instead of {plan.accumulation}")
 
     warnings = list(plan.warnings)
     if plan.memory is not None and on_gpu:
