@@ -206,7 +206,7 @@ def test_make_calls_what_the_readme_says():
         "demo-distill": ["virgo-factory demo distill"],
         "demo-reinforce": ["virgo-factory demo reinforce"],
         "demo-synthesize": ["virgo-factory demo synthesize"],
-        "test": ["ruff check", "-m pytest --quiet --basetemp build/tests --numprocesses", "-m integration"],
+        "test": ["ruff check", "-m pytest --quiet --basetemp build/tests/other", "-m integration"],
         "test-transformers5": [
             "--constraint constraints-transformers5.txt",
             "-m pytest --quiet --basetemp build/lane",

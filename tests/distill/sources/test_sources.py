@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from virgo_factory.answers import grading, score
@@ -253,7 +253,6 @@ WITH_TEXT = st.fixed_dictionaries(
 
 @pytest.mark.parametrize("name", ORIGINALS)
 @given(st.dictionaries(st.sampled_from(NAMES), VALUES) | WITH_TEXT)
-@settings(max_examples=60, deadline=None)
 def test_any_row_is_a_question_or_has_a_reason(name, raw):
     asked = attempt(ORIGINALS[name].ask, raw)
     assert isinstance(asked, Asked | RejectedRow)
@@ -263,7 +262,6 @@ def test_any_row_is_a_question_or_has_a_reason(name, raw):
 
 
 @given(st.text(max_size=60), st.text(max_size=30), st.integers(0, 3), st.sampled_from(onevision.SOURCES))
-@settings(max_examples=100, deadline=None)
 def test_any_turns_are_a_question_or_have_a_reason(human, gpt, number, source):
     asked = attempt(lambda pair: onevision.ask(source, pair), {"human": human, "gpt": gpt, "number": number})
     if isinstance(asked, Asked):
