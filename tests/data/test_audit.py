@@ -17,24 +17,6 @@ def _response(thought="It is 56, as 7 * 8 is 56.", solution=r"\boxed{56}"):
     return LongThought(thought, solution).render()
 
 
-@pytest.fixture
-def check(tmp_path, monkeypatch):
-    """Checks rows: name of a file -> its rows."""
-    monkeypatch.chdir(tmp_path)
-
-    def check(files, settings=None, entry=None, **more):
-        info = {}
-        for name, rows in files.items():
-            Path(name).write_text("".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows))
-            info[Path(name).stem] = {"file_name": name, "formatting": "long_thought", **(entry or {})}
-
-        Path("dataset_info.json").write_text(json.dumps(info))
-        sources, found = find_sources(",".join(info), **(settings or {}))
-        return audit(sources, found, cache=None, workers=1, **more)
-
-    return check
-
-
 def _row(id, question="What is 7 * 8?", response=None, **more):
     row = {"question": question, "response": response or _response(), **more}
     return row if id is None else {"id": id, **row}
@@ -270,3 +252,18 @@ def test_what_rows_say_of_themselves(check):
         "with a request for other tags taken out of the prompt": 1,
     }
     assert report.to_json()["datasets"][0]["notes"] == account.notes
+
+
+def test_a_column_that_may_judge_and_is_not_read_is_told_once(check):
+    rows = [
+        _row(f"r{n}", f"What is {n} * 8?") | {"chk": n % 3 > 0, "meta": {"quick_look": "bad" if n == 4 else "fine"}}
+        for n in range(8)
+    ]
+    found = {kind.severity: kind for kind in check({"rows.jsonl": rows}).kinds}
+    assert {kind.code for kind in found.values()} == {"column_not_read"}
+    shown = {severity: [(one.line, one.detail) for one in kind.shown] for severity, kind in found.items()}
+    assert shown == {
+        "info": [(1, "chk is False in 3 of the rows")],
+        "warning": [(5, "meta.quick_look is 'bad' in 1 of the rows")],
+    }
+    assert not check({"rows.jsonl": [row | {"correct": True, "chk": None, "meta": None} for row in rows]}).kinds

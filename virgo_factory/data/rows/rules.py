@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from virgo_factory.core.example import Example
 from virgo_factory.core.finding import Finding
-from virgo_factory.data.rows.answer_in_thought import unmentioned_answer
+from virgo_factory.data.rows.final_answer import unmentioned_answer
 from virgo_factory.data.rows.repetition import Loop, find_loop
 from virgo_factory.formats.any_row.foreign_tokens import TAGGED, foreign_token
 from virgo_factory.formats.any_row.next_turns import next_question

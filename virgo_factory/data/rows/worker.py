@@ -15,8 +15,10 @@ from virgo_factory.data.read.media import BadMedia, find_image, local_path
 from virgo_factory.data.read.reader import ReadRow, place_of, read_chunk, why_unreadable
 from virgo_factory.data.read.source import Settings, Source
 from virgo_factory.data.rows.facts import facts_of
+from virgo_factory.data.rows.final_answer import JUDGED, contradiction, may_contradict
 from virgo_factory.data.tokens.tokens import RowTokenizer, is_known_template, render
 from virgo_factory.formats import read_row
+from virgo_factory.formats.marks.unread import UnreadMarks
 from virgo_factory.formats.row import RejectedRow, own_id
 
 
@@ -53,6 +55,7 @@ class RowRecord(NamedTuple):
     digest: int = 0  # of all of its texts and images, blanks aside: equal examples have equal ones
     question_digest: int = 0  # of the last question and the images
     findings: Sequence = ()  # `Finding`s of the rules, and of what could not be read
+    flags: Sequence = ()  # columns of the row that may judge and are not read, and their values: `UnreadMarks`
     source: int = 0  # position of its source among those measured
     number: int = 0  # position of its row in the source, from 0
     file: str = ""  # where the row stands
@@ -98,6 +101,7 @@ class Measurer:
     def __init__(self, sources: Sequence[Source], settings: Settings, rules: bool) -> None:
         self.sources, self.settings, self.rules = list(sources), settings, rules
         self._tokenizer: Any = None
+        self._verdicts = 0  # how many solutions of this chunk are still judged
         if rules:
             from virgo_factory.data.rows import rules as check  # noqa: F401  half a second, better before the work is timed
 
@@ -107,7 +111,8 @@ class Measurer:
         parts: list[dict[str, Any]] = []  # fields of each
         examples: list[tuple[int, Example, list[tuple[int, int]]]] = []  # position in parts, example, sizes
         files: dict[str, list[int] | None] = {}
-        rows = 0
+        rows, self._verdicts = 0, JUDGED
+        unread = UnreadMarks(origin.options.columns.values()) if self.rules else None
         for row in read_chunk(chunk):
             place = {"row": rows, "part": 0, "line": row.line - chunk.line if row.line else 0}
             rows += 1
@@ -122,6 +127,9 @@ class Measurer:
                     if isinstance(found, RejectedRow):
                         part |= {"id": _text_id(row.raw), "reason": found.reason, "detail": _plain(found.detail)}
                     else:
+                        if unread and not number:
+                            part["flags"] = unread.of(row.raw)
+
                         sizes = self._examine(origin, found, part, files)
                         if sizes is not None:
                             examples.append((len(parts), found if origin.options.ranking else _single(found), sizes))
@@ -161,9 +169,13 @@ class Measurer:
         if self.rules:
             from virgo_factory.data.rows import rules as check
 
-            part["findings"] = [
-                [found.code, found.severity, _plain(found.detail)] for found in check.row_findings(example, seen)
-            ]
+            found = [*check.row_findings(example, seen)]
+            if self._verdicts and may_contradict(example):
+                self._verdicts -= 1
+                if told := contradiction(example):
+                    found.append(check.Finding("gold_contradicted", "warning", told))
+
+            part["findings"] = [[one.code, one.severity, _plain(one.detail)] for one in found]
 
         tokenizer = self.tokenizer if self.settings.tokenizer is not None else None
         facts = facts_of(example, seen, origin, origin.options.ranking, tokenizer)
