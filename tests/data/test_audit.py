@@ -252,18 +252,3 @@ def test_what_rows_say_of_themselves(check):
         "with a request for other tags taken out of the prompt": 1,
     }
     assert report.to_json()["datasets"][0]["notes"] == account.notes
-
-
-def test_a_column_that_may_judge_and_is_not_read_is_told_once(check):
-    rows = [
-        _row(f"r{n}", f"What is {n} * 8?") | {"chk": n % 3 > 0, "meta": {"quick_look": "bad" if n == 4 else "fine"}}
-        for n in range(8)
-    ]
-    found = {kind.severity: kind for kind in check({"rows.jsonl": rows}).kinds}
-    assert {kind.code for kind in found.values()} == {"column_not_read"}
-    shown = {severity: [(one.line, one.detail) for one in kind.shown] for severity, kind in found.items()}
-    assert shown == {
-        "info": [(1, "chk is False in 3 of the rows")],
-        "warning": [(5, "meta.quick_look is 'bad' in 1 of the rows")],
-    }
-    assert not check({"rows.jsonl": [row | {"correct": True, "chk": None, "meta": None} for row in rows]}).kinds

@@ -37,10 +37,6 @@ KINDS = {
         "a mark of the response, or of the row, whose meaning is not known",
         "Look what it means; write true or false in a column `correct`, or leave out the rows that are not to be learned.",
     ),
-    "column_not_read": (
-        "a column that may judge the response, and is not read",
-        "Look what it means. If it says that a response is wrong, call it `correct`, with true or false; the first of them is shown.",
-    ),
     "column_not_trained": (
         "a column beside the question that is not trained on",
         "If it belongs to the prompt, the line puts it behind the question; if the question is whole without it, say so: "

@@ -176,12 +176,6 @@ def is_right(kinds: frozenset[Kind], value: Any) -> Said:
     return None
 
 
-def is_doubtful(text: str) -> bool:
-    """Whether a text is a word that judges: right or wrong wherever it stands, or that something is not to be used."""
-    word = _word(text)
-    return word in _CERTAIN or word in _DOUBTFUL
-
-
 def _is_bad(word: str) -> bool:
     return WORDS.get(word) is False or word in ("bad", "discard", "discarded", "unverified")
 
