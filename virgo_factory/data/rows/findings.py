@@ -37,6 +37,10 @@ KINDS = {
         "a mark of the response, or of the row, whose meaning is not known",
         "Look what it means; write true or false in a column `correct`, or leave out the rows that are not to be learned.",
     ),
+    "yes_or_no_not_read": (
+        "yes or no in a column that is not read",
+        "If it says that the response is wrong or to be left out, call it `correct`, with true or false; else there is nothing to do.",
+    ),
     "column_not_trained": (
         "a column beside the question that is not trained on",
         "If it belongs to the prompt, the line puts it behind the question; if the question is whole without it, say so: "
