@@ -28,8 +28,8 @@ from virgo_factory.formats.layouts.messages import MESSAGE_COLUMNS
 from virgo_factory.formats.layouts.question_response import RESPONSE_COLUMNS
 from virgo_factory.formats.marks.row_marks import check_row, with_marks_of_parts
 from virgo_factory.formats.options import REQUIRED, Options, options_of
-from virgo_factory.formats.pictures.columns import at_path, picture_id
-from virgo_factory.formats.pictures.pictures import with_pictures, without_its_picture
+from virgo_factory.formats.pictures.columns import at_path, picture_id, without_its_picture
+from virgo_factory.formats.pictures.pictures import with_pictures
 from virgo_factory.formats.row import (
     QUESTION_COLUMNS,
     Reading,
