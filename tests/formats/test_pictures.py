@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from virgo_factory.core.thought import LongThought
+from virgo_factory.data.rows.rules import row_findings
 from virgo_factory.formats import Options, RejectedRow, read_row
 from virgo_factory.formats.pictures.columns import is_blank
 
@@ -574,6 +575,29 @@ def test_a_column_of_pictures_may_say_that_there_is_none(none):
     assert read(image=none).images == read(images=[none]).images == ()
     assert read(image=none, picture="a.png").images == ("a.png",)
     assert read(options=["Na", "-", "K"]).question == "How many?\nA. Na\nB. -\nC. K"
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["In the figure below, what is AB?", "How many boxes does the picture show?", "如图，AB等于多少？", "Look at the image.",
+     "The diagram shows two circles. How large are they?", "What is written on this screenshot?"],
+)  # fmt: skip
+def test_a_question_that_speaks_of_a_picture_is_told_where_the_row_has_none(question):
+    assert [(found.code, found.severity) for found in row_findings(read(question=question), ())] == [
+        ("no_picture", "warning")
+    ]
+    assert row_findings(read(question=question, image="a.png"), ()) == ()
+    drawn = f"[asy] draw((0,0)--(1,1)); [/asy] {question}"
+    assert row_findings(read(question=drawn), ()) == ()
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["What is the image of f?", "How large is the image of a star?", "Who invented photography?", "Figure out what 1 + 1 is.",
+     "Write an HTML page in which the picture below the text is red.", "How many pictures fit on a page of 8?", "What is in the image of f?"],
+)  # fmt: skip
+def test_a_question_about_pictures_speaks_of_none(question):
+    assert row_findings(read(question=question), ()) == ()
 
 
 NO_IDS = [
