@@ -120,6 +120,8 @@ REJECTED = [
     ("response a list", published(combined_text=[WHOLE]), "combined_text is not text", "found list"),
     ("question an object", published(question={"a": QUESTION}), "question is not text", "found dict"),
     ("blank question", published(question=" \r\n"), "the question is empty", ""),
+    ("a sign in place of a question", published(question="-"), "the question is empty", "-"),
+    ("a line in place of a question", published(question="<image>\n---", images=["a"]), "the question is empty", "---"),
     ("only an image", published(question="<image>\n", images=["a"]), "the question is empty", ""),
     ("messages null", {"messages": None}, "messages is not a list of messages", "found NoneType"),
     ("messages empty", {"messages": []}, "messages is not a list of messages", "found list"),
