@@ -100,7 +100,7 @@ def unread(row: Mapping[str, Any]) -> list[tuple[str, Any]]:
     for column in _unread(columns):
         value = row[column]
         one = value[0] if value.__class__ is list and value else value
-        if one is True or one is False or one.__class__ is str and one in _JUDGING:
+        if one is True or one is False or one.__class__ is str and len(one) < 12 and one in _JUDGING:
             found.append((str(column), value))
 
     for column, _, kinds in marked(columns):
