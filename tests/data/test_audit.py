@@ -17,24 +17,6 @@ def _response(thought="It is 56, as 7 * 8 is 56.", solution=r"\boxed{56}"):
     return LongThought(thought, solution).render()
 
 
-@pytest.fixture
-def check(tmp_path, monkeypatch):
-    """Checks rows: name of a file -> its rows."""
-    monkeypatch.chdir(tmp_path)
-
-    def check(files, settings=None, entry=None, **more):
-        info = {}
-        for name, rows in files.items():
-            Path(name).write_text("".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows))
-            info[Path(name).stem] = {"file_name": name, "formatting": "long_thought", **(entry or {})}
-
-        Path("dataset_info.json").write_text(json.dumps(info))
-        sources, found = find_sources(",".join(info), **(settings or {}))
-        return audit(sources, found, cache=None, workers=1, **more)
-
-    return check
-
-
 def _row(id, question="What is 7 * 8?", response=None, **more):
     row = {"question": question, "response": response or _response(), **more}
     return row if id is None else {"id": id, **row}

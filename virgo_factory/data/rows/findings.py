@@ -26,6 +26,10 @@ KINDS = {
     "duplicate_id": ("an id that stands there before", "Give each row its own id: results are kept by id."),
     "thought_tiny": ("the thought is one word", "Remove the row: it teaches not to think."),
     "answer_not_in_thought": ("the thought never mentions the answer that the solution boxes", "Look at it: thoughts that stop early teach to guess."),
+    "gold_contradicted": (
+        "the solution's answer is not the row's gold answer",
+        "Look which is right; leave the row out where the solution is wrong. No more than 50 are looked for in a part of a file.",
+    ),
     "loop": ("the response repeats itself", "Remove it: it teaches never to stop."),
     "the_response_is_marked_wrong": ("the response is marked wrong", "Nothing to do: it is not trained on."),
     "no_correct_response": ("no correct response", "Nothing to do: it is not trained on."),
@@ -82,6 +86,7 @@ KINDS = {
         "Cut it off there: the end of a response is what a model learns to stop by.",
     ),
     "next_question": ("behind the answer another question, or turn, seems to begin", "Cut it off there, unless the task has several questions."),
+    "mid_sentence": ("the solution seems to end in mid-sentence", "Leave the row out, or complete it: the end of a response is what a model learns to stop by."),
     "code_output": ("code, and its output behind it", "If an interpreter wrote the output, leave the row out: a model learns to make outputs up."),
     "tool_calls_are_not_trained": ("tools, which the prompt has no place for", "The row is not trained on. Where its response needs no tool, take the column out."),
     "malformed_kept": ("no long thought, kept by malformed: keep", "Use malformed: drop to leave them out."),
@@ -89,6 +94,10 @@ KINDS = {
         "only the id of a picture",
         "If the question needs it, write its path into a column images, which data materialize does for LLaVA-OneVision's; if "
         'none does: "columns": {"images": "images"} in the entry of dataset_info.json.',
+    ),
+    "no_picture": (
+        "the question speaks of a picture, and the row has none",
+        "Give it in a column images, or leave the row out: its thought tells of what the model does not see.",
     ),
     "image_missing": ("image missing", "Set --media-dir (media_dir: in the recipe) to the folder that the paths start from."),
     "image_outside_media_dir": ("image outside media_dir", "Name their folder in VIRGO_FACTORY_MEDIA_ROOTS, or copy the images below media_dir."),

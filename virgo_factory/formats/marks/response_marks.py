@@ -33,7 +33,7 @@ _OUTCOME, _CATEGORY = frozenset({Kind.OUTCOME}), frozenset({Kind.CATEGORY})
 _JUDGING = frozenset(
     form
     for word in "correct incorrect wrong accepted accept rejected reject passed failed fail valid invalid verified unverified keep "
-    "kept discard discarded drop dropped deleted filtered bad".split()
+    "kept discard discarded drop dropped deleted filtered bad yes no true false ✓ ✗ ✔ ✘ ✅ ❌ 是 否".split()
     for form in (word, word.title(), word.upper())
 )
 _HOLDS_TEXT = re.compile(
