@@ -15,6 +15,7 @@ from virgo_factory.core.reasons import Reason
 from virgo_factory.formats.marks.names import ANYTHING, LEARNS, TEACHERS, VERDICTS, Kind, snake
 from virgo_factory.formats.marks.response_marks import (
     NOT_UNDERSTOOD,
+    RESPONDING,
     UNREAD,
     Mark,
     at_limit,
@@ -36,7 +37,6 @@ UNLEARNED = "with turns that are not learned"
 """Note of rows with such turns."""
 
 _MASKS = ("mask", "masks")
-_ROLES = ("assistant", "gpt", "model", "bot")
 _AT_MESSAGES = ("label", "target", "enabled")
 """Keys of a message whose false says that it is not learned (axolotl's `label`); of a row they are something else."""
 _OF_TURNS = re.compile(r"(?:loss|train|turn|assistant|response|message)s?_?(?:loss_?)?(?:mask|weight)s?")
@@ -397,7 +397,7 @@ def _rejected(part: Example | RejectedRow, reason: RejectedRow) -> Example | Rej
 def _check_learned(marks: list[Mark], is_one_turn: bool) -> None:
     for mark in marks:
         value = plain(mark.value)
-        if mark.name in _MASKS and isinstance(value, str) and value.strip().casefold() in _ROLES:
+        if mark.name in _MASKS and isinstance(value, str) and value.strip().casefold() in RESPONDING:
             raise RejectedRow(NOT_LEARNED, mark.shown)  # NeMo's: the role that is masked
 
         values = turn_marks(value)
