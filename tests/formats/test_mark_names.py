@@ -127,7 +127,7 @@ MARKS = [
         *({name: number} for name in ("difficulty", "keep_prob", "error_count", "valid_count", "num_errors", "filter_size", "wrong_count",
                                       "drop_rate", "hallucination_rate", "test_score", "state_code", "match_id") for number in (0, 0.0)),
         {"target": False}, {"target": 0}, {"label": "rejected", "question": "Is the hypothesis rejected?"}, {"label": "cat"}, {"state": "Ohio"},
-        {"result": "rejected by 3 to 2"}, {"include_reasoning": False}, {"exclude_reasoning": True}, {"keep_reasoning": False}, {"use_tools": "no"}, {"outcome": "heads"}, {"used_in_training": "Ultra"}, {"train_file": "a.json"}, {"train_loss": 0.0},
+        {"result": "rejected by 3 to 2"}, {"feedback": "no"}, {"review": "No"}, {"weights": 0}, {"labels": False}, {"include_reasoning": False}, {"exclude_reasoning": True}, {"keep_reasoning": False}, {"use_tools": "no"}, {"outcome": "heads"}, {"used_in_training": "Ultra"}, {"train_file": "a.json"}, {"train_loss": 0.0},
         {"loss_type": "mse"}, {"training_step": 0}, {"learning_rate": 0}, {"weight_kg": 0}, {"verifier": "math_verify"}, {"good": 0.7},
         {"valid": 0.98}, {"keep": "both hands on the wheel"}, {"drop": 0.5}, {"error": "none"}, {"error": 0.02}, {"flagged": False},
         {"is_test": False}, {"fold": 3}, {"fold": "train"}, {"subset": "algebra"}, {"subset": "testing of hypotheses"}, {"partition": "2"},

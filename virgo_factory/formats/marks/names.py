@@ -33,6 +33,8 @@ class Kind(Enum):
     """Holds all kinds of things: only words such as "incorrect" and "failed" are looked for."""
     OPINION = auto()
     """As OUTCOME, but a no is one, and 0 is not understood: it may be the end of a scale."""
+    REMARK = auto()
+    """As OPINION, but a no may be that there is none."""
     RATE = auto()
     """How often, or how much of it, is right: 0 is not understood, anything else speaks of the question."""
     GRADE = auto()
@@ -90,8 +92,8 @@ _ASPECTS = {
     Kind.MAYBE_RIGHT: "best true consistent consistency truthful factual helpful preferred clean checked graded positive",
     Kind.MAYBE_WRONG: "exception timeout noisy negative partial false",
     Kind.OUTCOME: "result results status outcome state",
-    Kind.OPINION: "grade grading grader verifier judge judger check review feedback marking verify verification thumbs "
-    "preference",
+    Kind.OPINION: "grade grading grader verifier judge judger check verify verification",
+    Kind.REMARK: "review feedback marking thumbs preference",
     Kind.GRADE: "quality rating ratings vote",
     Kind.CUT: "truncated truncation trunc unfinished incomplete overlong clipped cut cutoff",
     Kind.WHOLE: "complete completed finish finished done ended terminated eos",

@@ -17,6 +17,7 @@ from virgo_factory.formats.marks.response_marks import (
     NOT_UNDERSTOOD,
     RESPONDING,
     UNREAD,
+    WRONG,
     Mark,
     at_limit,
     check_marks,
@@ -25,7 +26,17 @@ from virgo_factory.formats.marks.response_marks import (
     marks_of,
     unread,
 )
-from virgo_factory.formats.marks.values import BROKEN_OFF, CUT, Said, are_marks, decoded, mark_list, said, turn_marks
+from virgo_factory.formats.marks.values import (
+    BROKEN_OFF,
+    CUT,
+    Said,
+    are_marks,
+    decoded,
+    is_right,
+    mark_list,
+    said,
+    turn_marks,
+)
 from virgo_factory.formats.row import Reading, RejectedRow, bare, plain
 
 
@@ -53,7 +64,10 @@ _SCORE = re.compile(r"(?:\w+_)?(?:scores?|ratings?|rewards?|acc|accuracy)")
 
 
 def check_response(row: Mapping[str, Any], position: int) -> None:
-    """Raise RejectedRow if a row of several responses says that this one was cut off, or is not to be learned."""
+    """Raise RejectedRow if a row of several responses says that this one was cut off, or is not to be used or learned.
+
+    Lists that say which are right are `verdicts`'.
+    """
     for mark in marks_of(row):
         values = mark_list(mark.value)
         if values is None or position >= len(values):
@@ -63,6 +77,9 @@ def check_response(row: Mapping[str, Any], position: int) -> None:
         reason = NOT_LEARNED if are_marks(values, mark.name) and _learned(own) is False else end_of(own)
         if reason not in ("", "?"):
             raise RejectedRow(reason, own.shown)
+
+        if not own.kinds & VERDICTS and is_right(own.kinds, own.value) is False:
+            raise RejectedRow(WRONG, own.shown)
 
 
 def _one_of(mark: Mark, position: int) -> Mark:
@@ -406,6 +423,8 @@ def _check_learned(marks: list[Mark], is_one_turn: bool) -> None:
 
         if is_one_turn and (own := _of_turns(mark, 1)):
             mark = _one_of(own, 0)
+        elif mark.name in ANYTHING:
+            continue
 
         if not isinstance(plain(mark.value), list | dict) and _learned(mark) is False:
             raise RejectedRow(NOT_LEARNED, mark.shown)

@@ -35,6 +35,7 @@ _REFUSES = ("reject", "rejected", "discard", "discarded", "delete", "deleted", "
 """Words that say that a response is not to be used, in a column of what is thought of it or done with it."""
 _DOUBTFUL = ("failure", "mismatch", "negative", "down", "low", "poor", "worst", "unverified", *_REFUSES)
 """Words that may say that a row is not to be used."""
+_NONE = ("no", "n", "否")
 _JUDGING = frozenset((*_CERTAIN, *_DOUBTFUL))
 WORDS: dict[str, Said] = dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False) | dict.fromkeys(_NOTHING)
 
@@ -221,6 +222,7 @@ _READ: dict[Kind, Callable[[Any], Said]] = {
     Kind.MAYBE_WRONG: lambda value: "?" if _is_unfit(value) is not None else None,
     Kind.OUTCOME: _outcome,
     Kind.OPINION: _opinion,
+    Kind.REMARK: lambda value: "?" if value is False else None if _word(value) in _NONE else _opinion(value),
     Kind.RATE: _rate,
     Kind.GRADE: _grade,
     Kind.PROMPT_TOO: lambda value: "?" if said(value) not in (None, False) else None,
