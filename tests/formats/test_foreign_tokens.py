@@ -18,6 +18,7 @@ TOKENS = (
     "<end_of_message>", "<im_end>", "<endoftext>", "<|endofassistant|>", "<0x0A>", "<SPECIAL_12>", "<unused12>", "<ctrl101>",
     "<start_function_call>", "[TOOL_CALLS]", "<|end▁of▁sentence|>", "<|endofturn|>", "<reserved_106>", "<|message|>", "<｜tool▁calls▁begin｜>",
     "<seed:eos>", "<role>HUMAN</role>", "<extra_id_1>User", "[|endofturn|]",
+    "[BE_SILENT]", "<|hy_place▁holder▁no▁2|>", "<|hy_EOT|>",
 )  # fmt: skip
 ORDINARY = (
     "a < b, c > d", "|x| < |y| > 0", "<x|y|z>", "<|psi>", "f <| x |> g", "<|x|>", "the HTML <s>old</s> new", "<s>a</s> and <s>b</s>",
@@ -29,6 +30,7 @@ ORDINARY = (
     "the HTML <S>old</S>", "```python\nEOS = \"</s>\"\nprint(f'{x}<|eot_id|>')\n```", 'It says "the text ends with <|eot_id|> here".',
     "`x + </s>` is it", "| a | end |", "| x | stop |", "P(x|end)", "## End", "&lt;b&gt;bold&lt;/b&gt;", "<response>4</response>",
     "A[e~[1]]", "[|x|]", "<role>admin</role>", "<extra_id_1> is T5's", "a </model> that closes <model>",
+    "<|hy_no_2|>", "[BE_SILENTLY]", "s[BE_SILENT]",
 )  # fmt: skip
 
 

@@ -687,6 +687,7 @@ CHATS = [
     ([([{"type": "image"}, {"type": "text", "text": "How?"}], {})], {"image_path": "a.png"}, ["<image>How?"], ("a.png",)),
     ([([{"type": "image", "path": "a.png"}, {"type": "text", "text": "In <image 1>?"}], {})], {},
      ["<image>In image 1?"], ("a.png",)),
+    ([([{"image": {"format": "png", "source": {"bytes": BASE64}}}, {"text": "How?"}], {})], {}, ["<image>How?"], (URI,)),
     ([("<image 2> A?", {}), ("<image 1> B?", {})], {"images": ["a.png", "b.png"]}, ["<image> A?", "<image> B?"],
      ("b.png", "a.png")),
 ]  # fmt: skip

@@ -25,12 +25,12 @@ _ANGLED = (
 )
 _SQUARE = (
     r"/?INST\]|/?SYSTEM_PROMPT\]|AVAILABLE_TOOLS\]|TOOL_(?:CALLS|RESULTS)\]",  # Mistral
-    r"gMASK\]|UNUSED_TOKEN_\d+\]",  # ChatGLM, InternLM
+    r"gMASK\]|UNUSED_TOKEN_\d+\]|BE_SILENT\]",  # ChatGLM, InternLM and others
     r"e~\[|\|(?:endofturn|system|user|assistant)\|\]",  # MiniMax, EXAONE
 )
 _BEGINS = {
     "<": LazyPattern(f"<(?=[|｜/<sebicrSTu0])(?:{'|'.join(_ANGLED)})"),
-    "[": LazyPattern(rf"\[(?=[/ISATgUe|])(?:{'|'.join(_SQUARE)})"),
+    "[": LazyPattern(rf"\[(?=[/ISATgUBe|])(?:{'|'.join(_SQUARE)})"),
     "~": LazyPattern(r"\]~!?b[\[\]]"),
     "＜": LazyPattern(r"＜[|｜/][^|｜<>＜＞\n]{1,39}[|｜]?＞"),
 }
@@ -164,7 +164,7 @@ def _is_code(text: str, found: re.Match[str]) -> bool:
     if name := found["name"]:
         words = [word.lower() for word in _WORD.findall(name)]
         is_firm = any(word in _FIRM or _FIRM_WORD.fullmatch(word) for word in words)
-        return not is_firm and not _WORDS.issuperset(words)
+        return not is_firm and "▁" not in name and not _WORDS.issuperset(words)
 
     token, start, end = found.group(), found.start(), found.end()
     if token[0] == "[":
