@@ -13,13 +13,16 @@ responses as fast as it can. `loops` replays the real responses of ../shared/dat
 import argparse
 import asyncio
 import json
+import multiprocessing
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from virgo_factory.core.thought import LongThought
@@ -177,21 +180,32 @@ def offline(job: dict) -> None:
     Path(job["folder"], "offline.json").write_text(json.dumps(rounds))
 
 
-def client(requests: int) -> None:
-    """Print requests per second against the replay server of the tests."""
+def serve(tell: Connection) -> None:
+    """Serve real responses as fast as it goes until killed, and tell the URL."""
     sys.path.insert(0, str(ROOT / "tests" / "rollouts"))
     from replay import replay
 
     files = sorted((DATA / "skythought").glob("*.json*"))
+    with replay(files, tokens_an_event=STREAM_INTERVAL, events_a_chunk=0) as server:
+        tell.send(server.url)
+        signal.pause()
+
+
+def client(requests: int) -> None:
+    """Print requests per second against the replay server of the tests, in a process of its own."""
     with tempfile.TemporaryDirectory() as name:
         prompts = drawn_prompts(Path(name), 50)
 
-    with replay(files, tokens_an_event=STREAM_INTERVAL, events_a_chunk=0) as server:
-        asked = [(prompts[seed % len(prompts)], Sampling(max_tokens=8192), seed) for seed in range(requests)]
-        asyncio.run(ask_all(server.url, "replay", asked[:200]))
-        start, busy = time.monotonic(), time.process_time()
-        replies = asyncio.run(ask_all(server.url, "replay", asked))
-        seconds, busy = time.monotonic() - start, time.process_time() - busy
+    told, tell = multiprocessing.Pipe(duplex=False)
+    server = multiprocessing.Process(target=serve, args=(tell,), daemon=True)
+    server.start()
+    url = told.recv()
+    asked = [(prompts[seed % len(prompts)], Sampling(max_tokens=8192), seed) for seed in range(requests)]
+    asyncio.run(ask_all(url, "replay", asked[:200]))
+    start, busy = time.monotonic(), time.process_time()
+    replies = asyncio.run(ask_all(url, "replay", asked))
+    seconds, busy = time.monotonic() - start, time.process_time() - busy
+    server.kill()
 
     characters = sum(len(reply.response) for reply in replies)
     print(f"{requests} requests, {IN_FLIGHT} in flight, {characters / requests:.0f} characters a response")

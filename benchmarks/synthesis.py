@@ -1,8 +1,8 @@
 """Precision and recall of a synthesis' filters on questions whose faults are known.
 
-python benchmarks/synthesis.py [--scenes 2000] [--asked 300] [--right 0.9] [--guesses 0.25]
+PYTHONPATH=tools python benchmarks/synthesis.py [--scenes 2000] [--asked 300] [--right 0.9] [--guesses 0.25]
 
-Writer, solvers and composer are those of `virgo_factory.demo.synthesis` about scenes drawn by program, without the network between:
+Writer, solvers and composer are those of tools/demo_scenes about scenes drawn by program, without the network between:
 every fault is labelled where it is made. What it says is how well the rules find faults of these kinds in the words that this
 writer has, and what they cost of honest questions; not how often a real writer makes them.
 """
@@ -13,10 +13,10 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
+from demo_scenes import thinker, writer
+from demo_scenes.scenes import HEIGHT, WIDTH, drawn_scene
+from demo_scenes.server import Options, Player
 from virgo_factory.core.example import IMAGE
-from virgo_factory.demo.scenes import HEIGHT, WIDTH, drawn_scene
-from virgo_factory.demo.synthesis import thinker, writer
-from virgo_factory.demo.synthesis.server import Options, Player
 from virgo_factory.synthesis.questions import validity, votes, writing
 from virgo_factory.synthesis.questions.composition import (
     ablation_asks,

@@ -1,8 +1,8 @@
 """A synthesis killed with SIGKILL at random moments of all its stages, against one that was left alone.
 
-python benchmarks/synthesis_kills.py [--kills 20] [--scenes 8] [--folder DIR]
+PYTHONPATH=tools python benchmarks/synthesis_kills.py [--kills 20] [--scenes 8] [--folder DIR]
 
-Every role is played by the server of `virgo_factory.demo.synthesis`. A kill comes when a random number of replies more is there, so that
+Every role is played by the server of tools/demo_scenes. A kill comes when a random number of replies more is there, so that
 no start is killed before it has done anything; what it hit is told. Asserts: no key stands twice, the same replies, the same files.
 """
 
@@ -16,8 +16,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from virgo_factory.demo.scenes import write_scenes
-from virgo_factory.demo.synthesis.server import ROLES, serving
+from demo_scenes.scenes import write_scenes
+from demo_scenes.server import ROLES, serving
 from virgo_factory.synthesis.run.folder import REPLIES
 from virgo_factory.synthesis.run.steps import STEPS, Made
 

@@ -1,8 +1,8 @@
 """Scenes: time and memory of reading COCO's layout for a million pictures; which questions boxes contradict.
 
-    python benchmarks/synthesis_scenes.py --scenes 1000000 --folder DIR
-    python benchmarks/synthesis_scenes.py --claims 400
-    python benchmarks/synthesis_scenes.py --wordings
+    PYTHONPATH=tools python benchmarks/synthesis_scenes.py --scenes 1000000 --folder DIR
+    PYTHONPATH=tools python benchmarks/synthesis_scenes.py --claims 400
+    PYTHONPATH=tools python benchmarks/synthesis_scenes.py --wordings
 
 The files are written first (kept for a second run); pictures are hard links to a thousand drawn ones. Five captions and
 seven boxes a picture, boxes in another order than pictures, some crowds and some boxes outside. TMPDIR must have room.
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from virgo_factory.demo.scenes import HEIGHT, WIDTH, drawn_scene
+from demo_scenes.scenes import HEIGHT, WIDTH, drawn_scene
 from virgo_factory.synthesis.scenes.claims import contradiction
 from virgo_factory.synthesis.scenes.read import read_scenes, tagged
 from virgo_factory.synthesis.scenes.source import SceneSource

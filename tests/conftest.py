@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import inspect
 import json
 import os
 import shutil
@@ -18,7 +19,11 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+
+settings.register_profile("here", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("here")  # no times: the machine may be busy
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,14 +45,65 @@ FIRST = (
     *("test_demo_distill", "test_reinforce", "test_demo_reinforce", "test_smoke", "test_demo_synthesize"),
     *("test_batch_order", "test_distill_vllm", "test_policy_servers", "test_commands", "test_real_data"),
     *("test_faults", "test_visual", "test_serving", "test_distill_commands", "test_scope", "test_demo_run"),
-    *("test_autoload", "test_kill", "test_check", "test_run", "test_loader", "test_demo_twin", "test_small_config"),
 )
-"""Files that take longest, in this order: begun last, one of them would be waited for alone. Two with vLLM do not begin together."""
+"""Integration tests that take longest, in this order: begun last, one would be waited for alone. Two with vLLM do not begin together."""
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first."""
+    """Put the longest files first, and run the rows of a table as one test; behind every choice (`-k`, the id of a row)."""
     items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST))
+    tables: dict[object, list[pytest.Item]] = {}
+    for item in items:
+        tables.setdefault((item.path, item.originalname) if is_row(item) else item, []).append(item)
+
+    items[:] = [table(rows) if len(rows) > 1 else rows[0] for rows in tables.values()]
+
+
+def is_row(item: pytest.Item) -> bool:
+    """Whether a test is one of a parametrised function for which no fixture is made anew; an integration test is long."""
+    if not hasattr(item, "callspec") or item.cls or item.callspec.marks or hasattr(item.obj, "hypothesis"):
+        return False
+
+    if item.get_closest_marker("integration"):
+        return False
+
+    given, needed = set(item.callspec.params), item._fixtureinfo
+    shared = [needed.name2fixturedefs.get(name) for name in {*item.fixturenames} - given - {"request"}]
+    return (
+        given <= set(needed.argnames)
+        and "request" not in needed.argnames
+        and not any(mark.kwargs.get("indirect") for mark in item.iter_markers("parametrize"))
+        and all(found and found[-1].scope != "function" for found in shared)
+    )
+
+
+def table(rows: list[pytest.Function]) -> pytest.Function:
+    """Return one test that runs all rows and tells each that failed: a test of its own costs more than most rows do."""
+    first, function = rows[0], rows[0].obj
+
+    @functools.wraps(function)
+    def run(**shared: object) -> None:
+        errors, skipped = [], []
+        for row in rows:
+            try:
+                function(**shared, **row.callspec.params)
+            except pytest.skip.Exception as error:
+                skipped.append(error)
+            except (Exception, pytest.fail.Exception) as error:
+                error.add_note(f"Row: {row.callspec.id}")
+                errors.append(error)
+
+        if errors:
+            raise BaseExceptionGroup(f"{len(errors)} of {len(rows)} rows failed", errors)
+
+        if len(skipped) == len(rows):
+            raise skipped[0]
+
+    own = inspect.signature(function)
+    shared = [one for name, one in own.parameters.items() if name not in first.callspec.params]
+    run.__signature__ = own.replace(parameters=shared)
+    return pytest.Function.from_parent(first.parent, name=first.originalname, callobj=run)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -17,24 +17,6 @@ def _response(thought="It is 56, as 7 * 8 is 56.", solution=r"\boxed{56}"):
     return LongThought(thought, solution).render()
 
 
-@pytest.fixture
-def check(tmp_path, monkeypatch):
-    """Checks rows: name of a file -> its rows."""
-    monkeypatch.chdir(tmp_path)
-
-    def check(files, settings=None, entry=None, **more):
-        info = {}
-        for name, rows in files.items():
-            Path(name).write_text("".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows))
-            info[Path(name).stem] = {"file_name": name, "formatting": "long_thought", **(entry or {})}
-
-        Path("dataset_info.json").write_text(json.dumps(info))
-        sources, found = find_sources(",".join(info), **(settings or {}))
-        return audit(sources, found, cache=None, workers=1, **more)
-
-    return check
-
-
 def _row(id, question="What is 7 * 8?", response=None, **more):
     row = {"question": question, "response": response or _response(), **more}
     return row if id is None else {"id": id, **row}
@@ -245,6 +227,7 @@ def test_what_rows_say_of_themselves(check):
         _row("g", "Seven?", _response(solution="It is 56.</s>")),
         _row("h", "[INST] Eight? [/INST]"),
         _row("i", "Nine?", _response(solution="<verify>7 x 8 is 56.</verify> It is \\boxed{56}.")),
+        _row("j", "Ten?", looked_at=False),
     ]
     report = check({"rows.jsonl": rows})
     assert {kind.code: kind.severity for kind in report.kinds} == {
@@ -256,16 +239,19 @@ def test_what_rows_say_of_themselves(check):
         "a_control_token_of_another_model_in_the_response": "error",
         "foreign_token_in_the_prompt": "warning",
         "part_in_tags": "warning",
+        "yes_or_no_not_read": "info",
     }
     shown = {kind.code: kind.shown[0] for kind in report.kinds}
     assert (shown["mark_not_understood"].id, shown["mark_not_understood"].detail) == ("c", "score")
     assert (shown["prompt_names_tags"].id, shown["prompt_names_tags"].detail[:7]) == ("e", "Find x,")
     assert (shown["foreign_token_in_the_prompt"].id, shown["foreign_token_in_the_prompt"].detail) == ("h", "[INST]")
     assert (shown["part_in_tags"].id, shown["part_in_tags"].detail) == ("i", "<verify>")
+    assert shown["yes_or_no_not_read"].detail == "looked_at is False"
     (account,) = report.accounts
-    assert (account.kept, account.dropped) == (5, 4)
+    assert (account.kept, account.dropped) == (6, 4)
     assert account.notes == {
         "mark not understood: score": 1,
+        "yes or no in a column that is not read: looked_at is False": 1,
         "a part of the response in tags is trained as it is: <verify>": 1,
         "with a request for other tags taken out of the prompt": 1,
     }

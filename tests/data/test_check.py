@@ -10,7 +10,7 @@ from virgo_factory.core.example import Example, Turn
 from virgo_factory.core.finding import Finding
 from virgo_factory.core.thought import LongThought, MalformedThought
 from virgo_factory.data.read.images import ImageFacts
-from virgo_factory.data.rows.answer_in_thought import unmentioned_answer
+from virgo_factory.data.rows.final_answer import unmentioned_answer
 from virgo_factory.data.rows.repetition import find_loop
 from virgo_factory.data.rows.rules import row_findings
 

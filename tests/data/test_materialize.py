@@ -1,5 +1,6 @@
 """Tests of virgo_factory/data/fetch/materialize.py on a folder laid out like the hub dataset, made of real pictures."""
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -7,6 +8,7 @@ import os
 import shlex
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -249,16 +251,16 @@ from virgo_factory.data.read.source import find_sources
 
 rows, out, origin, at, *configs = sys.argv[1:]
 calls = 0
-stock = module._State.append
+stock = module._note
 
-def append(self, entry):
+def note(*found):
     global calls
     calls += 1
     if calls == int(at):
         os.kill(os.getpid(), signal.SIGKILL)
-    stock(self, entry)
+    stock(*found)
 
-module._State.append = append
+module._note = note
 module.materialize(find_sources(rows, formatting="virgo_dsd")[0][0], module.Path(out), origin, configs)
 """
 
@@ -271,16 +273,12 @@ def test_killed_and_started_again(visual_questions, origin, configs, tmp_path):
         command = [sys.executable, "-c", KILLED, dataset.files[0], tmp_path / "out", origin, str(at), *configs]
         run = subprocess.run(list(map(str, command)), capture_output=True, text=True)
         assert run.returncode == -signal.SIGKILL, run.stderr
-        with (tmp_path / "out/state.jsonl").open("a") as file:
-            file.write('{"row": 4, "lev')  # a line that the kill cut off
 
     again = materialize(dataset, tmp_path / "out", str(origin), configs)
     assert (again.kept, again.unmatched, again.images) == (whole.kept, whole.unmatched, whole.images)
     assert (tmp_path / "out/rows.jsonl").read_bytes() == (tmp_path / "whole/rows.jsonl").read_bytes()
     names = [sorted(path.name for path in (tmp_path / folder / "images").iterdir()) for folder in ("out", "whole")]
     assert names[0] == names[1]
-    done = [json.dumps(line["done"]) for line in read(tmp_path / "out/state.jsonl") if "done" in line]
-    assert len(done) == len(set(done)), "no row group was read to its end twice"
 
 
 def test_a_later_call_reads_only_what_is_new(visual_questions, origin, configs, tmp_path, monkeypatch):
@@ -295,11 +293,16 @@ def test_a_later_call_reads_only_what_is_new(visual_questions, origin, configs, 
     assert set(scanned) == set(configs[2:])
 
 
+def of_other_rows(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE about SET rows = 'others'")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda folder: (folder / "out/state.jsonl").write_text('{"rows": "of another file"}\n'), "holds the images of other rows"),
-        (lambda folder: (folder / "out/state.jsonl").write_text("not json\n"), "not JSON. Remove the file to begin anew"),
+        (lambda folder: of_other_rows(folder / "out/state.sqlite"), "holds the images of other rows"),
+        (lambda folder: (folder / "out/state.sqlite").write_text("nothing" * 99), "not a database. Remove the file to begin anew"),
         (lambda folder: next((folder / "out/images").iterdir()).unlink(), "images are gone"),
     ],
 )  # fmt: skip

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -56,7 +56,6 @@ ROWS = st.lists(
 ).map(lambda rows: sorted(rows, key=lambda row: row[0]))
 
 
-@settings(deadline=None)
 @given(rows=ROWS, seed=st.integers(0, 5), data=st.data())
 def test_exact_counts_no_row_twice_and_an_account_that_adds_up(rows, seed, data):
     candidates = _candidates(rows)
@@ -74,7 +73,6 @@ def test_exact_counts_no_row_twice_and_an_account_that_adds_up(rows, seed, data)
     assert again.tolist() == chosen.tolist()
 
 
-@settings(deadline=None)
 @given(size=st.integers(1, 300), parts=st.lists(st.integers(1, 20), min_size=1, max_size=4), seed=st.integers(0, 3))
 def test_ratios_of_a_mix_add_up_to_its_rows(size, parts, seed):
     rows = [(source, "math", source * 1000 + number) for source in range(len(parts)) for number in range(300)]

@@ -76,53 +76,53 @@ def test_the_control_asks_the_same_of_blank_pictures(tmp_path):
     assert len(picture.getcolors()) == 1
 
 
-def test_no_scored_picture_was_trained_on(tmp_path, monkeypatch):
+def test_no_scored_picture_was_trained_on(here, monkeypatch):
     monkeypatch.setattr(reinforce, "PICTURES", 200)
-    demo = reinforce.plan(tmp_path / "demo")
-    assert reinforce.prepare(demo, [reinforce.SEED])
-    digests = [{q.image_sha256 for q in read_questions(file)} for file in (demo.questions, demo.held_out)]
+    assert reinforce.prepare(reinforce.Reinforcement(), [reinforce.SEED])
+    digests = [
+        {q.image_sha256 for q in read_questions(reinforce.FOLDER / name / "questions.jsonl")}
+        for name in ("questions", "held_out")
+    ]
     assert not digests[0] & digests[1]
     assert [len(found) for found in digests] == [reinforce.QUESTIONS, reinforce.HELD_OUT]
-    control = reinforce.plan(tmp_path / "demo", blank=True)
-    assert control.questions.is_file() and control.held_out.is_file()
-    assert not demo.base.is_made, "it is not trained yet"
+    control = reinforce.Reinforcement(blank=True).pictures
+    assert all((control / name / "questions.jsonl").is_file() for name in ("questions", "held_out"))
+    assert not reinforce.base().is_made, "it is not trained yet"
 
 
-def test_in_a_checkout_the_recipes_run_as_they_are(monkeypatch):
+def test_the_recipes_run_as_they_are(monkeypatch):
     monkeypatch.chdir(ROOT)
-    demo, keys = reinforce.plan(), recipe()
+    demo, keys = reinforce.Reinforcement(), recipe()
     assert demo.training(reinforce.SEED).command[2:] == ("recipes/virgo_demo_gspo.yaml",)
     assert keys["seed"] == reinforce.SEED
-    assert (keys["model_name_or_path"], keys["output_dir"]) == (str(demo.base.output), str(demo.output(42)))
-    assert keys["media_dir"] == str(demo.questions.parent)
+    assert (keys["model_name_or_path"], keys["output_dir"]) == (
+        str(reinforce.base().output),
+        str(demo.training(42).output),
+    )
+    assert keys["media_dir"] == str(demo.pictures / "questions")
     config = read_config("recipes/evaluate/demo_gspo.yaml", files=False)
-    assert (config.questions, config.output_dir) == (demo.held_out, demo.scores(42))
+    assert (config.questions, config.output_dir) == (demo.pictures / "held_out/questions.jsonl", demo.scores(42))
     assert config.model_name_or_path == keys["output_dir"]
     assert (config.temperature, config.max_tokens) == (keys["rl_temperature"], keys["rl_max_response_tokens"])
     assert config.image_max_pixels == keys["image_max_pixels"]
 
 
-@pytest.mark.parametrize("blank", [False, True])
 @pytest.mark.parametrize("seed", [42, 7])
-def test_elsewhere_every_path_is_told(tmp_path, monkeypatch, blank, seed):
+def test_the_control_is_the_same_on_blank_pictures(monkeypatch, seed):
     monkeypatch.chdir(ROOT)
-    demo = reinforce.plan(tmp_path / "demo", blank)
+    demo = reinforce.Reinforcement(blank=True)
     told = dict(override.split("=") for override in demo.training(seed).command[3:])
-    paths = {"model_name_or_path", "output_dir", "dataset_dir", "media_dir"}
-    assert set(told) == paths | ({"seed"} if seed != 42 else set())
-    assert all(Path(told[key]).is_relative_to(tmp_path) for key in paths)
-    assert (Path(told["media_dir"]).parent.name == "blank") == blank
+    assert set(told) == {"output_dir", "dataset_dir", "media_dir"} | ({"seed"} if seed != 42 else set())
+    assert Path(told["media_dir"]).parent.name == "blank"
     _, _, _, file, *overrides = demo.evaluation(seed).command
     config = read_config(file, overrides, files=False)
-    assert (config.questions, config.model_name_or_path) == (demo.held_out, told["output_dir"])
-    assert ("blank" in str(config.questions)) == blank
+    assert config.model_name_or_path == told["output_dir"] and "blank" in str(config.questions)
 
 
-def test_runs_that_stand_beside_each_other_share_no_folder(tmp_path):
-    runs = [reinforce.plan(tmp_path / "demo", blank) for blank in (False, True)]
-    folders = [place(seed) for demo in runs for seed in (42, 7) for place in (demo.output, demo.scores)]
-    folders += [demo.scores(None) for demo in runs]
-    assert len(set(folders)) == len(folders)
+def test_runs_that_stand_beside_each_other_share_no_folder():
+    runs = [reinforce.Reinforcement(blank) for blank in (False, True)]
+    folders = [step.output for demo in runs for step in demo.steps([42, 7])]
+    assert len(set(folders)) == len(folders) == 10
 
 
 def write_scores(folder: Path, right: list[bool]) -> None:

@@ -17,6 +17,11 @@ TOKENS = (
     "[e~[", "]~b]", "<|stop|>", "<|eoa|>", "</S>", "<|eor|>", "<｜im_end｜>", "＜|im_end|＞", "<eod>", "<eou>",
     "<end_of_message>", "<im_end>", "<endoftext>", "<|endofassistant|>", "<0x0A>", "<SPECIAL_12>", "<unused12>", "<ctrl101>",
     "<start_function_call>", "[TOOL_CALLS]", "<|end▁of▁sentence|>", "<|endofturn|>", "<reserved_106>", "<|message|>", "<｜tool▁calls▁begin｜>",
+    "<turn|>", "<|turn>", "<tool_call|>", "<BOS_TOKEN>", "<EOS_TOKEN>", "<fake_token_around_image>", "<global-img>", "<row_1_col_2>",
+    "<image_soft_token>", "<IMG_CONTEXT>", "<loc0123>", "<im_patch>", "<mask:3>", "</longcat_s>", "<longcat_user>", "<｜DSML｜",
+    "<seed:cot_budget_reflect>", "<minimax:tool_call>", "<TOOLCALL>", "[/TOOL_RESULTS]", "[MODEL_SETTINGS]", "[IMG_BREAK]", "[sMASK]",
+    "[BEGIN FINAL RESPONSE]", "<|userprompt|>", "<|endofresponse|>", "<|/ref|>", "<|det|>", "<|inner_prefix|>", "<|padding|>",
+    "<|plamo:bos|>", "<|flush|>", "<|nothink|>", "<|rwkv_tokenizer_end_of_text|>", "<用户>", "<fim_middle>",
     "<seed:eos>", "<role>HUMAN</role>", "<extra_id_1>User", "[|endofturn|]",
     "[BE_SILENT]", "<|hy_place▁holder▁no▁2|>", "<|hy_EOT|>",
 )  # fmt: skip
@@ -29,6 +34,7 @@ ORDINARY = (
     "<end>", "tokens[PAD]", "`<pad>`", "A<B|C>D", "$\\langle a | b \\rangle$", "vector<int>", "</body>", "a << 2 >> b",
     "the HTML <S>old</S>", "```python\nEOS = \"</s>\"\nprint(f'{x}<|eot_id|>')\n```", 'It says "the text ends with <|eot_id|> here".',
     "`x + </s>` is it", "| a | end |", "| x | stop |", "P(x|end)", "## End", "&lt;b&gt;bold&lt;/b&gt;", "<response>4</response>",
+    "<patch>", "<loc>", "<row_count>", "mem[CALL_ID]", "the token [MASK]", "<mask>", "<|a:b|>", "f <| tool", "<turn>", "[BEGIN]",
     "A[e~[1]]", "[|x|]", "<role>admin</role>", "<extra_id_1> is T5's", "a </model> that closes <model>",
     "<|hy_no_2|>", "[BE_SILENTLY]", "s[BE_SILENT]",
 )  # fmt: skip
@@ -55,7 +61,7 @@ def test_a_response_with_a_token_of_another_model_is_dropped(token, place):
     "token",
     [
         "</EOS>", "< /s>", "<|eot_id|", "|eot_id|>", "<|im_end", "&lt;/s&gt;", "&lt;|im_end|&gt;", "[END]", "<end>", "<stop>", "##END##",
-        "</response>", "<eos_token>", "<EOT>", "<pad>", "<s>", "<unk>", "[PAD]", "[EOS]", "<EOS>", "<turn|>", "</assistant>", "<pad><pad>",
+        "</response>", "<eos_token>", "<EOT>", "<pad>", "<s>", "<unk>", "[PAD]", "[EOS]", "<EOS>", "</assistant>", "<pad><pad>",
         "[SEP]\n",
     ],
 )  # fmt: skip

@@ -750,6 +750,32 @@ def test_rows_of_the_fault_files(shared_data, name):
             assert part.images == (() if name == "rows_no_image" else ("exif6.jpg",))
 
 
+PLACES = [
+    {"type": "image"}, {"type": "image", "image": None}, {"type": "image", "image": "<image>"}, {"type": "image", "image": 0},
+    {"type": "image_url", "image_url": {"url": "<image>"}}, {"type": "image", "image": "image_0"}, {"type": "image", "index": 0},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("item", PLACES, ids=repr)
+def test_items_that_are_only_places_are_those_of_the_pictures_in_their_column(item):
+    for given in (["a.png"], [PNG], ["a.png", "b.png"]):
+        content = [{"type": "text", "text": "How"}, *[item] * len(given), {"type": "text", "text": "many?"}]
+        (part,) = read_row(
+            {"messages": [{"role": "user", "content": content}, ANSWER], "images": given}, "long_thought"
+        ).parts
+        assert (part.question, part.images) == (f"How{'<image>' * len(given)}many?", tuple(given))
+        fewer = {"messages": [{"role": "user", "content": content}, ANSWER], "images": [*given, "c.png"]}
+        assert read_row(fewer, "long_thought").parts[0].reason == "<image> and images do not match"
+
+
+@pytest.mark.parametrize("text", ["<image>How many?", "<image>\nHow many?", "How many?"])
+def test_places_in_front_of_a_text_that_are_items_as_well_are_the_same(text):
+    for item, more in (({"type": "image"}, {"images": ["a.png"]}), ({"type": "image", "image": "a.png"}, {})):
+        content = [item, {"type": "text", "text": text}]
+        (part,) = read_row({"messages": [{"role": "user", "content": content}, ANSWER], **more}, "long_thought").parts
+        assert (part.question, part.images) == ("<image>How many?", ("a.png",))
+
+
 def test_items_that_count_their_pictures_message_by_message_are_read():
     users = [{"role": "user", "content": [{"type": "image", "index": 0}, {"type": "text", "text": "How?"}]}] * 2
     messages = [turn for user in users for turn in (user, {"role": "assistant", "content": WHOLE})]

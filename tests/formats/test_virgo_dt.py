@@ -6,7 +6,7 @@ import json
 import pickle
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from virgo_factory.core.example import Example, Turn
@@ -256,7 +256,6 @@ ROWS = st.one_of(
 )  # fmt: skip
 
 
-@settings(deadline=None)  # a busy machine
 @given(ROWS, st.booleans())
 def test_any_json_value_is_an_example_or_a_rejected_row(row, keep):
     try:

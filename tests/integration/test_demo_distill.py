@@ -5,41 +5,49 @@ spoilt, and the proofs must notice.
 """
 
 import contextlib
+import json
 import re
 import shutil
 from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
+from tests.demo.conftest import with_recipes
 from virgo_factory.cli.main import main
-from virgo_factory.demo import base, distill, loop_proofs, run
+from virgo_factory.core.thought import LongThought
+from virgo_factory.demo import base, distill, steps
+from virgo_factory.distill.tell.status import summarise
 from virgo_factory.rollouts.question import read_questions
+from virgo_factory.rollouts.store.store import read_rollouts
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]
+MARKED = "<|end_of_solution|>"
 QUESTIONS, HELD_OUT, PICTURES, STEPS = 40, 20, 5120, 160
-EPOCHS = {"num_train_epochs": 2.0}
+EPOCHS = {"num_train_epochs": 1.0}
 """Instead of the demo's 200, 200, 16,000, 1,000 and 4: less is seen, and minutes are saved. One of the four models is scored."""
 
 
 @pytest.fixture(scope="module")
-def gone(tmp_path_factory, make_bench) -> Iterator[tuple[distill.Loop, str]]:
-    """The loop of a folder after `virgo-factory demo distill`, and what that printed."""
+def gone(tmp_path_factory, make_bench) -> Iterator[str]:
+    """What `virgo-factory demo distill` printed; it was entered in the current folder."""
     pytest.importorskip("vllm", reason="vLLM is not installed (make test installs its CPU build)")
-    folder = tmp_path_factory.mktemp("demo") / "loop"
-    printed = folder.parent / "printed.txt"
-    bench = make_bench(folder.parent, folder)
+    folder = with_recipes(tmp_path_factory.mktemp("demo"))
+    printed = folder / "printed.txt"
+    bench = make_bench(folder, distill.base().output)
 
-    def train(step: run.Step) -> Iterator[run.Progress]:
+    def train(step: steps.Step) -> Iterator[steps.Progress]:
         bench.train_step(step, **({} if step.output.name == "base" else EPOCHS))
-        yield run.Progress()
+        yield steps.Progress()
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, contextlib.chdir(folder):
         patch.setattr(distill, "QUESTIONS", QUESTIONS)
         patch.setattr(distill, "HELD_OUT", HELD_OUT)
         patch.setattr(distill, "PICTURES", PICTURES)
         patch.setitem(base.RECIPE, "max_steps", STEPS)
-        for module in (base, run):
+        for module in (base, steps):
             patch.setattr(module, "train", train)
 
         for name in ("base", "m0", "dsd"):
@@ -47,72 +55,72 @@ def gone(tmp_path_factory, make_bench) -> Iterator[tuple[distill.Loop, str]]:
 
         with open(printed, "w", encoding="utf-8") as file, contextlib.redirect_stdout(file):
             with pytest.raises(SystemExit) as ended:
-                main(["demo", "distill", "--dir", str(folder)])
+                main(["demo", "distill"])
 
         text = printed.read_text(encoding="utf-8")
         assert ended.value.code == 0, text[-4000:]
-        yield distill.plan(folder), text
+        yield text
 
 
 def test_everything_is_proved_and_told(gone):
-    _, text = gone
-    assert "All of it holds." in text and "FAILED" not in text
-    assert text.count("proved") == len(list(loop_proofs.prove(gone[0])))
-    for number in range(1, 6):
-        assert f"{number} of 5" in text
+    assert gone.count("proved") == len(list(distill.prove())) and "FAILED" not in gone
+    for number in range(1, 7):
+        assert f"{number} of 6" in gone
 
-    told = re.search(r"(\d+) rollouts, (\d+) correct \((\d+)%\), (\d+) wrong", text)
-    rollouts, right, share, wrong = map(int, told.groups())
-    assert 0 < right < rollouts and 0 < wrong < rollouts
-    assert abs(share - 100 * right / rollouts) <= 1
+    found = summarise(distill.ROLLOUTS).all
+    assert 0 < found.outcomes["correct"] < found.rollouts == 5 * (QUESTIONS - found.base_solved)
+    assert found.base_asked == QUESTIONS
     ((score, low, high, count),) = re.findall(
-        r"^  D_T \+ D_SD +([\d.]+)%  95 % +([\d.]+) - +([\d.]+)  of (\d+)", text, re.MULTILINE
+        r"^  D_T \+ D_SD +([\d.]+)%  95 % +([\d.]+) - +([\d.]+)  of (\d+)", gone, re.MULTILINE
     )
     assert float(low) <= float(score) <= float(high) and float(low) < float(high) and int(count) == HELD_OUT
 
-    held_out = {one.image_sha256 for one in read_questions(gone[0].held_out)}
-    assert not held_out & {one.image_sha256 for one in read_questions(gone[0].questions)}
-    solved, asked = map(int, re.search(r"base, greedily: (\d+) of (\d+) questions right", text).groups())
-    assert asked == QUESTIONS and rollouts == 5 * (QUESTIONS - solved)
+    asked, held_out = (
+        {one.image_sha256 for one in read_questions(folder / "questions.jsonl")}
+        for folder in (distill.ASKED, distill.SCORED_ON)
+    )
+    assert not held_out & asked
+
+
+def test_each_row_is_a_right_rollout_with_its_picture(gone):
+    questions = {one.id: one for one in read_questions(distill.ASKED / "questions.jsonl")}
+    said = {(one.question, one.response) for one in read_rollouts(distill.ROLLOUTS) if one.sample >= 0}
+    rows = [json.loads(line) for line in (distill.ROLLOUTS / "selected.jsonl").read_text().splitlines()]
+    assert rows
+    for row in rows:
+        question = questions[row["id"]]
+        thought = LongThought(row["thought"], row["solution"])
+        assert any(name == row["id"] and LongThought.parse(text) == thought for name, text in said if MARKED in text)
+        assert re.findall(r"\\boxed\{([^{}]*)\}", row["solution"])[-1].strip() == question.gold
+        (image,) = row["images"]
+        assert sha256((distill.ROLLOUTS / image).read_bytes()).hexdigest() == question.image_sha256[0]
+
+
+def test_each_model_began_from_the_base(gone):
+    """None of them from M0; and the base's weights are still what its own training left."""
+    for name in distill.MODELS:
+        log = (distill.FOLDER / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+        loaded = {Path(path) for path in re.findall(r"loading weights file (\S+)", log)}
+        assert loaded == {distill.base().output / "model.safetensors"}
 
 
 def test_the_base_is_kept_only_while_nothing_that_made_it_changed(gone, monkeypatch):
-    loop, _ = gone
-    assert loop.made.is_made
+    assert distill.base().is_made
     with monkeypatch.context() as patch:
         patch.setitem(base.RECIPE, "learning_rate", 1.0e-9)
-        assert not loop.made.is_made
+        assert not distill.base().is_made
 
-    assert loop.made.is_made
-
-
-def _base_instead(loop: distill.Loop) -> None:
-    shutil.copy(loop.base / "model.safetensors", loop.output("dt_dsd") / "model.safetensors")
+    assert distill.base().is_made
 
 
-def _one_rollout_less(loop: distill.Loop) -> None:
-    file = loop.rollouts / "rollouts.jsonl"
-    file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
-
-
-def _another_answer(loop: distill.Loop) -> None:
-    loop.selected.write_text(loop.selected.read_text().replace("\\\\boxed{", "\\\\boxed{1"))
-
-
-def _other_base(loop: distill.Loop) -> None:
-    shutil.copy(loop.output("m0") / "model.safetensors", loop.base / "model.safetensors")
-
-
-def _failed(loop: distill.Loop) -> set[str]:
-    return {proof.name for proof in loop_proofs.prove(loop) if not proof.holds}
+def _failed() -> set[str]:
+    return {proof.name for proof in distill.prove() if not proof.holds}
 
 
 def test_each_proof_fails_when_it_does_not_hold(gone):
     """The last test of the loop: its folder is spoilt for good."""
-    loop, _ = gone
-    _base_instead(loop)
-    assert {"vision tower frozen", "pictures used in training"} <= _failed(loop)
-    for spoil in (_one_rollout_less, _another_answer, _other_base):
-        spoil(loop)
-
-    assert {"every question asked", "D_SD right, with pictures", "each model from the base"} <= _failed(loop)
+    shutil.copy(distill.base().output / "model.safetensors", distill.FOLDER / "dt_dsd" / "model.safetensors")
+    assert _failed() == {"dt_dsd: vision tower frozen"}
+    file = distill.ROLLOUTS / "rollouts.jsonl"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+    assert "every question asked" in _failed()

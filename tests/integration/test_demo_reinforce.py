@@ -1,10 +1,12 @@
 """The demo of reinforcement, shortened: rewards rise where pictures can be seen, and not where they are blank."""
 
+import contextlib
 import json
 from statistics import fmean
 
 import pytest
 
+from tests.demo.conftest import with_recipes
 from virgo_factory.demo import looking, reinforce
 
 
@@ -17,19 +19,20 @@ CHANGES = {"max_steps": STEPS, "learning_rate": 2.0e-4, "save_strategy": "no"}
 @pytest.fixture(scope="module")
 def bench(make_bench, tmp_path_factory):
     """A bench whose base has learned to look or to guess, with the questions of the demo and of its control."""
-    folder = tmp_path_factory.mktemp("reinforce")
-    reinforce.prepare(reinforce.plan(folder / "demo"), [reinforce.SEED])
-    bench = make_bench(folder, folder / "demo" / "base")
-    bench.train_step(reinforce.plan(folder / "demo").base.training)
-    return bench
+    folder = with_recipes(tmp_path_factory.mktemp("reinforce"))
+    with contextlib.chdir(folder):
+        reinforce.prepare(reinforce.Reinforcement(), [reinforce.SEED])
+        bench = make_bench(folder, reinforce.base().output)
+        bench.train_step(reinforce.base().training)
+        yield bench
 
 
 def reinforced(bench, blank: bool) -> list[list[dict]]:
     """Return the rollouts of each step of a run."""
-    demo = reinforce.plan(bench.base.parent, blank)
-    bench.train_step(demo.training(reinforce.SEED), **CHANGES)
+    training = reinforce.Reinforcement(blank).training(reinforce.SEED)
+    bench.train_step(training, **CHANGES)
     steps = [[] for _ in range(STEPS)]
-    for line in (demo.output(reinforce.SEED) / "rollouts.jsonl").read_text().splitlines():
+    for line in (training.output / "rollouts.jsonl").read_text().splitlines():
         rollout = json.loads(line)
         steps[rollout["step"] - 1].append(rollout)
 

@@ -148,7 +148,7 @@ def test_a_killed_run_goes_on_with_the_right_prompts(policy):
     for name in ("model.safetensors", "train_results.json"):
         (policy.folder / "out" / name).unlink()
 
-    assert "was killed behind its last step; its model is taken from" in policy.train(**run)
+    assert "was killed behind its last step; its model is that of" in policy.train(**run)
     again = load_file(policy.folder / "out" / "model.safetensors")
     assert all(torch.equal(again[name], after[name]) for name in after)
 

@@ -103,11 +103,16 @@ def test_weights_and_rows_of_every_stage(bench, demo_lines, stage):
         for path in files - {out / "virgo_rows.json", out / "trainer_log.jsonl"}:
             path.unlink()
 
-        assert f"its model is taken from {Path('out', chosen)}" in bench.train(**whole)
-        left = {path.name for path in files if not path.is_file()}
-        assert left == {"README.md", "all_results.json", "eval_results.json"}
-        state = {"trainer_state.json", "train_results.json", "virgo_rows.json"}
-        assert not [name for name in model.keys() - left - state if (out / name).read_bytes() != model[name]]
+        log = bench.train(**whole)
+        assert f"killed behind its last step; its model is that of {Path('out', 'checkpoint-6')}" in log
+        assert f"the best model is that of {Path('out', chosen)}" in log
+        assert all(path.is_file() for path in files)
+        times = {
+            "virgo_rows.json",
+            "trainer_state.json",
+            *(f"{name}_results.json" for name in ("train", "eval", "all")),
+        }
+        assert not [name for name in model.keys() - times if (out / name).read_bytes() != model[name]]
         assert "holds a finished run (6 of 6 steps)" in bench.train(**whole, ok=False)
 
     # As if it had been killed before epoch-1 was made; without its state an optimiser begins at the recipe's rate.

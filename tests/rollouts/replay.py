@@ -1,33 +1,23 @@
 """A test double of vLLM's server: streams real responses of real models, deterministic by prompt and seed, and fails on order.
 
-    python tests/rollouts/replay.py --port 0 --data ../shared/data/skythought/*.json*
+    with replay(sorted(Path("../shared/data/skythought").glob("*.json*")), share_429=0.1) as server:
+        server.url
 
-prints its port. A prompt that holds a problem of the data is answered with a response to that problem, or, for a share of
-the seeds that depends on the problem, with one to another problem: so some questions come out easy, some hard. A token is
-four characters here.
-
-A prompt with the beginning of a response gets what stands behind the recorded thought; /tokenize and /detokenize have a token
-a character.
-
-Besides /v1/models, /v1/chat/completions, /version and /health there are
-    GET  /asked     {"started": [[prompt, seed], ...] in order, "finished": {"prompt seed": times}, "most_in_flight": n}
-    POST /control   options by their names (`{"share_429": 0.1, "refusing": true}`), from now on
+A prompt that holds a problem of the data is answered with a response to that problem, or, for a share of the seeds that
+depends on the problem, with one to another problem: so some questions come out easy, some hard. A token is four
+characters here. A prompt with the beginning of a response gets what stands behind the recorded thought; /tokenize and
+/detokenize have a token a character.
 """
 
-import argparse
 import asyncio
 import contextlib
-import ctypes
+import functools
 import hashlib
 import json
 import logging
-import os
 import random
 import re
-import signal
-import subprocess
-import sys
-import urllib.request
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 
+logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # connections are broken on purpose
 TOKEN = 4
 """Characters of a token."""
 IMAGE_TOKENS = 64
@@ -43,7 +34,7 @@ IMAGE_TOKENS = 64
 
 @dataclass
 class Options:
-    """How the server behaves; names are those of the command line."""
+    """How the server behaves."""
 
     delay: float = 0.0  # seconds from request to the end of its stream, spread evenly over the stream
     tokens_an_event: int = 64  # vLLM's --stream-interval
@@ -112,7 +103,7 @@ class Replay:
         self._usable = {response for problem in problems for response in problem.responses if len(response) <= most}
         self.responses = sorted(self._usable)
         if not self.responses:
-            raise SystemExit("no response in the data, or none as short as --max-chars")
+            raise ValueError("no response in the data, or none as short as max_chars")
 
     def problem_of(self, text: str) -> Problem | None:
         """Return the longest problem that stands in a prompt."""
@@ -204,7 +195,7 @@ def _application(state: Replay) -> Any:
     @web.middleware
     async def guard(request: Any, handler: Any) -> Any:
         key = state.options.api_key
-        if state.options.refusing and request.path not in ("/asked", "/control"):
+        if state.options.refusing:
             request.transport.abort()
             raise ConnectionResetError("refusing")
 
@@ -225,14 +216,6 @@ def _application(state: Replay) -> Any:
 
     async def health(request: Any) -> Any:
         return web.Response()
-
-    async def asked(request: Any) -> Any:
-        content = {"started": state.started, "finished": state.finished, "most_in_flight": state.most}
-        return web.json_response(content)
-
-    async def control(request: Any) -> Any:
-        state.options = replace(state.options, **await request.json())
-        return web.json_response({})
 
     async def chat(request: Any) -> Any:
         options = state.options
@@ -315,104 +298,66 @@ def _application(state: Replay) -> Any:
         return web.json_response({"prompt": "".join(map(chr, json.loads(await request.read())["tokens"]))})
 
     application = web.Application(client_max_size=256 << 20, middlewares=[guard])
-    got = {"/v1/models": models, "/version": version, "/health": health, "/asked": asked}
-    posted = {"/control": control, "/tokenize": tokenize, "/detokenize": detokenize, "/v1/chat/completions": chat}
+    got = {"/v1/models": models, "/version": version, "/health": health}
+    posted = {"/tokenize": tokenize, "/detokenize": detokenize, "/v1/chat/completions": chat}
     application.add_routes([web.get(path, handler) for path, handler in got.items()])
     application.add_routes([web.post(path, handler) for path, handler in posted.items()])
     return application
 
 
-async def _serve(state: Replay, port: int) -> None:
-    from aiohttp import web
-
-    runner = web.AppRunner(_application(state), access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port, backlog=1024)
-    await site.start()
-    print(site._server.sockets[0].getsockname()[1], flush=True)
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-
-    await stop.wait()
-    await runner.cleanup()
-
-
 class Running:
-    """A replay server in a process of its own."""
+    """A replay server, in a thread of its own."""
 
-    def __init__(self, process: subprocess.Popen, port: int) -> None:
-        self.process, self.port, self.url = process, port, f"http://127.0.0.1:{port}/v1"
+    def __init__(self, state: Replay, port: int) -> None:
+        self._state, self._loop = state, asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.port = asyncio.run_coroutine_threadsafe(self._start(port), self._loop).result(30)
+        self.url = f"http://127.0.0.1:{self.port}/v1"
+
+    async def _start(self, port: int) -> int:
+        from aiohttp import web
+
+        self._runner = web.AppRunner(_application(self._state), access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", port, backlog=1024)
+        await site.start()
+        return site._server.sockets[0].getsockname()[1]
 
     def asked(self) -> dict[str, Any]:
-        """Return what was asked so far, see /asked above."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/asked", timeout=30) as reply:
-            return json.load(reply)
+        """Return each prompt and seed in their order, how often an answer to which was sent whole, and the most at once."""
+        state = self._state
+        return {"started": list(state.started), "finished": dict(state.finished), "most_in_flight": state.most}
 
     def control(self, **options: Any) -> None:
         """Change options from now on."""
-        body = json.dumps(options).encode()
-        urllib.request.urlopen(f"http://127.0.0.1:{self.port}/control", data=body, timeout=30).close()
+        self._state.options = replace(self._state.options, **options)
 
     def stop(self) -> None:
-        """Kill it, which looks to its clients like a server that died."""
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
+        """Break all connections, which looks to its clients like a server that died."""
+        if self._thread.is_alive():
+            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(30)
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+    async def _end(self) -> None:
+        for connection in self._runner.server.connections:
+            connection.transport.abort()
+
+        await self._runner.cleanup()
+
+
+@functools.cache
+def _known(files: tuple[Path, ...]) -> list[Problem]:
+    return read_problems(files)
 
 
 @contextlib.contextmanager
 def replay(data: Sequence[Path], port: int = 0, **options: Any) -> Iterator[Running]:
-    """Context of a running server; gone afterwards, and also when this process dies."""
-    arguments = [sys.executable, __file__, "--port", str(port), "--with-parent", str(os.getpid())]
-    arguments += ["--data", *map(str, data)]
-    for name, value in options.items():
-        flag = f"--{name.replace('_', '-')}"
-        arguments += [flag] if value is True else [flag, *(value if isinstance(value, tuple) else [str(value)])]
-
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    """Context of a running server."""
+    running = Running(Replay(_known(tuple(data)), Options(**options)), port)
     try:
-        line = process.stdout.readline()
-        if not line.strip():
-            raise RuntimeError(f"the replay server did not start: {' '.join(arguments)}")
-
-        yield Running(process, int(line))
+        yield running
     finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-def _main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--data", type=Path, nargs="+", required=True)
-    for name, value in vars(Options()).items():
-        flag = f"--{name.replace('_', '-')}"
-        if isinstance(value, bool):
-            parser.add_argument(flag, action="store_true")
-        elif isinstance(value, tuple):
-            parser.add_argument(flag, nargs="+", default=value)
-        else:
-            parser.add_argument(flag, type=type(value), default=value)
-
-    parser.add_argument("--with-parent", type=int, help="die with this process")
-    given = vars(parser.parse_args())
-    port, data, parent = given.pop("port"), given.pop("data"), given.pop("with_parent")
-    if parent is not None:
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-        if os.getppid() != parent:
-            return
-
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # connections are broken on purpose
-    state = Replay(read_problems(data), Options(**given))
-    with contextlib.suppress(ImportError):
-        import uvloop
-
-        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-
-    asyncio.run(_serve(state, port))
-
-
-if __name__ == "__main__":
-    _main()
+        running.stop()

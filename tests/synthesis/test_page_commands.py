@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from demo_scenes.scenes import write_scenes
 from tests.pages import commands
 from tests.test_commands import execute
-from virgo_factory.demo.scenes import write_scenes
 
 
 PAGES = ("README.md", "docs/synthesize.md")
@@ -51,7 +51,7 @@ def test_every_command(place, serving_models):
 @pytest.fixture
 def serving_models():
     """A server that has the models that the recipe names."""
-    from virgo_factory.demo.synthesis.server import serving
+    from demo_scenes.server import serving
 
     with serving(model=MODELS) as server:
         yield server

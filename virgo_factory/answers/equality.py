@@ -1,7 +1,7 @@
 """Whether two answers are the same: both are read once, then a table says how two kinds are compared."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
@@ -29,7 +29,7 @@ from virgo_factory.answers.values.reading import (
     sides_of,
     value_side,
 )
-from virgo_factory.answers.values.sequences import SYMMETRIC, Sequence, read_sequence
+from virgo_factory.answers.values.sequences import SYMMETRIC, Sequence
 from virgo_factory.answers.values.units import asked_units, named, read_unit
 
 
@@ -49,16 +49,19 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
     if compact(gold) == compact(answer):
         return Verdict(CORRECT, "same_text", kind_of(gold, question))
     if question.kind == "boolean" or question.kind is None and says_boolean(gold):
-        return _boolean(gold, answer, config)
+        return _boolean(gold, answer)
     if question.kind == "text":
         return _text(gold, answer, config)
     if depth == 0 and ("\\approx" in tidy(gold) or "\\approx" in tidy(answer)):
         return _approximate(gold, answer, question, config)
-    for scaled, other in ((gold, answer), (answer, gold)):  # 2.5M is 2.5 million where the other side says so
-        if (suffix := _SUFFIX.search(tidy(scaled))) and _SCALES[suffix[1]] in tidy(other):
-            spelled = tidy(scaled)[:-1] + _SCALES[suffix[1]]
-            gold, answer = (spelled, answer) if scaled is gold else (gold, spelled)
+    gold, answer = _scaled(gold, answer), _scaled(answer, gold)
     return _Comparison(gold, answer, question, config, depth).verdict()
+
+
+def _scaled(text: str, other: str) -> str:
+    """2.5M is 2.5 million where the other side says so."""
+    suffix = _SUFFIX.search(tidy(text))
+    return tidy(text)[:-1] + scale if suffix and (scale := _SCALES[suffix[1]]) in tidy(other) else text
 
 
 _ANGLE = re.compile(r"(\\angle\s*|∠\s*)([A-Z])([A-Z])([A-Z])(?![A-Za-z])")
@@ -100,18 +103,15 @@ _IS = r"(?:^|(?<= ))(?:is|are|was|were)"
 _SAYING = frozenset(
     "it he she they this that there i is are was were see got has have by of got a an in to located placed positioned situated sitting standing lying shown seen".split()
 )
-_PRIMES = re.compile(r"(?<=[A-Za-z)])['′]+(?![A-Za-z])")
 _LETTERS = re.compile(r"\\?[^\W\d_]+")
 _DIRECTIONS = frozenset(("compass", "turn", "side"))
 
 
-def _boolean(gold: str, answer: str, config: GradingConfig) -> Verdict:
-    wanted, told = _SAID.get(words(gold), False if says_boolean(gold) else None), said_boolean(tidy(answer))
-    if told is None and not says_boolean(gold):
-        told = _SAID.get(words(answer))
-    if wanted is None or told is None:
-        return _text(gold, answer, config) if len(tidy(answer).split()) == 1 else _verdict(False, "text", "boolean")
-    return Verdict(*((CORRECT, "same_text") if told == wanted else (WRONG, "other_value")), "boolean")
+def _boolean(gold: str, answer: str) -> Verdict:
+    wanted, got = _SAID.get(words(gold), False if says_boolean(gold) else None), said_boolean(tidy(answer))
+    if wanted is None or got is None:
+        return _verdict(False, "text", "boolean")
+    return Verdict(*((CORRECT, "same_text") if got == wanted else (WRONG, "other_value")), "boolean")
 
 
 def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> Verdict:
@@ -183,9 +183,7 @@ def _spelled(text: str) -> str:
 
 
 def _same_letters(gold: str, answer: str) -> bool:
-    """Whether texts whose words are alike have the same symbols: CO is not Co, mgh not mgH, y'' not y', Ω not ω."""
-    if len(set(map(str, ([len(run) for run in _PRIMES.findall(text)] for text in (gold, answer))))) > 1:
-        return False
+    """Whether texts whose words are alike have the same symbols: CO is not Co, mgh not mgH, Ω not ω."""
     if " " in answer and (answer.isupper() or gold.isupper()):
         return True
     pairs = zip(_LETTERS.findall(gold), _LETTERS.findall(answer), strict=False) if len(gold) == len(answer) else ()
@@ -196,9 +194,7 @@ def _is_symbol(one: str, other: str, text: str) -> bool:
     """Whether the case of a word counts: of commands and single letters, of short words that are capital in another way."""
     ways = [(word.lower(), word.upper(), word.capitalize()) for word in (one, other)]
     mixed = one not in ways[0] or other not in ways[1] or len(one) == 2 and {one, other} == set(ways[0][1:])
-    return one != other and (
-        one[0] == "\\" or len(text) == 1 or len(one) == 1 and not one.isascii() or len(one) < 5 and mixed
-    )
+    return one != other and (one[0] == "\\" or len(text) == 1 or len(one) < 5 and mixed)
 
 
 # --- the table -----------------------------------------------------------------------------------------------------
@@ -209,17 +205,12 @@ class _Comparison:
 
     def __init__(self, gold: str, answer: str, question: Question, config: GradingConfig, depth: int) -> None:
         self.gold, self.answer, self.question, self.config, self.depth = gold, answer, question, config, depth
-        self.undecided = "timeout"
 
     def inner(self, gold: str, answer: str, question: Question | None = None) -> bool | None:
         """Whether parts of both sides are the same; None where that is not decided."""
         if self.depth >= MAX_DEPTH:
-            self.undecided = "too_large"
             return None
-        verdict = same(gold, answer, question or self.question, self.config, self.depth + 1)
-        if verdict.verdict == UNVERIFIABLE:
-            self.undecided = verdict.reason
-        return verdict.correct
+        return same(gold, answer, question or self.question, self.config, self.depth + 1).correct
 
     def verdict(self) -> Verdict:
         value = conditional_value(self.answer) if conditional_value(self.gold) is None else None
@@ -300,11 +291,9 @@ class _Comparison:
 
     def number_and_moment(self, one: Reading, other: Reading) -> Verdict:
         """A bare hour stands for the time where the question asks for one; a time is no bare number."""
-        value, moment = one.what.value, other.what
         asked = re.search(r"\b(?:time|hour|o'clock|when)\b|几[点时]|时间", self.question.text, re.IGNORECASE)
-        plain = moment == Moment(moment.seconds, moment.definite) and moment.seconds is not None and not one.what.unit
-        hours = plain and asked and any(value * 3600 == moment.seconds - half for half in (0, 43_200) if value <= 24)
-        return _verdict(bool(hours), "value", "date")
+        hour = None if one.what.unit or other.what.seconds is None else Fraction(other.what.seconds, 3600)
+        return _verdict(bool(asked) and hour is not None and one.what.value in (hour, hour - 12), "value", "date")
 
     def based(self, one: Reading, other: Reading) -> Verdict:
         gold, answer = one.what, other.what
@@ -326,19 +315,24 @@ class _Comparison:
             return self.ratios(one, other)
         if pair == {"-", ":"} and _RATIO.search(self.question.text) and " to " in one.text + other.text:
             return self.ratios(one, other)
-        left, right = _expanded(gold), _expanded(answer)
+        left, right = _unnumbered(gold.parts), _unnumbered(answer.parts)
         if "<" in pair and "" in pair:  # a chain for a list that is in the order of the question
             if (falls := _falls(self.question.text)) is None:
-                return Verdict(UNVERIFIABLE, "unreadable", "sequence")
+                return self.parts(None)
             left, right = left[:: -1 if falls and gold.held else 1], right[:: -1 if falls and answer.held else 1]
         elif not _held_alike(gold, answer):
             return self.parts(False)
         joints = [set(re.findall(r"\b(?:and|or)\b|\\land|\\lor", side.text)) for side in (one, other)]
         if all(joints) and joints[0] != joints[1] and not re.search(r"\d", one.text):
             return self.parts(False)
-        if names := _names(left, right, self.question.text):
-            left, right = (_by_name(side, names) for side in (left, right))
-        if left is None or right is None or len(left) != len(right):
+        by_name, by_other = _by_name(left), _by_name(right)
+        if names := list(by_name) or _in_order(by_other, self.question.text):
+            if by_name and by_other and set(names) != set(by_other):
+                return self.parts(False)
+            left, right = (
+                [by[name] for name in names] if by else side for by, side in ((by_name, left), (by_other, right))
+            )
+        if len(left) != len(right):
             return self.parts(False)
         listed = pair <= {"", "1"}
         either = listed and all(re.search(r"\bor\b|或", side.text) for side in (one, other))
@@ -382,7 +376,7 @@ class _Comparison:
     def parts(self, equal: bool | None) -> Verdict:
         """The verdict on several parts; None where one of them was not decided."""
         decided = equal is not None
-        return _verdict(equal, "parts", "sequence") if decided else Verdict(UNVERIFIABLE, self.undecided, "sequence")
+        return _verdict(equal, "parts", "sequence") if decided else Verdict(UNVERIFIABLE, "unreadable", "sequence")
 
     def sequence_and_value(self, one: Reading, other: Reading) -> Verdict:
         """Several values against one: a ratio is a quotient; else the same only where a formula may stand for a set of values."""
@@ -436,8 +430,7 @@ class _Comparison:
         spoken = isinstance(other.what, Number) and SAID in other.what.words
         if not held and (spoken or isinstance(one.what, Words) or isinstance(other.what, Words)):
             return _text(one.text, other.text, self.config, self.question.text)
-        what = "parts" if isinstance(one.what, Sequence) else "value"
-        return _verdict(False, what, kind_of(self.gold, self.question))
+        return _verdict(False, "value", kind_of(self.gold, self.question))
 
 
 TABLE: dict[tuple[type, type], Callable[[_Comparison, Reading, Reading], Verdict]] = {
@@ -561,7 +554,7 @@ def _falls(text: str) -> bool | None:
     return None if found is None else not any(found.groups())
 
 
-def _is_ordered(question: Question, config: GradingConfig, parts: list[str]) -> bool:
+def _is_ordered(question: Question, config: GradingConfig, parts: tuple[str, ...]) -> bool:
     """Whether the parts of a bare list stand in an order that counts."""
     text = question.text[-3_000:]
     if config.ordered_lists or not text.strip() or P.ANY_ORDER.search(text):
@@ -583,44 +576,23 @@ def _held_alike(gold: Sequence, answer: Sequence) -> bool:
     return bool(pair & {"", "1"}) and pair <= {"", "1", "()", "[]", "{}"}
 
 
-def _names(gold: list[str], answer: list[str], question: str) -> list[str]:
-    """The names of values in their order, where on one side every part is an assignment to a name of its own.
-
-    The order is the gold's, else the question's, else the alphabet's, as always of coordinates. Names that differ by a number only
-    (x_1 = 5, x_2 = 3) number the solutions: what is left of the parts are the values.
-    """
-    for parts in (gold, answer):
-        found = dict(side for part in parts if (side := value_side(part)) and side[0])
-        if len(parts) < 2 or len(found) < len(parts):
-            continue
-        if len({re.sub(r"\d+$", "", name) for name in found}) < len(found):
-            parts[:] = found.values()
-        elif parts is gold:
-            return list(found)
-        else:
-            said = re.sub(r"\W", " ", question).split() if not set(found) <= set("xyz") else ()
-            order = sorted(found) if all(len(name) == 1 for name in found) else found
-            return sorted(order, key=lambda name: said.index(name) if name in said else len(said))
-    return []
-
-
-def _by_name(parts: list[str], names: list[str]) -> list[str] | None:
-    """The values in the order of the names; parts without names as they are, None where other names stand there."""
+def _by_name(parts: tuple[str, ...]) -> dict[str, str]:
+    """The values by their names where every part is an assignment to a name of its own."""
     found = dict(side for part in parts if (side := value_side(part)) and side[0])
-    if len(found) < len(parts):
-        return parts
-    return [found[name] for name in names] if set(found) == set(names) else None
+    return found if 1 < len(parts) == len(found) else {}
 
 
-def _expanded(sequence: Sequence) -> list[str]:
-    """The parts, of a bare list with every plus-minus written out."""
-    if sequence.held or not any("\\pm" in part for part in sequence.parts):
-        return list(sequence.parts)
-    found = []
-    for part in sequence.parts:
-        inner = read_sequence(part) if re.search(r"\\pm(?![A-Za-z])", part) else None
-        found += inner.parts if inner and not inner.held else [part]
-    return found
+def _unnumbered(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """The values alone where names that differ by a number only (x_1 = 5, x_2 = 3) number the solutions."""
+    found = _by_name(parts)
+    return tuple(found.values()) if len({re.sub(r"\d+$", "", name) for name in found}) < len(found) else parts
+
+
+def _in_order(names: Iterable[str], question: str) -> list[str]:
+    """Names in the question's order, else the alphabet's, as always of coordinates."""
+    said = re.sub(r"\W", " ", question).split() if not set(names) <= set("xyz") else ()
+    order = sorted(names) if all(len(name) == 1 for name in names) else names
+    return sorted(order, key=lambda name: said.index(name) if name in said else len(said))
 
 
 # --- formulas ------------------------------------------------------------------------------------------------------

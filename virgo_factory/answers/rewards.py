@@ -11,6 +11,7 @@ import queue
 import re
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal, NamedTuple
@@ -257,7 +258,7 @@ class Rewards:
             functools.partial(_make, config), count, seconds=seconds, memory=MEMORY, batch=8, window=256
         )
         self._lock = threading.Lock()
-        self._asked: queue.SimpleQueue[_Asked] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[tuple[list[RewardTask], Future[list[Reward]]]] = queue.SimpleQueue()
 
     def score(self, tasks: Sequence[RewardTask]) -> list[Reward]:
         """Return the rewards of tasks, in their order.
@@ -265,16 +266,13 @@ class Rewards:
         Raises:
             ChildProcessError: the processes cannot start, with what they wrote.
         """
-        mine = _Asked(list(tasks))
-        self._asked.put(mine)
+        mine: Future[list[Reward]] = Future()
+        self._asked.put((list(tasks), mine))
         with self._lock:
-            if mine.rewards is None:
+            if not mine.done():
                 self._serve()
 
-        if isinstance(mine.rewards, BaseException):
-            raise mine.rewards
-
-        return mine.rewards
+        return mine.result()
 
     def close(self) -> None:
         """End the processes."""
@@ -288,24 +286,16 @@ class Rewards:
                 together.append(self._asked.get_nowait())
 
         try:
-            found = self._workers.map(task for asked in together for task in asked.tasks)
-            for asked in together:
-                asked.rewards = [_of(one) for one in itertools.islice(found, len(asked.tasks))]
+            found = self._workers.map(task for tasks, _ in together for task in tasks)
+            for tasks, answer in together:
+                answer.set_result([_of(one) for one in itertools.islice(found, len(tasks))])
 
             next(found, None)
         except BaseException as error:
             self._workers.close()  # they owe what nobody waits for any more
-            for asked in together:
-                if asked.rewards is None:
-                    asked.rewards = error
-
-
-class _Asked:
-    """What one thread asks for, and what it gets: rewards, or the error that kept it from them."""
-
-    def __init__(self, tasks: list[RewardTask]) -> None:
-        self.tasks = tasks
-        self.rewards: list[Reward] | BaseException | None = None
+            for _, answer in together:
+                if not answer.done():
+                    answer.set_exception(error)
 
 
 def _default_workers() -> int:

@@ -1,1 +1,4 @@
-"""The demo: long thoughts made by program, a tiny model, the stock training command, and the proof of what it did."""
+"""The demos: tiny models, the stock training command, and the proof of what it did. Each is steps, and files in saves/.
+
+A step is a command of the recipes as they are, which can be entered by hand where they were copied.
+"""

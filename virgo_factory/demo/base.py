@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from virgo_factory.demo.run import Progress, Step, script, train
+from virgo_factory.demo.steps import Progress, Step, train
 from virgo_factory.io.files import DATASET_INFO
 
 
@@ -74,8 +74,7 @@ class Base:
     @property
     def training(self) -> Step:
         """How it learns to see."""
-        command = (script("llamafactory-cli"), "train", str(self.folder / "base.yaml"))
-        return Step(command, self.folder / "base.log", self.output)
+        return Step(("llamafactory-cli", "train", str(self.folder / "base.yaml")), self.output)
 
     @property
     def is_made(self) -> bool:
@@ -109,7 +108,7 @@ class Base:
         (self.folder / "base.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
 
     def train(self) -> Iterator[Progress]:
-        """Train it, yielding where it stands, and note what made it; see `run.train`."""
+        """Train it, yielding where it stands, and note what made it; see `steps.train`."""
         yield from train(self.training)
         weights = (self.output / "model.safetensors").read_bytes()
         made = {"sha256": hashlib.sha256(weights).hexdigest(), **self._made_with()}

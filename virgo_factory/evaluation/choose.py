@@ -187,13 +187,9 @@ def _adapters_served(
     server = Server(
         adapters[0],
         run / DEV / "server.log",
-        tensor_parallel_size=config.tensor_parallel_size,
-        data_parallel_size=config.data_parallel_size,
-        max_model_len=config.max_model_len,
         images=max(images, 1),
         adapters=adapters,
-        args=config.server_args,
-        minutes=config.server_start_minutes,
+        **config.server_options,
     )
     told = f"starting vLLM with {len(adapters)} adapters of {adapter_of(adapters[0]).base}, log: {server.log}"
     on_event(Event("server", message=told))

@@ -16,7 +16,7 @@ from virgo_factory.formats.texts import unix
 IMAGE_COLUMNS = ("images", "image")
 QUESTION_COLUMNS = ("question", "problem", "instruction", "prompt")
 ALPACA_PROMPTS = ("instruction", "prompt")
-ANSWER_COLUMNS = ("answer", "gt", "ground_truth")
+ANSWER_COLUMNS = ("answer", "gt", "ground_truth", "gold", "gold_answer")
 OPTION_COLUMN = re.compile(
     r"(?:(?:answer|question|mc|mcq|multiple_choice|candidate|possible)_)?(?:options?|choices?|alternatives)"
     r"(?:_(?:list|text|str))?|(?:candidate|possible)_answers|answer_candidates|multiple_choices?|endings|opts"

@@ -39,10 +39,8 @@ IN_TRANSFORMERS_5: dict[str, tuple[int, str]] = {
     ),
     "transformers/trainer.py:2812": (1842, ""),
     "transformers/trainer.py:2987": (3373, ""),
-    "transformers/trainer.py:3358": (3083, ""),
     "transformers/trainer.py:3362": (3087, ""),
     "transformers/trainer_callback.py:120": (119, ""),
-    "transformers/trainer_callback.py:141": (140, ""),
     "transformers/trainer_pt_utils.py:1069": (942, ""),
     "transformers/integrations/sdpa_attention.py:81": (
         77,

@@ -12,12 +12,11 @@ from PIL import Image
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
 from virgo_factory.core.reinforcement import check_enough, easiest_first
-from virgo_factory.data.make.pipeline import raw_rows
 from virgo_factory.data.read.images import inspect
 from virgo_factory.data.read.look import as_seen, is_as_seen
 from virgo_factory.data.read.media import find_image
 from virgo_factory.data.read.prefix import add_prefix, read_prefix
-from virgo_factory.data.read.source import Settings, Source
+from virgo_factory.data.read.source import Settings, Source, raw_rows
 from virgo_factory.data.tokens.image_size import trained_size
 from virgo_factory.data.tokens.tokens import is_known_template, system_of
 from virgo_factory.formats import read_row
@@ -64,18 +63,18 @@ class Prompts:
             )
 
         for source in self.sources:
-            for number, (place, raw, problem) in enumerate(raw_rows(source)):
-                if self.settings.max_samples is not None and number >= self.settings.max_samples:
+            for row in raw_rows(source):
+                if self.settings.max_samples is not None and row.number >= self.settings.max_samples:
                     break
 
                 self.rows += 1
                 try:
-                    yield self._prompt(source, raw, problem)
+                    yield self._prompt(source, row.raw, row.problem)
                 except RejectedRow as error:
                     self.dropped[error.reason] += 1
                     if len(self.examples) < SHOWN:
                         self.examples.append(
-                            f"{place}: {error.reason}" + (f", {error.detail}" if error.detail else "")
+                            f"{row.place}: {error.reason}" + (f", {error.detail}" if error.detail else "")
                         )
 
         if self.settings.malformed == "error" and self.dropped:

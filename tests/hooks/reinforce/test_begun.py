@@ -9,7 +9,8 @@ from transformers import TrainerState
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.reinforcement import settings_of
-from virgo_factory.hooks.reinforce.begun import BegunWith, check_begun, values_of
+from virgo_factory.hooks.reinforce.begun import check_begun, values_of
+from virgo_factory.hooks.train.checkpoints import BegunWith, begun_with
 
 
 ARGUMENTS = SimpleNamespace(
@@ -24,9 +25,9 @@ def values(**keys):
 @pytest.fixture
 def checkpoint(tmp_path):
     """A checkpoint's trainer_state.json, as transformers writes it."""
-    TrainerState(global_step=4, stateful_callbacks=[BegunWith(values())]).save_to_json(
-        str(tmp_path / "trainer_state.json")
-    )
+    state = TrainerState(global_step=4)
+    BegunWith(values()).on_train_begin(None, state, None)
+    state.save_to_json(str(tmp_path / "trainer_state.json"))
     return tmp_path
 
 
@@ -79,6 +80,6 @@ def test_a_checkpoint_that_does_not_say_passes(tmp_path, state):
 
 def test_a_checkpoint_that_does_not_say_is_gone_on_with_and_saved(tmp_path):
     state = TrainerState(global_step=4, stateful_callbacks={})
-    callback = BegunWith(values())
-    callback.on_train_begin(None, state, None)
-    assert state.stateful_callbacks["BegunWith"]["args"]["values"]["rl_loss"] == "gspo"
+    BegunWith(values()).on_train_begin(None, state, None)
+    state.save_to_json(str(tmp_path / "trainer_state.json"))
+    assert begun_with(tmp_path)["rl_loss"] == "gspo"

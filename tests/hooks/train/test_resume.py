@@ -13,6 +13,7 @@ def test_only_runs_that_use_the_plugin_are_repaired(hook, monkeypatch, used):
 
     def stock_train(self):
         seen.update(skip=transformers.trainer.skip_first_batches, load=self._load_from_checkpoint)
+        seen["batches"] = self.get_batch_samples(iter([{}]), 1, None)[0]
         raise KeyboardInterrupt
 
     monkeypatch.setattr(transformers.Trainer, "train", stock_train)
@@ -20,6 +21,7 @@ def test_only_runs_that_use_the_plugin_are_repaired(hook, monkeypatch, used):
     trainer = object.__new__(transformers.Trainer)
     trainer.finetuning_args = SimpleNamespace(virgo_used=used, keep_model_at_epochs=None)
     trainer.is_deepspeed_enabled = False
+    trainer.state = SimpleNamespace(global_step=4, max_steps=4)
     noted = []
     monkeypatch.setattr(hook, "note_batches", noted.append)
     with pytest.raises(KeyboardInterrupt):
@@ -30,6 +32,7 @@ def test_only_runs_that_use_the_plugin_are_repaired(hook, monkeypatch, used):
     assert transformers.trainer.skip_first_batches is stock_skip
     assert "_load_from_checkpoint" not in vars(trainer)
     assert noted == [trainer] * used
+    assert len(seen["batches"]) == (not used)  # of a run that has all its steps
 
 
 def test_an_optimiser_has_no_group_without_parameters(hook):

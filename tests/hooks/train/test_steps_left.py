@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -88,6 +89,28 @@ def ended(folder):
     """Write what a run leaves behind its model."""
     for name in ("train_results.json", "trainer_state.json"):
         (folder / name).write_text("{}")
+
+
+@pytest.mark.parametrize("left", ["nothing", "half of an older end", "an older end", "its end"])
+def test_a_run_that_was_killed_behind_its_last_step_goes_on(hook, told, tmp_path, left, checkpoint, arguments):
+    last = checkpoint(tmp_path, 10, max_steps=10, epoch=1.0, num_train_epochs=1)
+    if left != "nothing":
+        ended(tmp_path)
+
+    for name in ("train_results.json", "trainer_state.json") if "older" in left else ():
+        os.utime(tmp_path / name, (1, 1))
+
+    if "half" in left:
+        (tmp_path / "trainer_state.json").unlink()
+
+    run = arguments(tmp_path, resume_from_checkpoint=str(last))
+    if left != "its end":
+        hook.check_steps_left(range(10), [], run)
+        assert told == [f"virgo-factory: this run was killed behind its last step; its model is that of {last}."]
+        run.output_dir = str(tmp_path / "elsewhere")
+
+    with pytest.raises(ValueError, match=r"holds a finished run \(10 of 10 steps\)"):
+        hook.check_steps_left(range(10), [], run)
 
 
 def account(**rows):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from virgo_factory.demo.synthesis.truth import asked_in
+from demo_scenes.truth import asked_in
 from virgo_factory.synthesis.questions.votes import chance_of_blind, judge_votes, vote_asks, vote_of
 from virgo_factory.synthesis.words import Dropped, Question
 

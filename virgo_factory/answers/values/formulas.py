@@ -10,6 +10,7 @@ Of 13,865 verdicts on recorded responses 283 (2.0 %) compare two formulas; witho
 
 import hashlib
 import math
+import operator
 import re
 from collections.abc import Callable
 from fractions import Fraction
@@ -19,7 +20,7 @@ from typing import NamedTuple
 import mpmath
 
 from virgo_factory.answers.patterns import P
-from virgo_factory.answers.values.latex import compact, tidy
+from virgo_factory.answers.values.latex import GREEK, compact, tidy
 
 
 MAX_LENGTH, MAX_DEPTH = 400, 40
@@ -60,7 +61,10 @@ def _bits(value: Fraction) -> int:
     return max(value.numerator.bit_length(), value.denominator.bit_length())
 
 
-def _small(value: Fraction) -> Fraction:
+def _worked(work: Callable, one, other):
+    if not _exact(one, other):
+        return work(as_float(one), as_float(other))
+    value = work(one, other)
     if _bits(value) > 4 * MAX_BITS:
         raise TooLarge("digits")
     return value
@@ -68,22 +72,20 @@ def _small(value: Fraction) -> Fraction:
 
 def add(one, other):
     """Return the sum, exact where both are fractions."""
-    if _exact(one, other):
-        return _small(one + other)
-    one, other = as_float(one), as_float(other)
-    if not isinstance(one, MP.matrix) and one and other and not 1e-25 < abs(one / other) < 1e25:
+    hidden = not _exact(one, other) and not isinstance(one, MP.matrix) and one and other
+    if hidden and not 1e-25 < abs(as_float(one) / as_float(other)) < 1e25:
         raise ArithmeticError("one of them would hide the other")
-    return one + other
+    return _worked(operator.add, one, other)
 
 
 def multiply(one, other):
     """Return the product, exact where both are fractions."""
-    return _small(one * other) if _exact(one, other) else as_float(one) * as_float(other)
+    return _worked(operator.mul, one, other)
 
 
 def divide(one, other):
     """Return the quotient, exact where both are fractions."""
-    return _small(one / other) if _exact(one, other) else as_float(one) / as_float(other)
+    return _worked(operator.truediv, one, other)
 
 
 def _power(base, exponent):
@@ -113,10 +115,6 @@ def _root(value: Fraction, index: int):
 
 
 def _binomial(top, bottom):
-    if _exact(top, bottom) and 0 <= bottom <= top and top.denominator == bottom.denominator == 1:
-        if min(bottom, top - bottom) > 1_000 or top > 10**6:
-            raise TooLarge("a binomial")
-        return Fraction(math.comb(int(top), int(bottom)))
     one, *others = (_called("factorial", value) for value in (top, bottom, top - bottom))
     return divide(one, multiply(*others))
 
@@ -139,17 +137,11 @@ def _called(name: str, value):
         return Fraction(math.factorial(int(value)))
     if abs(value) > (2_000 if name in _STEEP else 10**6) or name == "ln" and not value:
         raise OverflowError
-    found = _FUNCTIONS[name](as_float(value))
-    near = MP.nint(found.real * 2)
-    return Fraction(int(near), 2) if name not in _STEEP and abs(found * 2 - near) < MP.mpf(10) ** -40 else found
+    return _FUNCTIONS[name](as_float(value))
 
 
 # --- tokens ----------------------------------------------------------------------------------------------------------
 
-GREEK = frozenset(
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi varphi chi psi omega "
-    "Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega hbar ell nabla pi".split()
-)
 FUNCTIONS = frozenset("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp".split())
 _CONSTANTS = {"pi": MP.pi + 0, "e": MP.e + 0, "i": MP.mpc(0, 1)}
 _CLOSED = FUNCTIONS | frozenset(r"\pi frac sqrt binom lfloor rfloor lceil rceil".split())
@@ -192,7 +184,7 @@ def _tokens(text: str, closed: bool) -> tuple[_Token, ...]:
         found.append(_Token("command" if kind == "plain" else kind, name, token.start(token.lastgroup), at))
     if not closed and text[at:].strip():
         raise Unreadable(text[at:])
-    return *found, _Token("end", "", at, at)
+    return tuple(found)
 
 
 def numeral(text: str) -> Fraction:
@@ -227,11 +219,11 @@ def _drawn(index: int, name: str):
 
 
 class _Reader:
-    """Works out one text at one point; without a point letters end the number, and mixed numbers are sums."""
+    """Works out tokens at one point; without a point no letter has a value, and mixed numbers are sums."""
 
-    def __init__(self, text: str, point: Point | None = None, given: dict | None = None) -> None:
-        self.text, self.point, self.closed, self.given = text, point, point is None, given or {}
-        self.tokens = _tokens(text, self.closed)
+    def __init__(self, tokens: tuple[_Token, ...], point: Point | None = None, given: dict | None = None) -> None:
+        self.tokens, self.point, self.given = (*tokens, _Token("end", "", 0, 0)), point, given or {}
+        self.closed = point is None
         self.place = self.depth = self.bars = self.angles = 0
         self.kind = ""  # of the last factor: number, power, fraction or another
 
@@ -260,67 +252,52 @@ class _Reader:
         if self.step() != sign:
             raise Unreadable(f"no {sign}")
 
+    def signed(self, read: Callable):
+        return -read() if self.take("+", "-") == "-" else read()
+
     def sum(self):
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise TooLarge("deep")
-        depth, value = self.depth, self.product()
-        while self.is_sign("+", "-") and (term := self.tried(self.term)) is not None:
-            value = add(value, term)
-        self.depth = depth - 1
+        value = self.signed(self.product)
+        while sign := self.take("+", "-"):
+            term = self.signed(self.product)
+            value = add(value, -term if sign == "-" else term)
+        self.depth -= 1
         return value
 
-    def tried(self, read: Callable):
-        """What can be read here; without a point nothing, and no step forward, where it cannot."""
-        place = self.place
-        try:
-            return read()
-        except Unreadable:
-            if not self.closed:
-                raise
-            self.place = place
-            return None
-
-    def term(self):
-        return -self.product() if self.step() == "-" else self.product()
-
     def product(self):
-        negative = self.take("+", "-") == "-"
-        value = self.power()
-        self.divided = False
-        while self.is_sign("*", "/") or self.starts_factor() or self.token.kind == "number" and self.kind == "power":
-            if (longer := self.tried(lambda so_far=value: self.factor(so_far))) is None:
-                break
-            value = longer
-        return -value if negative else value
-
-    def factor(self, value):
-        """A product with one factor more."""
-        if not (operator := self.take("*", "/")):
-            return self.implicit(value)
-        divided, minus = operator == "/", self.take("+", "-") == "-"
-        factor = -self.power() if minus else self.power()
-        while divided and self.token.kind == "name" and self.text[self.token.start - 1].isalpha():
-            factor = multiply(factor, self.power())  # AB/BC
-        self.divided = divided
-        return divide(value, factor) if divided else multiply(value, factor)
+        value, divided = self.power(), False
+        while True:
+            if operator := self.take("*", "/"):
+                factor, divided = self.signed(self.power), operator == "/"
+                while divided and self.is_glued():
+                    factor = multiply(factor, self.power())  # AB/BC
+                value = divide(value, factor) if divided else multiply(value, factor)
+            elif self.starts_factor():
+                if divided and not self.closed:
+                    raise Unreadable("a/bc")
+                value = self.implicit(value)
+            else:
+                return value
 
     def starts_factor(self) -> bool:
-        if self.is_sign("(", "[", "{") or (self.is_sign("|") and not self.bars):
-            return True
-        kinds = ("command", "log", "name") if self.closed else ("number", "command", "log", "name", "matrix", "series")
-        return self.token.kind in kinds and self.token.text not in ("rfloor", "rceil")
+        if self.token.kind == "number":
+            return not self.closed or self.kind == "power"
+        opens = self.is_sign("(", "[", "{") or self.is_sign("|") and not self.bars
+        return opens or self.token.kind not in ("sign", "end") and self.token.text not in ("rfloor", "rceil")
+
+    def is_glued(self) -> bool:
+        """Whether two names stand together."""
+        before = self.tokens[self.place - 1]
+        return before.kind == self.token.kind == "name" and before.end == self.token.start
 
     def implicit(self, value):
         """A factor without a sign before it; behind a whole number, a fraction is added in numbers and refused in formulas."""
-        numeral_behind = self.token.kind == "number" and self.kind != "power"
-        if not self.closed and (
-            self.divided or numeral_behind and self.tokens[self.place - 1].text not in (")", "]", "}")
-        ):
-            raise Unreadable("a/bc, or a numeral behind a letter")
         before = self.tokens[self.place - 1]
-        whole = before.kind == "number" and before.text.isdigit() and self.kind == "number"
-        mixed = whole and self.token.text == "frac"
+        if self.token.kind == "number" and self.kind != "power" and before.text not in (")", "]", "}"):
+            raise Unreadable("a numeral behind a letter")
+        mixed = before.kind == self.kind == "number" and before.text.isdigit() and self.token.text == "frac"
         factor = self.power()
         if mixed and self.kind == "fraction" and _exact(factor) and 0 < factor < 1:
             if not self.closed:
@@ -333,7 +310,7 @@ class _Reader:
         if self.take("!"):
             value, kind = _called("factorial", value), ""
             if self.is_sign("!"):
-                raise Unreadable("a double factorial")
+                raise TooLarge("a double factorial")
         if self.angles and self.take("°"):
             value = multiply(value, MP.pi / 180)
         if self.take("^"):
@@ -347,54 +324,45 @@ class _Reader:
         return value
 
     def exponent(self):
-        if self.closed and (sign := self.take("-", "+")):
-            return -self.atom() if sign == "-" else self.atom()
-        plain = self.token.kind == "name" or self.token.kind == "number" and (self.closed or self.token.text.isdigit())
-        if not plain and not self.is_sign("{", "("):
+        if self.closed:
+            return self.signed(self.atom)
+        whole = self.token.kind == "number" and self.token.text.isdigit()
+        if not (self.token.kind == "name" or whole or self.is_sign("{", "(")):
             raise Unreadable("an exponent without braces")
         return self.atom()
 
     def atom(self):
-        kind, token = self.token.kind, self.token.text
+        self.kind, kind, token = "", self.token.kind, self.token.text
         if self.is_sign("(", "[", "{"):
-            values = self.arguments()
-            if len(values) > 1:
-                raise Unreadable("a list")
-            self.kind = ""
-            return values[0]
-        if self.is_sign("|") and self.bars:
-            raise Unreadable("a bar")
+            return self.bracketed()
         self.step()
+        if kind == "name":
+            return self.name(token)
         if kind == "number":
             self.kind = "number"
             return numeral(token)
-        if kind == "sign" and token == "|":
+        if token == "|" and not self.bars:
             self.bars += 1
             value = self.sum()
             self.expect("|")
             self.bars -= 1
-            value = _called("abs", value)
-        elif kind == "name":
-            value = self.name(token)
-        elif kind == "log":
-            value = self.function("ln", self.inner(token.partition("_")[2].strip("{} ")))
-        elif kind == "series":
-            value = self.series(*re.match(r"\\(sum|prod)[_\s{]*(\w)\s*=(.*?)\}\s*\^(.*)", token).groups())
-        elif kind == "matrix":
+            return _called("abs", value)
+        if kind == "log":
+            return self.function("ln", self.inner(token.partition("_")[2].strip("{} ")))
+        if kind == "series":
+            return self.series(*re.match(r"\\(sum|prod)[_\s{]*(\w)\s*=(.*?)\}\s*\^(.*)", token).groups())
+        if kind == "matrix":
             inside = token[token.index("}") + 1 : token.rindex("\\end")]
             rows = [row.split("&") for row in inside.split("\\\\") if row.strip()]
             if not rows or any(len(row) != len(rows[0]) for row in rows):
                 raise Unreadable("a ragged matrix")
-            value = MP.matrix([[as_float(self.inner(cell)) for cell in row] for row in rows])
-        elif kind != "command" or token in ("rfloor", "rceil"):
+            return MP.matrix([[as_float(self.inner(cell)) for cell in row] for row in rows])
+        if kind != "command":
             raise Unreadable(token)
-        else:
-            value = self.command(token)
-        self.kind = "fraction" if token == "frac" else ""
-        return value
+        return self.command(token)
 
     def inner(self, text: str):
-        return _Reader(text, self.point, self.given).whole()
+        return _Reader(_tokens(text, self.closed), self.point, self.given).whole()
 
     def series(self, operator: str, name: str, low: str, high: str):
         """A sum or product, its body worked out for each value of its name."""
@@ -405,50 +373,38 @@ class _Reader:
         total, join = (Fraction(1), multiply) if operator == "prod" else (Fraction(0), add)
         for value in range(int(low), int(high) + 1):
             self.place, self.given = start, {name: Fraction(value)}
-            total = join(total, self.product())
+            total = join(total, self.signed(self.product))
         self.given = {}
         return total
 
-    def arguments(self) -> list:
-        """What stands in brackets, between commas."""
-        close, bars = _CLOSE.get(self.step()), self.bars
-        if close is None:
-            raise Unreadable("no brackets")
-        self.bars, values = 0, [self.sum()]
-        while close == ")" and self.take(","):
-            values.append(self.sum())
+    def bracketed(self):
+        close, bars = _CLOSE[self.step()], self.bars
+        self.bars = 0
+        value = self.sum()
         self.bars = bars
         self.expect(close)
-        return values
+        self.kind = ""
+        return value
 
     def name(self, token: str):
-        """A letter with its accent, subscript and primes, ; with a formula as index it is a function of that."""
+        """A letter with its accent, subscript and primes; with a formula as index it is a function of that."""
+        if token in self.given:
+            return self.given[token]
         letter, _, index = re.sub(r"[\s{}\\']", "", token).partition("_")
-        if self.closed:
-            return self.letter(letter)
-        letter = letter.lower() if letter.lower() in self.point.folded else letter
-        primes = "'" * token.count("'")
+        if letter in _CONSTANTS and not index and "'" not in token:
+            return _CONSTANTS[letter]
+        point, primes = self.point, "'" * token.count("'")
+        letter = letter.lower() if letter.lower() in point.folded else letter
         if re.fullmatch(r"[a-z]|[\da-z]+(?:[-+][\da-z]+)+", index):
-            return self.open(f"{letter}_{primes}", [self.inner(index)])
+            return _drawn(point.index, f"{letter}_{primes}" + MP.nstr(as_float(self.inner(index)), 30))
         name = letter + ("_" + index if index else "") + primes
-        return self.letter(name)
-
-    def open(self, name: str, values: list):
-        return _drawn(self.point.index, name + "".join(MP.nstr(as_float(value), 30) for value in values))
-
-    def letter(self, name: str):
-        if name in _CONSTANTS:
-            return _CONSTANTS[name]
-        if name in self.given:
-            return self.given[name]
-        index, letters = self.point.index, self.point.letters
-        drawn = _drawn(index, name)
-        if letters == "whole" and name in "nmkNMK":
+        drawn = _drawn(point.index, name)
+        if point.letters == "whole" and name in "nmkNMK":
             return Fraction(2 + int(drawn * 10))
-        size = (drawn + MP.mpf(1) / 4) / 40 if index % 3 == 2 else MP.mpf(1) / 2 + 2 * drawn
-        if letters == "complex":
+        size = (drawn + MP.mpf(1) / 4) / 40 if point.index % 3 == 2 else MP.mpf(1) / 2 + 2 * drawn
+        if point.letters == "complex":
             return size * MP.mpc(1, drawn)
-        return -size if letters == "real" and index % 2 else size
+        return -size if point.letters == "real" and point.index % 2 else size
 
     def command(self, name: str):
         if name in ("lfloor", "lceil"):
@@ -456,7 +412,9 @@ class _Reader:
             self.expect(name.replace("l", "r", 1))
             return _called(name[1:], value)
         if name in ("frac", "binom"):
-            return (divide if name == "frac" else _binomial)(self.atom(), self.atom())
+            value = (divide if name == "frac" else _binomial)(self.atom(), self.atom())
+            self.kind = "fraction"
+            return value
         if name == "sqrt":
             index = self.atom() if self.is_sign("[") else Fraction(2)
             return _power(self.atom(), divide(Fraction(1), index))
@@ -472,7 +430,7 @@ class _Reader:
                 raise Unreadable("a power, or an inverse")
         self.angles += 1
         if self.is_sign("(", "[", "{"):
-            value = self.atom()
+            value = self.bracketed()
             if self.is_sign("^"):
                 raise Unreadable("a power of a function, or of its argument")
         else:
@@ -502,8 +460,13 @@ def read_closed(text: str) -> tuple:
     Raises:
         Unreadable: the text does not begin with a number.
     """
-    reader = _Reader(text)
-    return reader.sum(), reader.tokens[reader.place - 1].end
+    tokens = _tokens(text, True)
+    for length in range(len(tokens), max(0, len(tokens) - MAX_DEPTH), -1):
+        try:
+            return _Reader(tokens[:length]).whole(), tokens[length - 1].end
+        except Unreadable:
+            continue
+    raise Unreadable("no number")
 
 
 # --- formulas --------------------------------------------------------------------------------------------------------
@@ -560,7 +523,7 @@ class _Formulas:
         if (key := (index, *given)) not in self.known:
             try:
                 point, known = Point(index, self.letters, self.folded), dict((given,) if given else ())
-                found = [_Reader(text, point, known).whole() for text in self.texts]
+                found = [_Reader(_tokens(text, False), point, known).whole() for text in self.texts]
             except Unreadable:
                 raise
             except NO_VALUE:
@@ -599,8 +562,7 @@ def _distance(one, other):
 
 # --- equations and inequalities --------------------------------------------------------------------------------------
 
-_RELATION = re.compile(r"(!=|<=|>=|[<>=]|\\(?:ne|le|ge)(?![A-Za-z]))(?![^{}]*\})")
-_SIGNS = {"!=": r"\ne", "<=": r"\le", ">=": r"\ge"}
+_RELATION = re.compile(r"(!=|[<>=]|\\(?:ne|le|ge)(?![A-Za-z]))(?![^{}]*\})")
 _TURNED = {">": "<", "<": ">", r"\ge": r"\le", r"\le": r"\ge"}
 
 
@@ -643,7 +605,7 @@ def same_expression(gold: str, answer: str, folded: frozenset[str] = frozenset()
 
 
 def _directed(parts: list[str]) -> tuple[list[str], list[str]]:
-    sides, signs = parts[::2], [_SIGNS.get(sign, sign) for sign in parts[1::2]]
+    sides, signs = parts[::2], [sign.replace("!=", r"\ne") for sign in parts[1::2]]
     falling = ">" in signs or r"\ge" in signs
     return (sides[::-1], [_TURNED.get(sign, sign) for sign in signs[::-1]]) if falling else (sides, signs)
 
@@ -652,35 +614,30 @@ def _same_link(formulas: _Formulas, one: int, other: int, sign: str) -> bool | N
     """Whether two equations or inequalities say the same, of which the left sides stand at two places.
 
     They do where they are multiples: by a number, and for differential equations by a letter. Those with one side in common
-    do where the other sides are equal.
+    do where the other sides are equal. One that gives a name its value says the same as another that it solves.
     """
-    turns = (False, True) if sign in ("=", r"\ne") else (False,)
     found = [values for index in POINTS if (values := formulas.at(index))]
     pairs = [(add(v[one], -v[one + 1]), add(v[other], -v[other + 1])) for v in found]
     ratios = [as_float(divide(left, right)) for left, right in pairs if left and right]
     if len(ratios) >= len(POINTS) - 1 and all(_distance(ratio, ratios[0]) < 1e-35 for ratio in ratios):
-        return len(turns) > 1 or ratios[0].real > 0
-    for side in (0, 1):
-        for turn in turns:
-            own, rest, others = one + side, one + 1 - side, other + (1 - side ^ turn)
-            name = compact(formulas.texts[own])
-            free = len(formulas.names[own]) != 1 or name not in map(
-                compact, formulas.names[rest] | formulas.names[others]
-            )
-            if name == compact(formulas.texts[other + (side ^ turn)]) and free:
-                return formulas.same(rest, others)
-    for side in (one, one + 1, other, other + 1) if sign == "=" and len(formulas.texts) == 4 else ():
-        if (found := _solved(formulas, side, one if side in (other, other + 1) else other)) is not None:
-            return found
+        return sign in ("=", r"\ne") or ratios[0].real > 0
+    turns = (1, -1) if sign in ("=", r"\ne") else (1,)
+    left, right, plain = (one, one + 1), (other, other + 1), list(map(compact, formulas.texts))
+    for mine, theirs in ((left[::order], right[:: order * turn]) for order in (1, -1) for turn in turns):
+        if plain[mine[0]] == plain[theirs[0]]:
+            return formulas.same(mine[1], theirs[1])
+    for side, rest, others in ((*left, other), (*left[::-1], other), (*right, one), (*right[::-1], one)):
+        if sign == "=" and (solved := _solved(formulas, side, rest, others)) is not None:
+            return solved
     return None
 
 
-def _solved(formulas: _Formulas, side: int, other: int) -> bool | None:
+def _solved(formulas: _Formulas, side: int, rest: int, other: int) -> bool | None:
     """Whether an equation that gives a name its value says the same as another one: that holds, and is linear in the name, or never holds."""
-    (name, *more), rest = formulas.names[side] or {""}, side + 1 if side % 2 == 0 else side - 1
+    name, *more = formulas.names[side] or {""}
     if more or name in formulas.names[rest] or compact(formulas.texts[side]) != compact(name):
         return None
-    name, held, linear = re.sub(r"[\s{}\\]", "", name), [], True
+    held, linear = [], True
     for index in POINTS[:5]:
         if values := formulas.at(index):
             tried = [formulas.at(index, given=(name, as_float(values[rest]) + more)) for more in range(3)]

@@ -8,14 +8,30 @@ from typing import Any
 from virgo_factory.answers.values import table
 
 
-_SIGNS = dict(table("signs.tsv"))
-"""Signs and commands, with what is written for them."""
+GREEK = frozenset(
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi varphi chi psi omega "
+    "Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega hbar ell nabla pi".split()
+)
+
+
+def _signs() -> dict[str, str]:
+    """Signs and commands, with what is written for them."""
+    found = {sign: written for written, signs in table("signs.tsv") for sign in signs.split(" ")}
+    for letter in GREEK - {"varepsilon", "varphi", "hbar", "ell", "nabla", "mu"}:
+        case, name = "SMALL" if letter.islower() else "CAPITAL", letter.upper().replace("LAMBDA", "LAMDA")
+        found[unicodedata.lookup(f"GREEK {case} LETTER {name}")] = f"\\{letter}"
+    for code in (*range(0xBC, 0xBF), *range(0x2150, 0x215F)):
+        found[chr(code)] = r"\frac{{{}}}{{{}}}".format(*unicodedata.normalize("NFKC", chr(code)).split("\u2044"))
+    return {sign: by + " " if by[0] in "\\^" and by[-1].isalpha() else by for sign, by in found.items()}
+
+
+_SIGNS = _signs()
 _CHARACTERS = str.maketrans(
     {
         **dict.fromkeys("\x00\ufeff\u200b\u200c\u200d\u2060\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069", ""),
         **dict.fromkeys("\u00a0\u2002\u2003\u2009\u202f\u3000", " "),
         **dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\u2014\ufe63", "-"),
-        **{sign: by if "\\frac" in by or "\\" not in by else by + " " for sign, by in _SIGNS.items() if sign[0] != "\\"},
+        **{sign: by for sign, by in _SIGNS.items() if len(sign) == 1},
         **{chr(0xFF00 + code): chr(0x20 + code) for code in range(1, 95)},
         **{chr(start + digit): str(digit) for start in (0x660, 0x966) for digit in range(10)},
         **{chr(0x24B6 + place): chr(65 + place) for place in range(26)},
@@ -76,7 +92,6 @@ _UNICODE = _table(
     ("[⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ]+|[₀-₉₊₋ₙ]+", _raised),
 )
 _PLAIN = _table(
-    (r"(?<![A-Za-z\\])\\?sqrt\s*(?:\(((?:[^()]|\([^()]*\))*)\)|\{([^{}]*)\}|(\d+))", _root),
     (r"(?<![A-Za-z\\])pi(?![A-Za-z])", r"\\pi "),
     (r"(?<![A-Za-z\\])[Ii]nfinity(?![A-Za-z])", r"\\infty "),
 )
@@ -90,7 +105,6 @@ _LOOKS = _table(
     (r"\^\s*(?:\{\s*(?:(?:\\prime\s*|')+)\}|(?:\\prime(?![A-Za-z])\s*)+)", _primes),
     # An argument of one sign has no braces of its own.
     (r"\\(frac|binom|sqrt)(?:\s*(\d)|\s+([A-Za-z])|\s*(\\[A-Za-z]+))", r"\\\1{\2\3\4}"),
-    (r"(\\(?:(?:frac|binom)\s*\{(?:[^{}]|\{[^{}]*\})*\}|sqrt\s*\[[^\[\]]*\]))\s*(\d|[A-Za-z]|\\[A-Za-z]+)", r"\1{\2}"),
     (r"(\d{1,9})?\.(\d{0,9}?)\\(?:overline\s*\{\s*(\d{1,9})\s*\}|dot\s*(\{?\d\}?(?:\d{0,8}\\dot\s*\{?\d\}?)?))", _repeated),
     _ELLIPSIS,
     (rf"\{{\s*(?:{_SWITCH}(?!\s*\{{)|{_COLOUR})\s*{_BRACES}\}}", r"{\1}"),
@@ -121,7 +135,11 @@ _BRACKETED = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
 _DECORATION = re.compile(r"\\(?:vec|overleftrightarrow|widehat)\s*\{([^{}]*)\}|\\overline\{([A-Z]\s*[A-Z])\}")
 """Arrows, arcs and bars over two points: how a vector, a line or a segment is written."""
 _SIGN_AT = re.compile(
-    "|".join(re.escape(sign) + "(?![A-Za-z])" * sign[-1].isalpha() for sign in _SIGNS if sign[0] == "\\")
+    "|".join(
+        re.escape(sign) + "(?![A-Za-z])" * sign[-1].isalpha()
+        for sign in sorted(_SIGNS, key=len, reverse=True)
+        if len(sign) > 1
+    )
 )
 _WRAPPERS = [pair.split(" ") for pair in (r"$$ $$", r"$ $", r"\( \)", r"\[ \]", "** **", "` `", "* *", "__ __")]
 _STARTS, _ENDS = " \t\r\n;,:", " \t\r\n.;,:"
@@ -135,7 +153,7 @@ def characters(text: str) -> str:
     """
     text = text.translate(_CHARACTERS).replace("根号", "√")
     text = text if text.isascii() else _rewritten(text, _UNICODE)
-    return _rewritten(text, _PLAIN) if "pi" in text or "sqrt" in text or "nfinity" in text else text
+    return _rewritten(text, _PLAIN) if "pi" in text or "nfinity" in text else text
 
 
 @lru_cache(maxsize=20_000)
@@ -166,7 +184,7 @@ def tidy(text: str) -> str:
         text = _rewritten(text, _MODULUS)
     if text.count("$") >= 2:
         text = _PAIR.sub(r"\1", text.replace(r"\$", "\0")).replace("\0", r"\$")
-    if "\\" in text:
+    if "\\" in text or "=" in text:
         text = _SIGN_AT.sub(lambda found: _SIGNS[found.group()], text)
     text = unwrap(_SPACES.sub(" ", text))
     if text.endswith("}") and (whole := _WHOLE.fullmatch(text)) and balanced(inside := whole[1] or whole[2] or ""):
@@ -261,7 +279,6 @@ def words(text: str) -> str:
 _WORDING = _table(
     (r"\s*_\s*\{?(\d+)\}?|\s*\^\s*\{?(\d*[+-])\}?(?!\w)|(?<=\bsp)\^\{?([23])\}?", r"\1\2\3"),
     (r"-[(\\]", "-"),
-    (r"\\(?=[A-Z][a-z])", "capital "),
     (r"\{\s*\\?emptyset", "set of nothing"),
     (r"(?<!\w)(\w(?:\s?\d)?)('+)(?!\w)", lambda found: found[1] + "\u2032" * len(found[2])),
     (r"[_\"#$&'()*,:;?@\[\\\]`{}~]+", " "),

@@ -4,7 +4,7 @@ All of them are parts and what holds them together; a sign that may be turned ro
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from virgo_factory.answers.patterns import P
@@ -32,14 +32,6 @@ class Sequence:
     parts: tuple[str, ...]
     columns: int = 0
     name: str = ""
-
-
-def interval(held: str, parts: tuple[str, ...], name: str = "") -> Sequence:
-    """Parts in brackets; an end that is infinite is open, however it is written."""
-    if len(parts) == 2 and held in ("()", "[]", "[)", "(]"):
-        ends = zip(held, "()", parts, strict=True)
-        held = "".join(free if "\\infty" in part else own for own, free, part in ends)
-    return Sequence(held, parts, name=name)
 
 
 # --- one splitter --------------------------------------------------------------------------------------------------
@@ -127,7 +119,7 @@ def read_sequence(text: str) -> Sequence | None:
                 if found == ("\\emptyset",):
                     return Sequence("{}", found)
                 if len(found) > 1 or held == "{}" and found:
-                    return _nested(found) or interval(held, found)
+                    return _nested(found) or Sequence(held, found)
     found = split(text)
     return Sequence("", found) if 1 < len(found) <= MAX_PARTS else None
 
@@ -168,8 +160,8 @@ def _rows(kind: str, rows: list[tuple[str, ...]]) -> Sequence | None:
 
 # --- signs between parts -------------------------------------------------------------------------------------------
 
-_COMPARED = re.compile(r"\s*(<=|>=|<|>|\\(?:le|ge)(?![A-Za-z]))\s*")
-_TURNED = {">": "<", ">=": "<=", "\\ge": "\\le", "\\supset": "\\subset", "\\supseteq": "\\subseteq", "\\Leftarrow": "\\Rightarrow", "\\leftarrow": "\\to"}  # fmt: skip
+_COMPARED = re.compile(r"\s*(<|>|\\(?:le|ge)(?![A-Za-z]))\s*")
+_TURNED = {">": "<", "\\ge": "\\le", "\\supset": "\\subset", "\\supseteq": "\\subseteq", "\\Leftarrow": "\\Rightarrow", "\\leftarrow": "\\to"}  # fmt: skip
 SYMMETRIC = frozenset("\\" + sign for sign in "parallel perp cong sim equiv ne land lor cup cap Leftrightarrow leftrightarrow".split())  # fmt: skip
 """Signs whose sides may change places."""
 _N = r"-?\d+(?:\.\d+)?"
@@ -209,7 +201,7 @@ def _related(text: str) -> Sequence | None:
         plain = all(
             re.fullmatch(r"[\w.\u4e00-\u9fff ]+|-?[\d./]+|\\?[\w{}^]+", side) or read_number(side) for side in sides
         )
-        return _one_way(signs[0].replace("\\le", "<=").replace("\\ge", ">="), sides) if plain else None
+        return _one_way(signs[0], sides) if plain else None
     if len(steps := _STEPS.split(text)) > (1 if ", then" in text else 2) and all(steps):
         return Sequence("1", tuple(steps))
     signs = {sign[0] for sign in P.SEQUENCES_SIGNS.finditer(text)}
@@ -219,7 +211,7 @@ def _related(text: str) -> Sequence | None:
     sign = next(iter(signs))
     sides = split(text, re.escape(sign) + "(?![A-Za-z])")
     whole = len(sides) == text.count(sign) + (0 if sign in ("\\neg", "\\to") and text.startswith(sign) else 1)
-    return _one_way(sign, sides) if whole and (len(sides) == 2 or sign in SYMMETRIC | {"\\neg", "\\to"}) else None
+    return _one_way(sign, sides) if whole else None
 
 
 def _one_way(sign: str, sides: tuple[str, ...]) -> Sequence:
@@ -228,7 +220,7 @@ def _one_way(sign: str, sides: tuple[str, ...]) -> Sequence:
 
 # --- intervals -----------------------------------------------------------------------------------------------------
 
-_NAME = re.compile(r"\\?[A-Za-z]+(?:_\{?\w+\}?)?'?(?:\(\s*[A-Za-z]\s*\))?")
+_NAME = re.compile(r"\\?[A-Za-z]+(?:_\{?\w+\}?)?'?(?:\(\s*[A-Za-z]\s*\))?|\|\s*[A-Za-z]\s*\|")
 _REALS = re.compile(
     r"\\(?:mathbb|mathbf)\s*\{?R\}?|(?:the set of )?(?:all )?real numbers|全体实数|一切实数|实数集?|任意实数|all reals|any real number",
     re.IGNORECASE,
@@ -243,15 +235,15 @@ _AND = re.compile(r"\s*(?:,\s*and|\sand\s|&|\\land(?![A-Za-z])|且|,)\s*")
 _BOUNDS = tuple(
     (re.compile(rf"(?:{before})\s*(.+)|(.+?)\s*(?:{behind})", re.IGNORECASE), held, lower, re.compile(asked, re.IGNORECASE))
     for before, behind, held, lower, asked in (
-        (r"at least|no (?:less|fewer|smaller) than|not less than|a? ?minimum of|since|\\ge(?![A-Za-z])|>=|至少有?|最少有?|不少于|不小于|不低于|自从?",
+        (r"at least|no (?:less|fewer|smaller) than|not less than|a? ?minimum of|since|\\ge(?![A-Za-z])|至少有?|最少有?|不少于|不小于|不低于|自从?",
          r"or (?:more|above|greater|higher|over|older|larger)|and (?:above|over|up|older)|及?以上|\+",
          "[)", True, "least|minimum|fewest|smallest|since|至少|最少"),
-        (r"at most|no (?:more|greater|larger|higher) than|not more than|a? ?maximum of|up to|within|until|\\le(?![A-Za-z])|<=|至多有?|最多有?|不超过|不多于|不大于|不高于",
+        (r"at most|no (?:more|greater|larger|higher) than|not more than|a? ?maximum of|up to|within|until|\\le(?![A-Za-z])|至多有?|最多有?|不超过|不多于|不大于|不高于",
          r"or (?:less|fewer|below|under|lower|younger|smaller)|and (?:below|under|younger)|及?以下|以内|之内",
          "(]", False, "most|maximum|largest|greatest|within|until|最多|至多"),
-        (r"(?:more|greater|larger|bigger|higher) than|over|above|exceeding|after|>(?!=)|超过|大于|多于|高于", r"之后|以后",
+        (r"(?:more|greater|larger|bigger|higher) than|over|above|exceeding|after|>|超过|大于|多于|高于", r"之后|以后",
          "()", True, r"\bafter\b|之?后"),
-        (r"(?:less|fewer|smaller|lower) than|under|below|before|<(?!=)|不足|不到|小于|少于|低于", r"之前|以前", "()", False, r"\bbefore\b|之?前"),
+        (r"(?:less|fewer|smaller|lower) than|under|below|before|<|不足|不到|小于|少于|低于", r"之前|以前", "()", False, r"\bbefore\b|之?前"),
     )
 )  # fmt: skip
 """Words in front of a number and behind it, the interval they make, and what in a question asks for that end itself."""
@@ -267,15 +259,12 @@ def read_bound(text: str, question: str) -> Sequence | str | None:
         if (found := pattern.fullmatch(text)) and (end := next(filter(None, found.groups()))) and read_number(end):
             if asked.search(question) and text[-1] != "+":
                 return end
-            return interval(held, (end, "\\infty") if lower else ("-\\infty", end))
+            return Sequence(held, (end, "\\infty") if lower else ("-\\infty", end))
     return None
 
 
 def _region(text: str) -> Sequence | None:
     """Where a value may lie, from an inequality, a set-builder or points that are left out: one interval, or a union of them."""
-    if "|" in text and (plain := without_bars(text)) != text:
-        name, _, held = plain.partition(" \\in ")
-        return (found := read_sequence(held)) and replace(found, name=name)
     if builder := P.BUILDER.fullmatch(text):
         return _region(builder["inside"])
     if _REALS.fullmatch(text):
@@ -304,14 +293,12 @@ def _region(text: str) -> Sequence | None:
                 crossing = all(values) and values[0].value < values[1].value
                 if separator is _AND or crossing and not re.search(r"or|或|\\lor", text):
                     held = lower[0].held[0] + upper[0].held[1]
-                    return interval(held, (lower[0].parts[0], upper[0].parts[1]), pieces[0].name)
+                    return Sequence(held, (lower[0].parts[0], upper[0].parts[1]), name=pieces[0].name)
             return _union(pieces, pieces[0].name)
     return None
 
 
 def _union(pieces: list[Sequence], name: str) -> Sequence:
-    if len(pieces) == 1:
-        return pieces[0]
     texts = (f"{piece.held[0]}{piece.parts[0]}, {piece.parts[1]}{piece.held[1]}" for piece in pieces)
     return Sequence("\\cup", tuple(texts), name=name)
 
@@ -330,26 +317,17 @@ def _inequality(text: str) -> Sequence | None:
     if len(terms) == 2:  # one side is open
         terms, signs = (["-\\infty", *terms], ["<", *signs]) if names[0] else ([*terms, "\\infty"], [*signs, "<"])
     held = ("(" if signs[0] == "<" else "[") + (")" if signs[1] == "<" else "]")
-    return interval(held, (terms[0], terms[2]), terms[1])
+    low, name, high = terms
+    found = Sequence(held, (low, high), name=name)
+    return _unbarred(found) if name[0] == "|" else found
 
 
-def without_bars(text: str) -> str:
-    r"""Return an inequality of \|x\| as the intervals of x; any other text as it is.
-
-    >>> without_bars("|x|<2"), without_bars("1 < |x|")
-    ('x \\in (-(2), 2)', 'x \\in (-\\infty, -(1)) \\cup (1, \\infty)')
-    """
-    found = P.BARS.fullmatch(text)
-    if not found or not (found["low"] or found["high"]):
-        return text
-    low, left, name, right, high = found.groups()
-    if high and right[-1] in ">g" or right == "\\ge":
-        if low:
-            return text
-        low, left, high, right = high, right, None, None
-    outer = ("[" if right == "\\le" else "(") + f"-({high})" if high else "(-\\infty"
-    end = f"{high}" + ("]" if right == "\\le" else ")") if high else "\\infty)"
-    if not low:
-        return f"{name} \\in {outer}, {end}"
-    held = left.endswith("e")
-    return f"{name} \\in {outer}, -({low}){']' if held else ')'} \\cup {'[' if held else '('}{low}, {end}"
+def _unbarred(size: Sequence) -> Sequence:
+    """Where a value may lie of which the size is bounded: |x| < 2, 1 < |x|."""
+    (low, high), (left, right), name = size.parts, size.held, size.name.strip("| ")
+    turned = {"(": ")", "[": "]", ")": "(", "]": "["}
+    lowest = "-\\infty" if high == "\\infty" else f"-({high})"
+    if low == "-\\infty":
+        return Sequence(turned[right] + right, (lowest, high), name=name)
+    pieces = [Sequence(turned[right] + turned[left], (lowest, f"-({low})")), Sequence(left + right, (low, high))]
+    return _union(pieces, name)

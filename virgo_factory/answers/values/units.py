@@ -32,7 +32,8 @@ def product(parts: list[tuple[Unit, int]]) -> Unit:
 
 
 _PREFIXES = {"p": -12, "n": -9, "µ": -6, "u": -6, "m": -3, "c": -2, "d": -1, "k": 3, "M": 6, "G": 9, "T": 12}
-_PREFIX_WORDS = dict(zip("pico nano micro milli centi deci kilo mega giga tera".split(), (-12, -9, -6, -3, -2, -1, 3, 6, 9, 12), strict=True))  # fmt: skip
+_PREFIX_WORDS = {"pico": -12, "nano": -9, "micro": -6, "milli": -3, "centi": -2, "deci": -1, "kilo": 3, "mega": 6, "giga": 9,
+                 "tera": 12, "纳": -9, "微": -6, "毫": -3, "厘": -2, "分": -1, "千": 3}  # fmt: skip
 _NO_PREFIXED = frozenset("pt min cd ft are Pm mb pb cb db cB dB mB nB pB TH PH".split())
 """Prefixes with symbols that are other units, or none."""
 

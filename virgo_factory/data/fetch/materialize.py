@@ -2,33 +2,32 @@
 
 A row is matched by its question and its answer with the question-answer pairs of LLaVA-OneVision (reference
 visual_sources.md sections 2, 3 and 5); an image's own name decides between several that fit. One pass over the source, a
-row group at a time; what was found stands in an append-only file, so that a run can be killed and started again.
+row group at a time; what the rows ask for and what was found stands in a database, each group with its finds, so that a run can
+be killed and started again.
 """
 
 import hashlib
 import io
 import json
 import shutil
+import sqlite3
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
-
-import numpy as np
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.fetch.onevision import CONFIGS, ORIGIN, Shard, opened, shards_of
 from virgo_factory.data.fetch.picture_match import (
-    Wanted,
+    asked_of,
     digest_of,
     match_answer,
     match_text,
     pairs_of,
     plain,
-    read_wanted,
     stem_of,
 )
 from virgo_factory.data.make.card import DatasetCard
@@ -43,7 +42,7 @@ from virgo_factory.io.lock import try_lock
 from virgo_factory.report.card import write_card
 
 
-ROWS, UNMATCHED, STATE, IMAGES, DOWNLOADS = "rows.jsonl", "unmatched.jsonl", "state.jsonl", "images", "downloads"
+ROWS, UNMATCHED, STATE, IMAGES, DOWNLOADS = "rows.jsonl", "unmatched.jsonl", "state.sqlite", "images", "downloads"
 
 NO_QUESTION, OTHER_ANSWER, UNREADABLE, SEVERAL = (
     "question not in the source",
@@ -55,6 +54,23 @@ NO_QUESTION, OTHER_ANSWER, UNREADABLE, SEVERAL = (
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow would start Ghostscript for EPS
 _TEXT_ROWS, _IMAGE_ROWS = 1000, 32
+
+_QUESTION, _UNREADABLE, _TEXT = 1, 2, 3
+"""How well an image fits a row: the question alone, an image that cannot be read, question and answer; 0: nothing was found."""
+_FOLDER, _NAME = 1, 2
+"""What comes on top of _TEXT for the folder and for the name of the image."""
+
+_TABLES = (
+    "CREATE TABLE about (rows TEXT)",
+    "CREATE TABLE wanted (row INTEGER PRIMARY KEY, question INTEGER, answer INTEGER, name INTEGER, folder TEXT, reason TEXT, "
+    "level INTEGER DEFAULT 0, several INTEGER DEFAULT 0, image TEXT, width INTEGER, height INTEGER, config TEXT, id TEXT)",
+    "CREATE INDEX by_question ON wanted (question)",
+    "CREATE TABLE done (config TEXT, shard TEXT, size INTEGER, part INTEGER, UNIQUE (config, shard, size, part))",
+    "CREATE TABLE listed (config TEXT, shard TEXT, size INTEGER, revision TEXT)",
+)
+"""What the rows ask for, by digests, with the best find of each; row groups that need no second look (-1: the whole shard); what
+a hub has, so that it is not asked again."""
+_MATCHED = f"level >= {_TEXT} AND NOT several"
 
 
 @dataclass(frozen=True)
@@ -86,25 +102,22 @@ def materialize(
     cannot be reached, a folder of other rows or in use, or where no row was matched.
     """
     check_folder(out / IMAGES)
-    wanted = read_wanted(row.raw for row in read_source(dataset))
     (out / IMAGES).mkdir(parents=True, exist_ok=True)
-    with _State(out / STATE, wanted) as state:
-        by_config, revision = shards_of(origin, configs, state.listing, state.revision)
-        state.note(by_config, revision)
+    with _state(dataset, out) as db:
+        by_config, revision = _shards(db, origin, configs)
         shards = [shard for config in configs for shard in by_config[config]]
         for position, shard in enumerate(shards):
             if progress:
-                progress(f"{shard.config}/{shard.name}", position, len(shards), int(state.is_matched().sum()))
+                progress(f"{shard.config}/{shard.name}", position, len(shards), _matched(db))
 
-            if not state.is_done(shard):
+            if not _is_done(db, shard):
                 with opened(origin, shard, revision, out / DOWNLOADS) as path:
-                    _scan(shard, path, wanted, state, out)
-                    state.finish(shard)
+                    _scan(shard, path, db, out)
 
         if progress:
-            progress("", len(shards), len(shards), int(state.is_matched().sum()))
+            progress("", len(shards), len(shards), _matched(db))
 
-        return _write(dataset, wanted, state, out)
+        return _write(dataset, db, out)
 
 
 def describe(report: Report, dataset: Source, origin: str, command: str) -> list[Path]:
@@ -136,122 +149,85 @@ def describe(report: Report, dataset: Source, origin: str, command: str) -> list
     return [info, *write_card(path, card.card(), card.to_json())]
 
 
-class _State:
-    """What was found so far: arrays in memory, one entry a row, made from the append-only file that each find goes to.
+@contextmanager
+def _state(dataset: Source, out: Path) -> Iterator[sqlite3.Connection]:
+    """Give the database of a folder, made for these rows where it is not there; nobody else may have it meanwhile."""
+    with (out / f".{STATE}.lock").open("ab") as lock, closing(sqlite3.connect(out / STATE)) as db:
+        if not try_lock(lock):
+            raise UserError(f"{out}: another run is writing there. Wait for it to end.")
 
-    A level says how well an image fits: 0 nothing was found, 1 the question alone, 2 an image that cannot be read, 3
-    question and answer, and then 1 more for the folder and 2 more for the name of the image.
-    """
+        try:
+            is_new = db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+            digest = hashlib.sha256()
+            with db:
+                db.execute("BEGIN")
+                for table in _TABLES if is_new else ():
+                    db.execute(table)
 
-    QUESTION, UNREADABLE, TEXT, FOLDER, NAME = 1, 2, 3, 1, 2
+                for row in read_source(dataset):
+                    question, answer, image, reason = asked_of(row.raw)
+                    digest.update(json.dumps([question, answer, image]).encode())
+                    if is_new:
+                        digests = (
+                            digest_of(match_text(question)),
+                            digest_of(match_answer(answer)),
+                            digest_of(stem_of(image)),
+                        )
+                        wanted = (None,) * 4 if reason else (*digests, plain(str(PurePosixPath(image).parent)))
+                        db.execute(
+                            "INSERT INTO wanted (row, question, answer, name, folder, reason) VALUES (?, ?, ?, ?, ?, ?)",
+                            (row.number, *wanted, reason),
+                        )
 
-    def __init__(self, path: Path, wanted: Wanted) -> None:
-        self.path = path
-        count = len(wanted.order)
-        self.level = np.zeros(count, dtype=np.int8)
-        self.several = np.zeros(count, dtype=bool)
-        self.image = np.zeros((count, 16), dtype=np.uint8)
-        self.line = np.zeros(count, dtype=np.int64)  # byte in the file at which the find is told in full
-        self.done: dict[tuple[str, str, int, int | None], None] = {}
-        self.listing: dict[str, list[Shard]] = {}
-        self.revision: str | None = None
-        self.digest = wanted.digest
+                db.execute("INSERT INTO about SELECT ? WHERE NOT EXISTS (SELECT * FROM about)", (digest.hexdigest(),))
 
-    def __enter__(self) -> "_State":
-        with ExitStack() as stack:
-            self.file = stack.enter_context(self.path.open("ab+"))
-            if not try_lock(self.file):
-                raise UserError(f"{self.path.parent}: another run is writing there. Wait for it to end.")
+            if db.execute("SELECT rows FROM about").fetchone() != (digest.hexdigest(),):
+                raise UserError(f"{out} holds the images of other rows. Choose another --out.")
+        except sqlite3.DatabaseError as error:
+            raise UserError(f"{out / STATE}: {error}. Remove the file to begin anew.") from None
 
-            self._read()
-            stack.pop_all()
-
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.file.close()
-
-    def _read(self) -> None:
-        """Take up what an earlier run left; a line that was cut off by a kill is removed."""
-        self.file.seek(0)
-        start = 0
-        for line in self.file:
-            if not line.endswith(b"\n"):
-                break
-
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                raise UserError(f"{self.path}: byte {start}: not JSON. Remove the file to begin anew.") from None
-
-            if start == 0 and entry.get("rows") != self.digest:
-                raise UserError(f"{self.path.parent} holds the images of other rows. Choose another --out.")
-
-            self._take(entry, start)
-            start += len(line)
-
-        self.file.truncate(start)
-        self.file.seek(start)
-        if not start:
-            self.append({"rows": self.digest})
-
-    def append(self, entry: dict[str, Any]) -> None:
-        """Write an entry to the file, and take it up."""
-        start = self.file.seek(0, 2)
-        self.file.write(json.dumps(entry).encode() + b"\n")
-        self.file.flush()
-        self._take(entry, start)
-
-    def _take(self, entry: dict[str, Any], start: int) -> None:
-        if "done" in entry:
-            self.done[tuple(entry["done"])] = None
-        elif "shards" in entry:
-            self.revision = entry["revision"]
-            self.listing[entry["config"]] = [Shard(entry["config"], name, size) for name, size in entry["shards"]]
-        elif "level" in entry:
-            row, level = entry["row"], entry["level"]
-            image = np.frombuffer(bytes.fromhex(entry.get("image", "")[:32].ljust(32, "0")), dtype=np.uint8)
-            if level > self.level[row]:
-                self.level[row], self.image[row], self.line[row], self.several[row] = level, image, start, False
-            elif level == self.level[row] and (image != self.image[row]).any():
-                self.several[row] = True
-
-    def note(self, by_config: Mapping[str, list[Shard]], revision: str | None) -> None:
-        """Keep what a hub has, so that it is not asked again; a folder (no revision) is looked at anew each time."""
-        for config, shards in by_config.items():
-            if revision and config not in self.listing:
-                listed = [[shard.name, shard.size] for shard in shards]
-                self.append({"config": config, "revision": revision, "shards": listed})
-
-    def is_open(self, row: int, level: int) -> bool:
-        """Whether a find of this level would change what is known of the row."""
-        known = self.level[row]
-        return level > known or (level == known and level >= self.TEXT and not self.several[row])
-
-    def is_done(self, shard: Shard, group: int | None = None) -> bool:
-        """Whether a row group of a shard, or the whole of it, needs no second look."""
-        return (shard.config, shard.name, shard.size, group) in self.done
-
-    def finish(self, shard: Shard, group: int | None = None) -> None:
-        """Note that a row group, or a whole shard, needs no second look."""
-        self.append({"done": [shard.config, shard.name, shard.size, group]})
-
-    def is_matched(self) -> np.ndarray:
-        """Return, of every row, whether it has its one image."""
-        return (self.level >= self.TEXT) & ~self.several
-
-    def told(self, row: int) -> dict[str, Any]:
-        self.file.seek(self.line[row])
-        return json.loads(self.file.readline())
-
-    def reason(self, row: int) -> str:
-        if self.level[row] >= self.TEXT:
-            return SEVERAL
-
-        return (NO_QUESTION, OTHER_ANSWER, UNREADABLE)[self.level[row]]
+        yield db
 
 
-def _scan(shard: Shard, path: Path, wanted: Wanted, state: _State, out: Path) -> None:
+def _shards(db: sqlite3.Connection, origin: str, configs: Sequence[str]) -> tuple[dict[str, list[Shard]], str | None]:
+    """Return the shards of each config and their revision, and keep what a hub has; a folder (no revision) is looked at anew."""
+    known: dict[str, list[Shard]] = {}
+    revision = None
+    for config, name, size, revision in db.execute("SELECT * FROM listed ORDER BY rowid").fetchall():
+        known.setdefault(config, []).append(Shard(config, name, size))
+
+    found, revision = shards_of(origin, configs, known, revision)
+    if revision:
+        rows = [
+            (one.config, one.name, one.size, revision)
+            for config in found
+            if config not in known
+            for one in found[config]
+        ]
+        with db:
+            db.executemany("INSERT INTO listed VALUES (?, ?, ?, ?)", rows)
+
+    return found, revision
+
+
+def _matched(db: sqlite3.Connection, more: str = "") -> int:
+    """Return how many rows have their one image."""
+    return db.execute(f"SELECT count(*) FROM wanted WHERE {_MATCHED} {more}").fetchone()[0]
+
+
+def _is_done(db: sqlite3.Connection, shard: Shard, part: int = -1) -> bool:
+    """Whether a row group of a shard, or the whole of it, needs no second look."""
+    key = (shard.config, shard.name, shard.size, part)
+    return (
+        db.execute("SELECT 1 FROM done WHERE (config, shard, size, part) = (?, ?, ?, ?)", key).fetchone() is not None
+    )
+
+
+def _finish(db: sqlite3.Connection, shard: Shard, part: int = -1) -> None:
+    db.execute("INSERT INTO done VALUES (?, ?, ?, ?)", (shard.config, shard.name, shard.size, part))
+
+
+def _scan(shard: Shard, path: Path, db: sqlite3.Connection, out: Path) -> None:
     """Look for the rows' images in one file, and save those that may be theirs."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -265,16 +241,20 @@ def _scan(shard: Shard, path: Path, wanted: Wanted, state: _State, out: Path) ->
                 )
 
             for group in range(file.num_row_groups):
-                if not state.is_done(shard, group):
-                    _scan_group(shard, file, group, wanted, state, out)
-                    state.finish(shard, group)
+                if not _is_done(db, shard, group):
+                    with db:  # a group's finds are there together
+                        _scan_group(shard, file, group, db, out)
+                        _finish(db, shard, group)
+
+            with db:
+                _finish(db, shard)
 
     except (pa.ArrowException, ValueError) as error:
         remedy = "Download it again, or name other configs with --config."
         raise UserError(f"{shard.config}/{shard.name}: {error}. {remedy}") from None
 
 
-def _scan_group(shard: Shard, file: Any, group: int, wanted: Wanted, state: _State, out: Path) -> None:
+def _scan_group(shard: Shard, file: Any, group: int, db: sqlite3.Connection, out: Path) -> None:
     finds: dict[int, list[tuple[int, int]]] = {}  # position in the group -> rows and levels
     ids: dict[int, str] = {}
     position = 0
@@ -282,9 +262,9 @@ def _scan_group(shard: Shard, file: Any, group: int, wanted: Wanted, state: _Sta
     columns = ["id", "conversations", "image.path"]
     for batch in file.iter_batches(_TEXT_ROWS, row_groups=[group], columns=columns):
         for source_row in batch.to_pylist():
-            for row, level in _fits(source_row, config, wanted, state):
-                if level == state.QUESTION:
-                    state.append({"row": row, "level": level})
+            for row, level in _fits(source_row, config, db):
+                if level == _QUESTION:
+                    _note(db, row, level)
                 else:
                     finds.setdefault(position, []).append((row, level))
                     ids[position] = str(source_row["id"])
@@ -297,43 +277,62 @@ def _scan_group(shard: Shard, file: Any, group: int, wanted: Wanted, state: _Sta
     start = 0
     for batch in file.iter_batches(_IMAGE_ROWS, row_groups=[group], columns=["image.bytes"]):
         for position in range(start, start + len(batch)):
-            open_finds = [find for find in finds.get(position, ()) if state.is_open(*find)]
+            open_finds = [find for find in finds.get(position, ()) if _is_news(db, *find)]
             if open_finds:
                 content = (batch.column(0)[position - start].as_py() or {}).get("bytes")
                 saved = _save_image(content, out / IMAGES)
-                origin = {"config": shard.config, "id": ids[position]}
                 for row, level in open_finds:
                     if saved:
-                        state.append({"row": row, "level": level, **saved, **origin})
-                    elif state.is_open(row, state.UNREADABLE):
-                        state.append({"row": row, "level": state.UNREADABLE, **origin})
+                        _note(db, row, level, *saved, shard.config, ids[position])
+                    else:
+                        _note(db, row, _UNREADABLE)
 
         start += len(batch)
 
 
-def _fits(source_row: Mapping[str, Any], config: str, wanted: Wanted, state: _State) -> Iterator[tuple[int, int]]:
+def _fits(source_row: Mapping[str, Any], config: str, db: sqlite3.Connection) -> Iterator[tuple[int, int]]:
     """Yield the rows that a source row may be the image of, and how well it fits, where that is news."""
     path = (source_row["image"] or {}).get("path")
     names = {digest_of(name) for name in (stem_of(path), stem_of(source_row["id"])) if name}
     for question, answer in pairs_of(source_row["conversations"]):
-        rows = wanted.rows(digest_of(match_text(question)))
-        if not len(rows):
-            continue
+        rows = db.execute(
+            "SELECT row, answer, name, folder FROM wanted WHERE question = ?", (digest_of(match_text(question)),)
+        ).fetchall()
+        answered = digest_of(match_answer(answer)) if rows else None
+        for row, own, name, folder in rows:
+            level = _QUESTION
+            if own == answered:
+                level = _TEXT
+                level += _FOLDER if folder and folder in config else 0
+                level += _NAME if name in names else 0
 
-        answered = digest_of(match_answer(answer))
-        for row in rows.tolist():
-            level = state.QUESTION
-            if wanted.answers[row] == answered:
-                folder = wanted.folders[wanted.folder[row]]
-                level = state.TEXT
-                level += state.FOLDER if folder and folder in config else 0
-                level += state.NAME if int(wanted.names[row]) in names else 0
-
-            if state.is_open(row, level):
+            if _is_news(db, row, level):
                 yield row, level
 
 
-def _save_image(content: Any, folder: Path) -> dict[str, Any] | None:
+def _is_news(db: sqlite3.Connection, row: int, level: int) -> bool:
+    """Whether a find of this level would change what is known of the row."""
+    known, several = db.execute("SELECT level, several FROM wanted WHERE row = ?", (row,)).fetchone()
+    return level > known or (level == known and level >= _TEXT and not several)
+
+
+def _note(db: sqlite3.Connection, row: int, level: int, image: str | None = None, *about: Any) -> None:
+    """Keep the find that fits a row best; of two that fit alike with other pictures none is its own.
+
+    `about`: width, height, config and id of the image.
+    """
+    known, other = db.execute("SELECT level, image FROM wanted WHERE row = ?", (row,)).fetchone()
+    if level > known:
+        told = (*about, None, None, None, None)[:4]
+        db.execute(
+            "UPDATE wanted SET level = ?, several = 0, image = ?, width = ?, height = ?, config = ?, id = ? WHERE row = ?",
+            (level, image, *told, row),
+        )
+    elif level == known and image != other:
+        db.execute("UPDATE wanted SET several = 1 WHERE row = ?", (row,))
+
+
+def _save_image(content: Any, folder: Path) -> tuple[str, int, int] | None:
     """Save an image as RGB under a hash of its pixels; return its file, width and height, None if it is none.
 
     A PNG or JPEG that is seen as it is keeps its bytes; whatever else is saved as it is seen (look.py).
@@ -361,37 +360,37 @@ def _save_image(content: Any, folder: Path) -> dict[str, Any] | None:
 
         replace_file(folder / known, content, sync=False)  # a loss of power is noticed at the end
 
-    return {"image": known, "width": pixels.width, "height": pixels.height}
+    return known, pixels.width, pixels.height
 
 
-def _write(dataset: Source, wanted: Wanted, state: _State, out: Path) -> Report:
+def _write(dataset: Source, db: sqlite3.Connection, out: Path) -> Report:
     """Write the rows with their images and those without, and remove images that no row shows."""
-    matched = state.is_matched()
-    by_config: Counter[str] = Counter()
+    shown = {name for (name,) in db.execute(f"SELECT DISTINCT image FROM wanted WHERE {_MATCHED}")}
     unmatched: Counter[str] = Counter()
-    shown: set[str] = set()
     partials = {out / name: out / f"{name}.partial" for name in (ROWS, UNMATCHED)}
+    finds = db.execute("SELECT reason, level, several, image, width, height, config, id FROM wanted ORDER BY row")
     with ExitStack() as files:
         kept, rest = (files.enter_context(path.open("w", encoding="utf-8")) for path in partials.values())
-        for number, row in enumerate(read_source(dataset)):
-            if matched[number]:
-                find = state.told(number)
-                shown.add(find["image"])
-                by_config[find["config"]] += 1
+        for row, (reason, level, several, image, width, height, config, id) in zip(
+            read_source(dataset), finds, strict=True
+        ):
+            if level >= _TEXT and not several:
                 more = {
-                    "images": [f"{IMAGES}/{find['image']}"],
-                    "image_sizes": [[find["width"], find["height"]]],
-                    "image_source": {"config": find["config"], "id": find["id"]},
+                    "images": [f"{IMAGES}/{image}"],
+                    "image_sizes": [[width, height]],
+                    "image_source": {"config": config, "id": id},
                 }
                 kept.write(json.dumps({**row.raw, **more}, default=str) + "\n")
             else:
-                reason = wanted.reasons.get(number) or state.reason(number)
+                reason = reason or (SEVERAL if several else (NO_QUESTION, OTHER_ANSWER, UNREADABLE)[level])
                 unmatched[reason] += 1
                 rest.write(json.dumps({"row": row.place, "reason": reason, **_named(row.raw)}, default=str) + "\n")
 
     folder = out / IMAGES
     if gone := [name for name in sorted(shown) if not (path := folder / name).is_file() or not path.stat().st_size]:
-        raise UserError(f"{folder}: {len(gone)} images are gone, {gone[0]} first. Remove {state.path} and begin anew.")
+        raise UserError(
+            f"{folder}: {len(gone)} images are gone, {gone[0]} first. Remove {out / STATE} and begin anew."
+        )
 
     for path, partial in partials.items():
         partial.replace(path)
@@ -401,14 +400,22 @@ def _write(dataset: Source, wanted: Wanted, state: _State, out: Path) -> Report:
             path.unlink()
 
     shutil.rmtree(out / DOWNLOADS, ignore_errors=True)
-    by_name = int((matched & (state.level >= state.TEXT + state.NAME)).sum())
-    counted = dict(unmatched.most_common())
-    searched = list(dict.fromkeys(config for config, _, _, group in state.done if group is None))
+    by_config = db.execute(
+        f"SELECT config, count(*) FROM wanted WHERE {_MATCHED} GROUP BY config ORDER BY count(*) DESC, min(row)"
+    )
+    searched = db.execute("SELECT config FROM done WHERE part = -1 GROUP BY config ORDER BY min(rowid)")
     report = Report(
-        out, len(matched), int(matched.sum()), by_name, dict(by_config.most_common()), counted, len(shown), searched
+        out,
+        rows_in=_matched(db) + unmatched.total(),
+        kept=_matched(db),
+        by_name=_matched(db, f"AND level >= {_TEXT + _NAME}"),
+        by_config=dict(by_config),
+        unmatched=dict(unmatched.most_common()),
+        images=len(shown),
+        searched=[config for (config,) in searched],
     )
     if not report.kept:
-        why = ", ".join(f"{count} {reason}" for reason, count in counted.items())
+        why = ", ".join(f"{count} {reason}" for reason, count in report.unmatched.items())
         told = f"none of {report.rows_in} rows was matched ({why})"
         raise UserError(f"{told}; see {out / UNMATCHED}. Name other configs.")
 

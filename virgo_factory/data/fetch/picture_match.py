@@ -2,16 +2,11 @@
 
 import functools
 import hashlib
-import json
 import re
 import unicodedata
-from array import array
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
-
-import numpy as np
 
 from virgo_factory.data.read.prefix import read_prefix
 
@@ -23,23 +18,6 @@ _HINT = re.compile(r"^\s*hint:[^\n]*\n", re.IGNORECASE)
 _QUESTION = re.compile(r"^\s*question:", re.IGNORECASE)
 _ANSWER = re.compile(r"^(?:the )?(?:final )?answer(?: is)?\b:?\s*", re.IGNORECASE)
 _SPACE = re.compile(r"\s+")
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the rows ask for, one entry a row: digests, since a million rows must fit."""
-
-    questions: np.ndarray  # sorted
-    order: np.ndarray  # row number of each of `questions`
-    answers: np.ndarray
-    names: np.ndarray
-    folder: np.ndarray
-    folders: tuple[str, ...]  # different folders of image paths, as `plain` writes them; `folder` is a place in it
-    reasons: Mapping[int, str]  # of the rows that cannot be matched at all, by row number
-    digest: str  # of all that was read
-
-    def rows(self, question: int) -> np.ndarray:
-        return self.order[slice(*np.searchsorted(self.questions, [question, question + 1]))]
 
 
 def match_text(question: str) -> str:
@@ -102,38 +80,7 @@ def stem_of(path: Any) -> str:
     return PurePosixPath(path.replace("\\", "/")).stem.casefold() if isinstance(path, str) else ""
 
 
-def read_wanted(rows: Iterator[Any]) -> Wanted:
-    """Return what decoded rows ask for; one that cannot be matched at all has a reason instead."""
-    questions, answers, names, folder = array("q"), array("q"), array("q"), array("l")
-    folders: dict[str, int] = {}
-    reasons: dict[int, str] = {}
-    total = hashlib.sha256()
-    for number, row in enumerate(rows):
-        question, answer, image, reason = _asked(row)
-        if reason:
-            reasons[number] = reason
-
-        questions.append(-1 if reason else digest_of(match_text(question)))
-        answers.append(digest_of(match_answer(answer)))
-        names.append(digest_of(stem_of(image)))
-        folder.append(folders.setdefault(plain(str(PurePosixPath(image).parent)), len(folders)))
-        total.update(json.dumps([question, answer, image]).encode())
-
-    unsorted = np.frombuffer(questions, dtype=np.int64)
-    order = np.argsort(unsorted, kind="stable")
-    return Wanted(
-        unsorted[order],
-        order,
-        np.frombuffer(answers, dtype=np.int64),
-        np.frombuffer(names, dtype=np.int64),
-        np.frombuffer(folder, dtype=f"i{folder.itemsize}"),
-        tuple(folders),
-        reasons,
-        total.hexdigest(),
-    )
-
-
-def _asked(row: Any) -> tuple[str, str, str, str]:
+def asked_of(row: Any) -> tuple[str, str, str, str]:
     """Return a row's question, answer, image path, and why it cannot be matched ("" if it can)."""
     if not isinstance(row, Mapping):
         return "", "", "", "the row is not an object"

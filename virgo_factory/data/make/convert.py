@@ -19,11 +19,10 @@ from virgo_factory.data.make.pipeline import (
     finish,
     media_of,
     portable_images,
-    raw_rows,
 )
 from virgo_factory.data.make.writing import normal_row, spooled
 from virgo_factory.data.read.reader import why_unreadable
-from virgo_factory.data.read.source import Source
+from virgo_factory.data.read.source import Source, raw_rows
 from virgo_factory.formats import kind_of, read_row
 from virgo_factory.formats.row import RejectedRow, own_id
 
@@ -59,8 +58,8 @@ def convert(
     the way, or no row can be converted.
     """
     check_targets([target], sources, overwrite)
-    sources = [_as_pairs_if_they_are(source) for source in sources]
     inputs = Inputs.of(sources)
+    sources = [_as_pairs_if_they_are(source) for source in sources]
     media = media_of(sources, target)
     account = _Account()
     with spooled(target, _rows(sources, media, account, progress)) as spool:
@@ -93,7 +92,7 @@ def _as_pairs_if_they_are(source: Source) -> Source:
         return source
 
     pairs = replace(source, options=replace(source.options, ranking=True))
-    first = next((raw for _, raw, problem in raw_rows(source) if not problem), None)
+    first = next((row.raw for row in raw_rows(source) if not row.problem), None)
     (part, *_) = read_row(first, pairs.formatting, pairs.options).parts
     return pairs if isinstance(part, Example) and part.rejected is not None else source
 
@@ -111,11 +110,12 @@ def _rows(
 
     for source in sources:
         options = replace(source.options, keep_malformed=False)
-        for place, raw, problem in raw_rows(source, read):
+        for row in raw_rows(source, read=read):
             account.rows += 1
-            if problem:
+            place, raw = row.place, row.raw
+            if row.problem:
                 account.examples += 1
-                account.reject(place, "", RejectedRow(why_unreadable(problem)[0], problem))
+                account.reject(place, "", RejectedRow(why_unreadable(row.problem)[0], row.problem))
                 continue
 
             reading = read_row(raw, source.formatting, options)

@@ -27,13 +27,13 @@ from virgo_factory.data.check.duplicates import HASHES, near_duplicates, sketch
 from virgo_factory.data.check.near_duplicates import whole_text
 from virgo_factory.data.check.text_embedding import alike_vectors, load_embedding
 from virgo_factory.data.make.holdout import picture_digest
-from virgo_factory.data.make.kept_rows import kept_entry, numbered, suffix_for, write_kept
+from virgo_factory.data.make.kept_rows import check_whole, kept_entry, suffix_for, write_kept
 from virgo_factory.data.make.pipeline import Inputs, check_targets
 from virgo_factory.data.make.writing import partial_of, published
 from virgo_factory.data.read.chunks import Chunk
 from virgo_factory.data.read.look import difference_hash
-from virgo_factory.data.read.reader import NOT_JSON, read_chunk
-from virgo_factory.data.read.source import Source
+from virgo_factory.data.read.reader import read_chunk, why_unreadable
+from virgo_factory.data.read.source import Source, raw_rows
 from virgo_factory.data.rows.pool import each_chunk
 from virgo_factory.formats import read_row
 from virgo_factory.formats.row import own_id
@@ -63,6 +63,7 @@ class Looked:
     # (rows,): 0 compared, 1 compared with pictures that cannot be opened (by what names them), 2 it gives no example,
     # so nothing is known of it, 3 it cannot be read
     state: np.ndarray
+    unread: Counter[str]  # why those cannot be read -> how many
 
 
 def look(
@@ -71,7 +72,7 @@ def look(
     """Return what the rows of a chunk are compared by."""
     index, chunk = found
     source = sources[index]
-    texts, facts, counts, pictures, state = [], [], [], [], []
+    texts, facts, counts, pictures, state, unread = [], [], [], [], [], Counter()
     for row in read_chunk(chunk):
         examples = [] if row.problem else read_row(row.raw, source.formatting, source.options).parts
         examples = [part for part in examples if isinstance(part, Example)]
@@ -80,6 +81,7 @@ def look(
             facts.append(0)
             counts.append(0)
             state.append(3 if row.problem else 2)
+            unread.update([why_unreadable(row.problem)[0]] if row.problem else [])
             continue
 
         question = "\n".join(turn.question for example in examples for turn in example.turns)
@@ -98,7 +100,7 @@ def look(
         seen = np.array([*map(sketch, texts)], np.uint16).reshape(-1, HASHES)
 
     kinds = ((facts, np.uint64), (counts, np.uint32), (pictures, np.uint64), (state, np.uint8))
-    return index, chunk, Looked(seen, *(np.array(values, kind) for values, kind in kinds))
+    return index, chunk, Looked(seen, *(np.array(values, kind) for values, kind in kinds), unread)
 
 
 def _picture(image: Any, source: Source) -> tuple[int, bool]:
@@ -152,13 +154,16 @@ def dedup(
     if across and len(sources) < 2:
         raise UserError("--across compares datasets with each other: name two at least.")
 
+    for source in sources:
+        check_whole(source)
+
     kind, width = (np.float32, load_embedding(embedding).vectors.shape[1]) if embedding else (np.uint16, HASHES)
     bound = bound or (COSINE if embedding else BOUND)
     check_targets([*targets, folder / ACCOUNT], sources, overwrite)
     folder.mkdir(parents=True, exist_ok=True)
     inputs = Inputs.of(sources)
     with tempfile.TemporaryFile(dir=folder) as file:
-        facts, state, starts = _look_at_all(sources, by, embedding, workers, progress, file)
+        facts, state, starts, unread = _look_at_all(sources, by, embedding, workers, progress, file)
         total = len(state)
         if not (state < 2).any():
             raise UserError(
@@ -206,8 +211,7 @@ def dedup(
             "inputs": [vars(found) for found in inputs.described()],
             "rows_in": total,
             "kept": int(is_kept.sum()),
-            "dropped": {f"stands in {name} already": n for name, n in keepers.most_common()}
-            | ({NOT_JSON: unread} if (unread := int((state == 3).sum())) else {}),
+            "dropped": {f"stands in {name} already": n for name, n in keepers.most_common()} | dict(unread),
             "for_whom": [{"of": of, "stands_in": kept, "rows": rows} for (of, kept), rows in whom.most_common()],
             "by_name": int((state == 1).sum()),
             "not_compared": int((state == 2).sum()),
@@ -225,19 +229,22 @@ def _look_at_all(
     workers: int | None,
     progress: Callable[[int, int], None],
     file: Any,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Write sketches or vectors to a file; return facts with the pictures among them, states, and where each source's rows start."""
-    facts, counts, pictures, states = [], [], [], []
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Counter[str]]:
+    """Write sketches or vectors to a file; return what is known of all rows.
+
+    That is their facts with the pictures among them, their states, where each source's rows start, and why some cannot be read.
+    """
+    facts, counts, pictures, states, unread = [], [], [], [], Counter()
     rows = [0] * len(sources)
     compare = functools.partial(look, sources=list(sources), by=by, embedding=embedding)
     for index, chunk, looked in each_chunk(sources, compare, workers, progress):
-        _leave_out_other_parts(sources[index], rows[index], looked)
         rows[index] += len(looked.state)
         file.write(looked.texts.tobytes())
         facts.append(looked.facts)
         counts.append(looked.counts)
         pictures.append(looked.pictures)
         states.append(looked.state)
+        unread += looked.unread
 
     file.flush()
     all_counts, all_facts = np.concatenate(counts), np.concatenate(facts)
@@ -247,15 +254,7 @@ def _look_at_all(
         has = np.flatnonzero(all_counts > place)
         all_facts[has] = (all_facts[has] ^ alike[starts[has] + place]) * np.uint64(0x9E3779B97F4A7C15)
 
-    return all_facts, np.concatenate(states), np.concatenate([[0], np.cumsum(rows)])
-
-
-def _leave_out_other_parts(source: Source, first: int, looked: Looked) -> None:
-    """Raise ValueError for rows that the entry's `split` leaves out; a part of a file is sliced off first."""
-    if source.ranges is not None and any(len(source.positions(first + at)) != 1 for at in range(len(looked.state))):
-        raise UserError(
-            f"{source.name}: its entry has a split. Write that part first: virgo-factory data slice {source.name} OUT."
-        )
+    return all_facts, np.concatenate(states), np.concatenate([[0], np.cumsum(rows)]), unread
 
 
 def _write_account(
@@ -265,9 +264,9 @@ def _write_account(
     named: dict[int, tuple[str, str]] = {}
     for index, source in enumerate(sources):
         if any(starts[index] <= row < starts[index + 1] for row in wanted):
-            for number, place, raw, _ in numbered(source):
-                if (row := int(starts[index]) + number) in wanted:
-                    named[row] = place, own_id(raw)
+            for row in raw_rows(source):
+                if (number := int(starts[index]) + row.number) in wanted:
+                    named[number] = row.place, own_id(row.raw)
 
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for row, (kept, similarity) in instead.items():

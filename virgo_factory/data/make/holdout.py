@@ -19,7 +19,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
 from virgo_factory.data.read.look import as_seen, pixel_digest
 from virgo_factory.data.read.media import check_header, find_image
-from virgo_factory.data.read.source import Source
+from virgo_factory.data.read.source import Source, raw_rows
 from virgo_factory.data.rows.stream import RowRecord
 from virgo_factory.formats import read_row
 
@@ -124,23 +124,17 @@ def picture_digest(
 def rows_that_ask(holdout: Holdout, sources: Sequence[Source]) -> Iterator[tuple[int, int, int, str, str]]:
     """Yield (source, number, part) of the examples that ask a question which is held out, its id, and the row's place.
 
-    Raises UserError where no format of ours reads the rows of a source.
+    `sources`: whose rows a format of ours reads.
     """
-    from virgo_factory.data.make.pipeline import raw_rows
-
-    for number, source in enumerate(sources):
-        for row, (place, raw, problem) in enumerate(raw_rows(source)):
-            parts = () if problem else read_row(raw, source.formatting, source.options).parts
+    for source_number, source in enumerate(sources):
+        for row in raw_rows(source):
+            parts = () if row.problem else read_row(row.raw, source.formatting, source.options).parts
             for part, example in enumerate(parts):
-                if isinstance(example, Example) and (id := _asked(holdout, example, source)):
-                    yield number, row, part, id, place
+                if not isinstance(example, Example):
+                    continue
 
-
-def _asked(holdout: Holdout, example: Example, source: Source) -> str | None:
-    def pictures() -> list[bytes | None]:
-        return [picture_digest(image, [source.media_dir]) for image in example.images]
-
-    return holdout.asked(example.question, pictures)
+                if id := asks_any(holdout, example.question, example.images, source.media_dir):
+                    yield source_number, row.number, part, id, row.place
 
 
 def rejecting(path: Path | None, sources: Sequence[Source]) -> Callable[[RowRecord], str]:

@@ -1,7 +1,6 @@
 """Rows of a dataset as they stand in its files, in one file, without those that are left out."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,7 @@ import numpy as np
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.make.writing import partial_of
 from virgo_factory.data.read.chunks import TABLE_SUFFIXES
-from virgo_factory.data.read.reader import cut_file, place_of, read_chunk
-from virgo_factory.data.read.source import Source
+from virgo_factory.data.read.source import Source, raw_rows
 from virgo_factory.data.read.tables import table_batches
 
 
@@ -21,14 +19,12 @@ _OF_THE_FILE = (
 )
 
 
-def numbered(source: Source) -> Iterator[tuple[int, str, Any, str]]:
-    """Yield (number over all files, place, raw row, problem) of every row; where there is a problem it could not be read."""
-    number = 0
-    for file in source.files:
-        for chunk in cut_file(file):
-            for row in read_chunk(chunk):
-                yield number, place_of(chunk.file, row.line, number), row.raw, row.problem
-                number += 1
+def check_whole(source: Source) -> None:
+    """Raise UserError where an entry's `split` leaves rows out; a part of a file is written as rows of its own first."""
+    if source.ranges is not None:
+        raise UserError(
+            f"{source.name}: its entry has a split. Write that part first: virgo-factory data slice {source.name} OUT."
+        )
 
 
 def suffix_for(source: Source) -> str:
@@ -39,14 +35,14 @@ def suffix_for(source: Source) -> str:
 def write_kept(source: Source, is_kept: np.ndarray, path: Path) -> None:
     """Write rows, unchanged, to `partial_of(path)`; memory does not grow with them.
 
-    `is_kept` is by the row's number over all files, False for rows that cannot be read; the path has the suffix of
+    `is_kept` is by the row's number, False for rows that cannot be read; the path has the suffix of
     `suffix_for`. Raises UserError for tables of different columns.
     """
     if path.suffix == ".jsonl":
         with partial_of(path).open("w", encoding="utf-8", newline="\n") as file:
-            for number, _, raw, _ in numbered(source):
-                if is_kept[number]:
-                    file.write(json.dumps(raw, ensure_ascii=False) + "\n")
+            for row in raw_rows(source):
+                if is_kept[row.number]:
+                    file.write(json.dumps(row.raw, ensure_ascii=False) + "\n")
 
         return
 

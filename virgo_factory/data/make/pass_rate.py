@@ -16,11 +16,11 @@ import numpy as np
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.make.card import DatasetCard
-from virgo_factory.data.make.kept_rows import kept_entry, numbered, suffix_for, write_kept
+from virgo_factory.data.make.kept_rows import check_whole, kept_entry, suffix_for, write_kept
 from virgo_factory.data.make.pipeline import Inputs, check_targets
 from virgo_factory.data.make.writing import partial_of, published
-from virgo_factory.data.read.reader import NOT_JSON, first_row
-from virgo_factory.data.read.source import Source
+from virgo_factory.data.read.reader import first_row, why_unreadable
+from virgo_factory.data.read.source import Source, raw_rows
 from virgo_factory.formats.families.questions import PASS_RATES, pass_rate, rate_columns
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.io.fingerprint import file_hash
@@ -55,6 +55,7 @@ def slice_source(
     Raises UserError where an output is in the way or of another kind than the rows, rows have several rates and none
     is named, or none fits.
     """
+    check_whole(source)
     column = column or source.options.columns.get("pass_rate")
     row = first_row(source.files[0])
     names = rate_columns(tuple(row)) if isinstance(row, Mapping) else ()
@@ -72,9 +73,9 @@ def slice_source(
     check_targets([out], [source], overwrite)
     inputs = Inputs.of([source])
     fates, rates = [], []
-    for _, _, raw, problem in numbered(source):
-        rate = None if problem else _rate_of(raw, column)
-        fates.append(NOT_JSON if problem else _fate(rate, bounds))
+    for row in raw_rows(source):
+        rate = None if row.problem else _rate_of(row.raw, column)
+        fates.append(why_unreadable(row.problem)[0] if row.problem else _fate(rate, bounds))
         rates.append(rate)
 
     _check_some(

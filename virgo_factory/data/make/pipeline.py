@@ -5,7 +5,7 @@ import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,7 @@ from virgo_factory.data.make.writing import (
     write_spool,
 )
 from virgo_factory.data.read.media import BadMedia, check_header, find_image, store_image
-from virgo_factory.data.read.reader import cut_file, place_of, read_chunk
-from virgo_factory.data.read.source import Source, read_source
+from virgo_factory.data.read.source import Source, raw_rows, read_source
 from virgo_factory.data.show.stats import MOST_VALUES, NONE, OTHER
 from virgo_factory.formats import read_row
 from virgo_factory.formats.options import DIFFICULTIES
@@ -77,8 +76,8 @@ def media_of(sources: Sequence[Source], target: Path) -> Media:
 def _image_kinds(source: Source) -> set[str]:
     """Return how the first rows give their images: `named` by a path, `carried` as bytes."""
     kinds = set()
-    for _, raw, problem in itertools.islice(raw_rows(source), PEEKED):
-        parts = () if problem else read_row(raw, source.formatting, source.options).parts
+    for row in itertools.islice(raw_rows(source), PEEKED):
+        parts = () if row.problem else read_row(row.raw, source.formatting, source.options).parts
         for part in parts:
             for image in part.images if isinstance(part, Example) else ():
                 kinds.add("named" if isinstance(_path_in(image), str) else "carried")
@@ -213,25 +212,6 @@ def check_ours(source: Source) -> None:
             f"{source.name}: rows of formatting {source.formatting} are LLaMA-Factory's to read. If they are long "
             "thoughts, give the entry, or convert with, formatting long_thought."
         )
-
-
-def raw_rows(source: Source, read: Callable[[int], None] = lambda more: None) -> Iterator[tuple[str, Any, str]]:
-    """Yield (place, raw row, problem) of every row of a source; where there is a problem, the row could not be read.
-
-    `read` is told how many more bytes have been read. Raises UserError where no format of ours reads the rows,
-    UnreadableFile for a file that is none of rows.
-    """
-    check_ours(source)
-    number = 0
-    for file in source.files:
-        for chunk in cut_file(file):
-            for row in read_chunk(chunk):
-                for position in source.positions(number):
-                    yield place_of(chunk.file, row.line, position), row.raw, row.problem
-
-                number += 1
-
-            read(chunk.bytes)
 
 
 def read_chosen(

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from itertools import chain
@@ -95,6 +95,7 @@ class SourceRow:
         number: position in the source, from 0, over all of its files; of the rows that its split means.
         line: as `RawRow.line`; 0 in a table (Parquet, Arrow).
         raw: the decoded row.
+        problem: why it could not be read; "" for a row.
     """
 
     source: int
@@ -102,6 +103,7 @@ class SourceRow:
     file: str
     line: int
     raw: Any
+    problem: str = ""
 
     @property
     def place(self) -> str:
@@ -109,28 +111,42 @@ class SourceRow:
         return place_of(self.file, self.line, self.number)
 
 
-def read_source(source: Source, index: int = 0) -> Iterator[SourceRow]:
-    """Yield the rows of a source, file after file; memory does not grow with them.
+def raw_rows(source: Source, index: int = 0, read: Callable[[int], None] = lambda more: None) -> Iterator[SourceRow]:
+    """Yield the rows of a source, those with a problem among them, file after file; memory does not grow with them.
 
     Args:
         source: whose files are read.
         index: its position among the sources, for `SourceRow.source`.
+        read: is told how many more bytes have been read.
+
+    Raises:
+        UnreadableFile: a file is not what its name says.
+    """
+    number = 0
+    for file in source.files:
+        for chunk in cut_file(file):
+            for row in read_chunk(chunk):
+                for position in source.positions(number):
+                    yield SourceRow(index, position, chunk.file, row.line, row.raw, row.problem)
+
+                number += 1
+
+            read(chunk.bytes)
+
+
+def read_source(source: Source, index: int = 0) -> Iterator[SourceRow]:
+    """Yield the rows of a source that can be read, see `raw_rows`.
 
     Raises:
         UnreadableFile: a file is not what its name says, or has broken rows: all are told at once (up to 20), after the
             good rows of all files have been yielded.
     """
-    number, broken = 0, []
-    for file in source.files:
-        for chunk in cut_file(file):
-            for row in read_chunk(chunk):
-                for position in source.positions(number):
-                    if row.problem:
-                        broken.append(f"{place_of(chunk.file, row.line, position)}: {row.problem}")
-                    else:
-                        yield SourceRow(index, position, chunk.file, row.line, row.raw)
-
-                number += 1
+    broken = []
+    for row in raw_rows(source, index):
+        if row.problem:
+            broken.append(f"{row.place}: {row.problem}")
+        else:
+            yield row
 
     if broken:
         raise all_broken(broken)

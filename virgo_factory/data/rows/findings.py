@@ -26,12 +26,20 @@ KINDS = {
     "duplicate_id": ("an id that stands there before", "Give each row its own id: results are kept by id."),
     "thought_tiny": ("the thought is one word", "Remove the row: it teaches not to think."),
     "answer_not_in_thought": ("the thought never mentions the answer that the solution boxes", "Look at it: thoughts that stop early teach to guess."),
+    "gold_contradicted": (
+        "the solution's answer is not the row's gold answer",
+        "Look which is right; leave the row out where the solution is wrong. No more than 50 are looked for in a part of a file.",
+    ),
     "loop": ("the response repeats itself", "Remove it: it teaches never to stop."),
     "the_response_is_marked_wrong": ("the response is marked wrong", "Nothing to do: it is not trained on."),
     "no_correct_response": ("no correct response", "Nothing to do: it is not trained on."),
     "mark_not_understood": (
         "a mark of the response, or of the row, whose meaning is not known",
         "Look what it means; write true or false in a column `correct`, or leave out the rows that are not to be learned.",
+    ),
+    "yes_or_no_not_read": (
+        "yes or no in a column that is not read",
+        "If it says that the response is wrong or to be left out, call it `correct`, with true or false; else there is nothing to do.",
     ),
     "column_not_trained": (
         "a column beside the question that is not trained on",

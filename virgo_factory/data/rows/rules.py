@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from virgo_factory.core.example import Example
 from virgo_factory.core.finding import Finding
-from virgo_factory.data.rows.answer_in_thought import unmentioned_answer
+from virgo_factory.data.rows.final_answer import unmentioned_answer
 from virgo_factory.data.rows.repetition import Loop, find_loop
 from virgo_factory.formats.any_row.cut_off import mid_sentence
 from virgo_factory.formats.any_row.foreign_tokens import TAGGED, foreign_token
@@ -13,7 +13,7 @@ from virgo_factory.formats.any_row.next_turns import next_question
 from virgo_factory.formats.any_row.prompts import asks_for_tags
 from virgo_factory.formats.any_row.second_columns import NOT_TRAINED, NOT_TRAINED_BESIDE_CHAT, SECOND_RESPONSE
 from virgo_factory.formats.any_row.tool_calls import runs_code
-from virgo_factory.formats.marks.response_marks import NOT_UNDERSTOOD
+from virgo_factory.formats.marks.response_marks import NOT_UNDERSTOOD, UNREAD
 from virgo_factory.formats.marks.row_marks import NOT_WEIGHED
 from virgo_factory.formats.pictures.spoken_of import spoken_of
 
@@ -111,6 +111,8 @@ def note_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterable[
         what, _, where = note.partition(": ")
         if what == NOT_TRAINED:
             yield Finding("column_not_trained", "warning", f'{where}: "columns": {{"query": "{where}"}}')
+        elif what == UNREAD:
+            yield Finding("yes_or_no_not_read", "info", where)
         elif code := _CODES.get(what):
             yield Finding(code, "warning", where)
 

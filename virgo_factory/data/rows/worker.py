@@ -15,6 +15,7 @@ from virgo_factory.data.read.media import BadMedia, find_image, local_path
 from virgo_factory.data.read.reader import ReadRow, place_of, read_chunk, why_unreadable
 from virgo_factory.data.read.source import Settings, Source
 from virgo_factory.data.rows.facts import facts_of
+from virgo_factory.data.rows.final_answer import JUDGED, contradiction, may_contradict
 from virgo_factory.data.tokens.tokens import RowTokenizer, is_known_template, render
 from virgo_factory.formats import read_row
 from virgo_factory.formats.row import RejectedRow, own_id
@@ -98,6 +99,7 @@ class Measurer:
     def __init__(self, sources: Sequence[Source], settings: Settings, rules: bool) -> None:
         self.sources, self.settings, self.rules = list(sources), settings, rules
         self._tokenizer: Any = None
+        self._verdicts = 0  # how many solutions of this chunk are still judged
         if rules:
             from virgo_factory.data.rows import rules as check  # noqa: F401  half a second, better before the work is timed
 
@@ -107,7 +109,7 @@ class Measurer:
         parts: list[dict[str, Any]] = []  # fields of each
         examples: list[tuple[int, Example, list[tuple[int, int]]]] = []  # position in parts, example, sizes
         files: dict[str, list[int] | None] = {}
-        rows = 0
+        rows, self._verdicts = 0, JUDGED
         for row in read_chunk(chunk):
             place = {"row": rows, "part": 0, "line": row.line - chunk.line if row.line else 0}
             rows += 1
@@ -161,9 +163,13 @@ class Measurer:
         if self.rules:
             from virgo_factory.data.rows import rules as check
 
-            part["findings"] = [
-                [found.code, found.severity, _plain(found.detail)] for found in check.row_findings(example, seen)
-            ]
+            found = [*check.row_findings(example, seen)]
+            if self._verdicts and may_contradict(example):
+                self._verdicts -= 1
+                if told := contradiction(example):
+                    found.append(check.Finding("gold_contradicted", "warning", told))
+
+            part["findings"] = [[one.code, one.severity, _plain(one.detail)] for one in found]
 
         tokenizer = self.tokenizer if self.settings.tokenizer is not None else None
         facts = facts_of(example, seen, origin, origin.options.ranking, tokenizer)

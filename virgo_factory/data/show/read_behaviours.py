@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
 from virgo_factory.data.read.chunks import Chunk
-from virgo_factory.data.read.reader import ReadRow, cut_file, read_chunk
-from virgo_factory.data.read.source import Source
+from virgo_factory.data.read.reader import ReadRow, read_chunk
+from virgo_factory.data.read.source import Source, SourceRow, raw_rows
 from virgo_factory.data.rows.pool import each_chunk
 from virgo_factory.data.show.behaviours import Behaviours, Shown, shown_by
 from virgo_factory.data.tokens.tokens import model_folder
@@ -47,10 +47,8 @@ def read_examples(sources: Sequence[Source]) -> Iterator[Example]:
     """
     _check(sources)
     for source in sources:
-        rows = (row for file in source.files for chunk in cut_file(file) for row in read_chunk(chunk))
-        for number, row in enumerate(rows):
-            if count := len(source.positions(number)):
-                yield from _examples(source, row) * count
+        for row in raw_rows(source):
+            yield from _examples(source, row)
 
 
 def _check(sources: Sequence[Source]) -> None:
@@ -60,7 +58,7 @@ def _check(sources: Sequence[Source]) -> None:
         )
 
 
-def _examples(source: Source, row: ReadRow) -> list[Example]:
+def _examples(source: Source, row: ReadRow | SourceRow) -> list[Example]:
     parts = () if row.problem else read_row(row.raw, source.formatting, source.options).parts
     return [part for part in parts if isinstance(part, Example)]
 

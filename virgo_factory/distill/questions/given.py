@@ -11,8 +11,7 @@ from typing import Any
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import IMAGE, Example
-from virgo_factory.data.make.pipeline import raw_rows
-from virgo_factory.data.read.source import Source, find_sources
+from virgo_factory.data.read.source import Source, find_sources, raw_rows
 from virgo_factory.formats import read_row
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.rollouts.question import VisualQuestion, check_texts, question_of, read_lines
@@ -69,13 +68,13 @@ def read_given(what: Path, dataset_dir: Path) -> Iterator[Given]:
         return
 
     for source in sources_of(what, dataset_dir):
-        for place, raw, problem in raw_rows(source):
-            id = str(raw.get("id", "")) if isinstance(raw, dict) else ""
+        for row in raw_rows(source):
+            id, place = str(row.raw.get("id", "")) if isinstance(row.raw, dict) else "", row.place
             try:
-                if problem:
-                    raise RejectedRow("the row cannot be read", problem)
+                if row.problem:
+                    raise RejectedRow("the row cannot be read", row.problem)
 
-                (example,) = read_row(raw, FORMATTING, source.options).parts
+                (example,) = read_row(row.raw, FORMATTING, source.options).parts
                 if isinstance(example, RejectedRow):
                     raise example
 

@@ -6,6 +6,7 @@ same letters in code and maths: `<|psi|>` is a bra-ket, `vector<eos>` a type and
 """
 
 import re
+from bisect import bisect_left
 
 from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.core.thought import MARKERS
@@ -13,24 +14,30 @@ from virgo_factory.formats.texts import occurs
 
 
 _ANGLED = (
-    r"\| ?(?P<name>[A-Za-z][A-Za-z0-9_ ▁]{2,39}?) ?\|>",  # Llama 3 and 4, Phi, GLM, gpt-oss, Cohere, Kimi, Yi, Granite, ...
-    r"｜[^｜<>\n]{1,39}｜>",  # DeepSeek
+    r"\| ?/?(?P<name>[A-Za-z][A-Za-z0-9_: ▁]{2,39}?) ?\|>",  # Llama 3 and 4, Phi, GLM, gpt-oss, Cohere, Kimi, Yi, Granite, dots, ...
+    r"｜[^｜<>\n]{1,39}｜>|/?｜DSML｜",  # DeepSeek, Hunyuan
     r"/[sS]>",  # Llama 2, Mistral
     r"</?SYS>>",
-    r"(?:start|end)_of_(?:turn|image|audio)>|(?:start|end)_function_(?:call|response|declaration)>|ctrl\d+>",  # Gemma
-    r"[be]os>|[se]op>|im_(?:start|end)>|endoftext>",  # ChatGLM and others
+    r"(?:start|end|begin)_of_(?:turn|image|audio)>|(?:start|end)_function_(?:call|response|declaration)>|ctrl\d+>",  # Gemma
+    r"\|(?:turn|channel|tool|tool_call|tool_response)>|(?:turn|channel|tool|tool_call|tool_response)\|>",  # Gemma 4
+    r"[be]os>|[se]op>|im_(?:start|end|patch|col)>|endoftext>|(?:BOS|EOS|PAD|MASK)_TOKEN>",  # ChatGLM, Molmo, Cohere and others
     r"(?:end|beginning|begin)_of_(?:utterance|sentence|text|message|response|answer|solution|thought|conversation|dialog)>",
-    r"eo[a-z]>|reserved_\d+>|(?:SPECIAL|TOKENS_UNUSED)_\d+>|unused\d+>|0x[0-9A-F]{2}>",
-    r"seed:[be]os>|role>(?:HUMAN|SYSTEM|ASSISTANT|OBSERVATION)</role>|extra_id_\d+>(?:System|User|Assistant)",  # Seed, Ling, Nemotron  # InternLM, Baichuan, Nemotron, bytes
+    r"fake_token_around_image>|global-img>|row_\d_col_\d>|(?:image|audio)_soft_token>|IMG_CONTEXT>",  # Idefics, Gemma, InternVL
+    r"loc_?\d{1,4}>|seg\d{3}>|patch_index_\d{4}>",  # PaliGemma, Florence, Kosmos
+    r"eo[a-z]>|reserved_\d+>|(?:SPECIAL|TOKENS_UNUSED)_\d+>|unused\d+>|0x[0-9A-F]{2}>|mask:\d+>",  # InternLM, Baichuan, ERNIE, bytes
+    r"/?(?:TOOLCALL|AVAILABLE_TOOLS|TOOL_RESPONSE)>|extra_id_\d+>(?:System|User|Assistant)",  # Nemotron
+    r"seed:(?:[be]os|tool_call|cot_budget_reflect)>|role>(?:HUMAN|SYSTEM|ASSISTANT|OBSERVATION)</role>|/?longcat_\w{1,20}>",  # Seed, Ling
+    r"/?minimax:tool_call>|fim_(?:prefix|middle|suffix|pad)>|用户>",  # MiniMax, StarCoder, MiniCPM
 )
 _SQUARE = (
-    r"/?INST\]|/?SYSTEM_PROMPT\]|AVAILABLE_TOOLS\]|TOOL_(?:CALLS|RESULTS)\]",  # Mistral
-    r"gMASK\]|UNUSED_TOKEN_\d+\]|BE_SILENT\]",  # ChatGLM, InternLM and others
+    r"/?INST\]|/?SYSTEM_PROMPT\]|/?(?:AVAILABLE_TOOLS|TOOL_RESULTS|MODEL_SETTINGS)\]|TOOL_(?:CALLS|CONTENT)\]|CALL_ID\]",  # Mistral
+    r"IMG_(?:BREAK|END)\]|(?:BEGIN|END) FINAL RESPONSE\]",  # Pixtral, Apriel
+    r"[gs]MASK\]|UNUSED_TOKEN_\d+\]|BE_SILENT\]",  # ChatGLM, InternLM
     r"e~\[|\|(?:endofturn|system|user|assistant)\|\]",  # MiniMax, EXAONE
 )
 _BEGINS = {
-    "<": LazyPattern(f"<(?=[|｜/<sebicrSTu0])(?:{'|'.join(_ANGLED)})"),
-    "[": LazyPattern(rf"\[(?=[/ISATgUBe|])(?:{'|'.join(_SQUARE)})"),
+    "<": LazyPattern(f"<(?=[|｜/<sebicrfgatlpmSTu0BEIPMA用])(?:{'|'.join(_ANGLED)})"),
+    "[": LazyPattern(rf"\[(?=[/ISATgsUe|MCBE])(?:{'|'.join(_SQUARE)})"),
     "~": LazyPattern(r"\]~!?b[\[\]]"),
     "＜": LazyPattern(r"＜[|｜/][^|｜<>＜＞\n]{1,39}[|｜]?＞"),
 }
@@ -38,7 +45,7 @@ _FOREIGN = LazyPattern("|".join(pattern.pattern for pattern in _BEGINS.values())
 _LAST = LazyPattern(
     r"(?:(?:<|&lt;|＜)[ ]?[|｜][ ]?(?:im_(?:end|start)|eot_id|endoftext|end_of_\w{1,20}|eo[a-z]|end|stop)[ ]?[|｜]?[ ]?(?:>|&gt;|＞)?"
     r"|[|｜](?:im_(?:end|start)|eot_id|endoftext|end_of_[a-z]{1,20})[|｜]>?"
-    r"|(?:<|&lt;)(?:[ ]?[/\\][ ]?s|s|/?(?:pad|unk|(?-i:EO[A-Z])|eos_token|pad_token|extra_id_\d+|end|stop|turn\||_end)|/eo[a-z])(?:>|&gt;)"
+    r"|(?:<|&lt;)(?:[ ]?[/\\][ ]?s|s|/?(?:pad|unk|(?-i:EO[A-Z])|eos_token|pad_token|extra_id_\d+|end|stop|_end)|/eo[a-z])(?:>|&gt;)"
     r"|(?<![\w\])])\[/?(?:PAD|EOS|EOT|SEP|CLS|UNK|DONE|END|STOP)\]|#{2,}[ ]?END[ ]?#+"
     r"|</(?:assistant|model|bot|response|output|reply)>)\s*\Z",
     re.IGNORECASE,
@@ -48,14 +55,14 @@ _OPENING = LazyPattern(r"[<|\[#&＜｜]")
 _ENDINGS = (">", "]", "#", "|", "｜", ";", "＞", "d", "D", "t", "p")
 """What such a token ends with."""
 _FIRM = frozenset(
-    "begin bom bos chatbot constrain end eod eom eop eos eot fim header im ipython ipynb nospeech notimestamps pad reserved "
+    "begin bom bos chatbot constrain end eod eom eop eos eot fim header im ipython ipynb nospeech notimestamps pad padding plamo reserved "
     "sep special start stop token transcribe translate turn unk".split()
 )
 _WORDS = _FIRM | frozenset(
-    "action assistant audio bot box call calls channel chat commentary content critic document dummy environment extra file "
-    "function human id image img interpreter mask media message middle model name observation object placeholder plugin "
-    "prefix prompter python quad ref repo response return role section separator step suffix system tag text think thinking "
-    "thought tool tools unused user video vision".split()
+    "action assistant audio bot box call calls channel chat cls commentary content critic det document dummy environment extra "
+    "file flush function grounding human id image img imgpad inner interpreter loc mask mdm media message middle model name "
+    "nothink observation object patch placeholder plugin prefix prompter python quad ref repo response return role section "
+    "separator step suffix system systemprompt tag text think thinking thought tool tools unused user userprompt video vision".split()
 )
 """Words of names such as `<|end_of_turn|>`: one of _FIRM makes a token of it, or all of these."""
 _FIRM_WORD = LazyPattern(r"(?:end|start|begin)of\w*|eo[a-z]{1,2}")
@@ -91,10 +98,11 @@ def foreign_token(text: str) -> str | None:
         return None
 
     open_html = seen = 0  # `<s>` that no `</s>` has closed yet, up to a place in the text
+    lower = text.lower()
     for found in outside_code(text, _FOREIGN):
         token, start, end = found.group(), found.start(), found.end()
         if token in ("</s>", "</S>"):
-            open_html += text.lower().count("<s>", seen, start)
+            open_html += lower.count("<s>", seen, start)
             seen = end
             if open_html:
                 open_html -= 1
@@ -134,9 +142,12 @@ def part_in_tags(solution: str) -> str:
 
 def outside_code(text: str, pattern: re.Pattern[str]) -> list[re.Match[str]]:
     """Return what a pattern finds in a text, where it does not stand in code or a quotation."""
-    found = list(pattern.finditer(text))
-    code = [match.span() for match in _CODE.finditer(text)] if found else []
-    return [match for match in found if not any(begin < match.start() and match.end() < end for begin, end in code)]
+    if not (found := list(pattern.finditer(text))):
+        return found
+
+    code = [(-1, -1), *(match.span() for match in _CODE.finditer(text))]
+    before = (code[bisect_left(code, (match.start(),)) - 1] for match in found)
+    return [match for match, (_, end) in zip(found, before, strict=True) if end <= match.end()]
 
 
 def is_quoted(text: str, found: re.Match[str]) -> bool:

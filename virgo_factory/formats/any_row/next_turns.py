@@ -7,6 +7,7 @@ next question may belong to the task, it is only told.
 import re
 
 from virgo_factory.core.lazy_pattern import LazyPattern
+from virgo_factory.core.thought import beginning
 from virgo_factory.formats.any_row.foreign_tokens import outside_code
 
 
@@ -80,12 +81,18 @@ def next_turn(question: str, solution: str) -> str:
     if not _may_go_on(solution):
         return ""
 
-    for found in _turns(solution):
+    turns = _turns(solution)
+    if not turns or _DIALOGUE.search(question):
+        return ""
+
+    replies = list(_REPLY.finditer(solution))
+    first, last = (replies[0].end(), replies[-1].start()) if replies else (len(solution), -1)
+    begin = beginning(solution)
+    for found in turns:
         start = found.start()
-        replied = _REPLY.search(solution, found.end())
-        if (replied or _ANSWERED.search(solution, max(0, start - _NEAR), start)) and solution[:start].strip():
-            if not _REPLY.search(solution, 0, start) and not _DIALOGUE.search(question):
-                return _line(solution, found)
+        is_over = found.end() <= last or _ANSWERED.search(solution, max(0, start - _NEAR), start)
+        if is_over and begin < start < first:
+            return _line(solution, found)
 
     return ""
 
@@ -104,7 +111,8 @@ def next_question(question: str, solution: str) -> str:
     others = [] if others and _QUESTION.search(question) else others
     turns = _turns(solution) if _may_go_on(solution) else []
     turns = [] if turns and _turns(question) else turns
-    found = (found for found in (*others[:1], *turns) if _ANSWERED.search(solution, 0, found.start()))
+    answered = (others or turns) and _ANSWERED.search(solution)
+    found = (found for found in (*others[:1], *turns) if answered and answered.end() <= found.start())
     return next((_line(solution, match) for match in found), "")
 
 

@@ -34,7 +34,7 @@ from virgo_factory.formats.texts import decoded, unix
 
 RESPONSE_COLUMNS = ("combined_text", "ds_answer", "model_response", "response", "output", "completion", "generation")
 ANY_OF = RESPONSE_COLUMNS
-ANSWER_COLUMNS = ("standard_answer", "gt", "ground_truth", "answer")
+ANSWERS = ("standard_answer", "gt", "ground_truth", "answer", "gold", "gold_answer")
 
 
 def recognises(row: Mapping[str, Any]) -> bool:
@@ -57,7 +57,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     if found := _of_object(row[column]):
         return Reading(
             FOUND,
-            (attempt(lambda: example_of(row, question_of(row, _questions(row)), found(), FOUND, ANSWER_COLUMNS)),),
+            (attempt(lambda: example_of(row, question_of(row, _questions(row)), found(), FOUND, ANSWERS)),),
         )
 
     response = text_of(row, column)
@@ -120,4 +120,4 @@ def _example(row: Mapping[str, Any], text: str, name: str | None, options: Optio
     question, system = question_of(row, _questions(row)), _system(row) or None
     response = parse_response(text, name, options.keep_malformed)
     prefix = prefix_of(row, response, name)
-    return example_of(row, question, response, name, ANSWER_COLUMNS, system=system, assistant_prefix=prefix)
+    return example_of(row, question, response, name, ANSWERS, system=system, assistant_prefix=prefix)

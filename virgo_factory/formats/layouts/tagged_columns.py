@@ -21,7 +21,7 @@ from virgo_factory.formats.row import Reading, RejectedRow, attempt, example_of,
 from virgo_factory.formats.texts import unix
 
 
-ANSWERS = ("answer", "final_answer", "expected_answer", "original_answer", "gt", "ground_truth")
+ANSWERS = ("answer", "final_answer", "expected_answer", "original_answer", "gt", "ground_truth", "gold", "gold_answer")
 _NUMBERED = re.compile(r"(?P<stem>.+?)_?(?P<number>\d{1,2})")
 _DEEPMATH = re.compile(r"r1_solution_\d")
 

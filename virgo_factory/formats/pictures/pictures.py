@@ -66,8 +66,10 @@ def with_pictures(row: Mapping[str, Any], column: str | None = None) -> dict[str
     if column is None and beside:
         check_beside(beside, found if found.values else in_order(_of_items(others[messages])))
 
-    if column is None and found.values and (again := own or _of_items(others.get(messages))):
-        check_again(again, found, messages or items[0])
+    if column is None and found.values:
+        again = own or list(filter(holds_picture, _of_items(others.get(messages))))  # an item may only be a place
+        if again:
+            check_again(again, found, messages or items[0])
 
     if (second := second_columns(tuple(row))) and second.options:
         _with_tagged_options(others, messages, second.options)
@@ -191,7 +193,7 @@ def _message(
     if isinstance(content, list):
         return {
             **{key: value for key, value in message.items() if key not in ("value", "parts")},
-            "content": [part for item in content for part in _items(item)],
+            "content": _without_again([part for item in content for part in _items(item)]),
         }
 
     if not pictures:
@@ -200,6 +202,20 @@ def _message(
     own += pictures
     text = content if TAG.search(content) else f"{IMAGE}\n" * len(pictures) + content
     return {**{key: value for key, value in message.items() if key != "value"}, "content": text}
+
+
+def _without_again(items: list[Any]) -> list[Any]:
+    """Return typed items without a `<image>` for each picture among them that stands once more in front of their text."""
+    count = sum(isinstance(item, dict) and item.get("type") == "image" for item in items)
+    texts = [at for at, item in enumerate(items) if isinstance(item, dict) and isinstance(item.get("text"), str)]
+    if not count or len(texts) != 1:
+        return items
+
+    *places, question = items[texts[0]]["text"].split(IMAGE)
+    if len(places) != count or "".join(places).strip():
+        return items
+
+    return [{**item, "text": question.lstrip()} if at == texts[0] else item for at, item in enumerate(items)]
 
 
 _NOT_BESIDE = ("content", "value", "parts", "tool_calls", "function_call")

@@ -5,39 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from llamafactory.extras import logging
-from transformers import TrainerCallback
-from transformers.trainer_callback import ExportableState
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.reinforcement import changes_of
-from virgo_factory.hooks.train.checkpoints import read_state
+from virgo_factory.hooks.train.checkpoints import begun_with
 
-
-RELIES_ON = {
-    "transformers/trainer.py:3358": "                if isinstance(self.state.stateful_callbacks[cb_name], list):\n",
-    "transformers/trainer_callback.py:141": "                    stateful_callbacks[name] = callback.state()\n",
-}
 
 logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
-
-
-class BegunWith(TrainerCallback, ExportableState):
-    """Lets the trainer write the values of a run into trainer_state.json of each checkpoint.
-
-    Args:
-        values: see `values_of`, with `prompts`, how many there are.
-    """
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self.values = dict(values)
-
-    def state(self) -> dict[str, Any]:
-        """Return what stands in trainer_state.json."""
-        return {"args": {"values": self.values}, "attributes": {}}
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Make room in the state of a checkpoint that has no such values: the trainer looks for it when it saves."""
-        state.stateful_callbacks.setdefault(type(self).__name__, self.state())
 
 
 def values_of(settings: Mapping[str, Any], training_args: Any) -> dict[str, Any]:
@@ -55,12 +29,11 @@ def check_begun(checkpoint: str | None, values: Mapping[str, Any]) -> None:
     Raises:
         ValueError: with both values of each.
     """
-    state = read_state(Path(checkpoint)) if checkpoint else None
-    kept = ((state or {}).get("stateful_callbacks") or {}).get(BegunWith.__name__)
-    if not isinstance(kept, dict):
+    kept = begun_with(Path(checkpoint)) if checkpoint else None
+    if kept is None:
         return
 
-    refused, told = changes_of(kept["args"]["values"], values)
+    refused, told = changes_of(kept, values)
     if refused:
         raise UserError(
             f"{checkpoint} was made with {_listed(refused, 0)}, and this recipe has {_listed(refused, 1)}: the run that "

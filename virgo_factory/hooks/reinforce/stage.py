@@ -14,11 +14,11 @@ from llamafactory.extras import logging
 
 from virgo_factory.hooks.hook import replace
 from virgo_factory.hooks.reinforce.arguments import grpo_arguments, rollout_size, settings_of
-from virgo_factory.hooks.reinforce.begun import BegunWith, check_begun, values_of
+from virgo_factory.hooks.reinforce.begun import check_begun, values_of
 from virgo_factory.hooks.start.cpu import prepare_cpu_ranks
-from virgo_factory.hooks.train.checkpoints import read_state
+from virgo_factory.hooks.train.checkpoints import BegunWith, read_state
 from virgo_factory.hooks.train.ending import telling
-from virgo_factory.hooks.train.killed_run import draw, nothing_to_train
+from virgo_factory.hooks.train.steps_left import check_is_its_end
 
 
 RELIES_ON = {
@@ -61,7 +61,6 @@ def run_grpo(model_args: Any, data_args: Any, training_args: Any, finetuning_arg
     """Train a policy on the rewards of its own responses.
 
     Raises:
-        OnlyItsEnd: see `nothing_to_train`.
         ValueError: fewer prompts than one rollout asks, a curriculum without pass rates, a checkpoint of another run, or a
             server that is not what it must be; before the model is loaded.
     """
@@ -120,13 +119,19 @@ def _save(
     trainer: Any, metrics: dict[str, float], model_args: Any, data_args: Any, training_args: Any, finetuning_args: Any
 ) -> None:
     """Leave what every stage of LLaMA-Factory leaves in its output folder."""
+    from llamafactory.extras.ploting import plot_loss
     from llamafactory.train.trainer_utils import create_modelcard_and_push
+
+    from virgo_factory.reinforce.curves import write as write_curves
 
     trainer.save_model()
     trainer.log_metrics("train", metrics)
     trainer.save_metrics("train", metrics)
     trainer.save_state()
-    draw(training_args, finetuning_args)
+    if finetuning_args.plot_loss and trainer.is_world_process_zero():
+        plot_loss(training_args.output_dir, keys=["loss", "reward"])
+        write_curves(training_args.output_dir)
+
     create_modelcard_and_push(trainer, model_args, data_args, training_args, finetuning_args)
 
 
@@ -140,7 +145,7 @@ def _check_steps_left(training_args: Any) -> None:
     limit, planned = training_args.max_steps, state.get("max_steps", 0)
     steps = limit if limit > 0 else planned if state.get("num_train_epochs") == training_args.num_train_epochs else 0
     if state["global_step"] >= steps > 0:
-        nothing_to_train(training_args, steps)
+        check_is_its_end(training_args, state, steps)
 
 
 def _tell(settings: dict[str, Any], training_args: Any, prompts: int) -> None:

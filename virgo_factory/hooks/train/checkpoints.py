@@ -24,8 +24,8 @@ RELIES_ON = {
 }
 
 STATE = "trainer_state.json"
-BATCHES = "virgo_batches"
-"""Where a checkpoint's trainer_state.json says by which batches it was made: an entry of `stateful_callbacks`."""
+BEGUN_WITH = "virgo_begun_with"
+"""Where a checkpoint's trainer_state.json says what its run was begun with: an entry of `stateful_callbacks`."""
 STOCK_ORDERS = ("group_by_length", "disable_shuffling")
 """LLaMA-Factory's own keys for another order; the first is a training argument, the second one of fine-tuning."""
 WEIGHTS = (
@@ -113,18 +113,24 @@ def batches_of(training_args: Any, finetuning_args: Any) -> dict[str, Any]:
 def note_batches(trainer: Any) -> None:
     """Let the checkpoints of a trainer say by which batches they were made."""
     if trainer.finetuning_args.stage != "grpo":  # whose steps are of prompts
-        trainer.add_callback(NoteBatches(batches_of(trainer.args, trainer.finetuning_args)))
+        trainer.add_callback(BegunWith(batches_of(trainer.args, trainer.finetuning_args)))
 
 
-class NoteBatches(TrainerCallback):
-    """Writes what `batches_of` returns into the state that is saved with each checkpoint."""
+class BegunWith(TrainerCallback):
+    """Writes values of a run (of `batches_of`, or of reinforce/begun.py) into the state that is saved with each checkpoint."""
 
-    def __init__(self, batches: dict[str, Any]) -> None:
-        self.batches = batches
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = values
 
     def on_train_begin(self, args, state, control, **kwargs):
         """Note them: the state is new, or read from a checkpoint."""
-        state.stateful_callbacks[BATCHES] = self.batches
+        state.stateful_callbacks[BEGUN_WITH] = self.values
+
+
+def begun_with(checkpoint: Path) -> dict[str, Any] | None:
+    """Return what `BegunWith` wrote into a checkpoint; None where nothing was."""
+    found = ((read_state(checkpoint) or {}).get("stateful_callbacks") or {}).get(BEGUN_WITH)
+    return found if isinstance(found, dict) else None
 
 
 def _complete_steps(folder: Path) -> list[int]:
@@ -216,9 +222,8 @@ def _check_batches(checkpoint: Path, now: dict[str, Any]) -> None:
     `packing_tokens`, `sequence_parallel_size`, the number of ranks, and orders of the same batches may change. Checkpoints
     that say nothing, of a run without the plugin or of an older one, are taken as they are.
     """
-    state = read_state(checkpoint) or {}
-    before = (state.get("stateful_callbacks") or {}).get(BATCHES)
-    if not isinstance(before, dict):
+    before = begun_with(checkpoint)
+    if before is None or not before.keys() >= now.keys():
         return
 
     twice = "so that rows of this epoch would be trained on twice and others never"
@@ -229,13 +234,14 @@ def _check_batches(checkpoint: Path, now: dict[str, Any]) -> None:
             f"{before['global_batch']}, or another output_dir."
         )
 
-    if float(state.get("epoch") or 0).is_integer():
+    epoch = float(read_state(checkpoint).get("epoch") or 0)
+    if epoch.is_integer():
         return  # the next epoch has an order of its own
 
     for key, alike in (("batch_order", SAME_BATCHES), ("seed", ())):
         if before[key] != now[key] and not {before[key], now[key]} <= set(alike):
             raise UserError(
-                f"{checkpoint} stands inside an epoch ({state['epoch']:.4g}) that was begun with {_said(key, before)}, and "
+                f"{checkpoint} stands inside an epoch ({epoch:.4g}) that was begun with {_said(key, before)}, and "
                 f"this recipe has {_said(key, now)}, {twice}. Set {_said(key, before)} again, resume from a checkpoint at "
                 "the end of an epoch, or set another output_dir."
             )

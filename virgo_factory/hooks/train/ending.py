@@ -7,7 +7,6 @@ from typing import Any
 from llamafactory.extras import logging
 
 from virgo_factory.hooks.hook import Hook, rebind
-from virgo_factory.hooks.train.killed_run import OnlyItsEnd, finish
 
 
 RELIES_ON = {
@@ -53,18 +52,11 @@ def tell_again_at_the_end(module: ModuleType) -> None:
 
 
 def telling(stock: Any) -> Any:
-    """Return a stage's run that ends with what it has told, and that takes up the end of a killed one."""
+    """Return a stage's run that ends with what it has told."""
 
     def run(*args, **kwargs):
         _places.clear()
-        try:
-            stock(*args, **kwargs)
-        except OnlyItsEnd:
-            from llamafactory.model import load_tokenizer
-
-            model_args, _, training_args, finetuning_args = args[:4]
-            finish(training_args, finetuning_args, load_tokenizer(model_args)["processor"])
-
+        stock(*args, **kwargs)
         if lines := summary():
             logger.info_rank0("virgo-factory: this training" + "".join(f"\n  {line}" for line in lines))
 

@@ -116,19 +116,14 @@ class KeepModelAtEpochs(TrainerCallback):
 
 
 def keep_checkpoint(checkpoint: Path, folder: Path, processor: Any) -> None:
-    """Copy the model of a checkpoint to OUTPUT_DIR/epoch-N."""
+    """Copy the model of a checkpoint, which lacks its processor if it was saved in the moment of a kill, to OUTPUT_DIR/epoch-N."""
     partial = _new_folder(folder)
-    copy_model(checkpoint, partial, processor)
-    _rename(partial, folder, f", of {checkpoint},")
-
-
-def copy_model(checkpoint: Path, folder: Path, processor: Any) -> None:
-    """Copy the model of a checkpoint, which lacks its processor if it was saved in the moment of a kill."""
-    folder.mkdir(parents=True, exist_ok=True)
+    partial.mkdir(parents=True)
     if processor is not None:
-        processor.save_pretrained(folder)  # first, since its chat template may be another than the model's
+        processor.save_pretrained(partial)  # first, since its chat template may be another than the model's
 
-    shutil.copytree(checkpoint, folder, ignore=_state_of_training, dirs_exist_ok=True)
+    shutil.copytree(checkpoint, partial, ignore=_state_of_training, dirs_exist_ok=True)
+    _rename(partial, folder, f", of {checkpoint},")
 
 
 def _rename(partial: Path, folder: Path, source: str) -> None:

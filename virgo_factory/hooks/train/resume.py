@@ -36,6 +36,7 @@ RELIES_ON = {
     "llamafactory/train/dpo/trainer.py:62": "        self.finetuning_args = finetuning_args\n",
     "transformers/trainer.py:2297": "                self._load_from_checkpoint(resume_from_checkpoint)\n",
     "transformers/trainer.py:2812": "            self._load_best_model()\n",
+    "transformers/trainer.py:2618": "                batch_samples, num_items_in_batch = self.get_batch_samples(epoch_iterator, num_batches, args.device)\n",
     "transformers/trainer.py:2600": "                    epoch_dataloader = skip_first_batches(epoch_dataloader, steps_trained_in_current_epoch)\n",
     "accelerate/utils/fsdp_utils.py:130": 'f"{FSDP_MODEL_NAME}.bin"',
 }
@@ -57,6 +58,7 @@ def repair_training(module: ModuleType) -> None:
 
         add_kept_epochs(self)
         note_batches(self)
+        train_no_step_more(self)
         if self.is_deepspeed_enabled:  # elsewhere a checkpoint may have the empty group, and needs it to be loaded
             leave_out_empty_groups(self)
 
@@ -77,6 +79,16 @@ def leave_out_empty_groups(trainer: Any) -> None:
         return optimizer
 
     trainer.create_optimizer = create_optimizer
+
+
+def train_no_step_more(trainer: Any) -> None:
+    """Let a trainer that goes on from a checkpoint with all steps of its run come to its end: stock trains one more inside an epoch."""
+    stock = trainer.get_batch_samples
+
+    def get_batch_samples(*args, **kwargs):
+        return ([], None) if trainer.state.global_step >= trainer.state.max_steps else stock(*args, **kwargs)
+
+    trainer.get_batch_samples = get_batch_samples
 
 
 @contextlib.contextmanager

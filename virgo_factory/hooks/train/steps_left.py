@@ -9,10 +9,17 @@ from llamafactory.extras import logging
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.rows.account import FILE_NAME, DatasetAccount, from_json
-from virgo_factory.hooks.train.checkpoints import FoundCheckpoint, read_state
+from virgo_factory.hooks.train.checkpoints import STATE, FoundCheckpoint, read_state
 from virgo_factory.hooks.train.kept_epochs import tell_kept_epochs
-from virgo_factory.hooks.train.killed_run import nothing_to_train
 
+
+RELIES_ON = {
+    "transformers/trainer_pt_utils.py:1069": '    path = os.path.join(self.args.output_dir, f"{split}_results.json")\n',
+    "llamafactory/train/sft/workflow.py:122": "        trainer.save_model()\n",
+}
+
+RESULTS = "train_results.json"
+"""What a run writes behind its model, and then its state."""
 
 logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
 
@@ -23,7 +30,6 @@ def check_steps_left(dataset: Any, accounts: list[DatasetAccount], training_args
     Called before the row account of that run is written over. Warns if the run ends before an epoch that is to be kept.
 
     Raises:
-        OnlyItsEnd: see `nothing_to_train`.
         ValueError: LLaMA-Factory would train 0 steps and exit 0, or go on with a finished run whose rows have changed.
     """
     if not training_args.do_train or dataset is None:
@@ -57,13 +63,39 @@ def check_steps_left(dataset: Any, accounts: list[DatasetAccount], training_args
         )
 
     if done >= steps:
-        nothing_to_train(training_args, steps)
+        check_is_its_end(training_args, state, steps)
 
     if changes:
         logger.warning_rank0(
             f"virgo-factory: {checkpoint} comes from other data than this recipe's: {changes}. The run goes on at step "
             f"{done} of {steps} of the new data's order."
         )
+
+
+def check_is_its_end(training_args: Any, state: dict[str, Any], steps: int) -> None:
+    """Raise if a run whose checkpoint has all steps is finished; one that was killed before its model was saved goes on.
+
+    Raises:
+        ValueError: it is: stock would train 0 steps or one more, and write its results over.
+    """
+    output, checkpoint = Path(training_args.output_dir), Path(training_args.resume_from_checkpoint)
+    is_last = state["global_step"] == state.get("max_steps") == steps
+    if is_last and checkpoint.resolve().parent == output.resolve() and not _has_ended(output, checkpoint):
+        logger.warning_rank0(
+            f"virgo-factory: this run was killed behind its last step; its model is that of {checkpoint}."
+        )
+        return
+
+    raise UserError(
+        f"{output} holds a finished run ({state['global_step']} of {steps} steps), so this one would train 0 steps. Choose "
+        "another output_dir, set overwrite_output_dir: true to start again, or raise num_train_epochs or max_steps to go on."
+    )
+
+
+def _has_ended(output: Path, checkpoint: Path) -> bool:
+    """Return whether a run wrote what it ends with behind this checkpoint; a shorter run may have left the same files."""
+    saved = (checkpoint / STATE).stat().st_mtime
+    return all((output / name).is_file() and (output / name).stat().st_mtime >= saved for name in (RESULTS, STATE))
 
 
 def steps_an_epoch(rows: int, training_args: Any, share: int = 1) -> int:

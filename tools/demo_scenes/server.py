@@ -1,6 +1,6 @@
-"""The server: one OpenAI-compatible API that plays each role by what it is sent, with seeded faults. Demo and tests only.
+"""The server: one OpenAI-compatible API that plays each role by what it is sent, with seeded faults. Recordings and tests only.
 
-    python -m virgo_factory.demo.synthesis.server --port 0 --rate prose=0.05 --rate "wrong count=0.1"
+    PYTHONPATH=tools python -m demo_scenes.server --port 0 --rate prose=0.05 --rate "wrong count=0.1"
 
 prints its port. Every model name is served; a response follows from the prompt and the seed alone. A token is four characters, of
 /tokenize and /detokenize one. Beside the paths that vLLM has there are
@@ -21,11 +21,12 @@ import sys
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from random import Random
 from typing import Any
 
-from virgo_factory.demo.scenes import SEED
-from virgo_factory.demo.synthesis import solver, thinker, truth, writer
+from demo_scenes import solver, thinker, truth, writer
+from demo_scenes.scenes import SEED
 
 
 TOKEN = 4
@@ -325,7 +326,7 @@ def serving(rates: Mapping[str, float] | None = None, **options: Any) -> Iterato
         rates: see Options.
         options: further ones by their names.
     """
-    arguments = [sys.executable, "-m", "virgo_factory.demo.synthesis.server", "--port", "0"]
+    arguments = [sys.executable, "-m", "demo_scenes.server", "--port", "0"]
     arguments += ["--with-parent", str(os.getpid())]
     for name, share in (rates or {}).items():
         arguments += ["--rate", f"{name}={share}"]
@@ -334,7 +335,10 @@ def serving(rates: Mapping[str, float] | None = None, **options: Any) -> Iterato
         flag = f"--{name.replace('_', '-')}"
         arguments += [flag] if value is True else [flag, *(value if isinstance(value, tuple) else [str(value)])]
 
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    process = subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, text=True, start_new_session=True, env=os.environ | {"PYTHONPATH": path}
+    )
     try:
         line = process.stdout.readline()
         if not line.strip():

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from virgo_factory.demo.scenes import DrawnScene, Fact
-from virgo_factory.demo.synthesis import truth
-from virgo_factory.demo.synthesis.truth import ASIDE, LETTERS, NAMED, SUM
+from demo_scenes import truth
+from demo_scenes.scenes import DrawnScene, Fact
+from demo_scenes.truth import ASIDE, LETTERS, NAMED, SUM
 from virgo_factory.synthesis.scenes.facts import RELATIONS
 
 

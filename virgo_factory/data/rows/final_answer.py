@@ -1,9 +1,11 @@
-"""Whether a thought ever mentions the answer that its solution boxes: if not, the two were not made for each other."""
+"""The final answer of a solution: whether its thought ever mentions it, and whether the row's gold answer is another one."""
 
 import re
+from dataclasses import replace
 
 from virgo_factory.answers.prose.response import boxes
 from virgo_factory.answers.values.latex import compact, unwrap
+from virgo_factory.core.example import Example
 
 
 LOOKED_AT = 1_000_000
@@ -128,3 +130,46 @@ def _numbers(text: str) -> list[str]:
         number.replace(",", "").lstrip("0") or "0" if number[0] == "0" or "," in number else number
         for number in _NUMBER.findall(text)
     ]
+
+
+# the gold answer
+
+JUDGED = 50
+"""Solutions of a chunk that are judged, which takes as long as all else that is done with a row, or longer."""
+_END, _JUDGED_END = 300, 4000
+"""Characters at the end of a solution without a box where a right answer mostly stands, and of any that are judged."""
+_PLAIN = re.compile(r"\(?(?:[-+]?\d+(?:,\d{3})*(?:\.\d+)?|[a-j]|yes|no|true|false)\)?")
+_TOKEN = re.compile(r"[-+]?\d+(?:,\d{3})*(?:\.\d+)?|[^\W\d_]+")
+_CERTAIN = ("other_value", "other_option", "other_unit")
+"""Reasons of verdicts that leave no doubt; two texts may say the same."""
+_RULES = ("answer_tag", "box", "phrase", "option", "letter", "whole")
+"""What finds an answer that certainly is the final one."""
+
+
+def may_contradict(example: Example) -> bool:
+    r"""Whether a gold answer that is a number, a letter or yes or no does not stand where its solution ends; a few microseconds.
+
+    >>> from virgo_factory.core.thought import LongThought
+    >>> may_contradict(Example("a", "6 * 7?", LongThought("So 42.", r"It is \boxed{41}."), answer="42"))
+    True
+    """
+    gold = (example.answer or "").strip().casefold()
+    if not gold or len(gold) > 20 or isinstance(example.response, str) or not _PLAIN.fullmatch(gold):
+        return False
+
+    solution = example.response.solution
+    last = solution.rfind(r"\boxed")
+    end = solution[last:] if last >= 0 else solution[-_END:]
+    return gold.strip("()") not in _TOKEN.findall(end.casefold())
+
+
+def contradiction(example: Example) -> str:
+    """Return final and gold answer of such an example, for people, where they certainly differ; "" where they may not."""
+    from virgo_factory.answers import Question, grading, score  # with all patterns of answers, which few files need
+
+    lenient = replace(grading("math"), rounding=True, percent_scale=True)
+    verdict = score(example.response.solution[-_JUDGED_END:], example.answer, Question(example.question), lenient)
+    if verdict.correct is not False or verdict.reason not in _CERTAIN or verdict.answer.rule not in _RULES:
+        return ""
+
+    return f"the answer is {' '.join(verdict.answer.text.split())[:60]}, the row's gold answer {example.answer}"

@@ -10,7 +10,7 @@ from random import Random
 
 from PIL import Image
 
-from virgo_factory.demo.scenes import COLOURS, ENDS, HEIGHT, SEED, SIDES, TEXTURES, WIDTH, DrawnScene, drawn_scene
+from demo_scenes.scenes import COLOURS, ENDS, HEIGHT, SEED, SIDES, TEXTURES, WIDTH, DrawnScene, drawn_scene
 from virgo_factory.synthesis.scenes.facts import RELATIONS
 
 

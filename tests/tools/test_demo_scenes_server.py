@@ -7,9 +7,9 @@ from random import Random
 
 import pytest
 
-from virgo_factory.demo.scenes import HEIGHT, WIDTH, drawn_scene
-from virgo_factory.demo.synthesis import solver, thinker, truth, writer
-from virgo_factory.demo.synthesis.server import RATES, Options, Player, events, rendered, serving
+from demo_scenes import solver, thinker, truth, writer
+from demo_scenes.scenes import HEIGHT, WIDTH, drawn_scene
+from demo_scenes.server import RATES, Options, Player, events, rendered, serving
 from virgo_factory.rollouts.prompt import compose
 from virgo_factory.rollouts.servers.client import Endpoint, Refused, Sampling, WrongServer, look_at
 from virgo_factory.synthesis.questions import composition, votes, writing

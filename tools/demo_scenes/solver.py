@@ -2,9 +2,9 @@
 
 from random import Random
 
-from virgo_factory.demo.scenes import DrawnScene
-from virgo_factory.demo.synthesis import truth
-from virgo_factory.demo.synthesis.truth import LETTERS
+from demo_scenes import truth
+from demo_scenes.scenes import DrawnScene
+from demo_scenes.truth import LETTERS
 
 
 UNKNOWN = "unknown"

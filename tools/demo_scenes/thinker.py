@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from random import Random
 
-from virgo_factory.demo.scenes import DrawnScene
-from virgo_factory.demo.synthesis import truth
-from virgo_factory.demo.synthesis.truth import LETTERS
+from demo_scenes import truth
+from demo_scenes.scenes import DrawnScene
+from demo_scenes.truth import LETTERS
 
 
 WRONG_THOUGHT = "wrong thought"

@@ -5,7 +5,7 @@ import re
 import numpy as np
 from PIL import Image
 
-from virgo_factory.demo.scenes import (
+from demo_scenes.scenes import (
     COLOURS,
     FEWEST,
     MOST,

@@ -1,0 +1,81 @@
+"""Solutions whose final answer is not the row's gold answer are told; what may be the same, or may not be the answer, is not."""
+
+import pytest
+
+from virgo_factory.core.example import Example
+from virgo_factory.core.thought import LongThought
+from virgo_factory.data.rows import final_answer
+
+
+CHOICE = "Which?\nA. red\nB. blue"
+CASES = [
+    # (question, solution, gold answer, the answer that is told)
+    ("6 * 7?", r"It is \boxed{41}.", "42", "41"),
+    ("6 * 7?", "41", "42", "41"),
+    ("6 * 7?", "The answer is 41.", "42", "41"),
+    ("6 * 7?", "**Answer:** 41", "42", "41"),
+    ("6 * 7?", "<answer>41</answer>", "42", "41"),
+    ("6 * 7?", r"First \boxed{42}, so \boxed{41}.", "42", "41"),
+    (CHOICE, "B", "A", "B"),
+    (CHOICE, "The answer is B.", "(A)", "B"),
+    (CHOICE, r"\boxed{blue}", "A", "blue"),
+    ("Which?", r"\boxed{C}", "A", "C"),
+    ("Is it?", "No.", "yes", "no"),
+    ("6 * 7?", r"It is \boxed{42}.", "42", ""),
+    ("6 * 7?", r"It is \boxed{42.0}.", "42", ""),
+    (CHOICE, r"\boxed{blue}", "B", ""),
+    ("How many?", r"\boxed{forty-two}", "42", ""),
+    ("How long?", r"\boxed{42\text{ cm}}", "42", ""),
+    ("Which share?", r"\boxed{75\%}", "0.75", ""),
+    ("Which share?", r"\boxed{\frac{3}{4}}", "0.75", ""),
+    ("How many?", r"\boxed{1000}", "1,000", ""),
+    ("Pi?", r"\boxed{3.14159}", "3.14", ""),
+    ("How many?", "There are 12 red and 30 blue ones.", "42", ""),
+    ("What?", r"\boxed{x+1}", "42", ""),
+    ("Who?", r"\boxed{Ann}", "Bob", ""),
+    ("Who?", "It cannot be told.", "42", ""),
+    ("Who?", r"\boxed{Ann}", "a whole solution that ends with 42", ""),
+    ("6 * 7?", "41", None, ""),
+]
+
+
+@pytest.mark.parametrize(("question", "solution", "answer", "told"), CASES)
+def test_only_what_certainly_differs_is_told(question, solution, answer, told):
+    example = Example("a", question, LongThought("Let me see.", solution), answer=answer)
+    found = final_answer.contradiction(example) if final_answer.may_contradict(example) else ""
+    assert found == (told and f"the answer is {told}, the row's gold answer {answer}")
+
+
+def test_a_gold_answer_that_stands_in_the_solution_costs_nothing(monkeypatch):
+    monkeypatch.setattr(final_answer, "contradiction", None)
+    for solution, answer in (
+        ("So there are 42 of them.", "42"),
+        ("(B) blue", "B"),
+        ("Yes, it is.", "yes"),
+        (r"\boxed{-3}", "-3"),
+    ):
+        assert not final_answer.may_contradict(Example("a", "Q?", LongThought("t", solution), answer=answer))
+
+
+@pytest.mark.parametrize("column", ["answer", "gold", "ground_truth", "gold_answer"])
+def test_they_are_a_finding_and_are_trained_on(check, column):
+    rows = [
+        {
+            "question": f"{n} + 1?",
+            "response": f"<think>I add: {n + 1}.</think>It is \\boxed{{{n + 1}}}.",
+            column: n + n % 2,
+        }
+        for n in range(1, 9)
+    ]
+    report = check({"rows.jsonl": rows})
+    (kind,) = report.kinds
+    assert (kind.code, kind.severity, kind.count, report.accounts[0].kept) == ("gold_contradicted", "warning", 4, 8)
+    assert kind.shown[0].detail == "the answer is 3, the row's gold answer 2"
+
+
+def test_so_many_are_judged_and_no_more(check, monkeypatch):
+    rows = [
+        {"question": f"{n}?", "response": f"<think>I add: {n}.</think>\\boxed{{{n}}}", "answer": -1}
+        for n in range(final_answer.JUDGED + 9)
+    ]
+    assert [kind.count for kind in check({"rows.jsonl": rows}).kinds] == [final_answer.JUDGED]
