@@ -329,7 +329,7 @@ REFUSED = [
     *(
         ({name: value}, "a picture in an unknown column", f'"columns": {{"images": "{name}"}}')
         for name in ("page", "source", "origin", "reference", "index", "key")
-        for value in ("x/a.png", ["a.png"], {"bytes": BASE64})
+        for value in ("x/a.png", ["a.png"], '["a.png"]', {"bytes": BASE64}, {"path": "a.png"}, {"url": "https://example.org/a.png"})
     ),
     ({"source": "https://example.org/x.webp?w=9"}, "a picture in an unknown column", "source holds"),
     ({"pixel_values": [[[0.1, 0.2]]]}, "a picture as numbers", "pixel_values"),
