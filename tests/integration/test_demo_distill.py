@@ -18,7 +18,7 @@ from virgo_factory.rollouts.question import read_questions
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]
 QUESTIONS, HELD_OUT, PICTURES, STEPS = 40, 20, 5120, 160
-EPOCHS = {"num_train_epochs": 1.0}
+EPOCHS = {"num_train_epochs": 2.0}
 """Instead of the demo's 200, 200, 16,000, 1,000 and 4: less is seen, and minutes are saved. One of the four models is scored."""
 
 
