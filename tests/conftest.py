@@ -19,7 +19,11 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+
+settings.register_profile("here", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("here")  # no times: the machine may be busy
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,9 +45,8 @@ FIRST = (
     *("test_demo_distill", "test_reinforce", "test_demo_reinforce", "test_smoke", "test_demo_synthesize"),
     *("test_batch_order", "test_distill_vllm", "test_policy_servers", "test_commands", "test_real_data"),
     *("test_faults", "test_visual", "test_serving", "test_distill_commands", "test_scope", "test_demo_run"),
-    *("test_autoload", "test_kill", "test_check", "test_run", "test_loader", "test_demo_twin", "test_small_config"),
 )
-"""Files that take longest, in this order: begun last, one of them would be waited for alone. Two with vLLM do not begin together."""
+"""Integration tests that take longest, in this order: begun last, one would be waited for alone. Two with vLLM do not begin together."""
 
 
 @pytest.hookimpl(trylast=True)
@@ -58,14 +61,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def is_row(item: pytest.Item) -> bool:
-    """Whether a test is one of a parametrised function for which no fixture is made anew."""
+    """Whether a test is one of a parametrised function for which no fixture is made anew; an integration test is long."""
     if not hasattr(item, "callspec") or item.cls or item.callspec.marks or hasattr(item.obj, "hypothesis"):
         return False
 
+    if item.get_closest_marker("integration"):
+        return False
+
     given, needed = set(item.callspec.params), item._fixtureinfo
-    shared = [needed.name2fixturedefs.get(name) for name in set(item.fixturenames) - given]
+    shared = [needed.name2fixturedefs.get(name) for name in {*item.fixturenames} - given - {"request"}]
     return (
         given <= set(needed.argnames)
+        and "request" not in needed.argnames
         and not any(mark.kwargs.get("indirect") for mark in item.iter_markers("parametrize"))
         and all(found and found[-1].scope != "function" for found in shared)
     )

@@ -63,7 +63,7 @@ COVERED = {
         llamafactory-cli train recipes/virgo_demo_dt_dsd.yaml
     """,
     # its trainings are parsed by tests/test_recipes.py; a twin trains on its rows in tests/integration
-    "test_synthesizing_is_run_by_its_own_tests": """
+    "tests/synthesis/test_page_commands.py": """
         python benchmarks/synthesis_replay.py data_gen/example_outputs
         virgo-factory synthesize run recipes/synthesize/lgt.yaml --dry-run
         virgo-factory synthesize run recipes/synthesize/lgt.yaml max_scenes=20
@@ -92,7 +92,7 @@ COVERED = {
         virgo-factory data preview my_thoughts 1 --tokenizer Qwen/Qwen2-VL-7B-Instruct --html row.html
         llamafactory-cli train recipes/virgo7b_dt_lora.yaml dataset=my_thoughts output_dir=saves/my_thoughts
     """,
-    "test_reports_are_made_by_their_own_tests": """
+    "tests/evaluation/test_imports.py": """
         virgo-factory evaluate report evals/virgo7b_dt evals/virgo7b_dsd --out reports/virgo7b
         virgo-factory evaluate compare evals/virgo7b_dt evals/virgo7b_dsd
         virgo-factory evaluate rescore evals/virgo7b_dt --scorer paper --judge-url http://localhost:8001/v1 --judge-model qwen
@@ -100,7 +100,7 @@ COVERED = {
     """,
     "test_score_writes_verdicts": "virgo-factory score rollouts.jsonl --gold answer --response response --question question",
     # the training reduced
-    "test_distil_is_run_by_its_own_tests": """
+    "tests/distill/test_distill_commands.py": """
         virgo-factory distill questions recipes/distill/dsd_virgo72b.yaml
         virgo-factory distill run recipes/distill/dsd_virgo72b.yaml --shard 1/2 output_dir=data/half1
         virgo-factory distill run recipes/distill/dsd_virgo72b.yaml --shard 2/2 output_dir=data/half2
@@ -111,7 +111,7 @@ COVERED = {
         virgo-factory distill select data/dsd_virgo72b
         FORCE_TORCHRUN=1 llamafactory-cli train recipes/virgo72b_dsd.yaml dataset=virgo72b_dsd_own media_dir=data/dsd_virgo72b output_dir=saves/dsd_own
     """,
-    "test_evaluating_is_run_by_its_own_tests": """
+    "tests/evaluation/test_run.py": """
         virgo-factory evaluate list
         virgo-factory evaluate choose saves/virgo7b/full/dt --dev mmmu_dev
         virgo-factory evaluate run recipes/evaluate/virgo.yaml --dry-run
@@ -137,7 +137,7 @@ COVERED = {
         VIRGO_FACTORY_DISABLE=1 llamafactory-cli train -h | grep -c virgo-factory
     """,
 }
-"""Test -> the commands that it runs, or that others run as it makes sure, one a line."""
+"""Test, or file that runs all commands of a page -> the commands, one a line."""
 
 
 def covered_by(test: str) -> list[str]:
@@ -194,10 +194,18 @@ def call(monkeypatch):
 
 def test_every_command_is_covered():
     pages = {
-        page.name: {line for block in blocks("bash", page) for line in block.splitlines() if line} for page in PAGES
+        page.relative_to(ROOT).as_posix(): {
+            line for block in blocks("bash", page) for line in block.splitlines() if line
+        }
+        for page in PAGES
     }
     assert set().union(*pages.values()) == {line for test in COVERED for line in covered_by(test)}, pages
-    assert all(callable(globals()[test]) for test in COVERED)
+    for test in COVERED:
+        if "/" in test:
+            read = [lines for page, lines in pages.items() if f'"{page}"' in text_of(test)]
+            assert set(covered_by(test)) <= set().union(*read), test
+        else:
+            assert callable(globals()[test])
 
 
 def test_make_calls_what_the_readme_says():
@@ -206,7 +214,7 @@ def test_make_calls_what_the_readme_says():
         "demo-distill": ["virgo-factory demo distill"],
         "demo-reinforce": ["virgo-factory demo reinforce"],
         "demo-synthesize": ["virgo-factory demo synthesize"],
-        "test": ["ruff check", "-m pytest --quiet --basetemp build/tests --numprocesses", "-m integration"],
+        "test": ["ruff check", "-m pytest --quiet --basetemp build/tests/other", "-m integration"],
         "test-transformers5": [
             "--constraint constraints-transformers5.txt",
             "-m pytest --quiet --basetemp build/lane",
@@ -444,38 +452,6 @@ def test_smoke_is_run_by_its_own_tests():
     recipe, ranks = re.match(r"virgo-factory smoke (\S+) --ranks (\d+)", command("virgo-factory smoke")).groups()
     text = text_of("tests/integration/test_smoke.py")
     assert f'Smoke("{recipe}", tmp_path / "work", {ranks},' in text
-
-
-def test_distil_is_run_by_its_own_tests():
-    text = text_of("tests/distill/test_distill_commands.py")
-    assert "dry, distil, status, select, train = README" in text and "questions, first, second, merge = PAGE" in text
-    there = [
-        line
-        for page in ("README.md", "docs/distil.md")
-        for block in blocks("bash", page)
-        for line in block.splitlines()
-    ]
-    lines = covered_by("test_distil_is_run_by_its_own_tests")
-    assert sorted(line for line in there if line in lines) == sorted(lines)
-
-
-def test_synthesizing_is_run_by_its_own_tests():
-    text = text_of("tests/synthesis/test_page_commands.py")
-    assert 'PAGES = ("README.md", "docs/synthesize.md")' in text and "for line in commands(page, " in text
-    assert '"benchmarks" / "synthesis_replay.py"' in text_of("tests/synthesis/thoughts/test_replay.py")
-
-
-def test_evaluating_is_run_by_its_own_tests():
-    text = text_of("tests/evaluation/test_run.py")
-    assert 'for line in commands("docs/evaluate.md")' in text and 'commands("README.md", ' in text
-    lines = covered_by("test_evaluating_is_run_by_its_own_tests")
-    assert {line for block in blocks("bash", "docs/evaluate.md") for line in block.splitlines()} == set(lines)
-
-
-def test_reports_are_made_by_their_own_tests():
-    assert 'commands("docs/evaluation-reports.md")' in text_of("tests/evaluation/test_imports.py")
-    lines = set(covered_by("test_reports_are_made_by_their_own_tests"))
-    assert {line for block in blocks("bash", "docs/evaluation-reports.md") for line in block.splitlines()} == lines
 
 
 def test_the_loop_is_run_by_its_own_tests():

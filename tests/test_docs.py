@@ -33,7 +33,10 @@ def test_fields_of_a_message(field):
     assert (example.response.thought, example.response.solution) == ("I add.", "9")
 
 
-@pytest.mark.parametrize("column", ["correct", "is_correct", "verdict", "score", "reward", "correctness_math_verify"])
+@pytest.mark.parametrize(
+    "column",
+    ["correct", "is_correct", "verdict", "score", "reward", "passed", "verified", "keep", "correctness_math_verify"],
+)
 def test_marks_of_wrong_responses(column):
     assert f"`{column}`" in PAGE
     assert not isinstance(read_row({"messages": messages(), column: 0}, "long_thought", Options()).parts[0], Example)

@@ -1,7 +1,7 @@
 """What is found in a response, where, and by which rule."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from virgo_factory.answers import Question, extract
@@ -176,7 +176,6 @@ def test_examples_in_the_docstrings():
 
 
 @given(st.text(max_size=200), st.text(max_size=200))
-@settings(max_examples=200, deadline=None)
 def test_what_stands_in_the_thought_is_not_answered(thought, number):
     thought = "".join(sign for sign in thought if sign not in "<|>")
     if not thought.strip():
@@ -190,7 +189,6 @@ def test_what_stands_in_the_thought_is_not_answered(thought, number):
         st.text("abc123\\,^ ", max_size=8), lambda inner: inner.map(lambda text: "{" + text + "}"), max_leaves=6
     )
 )
-@settings(max_examples=200, deadline=None)
 def test_a_balanced_box_is_returned_whole(inside):
     inside = inside.replace("\\", "")
     assert [box.text for box in boxes(r"x \boxed{" + inside + "} y")[0]] == [inside]

@@ -227,6 +227,7 @@ def test_what_rows_say_of_themselves(check):
         _row("g", "Seven?", _response(solution="It is 56.</s>")),
         _row("h", "[INST] Eight? [/INST]"),
         _row("i", "Nine?", _response(solution="<verify>7 x 8 is 56.</verify> It is \\boxed{56}.")),
+        _row("j", "Ten?", looked_at=False),
     ]
     report = check({"rows.jsonl": rows})
     assert {kind.code: kind.severity for kind in report.kinds} == {
@@ -238,32 +239,20 @@ def test_what_rows_say_of_themselves(check):
         "a_control_token_of_another_model_in_the_response": "error",
         "foreign_token_in_the_prompt": "warning",
         "part_in_tags": "warning",
+        "yes_or_no_not_read": "info",
     }
     shown = {kind.code: kind.shown[0] for kind in report.kinds}
     assert (shown["mark_not_understood"].id, shown["mark_not_understood"].detail) == ("c", "score")
     assert (shown["prompt_names_tags"].id, shown["prompt_names_tags"].detail[:7]) == ("e", "Find x,")
     assert (shown["foreign_token_in_the_prompt"].id, shown["foreign_token_in_the_prompt"].detail) == ("h", "[INST]")
     assert (shown["part_in_tags"].id, shown["part_in_tags"].detail) == ("i", "<verify>")
+    assert shown["yes_or_no_not_read"].detail == "looked_at is False"
     (account,) = report.accounts
-    assert (account.kept, account.dropped) == (5, 4)
+    assert (account.kept, account.dropped) == (6, 4)
     assert account.notes == {
         "mark not understood: score": 1,
+        "yes or no in a column that is not read: looked_at is False": 1,
         "a part of the response in tags is trained as it is: <verify>": 1,
         "with a request for other tags taken out of the prompt": 1,
     }
     assert report.to_json()["datasets"][0]["notes"] == account.notes
-
-
-def test_a_column_that_may_judge_and_is_not_read_is_told_once(check):
-    rows = [
-        _row(f"r{n}", f"What is {n} * 8?") | {"chk": n % 3 > 0, "meta": {"quick_look": "bad" if n == 4 else "fine"}}
-        for n in range(8)
-    ]
-    found = {kind.severity: kind for kind in check({"rows.jsonl": rows}).kinds}
-    assert {kind.code for kind in found.values()} == {"column_not_read"}
-    shown = {severity: [(one.line, one.detail) for one in kind.shown] for severity, kind in found.items()}
-    assert shown == {
-        "info": [(1, "chk is False in 3 of the rows")],
-        "warning": [(5, "meta.quick_look is 'bad' in 1 of the rows")],
-    }
-    assert not check({"rows.jsonl": [row | {"correct": True, "chk": None, "meta": None} for row in rows]}).kinds

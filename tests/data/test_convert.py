@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from tests.data.conftest import write
@@ -246,7 +246,6 @@ GOOD_ROWS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(row=GOOD_ROWS)
 def test_any_row_is_rejected_or_comes_back_as_the_same_example(row):
     ranking = "rejected" in row
@@ -266,7 +265,6 @@ def test_any_row_is_rejected_or_comes_back_as_the_same_example(row):
     assert replace(again, format=None) == replace(part, format=None, images=images)
 
 
-@settings(max_examples=40, deadline=None)
 @given(rows=st.lists(ROWS, min_size=1, max_size=5))
 def test_any_rows_are_counted_whatever_they_are(rows):
     with tempfile.TemporaryDirectory() as folder:

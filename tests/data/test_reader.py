@@ -5,7 +5,7 @@ import json
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from virgo_factory.data.read import reader
@@ -154,7 +154,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     rows=st.lists(VALUES, min_size=1, max_size=6),
     chunk=st.integers(1, 40),
@@ -182,7 +181,6 @@ def test_any_list_is_read_in_any_pieces(tmp_path_factory, rows, chunk, indent, a
     assert [row.line for row in found] == [row.line for row in cut] == lines
 
 
-@settings(max_examples=100, deadline=None)
 @given(content=st.binary(max_size=60) | st.text('[]{}:,"\\ \n\r01e-.nulltrue\ufeff', max_size=40).map(str.encode))
 def test_any_bytes_are_rows_or_an_unreadable_file(tmp_path_factory, content):
     path = write(tmp_path_factory.mktemp("bytes"), content)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from virgo_factory.data.make.sampling import domain_mask, domain_names, domains_there, gather, seeded_order
@@ -17,7 +17,6 @@ def record(number: int, domain: str | None = "math", digest: int | None = None, 
     return RowRecord(0, part, 0, number=number, domain=domain, digest=digest, **more)
 
 
-@settings(deadline=None)
 @given(digests=DIGESTS, seed=st.integers(-(2**70), 2**70), data=st.data())
 def test_the_order_depends_on_content_and_seed_alone(digests, seed, data):
     values = np.array(digests, dtype=np.uint64)
@@ -29,7 +28,6 @@ def test_the_order_depends_on_content_and_seed_alone(digests, seed, data):
     assert list(values[order]) == list(values[shuffled][again])
 
 
-@settings(deadline=None)
 @given(digests=DIGESTS, count=st.integers(1, 4), seed=st.integers(0, 9))
 def test_every_prefix_keeps_the_shares(digests, count, seed):
     values = np.array(digests, dtype=np.uint64)

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -313,7 +313,6 @@ def test_odd_sizes(tmp_path, size, pixels):
     assert image_tokens(*size, *pixels, read_processor(tmp_path)) == found
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     st.integers(28, 5000),
     st.integers(28, 5000),
@@ -328,7 +327,6 @@ def test_smart_resize_is_that_of_transformers(width, height, least, more, patch)
     assert smart_resize(height, width, ours) == theirs(height, width, 2 * patch, least, least + more)
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.integers(1, 6000), st.integers(1, 6000), st.integers(1, 100_000), st.integers(1, 10**6))
 def test_trained_size_is_that_of_llamafactory(width, height, least, more):
     from llamafactory.data.mm_plugin import get_mm_plugin

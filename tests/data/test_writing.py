@@ -106,7 +106,7 @@ def test_datasets_reads_a_file_whose_first_10_mib_lack_a_column(tmp_path, monkey
     assert [example.id for example in _read_back(tmp_path / "rows.parquet")] == [*map(str, range(120)), "a-1"]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(range(7)), count=st.integers(1, 7), suffix=st.sampled_from(writing.SUFFIXES))
 def test_any_order_of_any_rows(tmp_path, order, count, suffix):
     examples = [replace(FULL if number % 3 else PLAIN, id=str(number), source="ours") for number in range(7)]

@@ -10,7 +10,7 @@ from virgo_factory.distill.config import read_folder
 from virgo_factory.distill.first_responses import ENOUGH, ENOUGH_BROKEN, FirstResponses, UnreadableResponses
 from virgo_factory.distill.launch import distil
 from virgo_factory.distill.select.select import choose
-from virgo_factory.distill.tell.estimate import estimate, told
+from virgo_factory.distill.tell.estimate import estimated
 from virgo_factory.rollouts.store.rollout import GREEDY, Rollout
 from virgo_factory.rollouts.store.store import read_rollouts
 
@@ -129,5 +129,5 @@ def test_a_dry_run_says_what_is_expected(sky_config):
     expected = {"auto": "recognised in each", "four_markers": "four markers", "thinking": "thinking only"}
     for response_format, words in expected.items():
         config = sky_config(2, urls=["http://127.0.0.1:9"], response_format=response_format)
-        (line,) = [line for line in told(config, estimate(config)) if line.startswith("Responses expected")]
+        (line,) = [line for line in estimated(config) if line.startswith("Responses expected")]
         assert words in line and f"first {ENOUGH} finished" in line

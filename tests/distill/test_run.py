@@ -1,7 +1,6 @@
 """A run against a server of real responses that fails on order: what is asked, what is not, and how it ends."""
 
 import json
-import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import pytest
 
 from virgo_factory.distill.config import read_folder
 from virgo_factory.distill.launch import Outcome, distil
-from virgo_factory.distill.passes import SamplePass
 from virgo_factory.distill.todo import wave
 from virgo_factory.rollouts.judge import verdicts
 from virgo_factory.rollouts.judge.verdicts import read_verdicts
@@ -164,7 +162,6 @@ def test_what_the_base_model_solves_is_not_sampled(start_replay, sky_config, mon
     assert 0 < len(solved) < 16
     sampled = Counter(rollout.question for rollout in rollouts if rollout.sample != GREEDY)
     assert sampled == dict.fromkeys(greedy - solved, 5)
-    assert {event.question for event in events if event.kind == "solved"} == solved
     assert {rollout.params["temperature"] for rollout in rollouts if rollout.sample == GREEDY} == {0.0}
     assert outcome.left.samples == outcome.left.greedy == 0
 
@@ -183,8 +180,6 @@ def test_a_budget_leaves_room_for_the_samples_of_what_the_base_model_was_asked(
     server = start_replay(max_chars=4000, model=("base", "replay"), delay=0.01)
     urls = {} if served else {"urls": [server.url], "base_urls": [server.url]}
     monkeypatch.setattr(launching, "Server", _Served(server.url, []))
-    make = SamplePass._prompt  # slow: meanwhile the other pass must not get what this one has taken
-    monkeypatch.setattr(SamplePass, "_prompt", lambda self, job: time.sleep(0.1) or make(self, job))
     config = sky_config(30, base_model_name_or_path="base", max_rollouts=31, **urls)
     outcome, _ = run(config)
     rollouts = list(read_rollouts(config.output_dir))

@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from virgo_factory.core.example import Example
@@ -83,7 +83,6 @@ def check(row, formatting, options):
         assert rendered(part.response).startswith(part.assistant_prefix)
 
 
-@settings(deadline=None)  # a busy machine
 @given(JSON | st.dictionaries(KEYS, JSON, max_size=6), st.sampled_from(sorted(FORMATTINGS)), OPTIONS)
 def test_any_json_value(row, formatting, options):
     check(row, formatting, options)
@@ -116,7 +115,6 @@ def mutated(row, draw):
     return row
 
 
-@settings(deadline=None)  # a busy machine
 @given(st.data(), OPTIONS)
 def test_changed_rows_of_every_family(data, options):
     row = mutated(data.draw(st.sampled_from(ROWS)), data.draw)

@@ -1,13 +1,14 @@
 """Names of marks: which columns judge the response, in which words, and which have another purpose."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from virgo_factory.core.example import Example
 from virgo_factory.formats import Options, read_row
 from virgo_factory.formats.any_row.second_columns import NOT_TRAINED_BESIDE_CHAT
 from virgo_factory.formats.marks.names import Kind, kinds_of
+from virgo_factory.formats.marks.response_marks import UNREAD
 
 
 RESPONSE = "<think>\nA is larger.\n</think>\n\nIt is \\boxed{A}."
@@ -45,6 +46,29 @@ MARKS = [
         {"model_output": {"correct": False}}, {"labels": {"correct": False}}, {"reward_model": {"score": 0}},
         {"annotations": [{"correct": False}, {"correct": False}]}, {"results": '{"correct": false}'},
         {"not_correct": True}, {"is_not_correct": 1},
+    ] + [
+        {name: value} for name in (
+            "if_right", "is_match", "test_passed", "unit_tests_pass", "r1_correctness", "verified", "is_verified", "is_valid", "valid",
+            "keep", "is_kept", "selected", "is_chosen", "approved", "response_valid", "isGood", "no_error", "are-all-tests-passed",
+            "result_is_right", "passes_filter", "checks_passed", "verification_passed", "keepRow", "validResponse", "succeeded",
+            "orm_label", "是否合格", "答对", "final_answer_correct", "VerifierPassed2", "答案是否正确", "是否保留", "有效", "评分", "not_wrong",
+        )
+        for value in (False, 0, "no", "False")
+    ] + [
+        {name: value} for name in (
+            "has_error", "is_error", "hallucination", "is_bad", "filtered", "deleted", "flagged", "discard", "is_rejected", "to_remove",
+            "is_refusal", "contaminated", "not_verified", "is_not_valid", "response_is_invalid", "should_delete", "hasHallucination",
+            "isWrong", "is_failure", "failed_verification", "needs_removal", "low_quality", "drop_sample", "is_garbled", "做错", "is_mistake", "已删除", "是否错误", "not_kept",
+        )
+        for value in (True, 1, "yes")
+    ] + [
+        *({name: False} for name in ("verification", "verify", "llm_judge", "deepseek_grade", "true_false", "verify_result")),
+        {"verify_result": [False]}, {"deepseek_grade": "No"}, {"grade": "F"}, {"gpt_eval": "False"}, {"status": "rejected"},
+        {"review_status": "Rejected"}, {"state": "invalid"}, {"label": "incorrect", "gt": "A"}, {"label": "wrong"}, {"correct": -1},
+        {"score": -1}, {"reward": -1.0}, {"correct": {"value": False}}, {"correct": [{"value": 0}]}, {"is_correct": "falsch"},
+        {"correct": "faux"}, {"correct": "неверно"}, {"feedback": "thumbs_down"}, {"rating": "bad"}, {"quality": "discard"},
+        {"审核状态": "拒绝"}, {"审核结果": "不通过"}, {"grade_label": "incorrect"}, {"qwen_judge": "incorrect"}, {"row_status": "deleted"},
+        {"metadata": {"keep": False}}, {"extra_info": {"has_error": True}}, {"eval": {"is_valid": 0}},
     ]),
     (CUT, [
         *({name: False} for name in ("generation_is_complete", "completed", "finish", "ended", "reached_eos", "is_terminated",
@@ -53,10 +77,11 @@ MARKS = [
         *({name: True} for name in ("truncation", "is_clipped", "truncated_response", "thought_truncated", "answer_cut_off", "trunc", "was_trunc")),
         *({name: "length"} for name in ("finish", "finish_state", "finish_type", "completion_reason", "generation_status",
                                         "exit_reason", "was_stopped", "response_status", "end_status")),
-        {"metadata": {"generation": {"finish_reason": "max_tokens"}}}, {"reached_max_steps": True}, {"native_finish_reason": "MAX_TOKENS"},
+        {"finish_reason": "FINISH_LENGTH"}, {"metadata": {"generation": {"finish_reason": "max_tokens"}}}, {"reached_max_steps": True}, {"native_finish_reason": "MAX_TOKENS"},
     ]),
     ("nothing in it is marked to be learned", [
-        {name: False} for name in ("train_on_this", "include_loss", "used_for_training", "selected_for_training", "apply_loss")
+        {name: False} for name in ("train_on_this", "include_loss", "used_for_training", "selected_for_training", "apply_loss",
+                                     "usable_for_training", "ok_to_train", "output_with_loss", "trained")
     ]),
     (NOTED, [
         {name: value} for name in ("correctness_count", "pass_rate", "pass_rate_72b_tir", "num_correct", "pass_at_1", "pass@1",
@@ -66,19 +91,22 @@ MARKS = [
         {name: value} for name in ("quality", "overall_quality", "response_quality", "quality_score", "rating", "human_rating")
         for value in (0, 1, 3.5, "2", "poor")
     ] + [
-        {name: False} for name in ("verification", "is_verified", "verify", "valid", "qwen_correct", "majority_correct",
-                                   "is_chosen", "selected", "is_best", "consistent", "llm_judge", "claude_grade", "result",
-                                   "stop", "problem_is_valid", "checked")
+        {name: False} for name in ("qwen_correct", "majority_correct", "is_best", "consistent", "claude_grade", "result", "stop",
+                                   "problem_is_valid", "solution_is_valid", "answer_verified", "human_verified", "checked",
+                                   "used_in_training", "train_on_all", "my_loss")
     ] + [
-        {name: True} for name in ("filtered", "is_error", "hallucination", "has_hallucination", "is_refusal", "to_remove",
-                                  "discarded", "is_rejected", "timed_out", "contaminated")
+        {name: True} for name in ("timed_out", "is_test", "is_validation", "held_out", "in_test_set", "is_negative", "is_partial",
+                                  "question_is_invalid", "wrong_answer")
+    ] + [
+        {name: part} for name in ("subset", "fold", "partition", "dataset_split", "split_name") for part in ("test", "eval", "val")
     ] + [
         {"category": "wrong"}, {"type": "incorrect"}, {"group": ["algebra", "bad"]}, {"errors": ["slip"]}, {"mistakes": 1},
-        {"error_type": "calculation"}, {"is_false": True}, {"truncate": True}, {"train_on_prompt": True},
+        {"error_type": "calculation"}, {"drop_reason": "wrong"}, {"rejection_reason": "too long"}, {"is_false": True}, {"truncate": True}, {"train_on_prompt": True},
         {"error": "timeout"}, {"error_message": "rate limit"}, {"exception": "x"}, {"error": {"code": 500}},
-        {"feedback": "negative"}, {"status": "rejected"}, {"tags": ["wrong", "algebra"]}, {"flags": "truncated"},
+        {"feedback": "negative"}, {"loss_on": "last"}, {"tags": ["wrong", "algebra"]}, {"flags": "truncated"},
         {"split": "test"}, {"split": "Validation"}, {"thumbs": "down"}, {"reward_model": 0.0}, {"prm_score": 0.2},
-        {"gpt_score": 3}, {"label": 0, "answer": "A"}, {"label": "incorrect", "gt": "A"}, {"label": -1, "gt": "A"}, {"quality_label": "bad"}, {"truncated_at": 4096},
+        {"gpt_score": 3}, {"label": 0, "answer": "A"}, {"label": -1, "gt": "A"}, {"quality_label": "low"}, {"truncated_at": 4096},
+        {"reward": -0.5}, {"rm_score": -7.3}, {"verification": 0}, {"grade": "C"}, {"label": "incorrect", "options": ["x", "y"]},
     ]),
     ("", [
         {name: 0.25} for name in ("correctness_count", "pass_rate", "solve_rate", "pass_at_1")
@@ -90,6 +118,21 @@ MARKS = [
         {"reward_model": {"style": "rule", "ground_truth": "0"}}, {"stopped": True}, {"verification": "I check it: 1 + 1 = 2."},
         {"annotations": [{"correct": False}, {"correct": True}]}, {"label": "A"}, {"label": 0}, {"label": "no"},
         {"label": 0, "answer": "A", "options": ["x", "y"]}, {"generation_config": {"truncation": True}},
+    ] + [
+        *({name: text} for name in ("error_analysis", "valid_answers", "correct_answer", "right_answer", "true_label", "target", "wrong_answers",
+                                    "bad_example", "correct_option", "错误分析", "正确答案", "verified_by", "pass_criteria", "right_label", "correct_response")
+          for text in ("no", "False", "wrong", "B", "It is false that 1 = 2.")),
+        *({name: number} for name in ("keep_prob", "pass_rate", "solve_rate", "acc_avg_at_8", "difficulty", "drop_rate", "error_rate",
+                                      "accept_threshold", "valid_count", "filter_size", "good_ratio", "temperature") for number in (0.1, 0.5, 3.7)),
+        *({name: number} for name in ("difficulty", "keep_prob", "error_count", "valid_count", "num_errors", "filter_size", "wrong_count",
+                                      "drop_rate", "hallucination_rate", "test_score", "state_code", "match_id") for number in (0, 0.0)),
+        {"target": False}, {"target": 0}, {"label": "rejected", "question": "Is the hypothesis rejected?"}, {"label": "cat"}, {"state": "Ohio"},
+        {"result": "rejected by 3 to 2"}, {"feedback": "no"}, {"review": "No"}, {"weights": 0}, {"labels": False}, {"include_reasoning": False}, {"exclude_reasoning": True}, {"keep_reasoning": False}, {"use_tools": "no"}, {"outcome": "heads"}, {"used_in_training": "Ultra"}, {"train_file": "a.json"}, {"train_loss": 0.0},
+        {"loss_type": "mse"}, {"training_step": 0}, {"learning_rate": 0}, {"weight_kg": 0}, {"verifier": "math_verify"}, {"good": 0.7},
+        {"valid": 0.98}, {"keep": "both hands on the wheel"}, {"drop": 0.5}, {"error": "none"}, {"error": 0.02}, {"flagged": False},
+        {"is_test": False}, {"fold": 3}, {"fold": "train"}, {"subset": "algebra"}, {"subset": "testing of hypotheses"}, {"partition": "2"},
+        {"finish_reason": "FINISH_STOP"}, {"no_error": True}, {"not_wrong": True}, {"is_match": True}, {"true_false": True}, {"grade": "A"},
+        {"correct": {"value": True}}, {"mask": "User"}, {"critique": "The response is wrong."}, {"reviewed": None},
     ]),
 ]  # fmt: skip
 
@@ -99,6 +142,52 @@ MARKS = [
 )
 def test_what_becomes_of_a_row_with_a_mark(expected, marks):
     assert outcome(**marks) == expected
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ({"is_match_question": False}, ["is_match_question is False"]),
+        ({"looked_at": True, "n": 3}, ["looked_at is True"]),
+        ({"qwq_critique": "bad"}, ["qwq_critique is bad"]),
+        ({"looked_at": "No"}, ["looked_at is No"]),
+        ({"looked_at": "✗"}, ["looked_at is ✗"]),
+        ({"by_hand": [True, False]}, ["by_hand is a list"]),
+        ({"metadata": {"looked_at": False}}, ["metadata.looked_at is False"]),
+        ({"answer": True}, []),
+        ({"true_label": "wrong"}, []),
+        ({"options": ["wrong"], "b": "wrong"}, []),
+        ({"domain": "correct"}, []),
+    ],
+    ids=str,
+)
+def test_a_yes_or_no_that_no_table_knows_is_told_and_not_guessed(columns, told):
+    for row in (columns, {**columns, "chat": True}):
+        found = read(**row) if "chat" not in row else read_chat(**columns)
+        assert [note for note in found.notes if note.startswith(UNREAD)] == [f"{UNREAD}: {name}" for name in told]
+
+
+def read_chat(message={}, **columns):
+    messages = [{"role": "user", "content": "Which?"}, {"role": "assistant", "content": RESPONSE, **message}]
+    (part,) = read_row({"id": "r", "messages": messages, **columns}, "long_thought").parts
+    return part
+
+
+def test_a_yes_or_no_of_a_message_that_no_table_knows_is_told():
+    assert read_chat({"looked_at": False}).notes == (f"{UNREAD}: looked_at of a message is False",)
+    assert read_chat({"name": "bot"}).notes == ()
+
+
+def test_what_is_said_of_one_teacher_is_not_said_of_another_that_the_entry_names():
+    row = {
+        "question": "Which?",
+        "r1_solution": RESPONSE.replace("A is", "B is"),
+        "qwq_solution": RESPONSE,
+        "r1_correctness": False,
+    }
+    for column, expected in (("qwq_solution", ""), ("r1_solution", WRONG)):
+        (part,) = read_row(row, "long_thought", Options(columns={"question": "question", "response": column})).parts
+        assert getattr(part, "reason", "") == expected
 
 
 def test_a_row_for_kto_has_its_verdict_in_its_label():
@@ -133,14 +222,12 @@ OF_OTHERS = st.builds("{}_{}".format, ASPECTS, OTHERS).filter(
 )  # where a thought goes wrong
 
 
-@settings(deadline=None)  # a busy machine
 @given(st.builds("{}_{}".format, OTHERS, ASPECTS) | OF_OTHERS | OF_THINGS, VALUES)
 def test_a_column_of_another_purpose_is_no_mark(name, value):
     assert kinds_of(name) <= {Kind.NESTED}, name
     assert outcome(**{name: value}) == ""
 
 
-@settings(deadline=None)  # a busy machine
 @given(
     st.sampled_from(["question", "game", "state_of_game", "scene", "table", "input_data", "image_info_of_scene"]),
     ASPECTS,
@@ -154,6 +241,28 @@ def test_an_object_of_another_purpose_has_no_marks(column, name, value):
 
 
 @pytest.mark.parametrize(
+    ("mark", "question"),
+    [
+        ({"valid": False}, "Is this syllogism valid?"),
+        ({"has_error": True}, "Does this program have an error?"),
+        ({"is_hallucination": 1}, "Is the caption a hallucination?"),
+    ],
+    ids=str,
+)
+def test_whether_something_is_to_be_used_that_is_asked_for_is_not_guessed(mark, question):
+    assert outcome(question=question, **mark) == NOTED
+    assert outcome(**mark) == WRONG
+    messages = [{"role": "user", "content": question}, {"role": "assistant", "content": RESPONSE}]
+    (part,) = read_row({"messages": messages, **mark}, "long_thought").parts
+    assert part.notes == (f"mark not understood: {next(iter(mark))}",)
+    messages = [
+        {"role": "user", "content": "Which?"},
+        {"role": "assistant", "content": RESPONSE.replace("A is", question)},
+    ]
+    assert read_row({"messages": messages, **mark}, "long_thought").parts[0].reason == WRONG
+
+
+@pytest.mark.parametrize(
     ("name", "word"), [("score", "score"), ("final_score", "score"), ("reward", "reward"), ("match", "match")]
 )
 def test_a_column_that_holds_what_is_asked_for_is_no_verdict(name, word):
@@ -163,7 +272,6 @@ def test_a_column_that_holds_what_is_asked_for_is_no_verdict(name, word):
     assert outcome(question="How many?", answer="0", **{name: 0}) == WRONG
 
 
-@settings(deadline=None)  # a busy machine
 @given(
     st.sampled_from(["label", "answer", "gt", "ground_truth", "solution", "target", "gold"]),
     st.sampled_from(list("ABCDE")),

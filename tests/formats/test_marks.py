@@ -109,34 +109,33 @@ RIGHT_MARKS = [
     for name in ("correct", "judgment", "verdict", "score", "reward", "verifier_score", "passed")
     for value in (True, 1, 1.0, "1", "1.0", "True", "yes", "Correct", None, NAN, "", "unknown", [True], [1, None])
 ] + [
-    {"good": True}, {"bad": False}, {"error": "none"}, {"filtered": 0}, {"mask": 1},
+    {"good": True}, {"bad": False}, {"error": "none"}, {"filtered": 0},
     {"error": "Which is larger?"}, {"drop": 0.5}, {"status": "open"}, {"keep": 1}, {"done": True}, {"label": 0},
     {"wrong": False}, {"is_incorrect": 0}, {"correctness_math_verify": False, "correctness_llama": True},
     # golds and other columns that say nothing of the response
     {"answer": "False"}, {"label": "False"}, {"label": 0}, {"gt": 0}, {"ground_truth": "no"}, {"correct_answer": "no"},
     {"answer": 0}, {"solution_label": 0}, {"correct_option": 0}, {"correct_index": 0}, {"num_correct": 3},
     {"correctness_count": 2}, {"format_reward": 0}, {"toxicity_score": 0}, {"difficulty_score": 0.3},
-    {"pass_rate": 0.25}, {"is_reasoning": False}, {"metadata": {"image_score": 0.0, "answer": "no"}},
+    {"pass_rate": 0.25}, {"metadata": {"image_score": 0.0, "answer": "no"}},
     {"reward_model": {"style": "rule", "ground_truth": "0"}}, {"metadata": "no"}, {"judge": "gpt-4o"}, {"info": None},
     {"result": "no"}, {"result": 0}, {"status": "done"}, {"outcome": "False"}, {"grade": 3}, {"grade": "7th"}, {"valid": True},
     {"verified": 1.0}, {"evaluation": "MMMU"}, {"status": "ok"}, {"weight": None}, {"choices": ["no", "yes"]},
     {"options": ["wrong", "right"]}, {"choices": ["wrong"]}, {"wrong_answer": "7"}, {"wrong_answer": False}, {"negative": None},
-    {"is_partial": False}, {"too_long": 0}, {"grade": "A"}, {"tag": "algebra"}, {"contains_code": True}, {"partial": 0.5},
+    {"is_partial": False}, {"too_long": 0}, {"grade": "A"}, {"tag": "algebra"}, {"partial": 0.5},
     {"completion_tokens": 90, "max_tokens": 100}, {"completion_tokens": 90, "max_tokens": 90, "finish_reason": "stop"},
 ]  # fmt: skip
 
 UNKNOWN_MARKS = [
-    ({"score": 0.37}, "score"), ({"reward": -0.5}, "reward"), ({"reward": -1}, "reward"), ({"score": 7}, "score"),
+    ({"score": 0.37}, "score"), ({"reward": -0.5}, "reward"), ({"score": 7}, "score"),
     ({"score": "7 of 10"}, "score"), ({"verdict": "A"}, "verdict"), ({"correct": "B"}, "correct"),
     ({"correct": "partially"}, "correct"), ({"judgment": "It is right, since A is larger, as can be seen. " * 9}, "judgment"),
     ({"score": [1, 0]}, "score"), ({"extra_info": {"score": 0.5}}, "extra_info.score"), ({"accuracy": 0.25}, "accuracy"),
-    ({"finish_reason": "tool_calls"}, "finish_reason"), ({"finish_reason": 2}, "finish_reason"),
-    ({"stop_reason": "###"}, "stop_reason"), ({"truncated": 0.5}, "truncated"), ({"verified": False}, "verified"), ({"is_valid": 0}, "is_valid"),
-    ({"grammar_correct": False}, "grammar_correct"), ({"good": 0}, "good"), ({"keep": "no"}, "keep"), ({"bad": True}, "bad"),
-    ({"discard": 1}, "discard"), ({"filtered": "yes"}, "filtered"), ({"has_error": True}, "has_error"), ({"mask": 0}, "mask"),
+    ({"finish_reason": 2}, "finish_reason"),
+    ({"stop_reason": "###"}, "stop_reason"), ({"truncated": 0.5}, "truncated"),
+    ({"grammar_correct": False}, "grammar_correct"), ({"mask": 0}, "mask"), ({"mask": 1}, "mask"), ({"mask": True}, "mask"),
     *(({name: 0}, name) for name in ("error_score", "overlong_reward", "hallucination_score")),  # no error, or no reward
-    *(({name: False}, name) for name in ("is_gold", "is_ok", "positive")), ({"gpt_eval": "False"}, "gpt_eval"),
-    *(({name: True}, name) for name in ("wrong_answer", "is_mistake", "is_negative", "is_partial", "too_long", "deleted", "contains_error")),
+    *(({name: False}, name) for name in ("is_gold", "positive")),
+    *(({name: True}, name) for name in ("wrong_answer", "is_negative", "is_partial", "too_long")),
     ({"grade": "C"}, "grade"), ({"judge_result": "B"}, "judge_result"), ({"tag": "wrong"}, "tag"),
     ({"completion_tokens": 90, "max_tokens": 90}, "completion_tokens"),
     ({"usage": {"completion_tokens": 90}, "max_new_tokens": 90}, "usage.completion_tokens"),
@@ -176,7 +175,7 @@ def test_a_mark_that_is_not_understood_is_noted_and_not_guessed(marks, where):
         *(({name: value}, CUT) for name in ("truncated", "is_truncated", "unfinished", "isTruncated")
           for value in (True, 1, 1.0, "True", "yes", [True])),
         *(({name: value}, CUT) for name in ("is_complete", "finished", "is_reasoning_complete") for value in (False, 0, "no")),
-        *(({"finish_reason": value}, BROKEN_OFF) for value in ("content_filter", "SAFETY", "abort", "error", "FinishReason.SAFETY")),
+        *(({"finish_reason": value}, BROKEN_OFF) for value in ("content_filter", "SAFETY", "abort", "error", "FinishReason.SAFETY", "tool_calls", "pause_turn")),
         ({"metadata": {"finish_reason": "length"}}, CUT),
         ({"extra_info": '{"stop_reason": "max_tokens"}'}, CUT),
         ({"choices": [{"finish_reason": "length", "index": 0}]}, CUT), ({"response_finish_reason": "length"}, CUT),
@@ -184,7 +183,7 @@ def test_a_mark_that_is_not_understood_is_noted_and_not_guessed(marks, where):
         ({"complete": "Which is larger? A is larger, as can be seen at once."}, ""), ({"reason": "length"}, ""), ({"cutoff": None}, ""),
         ({"incomplete_details": {"reason": "max_output_tokens"}}, CUT), ({"finish_reason": "FINISH_REASON_MAX_TOKENS"}, CUT),
         ({"hit_max_length": True}, CUT), ({"no_eos": True}, CUT), ({"is_trunc": 1}, CUT), ({"max_length_reached": 1}, CUT), ({"exceeded_context_length": "yes"}, CUT),
-        ({"done": False}, CUT), ({"has_eos": 0}, CUT), ({"status": "incomplete"}, CUT), ({"status": "aborted"}, BROKEN_OFF),
+        ({"done": False}, CUT), ({"has_eos": 0}, CUT), ({"status": "incomplete"}, CUT), ({"status": "aborted"}, BROKEN_OFF), ({"state": "error"}, BROKEN_OFF),
         ({"status": "completed"}, ""), ({"status": "length checked"}, ""), ({"hit_limit": 0}, ""), ({"max_tokens": 1}, ""),
         *(({"finish_reason": value}, "") for value in ("stop", "STOP", "FinishReason.STOP", "end_turn", "eos", "eos_token",
                                                        "stop_sequence", None, NAN, "", ["stop"], {"type": "stop"})),
@@ -202,7 +201,9 @@ TURN_MARKS = [
     *({name: value} for name in ("loss", "weight", "train", "trainable", "training", "loss_mask", "loss_weight", "calculate_loss",
                                  "loss_scale", "train_on_turn", "to_learn", "should_train") for value in (False, 0, 0.0, "false", "0", "no")),
     *({name: value} for name in ("masked", "is_masked", "ignore_loss", "skip") for value in (True, 1, "true")),
-    *({name: False} for name in ("is_loss", "train_flag", "loss_enabled", "requires_grad")),
+    *({name: False} for name in ("is_loss", "train_flag", "loss_enabled", "requires_grad", "output_with_loss", "target", "enabled",
+                                 "trained", "label")),
+    {"step_weight": 0}, {"trainon": False},
     *({name: True} for name in ("should_mask", "exclude_from_training", "ignore_in_loss")),
     {"lossweight": 0}, {"metadata": {"loss": False}}, {"is_context": True}, {"include_in_loss": False}, {"correct": False}, {"finish_reason": "length"}, {"is_correct": "no"},
 ]  # fmt: skip
@@ -271,6 +272,13 @@ def test_a_mark_of_what_is_to_be_learned_is_never_guessed(marks):
         ({"masked": True}, NOT_LEARNED),
         ({"train": 1}, [True, True]),
         ({"mask": "User"}, [True, True]),
+        ({"mask": "Assistant"}, NOT_LEARNED),
+        ({"mask": [1, 0]}, UNCLEAR),
+        ({"mask": [1, 1]}, UNCLEAR),
+        ({"mask": [0, 1, 1, 1]}, UNCLEAR),
+        ({"loss_mask": [1]}, UNCLEAR),
+        ({"train_on_turn": [1]}, UNCLEAR),
+        ({"train_on_turn": [False, True]}, [False, True]),
         ({"mask": {"path": "mask.png"}, "image": "a.png"}, [True, True]),
         ({"mask": ["a.png", "b.png"], "image": "c.png"}, [True, True]),
         ({"weights": "x"}, [True, True]),
@@ -353,7 +361,7 @@ SEVERAL_MARKS = [
     {"score": [0.2, 1]}, {"reward": [-1.0, 1.0]}, {"correct": [True, True], "score": [0, 1]},
     {"correctness_math_verify": [True, True], "finish_reasons": ["LENGTH", "STOP"]},
     {"is_correct": [True, True], "stop_reason": ["max_tokens", "end_turn"]},
-    {"is_correct": [True, True], "truncated": [True, False]}, {"correct": [None, 1.0]}, {"verdict": ["wrong", "right"]},
+    {"is_correct": [True, True], "truncated": [True, False]}, {"correct": [1, 1], "is_valid": [False, True]}, {"correct": [1, 1], "filtered": [1, 0]}, {"correct": [None, 1.0]}, {"verdict": ["wrong", "right"]},
 ]  # fmt: skip
 
 
@@ -381,6 +389,38 @@ def test_a_count_of_none_right_beside_verdicts_is_noted():
     row = {"question": "Which?", "generations": [THINK, OTHER], "correctness_math_verify": [True, True]}
     assert read({**row, "correctness_count": 0}).notes == ("mark not understood: correctness_count",)
     assert read({**row, "correctness_count": 2}).notes == ()
+
+
+def test_of_several_responses_without_verdicts_the_only_whole_one_is_taken():
+    row = {"question": "Which?", "responses": [THINK, OTHER]}
+    for marks in (
+        {"finish_reasons": ["length", "stop"]},
+        {"is_truncated": [True, False]},
+        {"loss": [0, 1]},
+        {"keep": [0, 1]},
+        {"wrong": [True, False]},
+        {"has_error": ["yes", "no"]},
+        {"deepseek_grade": ["No", "Yes"]},
+    ):
+        assert read({**row, **marks}).response.thought.startswith("B, or rather A")
+
+    assert read({**row, "finish_reasons": ["length", "length"]}).reason == CUT
+    assert read({**row, "finish_reasons": ["stop", "stop"]}).reason == "no verdicts on the responses"
+
+
+@pytest.mark.parametrize("rewards", [[0.12, 0.93], [0.12, 0], [None, 0.5]], ids=str)
+def test_numbers_between_right_and_wrong_are_no_verdicts(rewards):
+    row = {"question": "Which?", "responses": [THINK, OTHER]}
+    assert read({**row, "rewards": rewards}).reason == "no verdicts on the responses"
+    assert read({**row, "rewards": [rewards[0], 1]}).response.thought.startswith("B, or rather A")
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_thought_that_its_part_calls_open_was_cut_off(closed):
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "A is larger."}], "closed": closed}
+    parts = [thought, {"type": "text", "text": "It is \\boxed{A}."}]
+    assert getattr(read(chat({"content": parts})), "reason", "") == ("" if closed else CUT)
+    assert [turn.learned for turn in read(chat({"content": parts}, THINK)).turns] == [closed, True]
 
 
 def test_of_several_responses_none_is_right():
@@ -483,7 +523,8 @@ def test_a_mark_of_a_pairs_row_speaks_of_the_chosen_response(marks, reason):
         ({"finish_reason": "content_filter"}, BROKEN_OFF),
         ({"refusal": "I cannot help."}, BROKEN_OFF),
         ({"finish_reason": "stop", "refusal": None}, ""),
-        ({"finish_reason": "tool_calls"}, ("mark not understood: finish_reason",)),
+        ({"finish_reason": "tool_calls"}, BROKEN_OFF),
+        ({"finish_reason": "paused"}, ("mark not understood: finish_reason",)),
     ],
     ids=str,
 )
@@ -502,7 +543,7 @@ def test_the_end_of_an_answer_counts_wherever_a_log_has_it(place, choice, reason
 @pytest.mark.parametrize(
     "columns",
     [
-        {"train": "[false, true]"}, {"loss_masks": [0, 1]}, {"weights": [0, 1]}, {"masks": [0, 1]}, {"loss_mask": [[0], [1]]},
+        {"train": "[false, true]"}, {"loss_masks": [0, 1]}, {"weights": [0, 1]}, {"masks": [0, 0, 0, 1]}, {"mask": [1, 1, 1, 0]}, {"loss_mask": [[0], [1]]},
         {"loss_mask": [[0, 1]]}, {"loss_mask": "[0, 0, 0, 1]"}, {"train": "[False, True]"},
     ],
     ids=str,
@@ -522,7 +563,19 @@ def test_weights_and_masks_that_do_not_fit_the_turns_are_something_else():
     assert isinstance(read(chat(THINK, THINK, weights=[70, 80, 65])), Example)
 
 
-@pytest.mark.parametrize(("mask", "reason"), [([0], NOT_LEARNED), ([0, 1], ""), ([1], "")], ids=str)
+@pytest.mark.parametrize(
+    ("mask", "reason"),
+    [
+        ([0], UNCLEAR),
+        ([1], UNCLEAR),
+        ([0, 1], ""),
+        ([1, 0], ""),
+        ([0, 0, 1], ""),
+        ([1, 1], NOT_LEARNED),
+        ("Assistant", NOT_LEARNED),
+    ],
+    ids=str,
+)
 def test_a_mask_of_a_row_of_one_response(mask, reason):
     assert getattr(read({"question": "q", "response": THINK, "mask": mask}), "reason", "") == reason
 
@@ -554,12 +607,12 @@ def test_a_response_that_one_of_several_lists_calls_wrong_is_not_right(row):
     [
         *(({name: False}, WRONG) for name in ("verification_result", "all_tests_passed", "gold_match", "matches_gold")),
         *(({name: False}, WRONG) for name in ("gt_match", "same_as_gt", "agrees_with_gold", "matches_reference", "equals_answer")),
-        *(({"rating": word}, WRONG) for word in ("wrong", "Incorrect.")), ({"eval": {"gpt4": {"correct": False}}}, WRONG),
+        *(({"rating": word}, WRONG) for word in ("wrong", "Incorrect.", "thumbs_down")), ({"eval": {"gpt4": {"correct": False}}}, WRONG),
         ({"meta": {"gen": {"finish_reason": "length"}}}, CUT),
         *(({name: "It says B, the key A.\nVerdict: **incorrect**"}, WRONG) for name in ("judge", "judge_output", "review")),
         *(({name: value}, (f"mark not understood: {name}",)) for name, value in (
-            ("rating", "thumbs_down"), ("label", "bad"), ("judge_output", "[[0]]"), ("feedback", -1), ("tags", "wrong_answer"),
-            ("to_delete", True), ("judge", "The response is compared with the key and is wrong."))),
+            ("label", "bad"), ("judge_output", "[[0]]"), ("feedback", -1), ("tags", "wrong_answer"),
+            ("judge", "The response is compared with the key and is wrong."))),
         *(({name: value}, ()) for name, value in (
             ("gt_match", True), ("rating", "right"), ("judge", "It says A. Verdict: correct"), ("feedback", 1), ("tags", "right_angle"))),
         ({"llm_judge_score": 0}, WRONG), ({"verifications": [False]}, WRONG), ({"verifier": "incorrect"}, WRONG),

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from virgo_factory.core.thought import LongThought
+from virgo_factory.data.rows.rules import row_findings
 from virgo_factory.formats import Options, RejectedRow, read_row
 from virgo_factory.formats.pictures.columns import is_blank
 
@@ -120,7 +121,6 @@ def test_what_is_something():
 
 
 TEXT = [
-    {"source": "a.png"},
     {"url": "https://example.org/x"},
     {"source": "https://example.org/index.html"},
     {"image_features": ["red", "round"]},
@@ -140,7 +140,6 @@ TEXT = [
     {"image_caption": "A red cat."},
     {"image_count": 0},
     {"has_image": False},
-    {"video_id": "abc"},
     {"tools": "[]"},
     {"tools": []},
     {"question": "Save the plot as a.png, see https://example.org/b.png."},
@@ -327,6 +326,11 @@ REFUSED = [
      "a picture in an unknown column", '"columns": {"images": "messages.attachments"}'),
     ({"url": "https://example.org/x.png"}, "a picture in an unknown column", '"columns": {"images": "url"}'),
     ({"link": "pics/x.jpg"}, "a picture in an unknown column", "pics/x.jpg"),
+    *(
+        ({name: value}, "a picture in an unknown column", f'"columns": {{"images": "{name}"}}')
+        for name in ("page", "source", "origin", "reference", "index", "key")
+        for value in ("x/a.png", ["a.png"], '["a.png"]', {"bytes": BASE64}, {"path": "a.png"}, {"url": "https://example.org/a.png"})
+    ),
     ({"source": "https://example.org/x.webp?w=9"}, "a picture in an unknown column", "source holds"),
     ({"pixel_values": [[[0.1, 0.2]]]}, "a picture as numbers", "pixel_values"),
     ({"image_embeds": [0.5] * 9}, "a picture as numbers", "image_embeds"),
@@ -443,6 +447,12 @@ TAGS = [
     ("&lt;image&gt; How?", "a", "<image> How?", "a"),
     ("< image > How?", "a", "<image> How?", "a"),
     ("<media> How?", "a", "<image> How?", "a"),
+    ("<__media__> How?", "a", "<image> How?", "a"),
+    ("[IMAGE_0] How?", "a", "<image> How?", "a"),
+    ("[image 1] or [image 0]?", "ab", "<image> or <image>?", "ba"),
+    ("See [3] and [image 0] of [image 7].", "a", "<image>\nSee [3] and [image 0] of [image 7].", "a"),
+    ("In (image: x/a.png)?", "a", "In <image>?", "a"),
+    ("Is an (image: anything) one?", "a", "<image>\nIs an (image: anything) one?", "a"),
     ("<image></image> How?", "a", "<image> How?", "a"),
     ("See <image>: what is &lt;image&gt;?", "a", "See <image>: what is &lt;image&gt;?", "a"),
     ("<IMAGE> How?", "a", "<image> How?", "a"),
@@ -521,6 +531,8 @@ IDS = [
     ({"image_ids": [7, 8]}, "image_ids"),
     ({"image_index": 4}, "image_index"),
     ({"image_hash": "9f8e7d"}, "image_hash"),
+    ({"image_sha256": "9f8e7d" * 9}, "image_sha256"),
+    ({"image_md5": "9f8e7d"}, "image_md5"),
     ({"has_image": True}, "has_image"),
     ({"hasImage": 1}, "hasImage"),
     ({"num_images": 1}, "num_images"),
@@ -541,10 +553,58 @@ def test_a_row_with_the_id_of_a_picture_alone_is_a_reason_whatever_its_question_
         assert read({"images": line, "question": "question"}, **row, question=question).notes == ()
 
 
+@pytest.mark.parametrize(
+    ("row", "what"),
+    [
+        ({"video_id": "v7", "start": 1, "end": 4}, "a video"),
+        ({"youtube_id": "dQw4"}, "a video"),
+        ({"clip_id": 7}, "a video"),
+        ({"num_videos": 1}, "a video"),
+        ({"metadata": {"videoId": "v7"}}, "a video"),
+        ({"audio_id": "s7"}, "an audio"),
+    ],
+)
+def test_a_row_with_the_id_of_another_medium_alone_is_a_reason_and_one_with_its_frames_is_not(row, what):
+    part = read(**row)
+    assert part.reason == f"only the id of {what}" and '"columns": {"images": "images"}' in part.detail
+    assert read(**row, images=["frame_1.png", "frame_2.png"]).images == ("frame_1.png", "frame_2.png")
+
+
+@pytest.mark.parametrize("none", ["NA", "na", "-", "--", "no_image", ["-"], "None"])
+def test_a_column_of_pictures_may_say_that_there_is_none(none):
+    assert read(image=none).images == read(images=[none]).images == ()
+    assert read(image=none, picture="a.png").images == ("a.png",)
+    assert read(options=["Na", "-", "K"]).question == "How many?\nA. Na\nB. -\nC. K"
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["In the figure below, what is AB?", "How many boxes does the picture show?", "如图，AB等于多少？", "Look at the image.",
+     "The diagram shows two circles. How large are they?", "What is written on this screenshot?"],
+)  # fmt: skip
+def test_a_question_that_speaks_of_a_picture_is_told_where_the_row_has_none(question):
+    assert [(found.code, found.severity) for found in row_findings(read(question=question), ())] == [
+        ("no_picture", "warning")
+    ]
+    assert row_findings(read(question=question, image="a.png"), ()) == ()
+    drawn = f"[asy] draw((0,0)--(1,1)); [/asy] {question}"
+    assert row_findings(read(question=drawn), ()) == ()
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["What is the image of f?", "How large is the image of a star?", "Who invented photography?", "Figure out what 1 + 1 is.",
+     "Write an HTML page in which the picture below the text is red.", "How many pictures fit on a page of 8?", "What is in the image of f?"],
+)  # fmt: skip
+def test_a_question_about_pictures_speaks_of_none(question):
+    assert row_findings(read(question=question), ()) == ()
+
+
 NO_IDS = [
     {"image_id": None}, {"image_id": ""}, {"image_id": -1}, {"image_id": "none"}, {"image_ids": []}, {"figure": "A triangle."},
     {"diagram": "none needed"}, {"image_count": 0}, {"has_image": False}, {"num_images": None}, {"num_images": "0"},
-    {"id": 123}, {"question_id": 123}, {"video_id": ""},
+    {"id": 123}, {"question_id": 123}, {"video_id": ""}, {"movie_id": 7}, {"id": "a.png"}, {"question_id": "a.png"},
+    {"source": "book.v2"}, {"page": 3}, {"key": "c"}, {"index": "12"}, {"reference": "See fig. 3 of a.png"}, {"answer": "a.png"},
     *({"image": "a.png", **row} for row, _ in IDS if "img" not in row and "picture" not in row),
 ]  # fmt: skip
 
@@ -627,6 +687,7 @@ CHATS = [
     ([([{"type": "image"}, {"type": "text", "text": "How?"}], {})], {"image_path": "a.png"}, ["<image>How?"], ("a.png",)),
     ([([{"type": "image", "path": "a.png"}, {"type": "text", "text": "In <image 1>?"}], {})], {},
      ["<image>In image 1?"], ("a.png",)),
+    ([([{"image": {"format": "png", "source": {"bytes": BASE64}}}, {"text": "How?"}], {})], {}, ["<image>How?"], (URI,)),
     ([("<image 2> A?", {}), ("<image 1> B?", {})], {"images": ["a.png", "b.png"]}, ["<image> A?", "<image> B?"],
      ("b.png", "a.png")),
 ]  # fmt: skip

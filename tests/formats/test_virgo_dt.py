@@ -6,7 +6,7 @@ import json
 import pickle
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from virgo_factory.core.example import Example, Turn
@@ -120,6 +120,8 @@ REJECTED = [
     ("response a list", published(combined_text=[WHOLE]), "combined_text is not text", "found list"),
     ("question an object", published(question={"a": QUESTION}), "question is not text", "found dict"),
     ("blank question", published(question=" \r\n"), "the question is empty", ""),
+    ("a sign in place of a question", published(question="-"), "the question is empty", "-"),
+    ("a line in place of a question", published(question="<image>\n---", images=["a"]), "the question is empty", "---"),
     ("only an image", published(question="<image>\n", images=["a"]), "the question is empty", ""),
     ("messages null", {"messages": None}, "messages is not a list of messages", "found NoneType"),
     ("messages empty", {"messages": []}, "messages is not a list of messages", "found list"),
@@ -254,7 +256,6 @@ ROWS = st.one_of(
 )  # fmt: skip
 
 
-@settings(deadline=None)  # a busy machine
 @given(ROWS, st.booleans())
 def test_any_json_value_is_an_example_or_a_rejected_row(row, keep):
     try:

@@ -10,6 +10,7 @@ import yaml
 
 from demo_scenes.scenes import write_scenes
 from demo_scenes.server import ROLES, serving
+from virgo_factory.cli.main import main
 from virgo_factory.synthesis.config import read_config
 from virgo_factory.synthesis.run.launch import synthesize
 from virgo_factory.synthesis.words import Reply
@@ -19,7 +20,7 @@ from virgo_factory.synthesis.words import Reply
 def drawn(tmp_path_factory) -> Path:
     """A folder with drawn scenes and their pictures."""
     folder = tmp_path_factory.mktemp("drawn")
-    write_scenes(folder, 5)
+    write_scenes(folder, 2)
     return folder
 
 
@@ -76,8 +77,22 @@ def say() -> Callable[..., Reply]:
     return reply
 
 
+@pytest.fixture
+def call(capsys, monkeypatch) -> Callable[..., tuple[int, str]]:
+    """A function that does what `virgo-factory synthesize` does, and returns its exit code and what it printed."""
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def run(*arguments: object) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["synthesize", *map(str, arguments)])
+
+        return ended.value.code or 0, "".join(capsys.readouterr())
+
+    return run
+
+
 def run(*arguments: str) -> subprocess.Popen:
-    """Start `virgo-factory synthesize`."""
+    """Start `virgo-factory synthesize`, in a process that can be killed."""
     command = ["virgo-factory", "synthesize", *map(str, arguments)]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"COLUMNS": "160"}

@@ -1,7 +1,7 @@
 """Whether two answers are the same: both are read once, then a table says how two kinds are compared."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
@@ -49,7 +49,7 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
     if compact(gold) == compact(answer):
         return Verdict(CORRECT, "same_text", kind_of(gold, question))
     if question.kind == "boolean" or question.kind is None and says_boolean(gold):
-        return _boolean(gold, answer, config)
+        return _boolean(gold, answer)
     if question.kind == "text":
         return _text(gold, answer, config)
     if depth == 0 and ("\\approx" in tidy(gold) or "\\approx" in tidy(answer)):
@@ -107,12 +107,10 @@ _LETTERS = re.compile(r"\\?[^\W\d_]+")
 _DIRECTIONS = frozenset(("compass", "turn", "side"))
 
 
-def _boolean(gold: str, answer: str, config: GradingConfig) -> Verdict:
+def _boolean(gold: str, answer: str) -> Verdict:
     wanted, got = _SAID.get(words(gold), False if says_boolean(gold) else None), said_boolean(tidy(answer))
-    if got is None and not says_boolean(gold):
-        got = _SAID.get(words(answer))
     if wanted is None or got is None:
-        return _text(gold, answer, config) if len(tidy(answer).split()) == 1 else _verdict(False, "text", "boolean")
+        return _verdict(False, "text", "boolean")
     return Verdict(*((CORRECT, "same_text") if got == wanted else (WRONG, "other_value")), "boolean")
 
 
@@ -196,9 +194,7 @@ def _is_symbol(one: str, other: str, text: str) -> bool:
     """Whether the case of a word counts: of commands and single letters, of short words that are capital in another way."""
     ways = [(word.lower(), word.upper(), word.capitalize()) for word in (one, other)]
     mixed = one not in ways[0] or other not in ways[1] or len(one) == 2 and {one, other} == set(ways[0][1:])
-    return one != other and (
-        one[0] == "\\" or len(text) == 1 or len(one) == 1 and not one.isascii() or len(one) < 5 and mixed
-    )
+    return one != other and (one[0] == "\\" or len(text) == 1 or len(one) < 5 and mixed)
 
 
 # --- the table -----------------------------------------------------------------------------------------------------
@@ -295,11 +291,9 @@ class _Comparison:
 
     def number_and_moment(self, one: Reading, other: Reading) -> Verdict:
         """A bare hour stands for the time where the question asks for one; a time is no bare number."""
-        value, moment = one.what.value, other.what
         asked = re.search(r"\b(?:time|hour|o'clock|when)\b|几[点时]|时间", self.question.text, re.IGNORECASE)
-        plain = moment == Moment(moment.seconds, moment.definite) and moment.seconds is not None and not one.what.unit
-        hours = plain and asked and any(value * 3600 == moment.seconds - half for half in (0, 43_200) if value <= 24)
-        return _verdict(bool(hours), "value", "date")
+        hour = None if one.what.unit or other.what.seconds is None else Fraction(other.what.seconds, 3600)
+        return _verdict(bool(asked) and hour is not None and one.what.value in (hour, hour - 12), "value", "date")
 
     def based(self, one: Reading, other: Reading) -> Verdict:
         gold, answer = one.what, other.what
@@ -321,7 +315,7 @@ class _Comparison:
             return self.ratios(one, other)
         if pair == {"-", ":"} and _RATIO.search(self.question.text) and " to " in one.text + other.text:
             return self.ratios(one, other)
-        left, right = list(gold.parts), list(answer.parts)
+        left, right = _unnumbered(gold.parts), _unnumbered(answer.parts)
         if "<" in pair and "" in pair:  # a chain for a list that is in the order of the question
             if (falls := _falls(self.question.text)) is None:
                 return self.parts(None)
@@ -331,9 +325,14 @@ class _Comparison:
         joints = [set(re.findall(r"\b(?:and|or)\b|\\land|\\lor", side.text)) for side in (one, other)]
         if all(joints) and joints[0] != joints[1] and not re.search(r"\d", one.text):
             return self.parts(False)
-        if names := _names(left, right, self.question.text):
-            left, right = (_by_name(side, names) for side in (left, right))
-        if left is None or right is None or len(left) != len(right):
+        by_name, by_other = _by_name(left), _by_name(right)
+        if names := list(by_name) or _in_order(by_other, self.question.text):
+            if by_name and by_other and set(names) != set(by_other):
+                return self.parts(False)
+            left, right = (
+                [by[name] for name in names] if by else side for by, side in ((by_name, left), (by_other, right))
+            )
+        if len(left) != len(right):
             return self.parts(False)
         listed = pair <= {"", "1"}
         either = listed and all(re.search(r"\bor\b|或", side.text) for side in (one, other))
@@ -399,15 +398,11 @@ class _Comparison:
         if bool(one.name) != bool(other.name) and len(sides_of((other if one.name else one).text)) > 1:
             gold, answer = one.text, other.text
         letters, others = (frozenset(map(str.lower, variables(text))) for text in (gold, answer))
-        folded = _folded(gold, answer, self.question.text)
         bound = _BOUND.search(tidy(gold)) or _BOUND.search(tidy(answer))
-        equation = len(sides_of(gold)) > 1 > len(sides_of(answer)) - 1 and not _COMPARES.search(answer)
-        closed = isinstance(one.what, Number) and not one.what.literal
-        more = not bound and (letters - others or closed and others)
-        if equation or more or _is_shuffled(gold, answer) or folded is None:
+        if letters - others and not bound or _is_shuffled(gold, answer):
             return _verdict(False, "expression", "expression")
         try:
-            found = same_expression(gold, answer, folded)
+            found = same_expression(gold, answer, _folded(gold, answer, self.question.text))
         except TooLarge:
             return Verdict(UNVERIFIABLE, "too_large", "expression")
         return self.unreadable(gold, answer) if found is None else _verdict(found, "expression", "expression")
@@ -555,7 +550,7 @@ def _falls(text: str) -> bool | None:
     return None if found is None else not any(found.groups())
 
 
-def _is_ordered(question: Question, config: GradingConfig, parts: list[str]) -> bool:
+def _is_ordered(question: Question, config: GradingConfig, parts: tuple[str, ...]) -> bool:
     """Whether the parts of a bare list stand in an order that counts."""
     text = question.text[-3_000:]
     if config.ordered_lists or not text.strip() or P.ANY_ORDER.search(text):
@@ -577,39 +572,28 @@ def _held_alike(gold: Sequence, answer: Sequence) -> bool:
     return bool(pair & {"", "1"}) and pair <= {"", "1", "()", "[]", "{}"}
 
 
-def _names(gold: list[str], answer: list[str], question: str) -> list[str]:
-    """The names of values in their order, where on one side every part is an assignment to a name of its own.
-
-    The order is the gold's, else the question's, else the alphabet's, as always of coordinates. Names that differ by a number only
-    (x_1 = 5, x_2 = 3) number the solutions: what is left of the parts are the values.
-    """
-    for parts in (gold, answer):
-        found = dict(side for part in parts if (side := value_side(part)) and side[0])
-        if len(parts) < 2 or len(found) < len(parts):
-            continue
-        if len({re.sub(r"\d+$", "", name) for name in found}) < len(found):
-            parts[:] = found.values()
-        elif parts is gold:
-            return list(found)
-        else:
-            said = re.sub(r"\W", " ", question).split() if not set(found) <= set("xyz") else ()
-            order = sorted(found) if all(len(name) == 1 for name in found) else found
-            return sorted(order, key=lambda name: said.index(name) if name in said else len(said))
-    return []
-
-
-def _by_name(parts: list[str], names: list[str]) -> list[str] | None:
-    """The values in the order of the names; parts without names as they are, None where other names stand there."""
+def _by_name(parts: tuple[str, ...]) -> dict[str, str]:
+    """The values by their names where every part is an assignment to a name of its own."""
     found = dict(side for part in parts if (side := value_side(part)) and side[0])
-    if len(found) < len(parts):
-        return parts
-    return [found[name] for name in names] if set(found) == set(names) else None
+    return found if 1 < len(parts) == len(found) else {}
+
+
+def _unnumbered(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """The values alone where names that differ by a number only (x_1 = 5, x_2 = 3) number the solutions."""
+    found = _by_name(parts)
+    return tuple(found.values()) if len({re.sub(r"\d+$", "", name) for name in found}) < len(found) else parts
+
+
+def _in_order(names: Iterable[str], question: str) -> list[str]:
+    """Names in the question's order, else the alphabet's, as always of coordinates."""
+    said = re.sub(r"\W", " ", question).split() if not set(names) <= set("xyz") else ()
+    order = sorted(names) if all(len(name) == 1 for name in names) else names
+    return sorted(order, key=lambda name: said.index(name) if name in said else len(said))
 
 
 # --- formulas ------------------------------------------------------------------------------------------------------
 
 _CONSTANT = re.compile(r"\+\s*(?:[ckK]|C_\{?\d\}?|\\text\s*\{\s*(?:const|constant)\.?\s*\})\s*$")
-_COMPARES = re.compile(r"[<>=]|\\(?:le|ge|ne|in)(?![A-Za-z])")
 _BOUND = re.compile(r"[<>=:]|\\(?:le|ge|ne|in|sum|prod|int|lim|approx|equiv|mid|forall)(?![A-Za-z])")
 """Signs whose letters need not occur on the other side: of relations, sets, sums and integrals."""
 _VARIABLE = re.compile(r"\\([A-Za-z]+)|([A-Za-z])")
@@ -628,14 +612,14 @@ def variables(text: str) -> frozenset[str]:
     return frozenset(found - _CONSTANTS)
 
 
-def _folded(gold: str, answer: str, question: str) -> frozenset[str] | None:
-    """The letters that stand in two cases and are one letter: all of the gold's capitals, which the question writes; None where others do."""
+def _folded(gold: str, answer: str, question: str) -> frozenset[str]:
+    """The letters that stand in two cases and are one letter: all of the gold's capitals, which the question writes."""
     one, other = variables(gold), variables(answer)
     swapped = {letter for letter in one ^ other if sum(letter.lower() == found.lower() for found in one | other) > 1}
     said = set(re.findall(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])", question[-4_000:])) if swapped else ()
     known = all(len(letter) == 1 and (letter in said) is letter.isupper() for letter in swapped)
     hand = not swapped or {letter for letter in one if letter != letter.lower()} == swapped & one
-    return frozenset(map(str.lower, swapped)) if known and hand else None
+    return frozenset(map(str.lower, swapped)) if known and hand else frozenset()
 
 
 def _is_shuffled(gold: str, answer: str, operators: re.Pattern[str] = OPERATOR) -> bool:

@@ -7,7 +7,6 @@ import typer
 from virgo_factory.cli.data.terminal import progress
 from virgo_factory.cli.diagnoses import show
 from virgo_factory.cli.lazy import app, end_of_help
-from virgo_factory.core.errors import UserError
 
 
 checkpoint = app(
@@ -29,11 +28,7 @@ def checkpoint_command() -> None:
 def check(
     folder: Path = typer.Argument(metavar="DIR", help="Folder of the trained model, or of a LoRA adapter."),
     base: Path | None = typer.Option(None, "--base", help="Folder of the model that training began from."),
-    adapter: Path | None = typer.Option(
-        None, "--adapter", help="Folder of the adapter that was merged into the base."
-    ),
     unchanged: bool = typer.Option(False, "--unchanged", help="The model may be the base in every tensor."),
-    vllm: bool = typer.Option(False, "--vllm", help="Load a reduced copy with vLLM, too: a minute more."),
     load: bool = typer.Option(
         True, "--load/--files-only", help="Run layers from the whole depth, or look at files only."
     ),
@@ -50,9 +45,6 @@ def check(
     from virgo_factory.preflight.checkpoint.reduced import try_reduced
     from virgo_factory.preflight.checkpoint.weights import is_adapter
 
-    if adapter and not base:
-        raise UserError("--adapter is compared with the base it was merged into: add --base DIR.")
-
     total, read = sum(file.stat().st_size for file in folder.glob("*.safetensors")), 0
     with progress("reading") as told:
 
@@ -61,11 +53,11 @@ def check(
             read += count
             told(read, total)
 
-        found = check_checkpoint(folder, base, adapter=adapter, may_be_base=unchanged, on_bytes=on_bytes)
+        found = check_checkpoint(folder, base, may_be_base=unchanged, on_bytes=on_bytes)
 
     is_whole = not any(item.severity == "error" and item.check in ("weights", "files") for item in found)
     if load and is_whole and not is_adapter(folder):
         with tempfile.TemporaryDirectory(prefix="virgo-checkpoint-") as work:
-            found += try_reduced(folder, Path(work), vllm)
+            found += try_reduced(folder, Path(work))
 
     show(found, as_json)

@@ -10,7 +10,8 @@ from safetensors import safe_open
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.rows.account import FILE_NAME, from_json
-from virgo_factory.demo.steps import Step, logged
+from virgo_factory.demo.steps import Step
+from virgo_factory.preflight.smoke.logs import logged_steps
 
 
 LANGUAGE, VISION, CONNECTOR = "language model", "vision tower", "connector"
@@ -79,7 +80,7 @@ def parts_trained(start: Path, end: Path, with_pictures: bool) -> Proof:
 
 def loss_fell(step: Step, share: float = 0.7) -> Proof:
     """The mean of the last losses is below a share of the mean of the first ones."""
-    losses = [entry["loss"] for entry in logged(step)]
+    losses = [entry["loss"] for entry in logged_steps(step.output)]
     name, few = f"{step.output.name}: loss fell", max(1, len(losses) // 10)
     if len(losses) < 2 or not all(map(math.isfinite, losses)):
         return Proof(name, False, f"{len(losses)} losses in trainer_log.jsonl, not all of them numbers")

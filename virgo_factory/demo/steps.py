@@ -1,6 +1,5 @@
 """The steps of a demo: commands of the recipes in this folder, run one by one; a training says where it stands."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from virgo_factory.core.errors import UserError
+from virgo_factory.preflight.smoke.logs import logged_steps, read_log
 
 
 MARKER = "made_by_virgo_demo.json"
@@ -124,24 +124,8 @@ def train(step: Step) -> Iterator[Progress]:
     yield _progress(step)
 
 
-def logged(step: Step) -> list[dict]:
-    """Return the entries of LLaMA-Factory's trainer_log.jsonl that have a loss, one a logged step."""
-    file = step.output / "trainer_log.jsonl"
-    entries = []
-    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
-        try:
-            entry = json.loads(line)
-        except ValueError:  # a line that is being written just now
-            continue
-
-        if "loss" in entry:
-            entries.append(entry)
-
-    return entries
-
-
 def _progress(step: Step) -> Progress:
-    entries = logged(step)
+    entries = logged_steps(step.output)
     if not entries:
         return Progress()
 
@@ -151,7 +135,5 @@ def _progress(step: Step) -> Progress:
 
 
 def _tail(log: Path, lines: int = 15) -> str:
-    """Return the last lines of a log, each as it stood when its progress bars had been drawn."""
-    text = log.read_bytes().decode("utf-8", errors="replace")
-    kept = [line.rsplit("\r", 1)[-1] for line in text.split("\n")]
-    return "\n".join([line for line in kept if line.strip()][-lines:])
+    """Return the last lines of a log."""
+    return "\n".join([line for line in read_log(log).splitlines() if line.strip()][-lines:])

@@ -1,7 +1,5 @@
 """The two passes of a distillation: the base model once and greedily, and the samples of the questions it does not solve."""
 
-from collections.abc import Callable
-
 from virgo_factory.distill.todo import DistillTodo
 from virgo_factory.rollouts.question import VisualQuestion
 from virgo_factory.rollouts.run.questions import QuestionPass
@@ -10,15 +8,10 @@ from virgo_factory.rollouts.store.rollout import GREEDY
 
 
 class GreedyPass(QuestionPass):
-    """One response of the base model to a question; the budget keeps samples free for those that it does not solve.
-
-    Attributes:
-        on_unsolved: is called with each question that it did not solve.
-    """
+    """One response of the base model to a question; the budget keeps samples free for those that it does not solve."""
 
     decides = True
     todo: DistillTodo
-    on_unsolved: Callable[[VisualQuestion], None] = staticmethod(lambda question: None)
 
     def missing(self, question: VisualQuestion) -> list[int]:
         """Return the one sample there is."""
@@ -34,15 +27,9 @@ class GreedyPass(QuestionPass):
         self.run.reserved += job.reserved
 
     def settled(self, job: Job) -> None:
-        """Hand an unsolved question on; give the samples of another one back."""
-        solved = self.todo.solved(job.about)
-        if solved is False:
-            self.on_unsolved(job.about)
-        else:  # or it could not be asked
+        """Give the samples back of a question that is solved, or could not be asked."""
+        if self.todo.solved(job.about) is not False:
             self.run.reserved -= job.reserved
-
-        if solved:
-            self.run.tell("solved", question=job.key, source=job.about.source, model=self.model)
 
     def _reserved(self, job: Job) -> int:
         return len(self.todo.missing(job.about))
@@ -61,8 +48,3 @@ class SamplePass(QuestionPass):
     def wanted(self, job: Job) -> int:
         """Return how many could decide the difficulty, or all that are missing."""
         return self.todo.wanted(job.about, len(job.samples))
-
-    def taken(self, job: Job) -> None:
-        """Take from the budget what was kept free."""
-        if self.todo.config.base_model_name_or_path:
-            self.run.reserved -= len(job.samples)

@@ -7,10 +7,13 @@ from typing import Any
 
 from virgo_factory.core.example import Example
 from virgo_factory.formats.any_row.api_log import with_messages
+from virgo_factory.formats.any_row.cut_off import cut_off
 from virgo_factory.formats.any_row.earlier_turns import check_history, with_history
 from virgo_factory.formats.any_row.foreign_tokens import TAGGED, part_in_tags
 from virgo_factory.formats.any_row.next_turns import REASON as RUNS_ON
 from virgo_factory.formats.any_row.next_turns import next_turn
+from virgo_factory.formats.any_row.placeholders import REASON as UNFILLED
+from virgo_factory.formats.any_row.placeholders import unfilled
 from virgo_factory.formats.any_row.prompts import without_requests
 from virgo_factory.formats.any_row.second_columns import (
     ADDED,
@@ -27,9 +30,10 @@ from virgo_factory.formats.layouts import chat, tags, thought_columns
 from virgo_factory.formats.layouts.messages import MESSAGE_COLUMNS
 from virgo_factory.formats.layouts.question_response import RESPONSE_COLUMNS
 from virgo_factory.formats.marks.row_marks import check_row, with_marks_of_parts
+from virgo_factory.formats.marks.values import CUT
 from virgo_factory.formats.options import REQUIRED, Options, options_of
-from virgo_factory.formats.pictures.columns import at_path, picture_id
-from virgo_factory.formats.pictures.pictures import with_pictures, without_its_picture
+from virgo_factory.formats.pictures.columns import at_path, picture_id, without_its_picture
+from virgo_factory.formats.pictures.pictures import with_pictures
 from virgo_factory.formats.row import (
     QUESTION_COLUMNS,
     Reading,
@@ -117,27 +121,35 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
         found = with_second_columns(row, found, second, options.columns, unread)
 
     only = None if "images" in options.columns else picture_id(row)
-    parts = [part if isinstance(part, RejectedRow) else _checked(part, formatting, only) for part in found.parts]
+    parts = [part if isinstance(part, RejectedRow) else _checked(row, part, formatting, only) for part in found.parts]
     return check_ranking(Reading(found.format, tuple(parts)), options.ranking)
 
 
-def _checked(example: Example, formatting: str, only: str | None) -> Example | RejectedRow:
-    """Return the example without requests for other tags, or why it is not learned: it calls tools, runs on, or lacks its picture.
+def _checked(row: Mapping[str, Any], example: Example, formatting: str, only: str | None) -> Example | RejectedRow:
+    """Return the example without requests for other tags, or why it is not learned.
+
+    It calls tools, runs on, was cut off, has placeholders, or lacks its picture.
 
     `only`: where its row has the id of a picture; None where it has none, or the user says which pictures it has.
     """
     for turn in (*example.history, example):
         if turn.learned:
-            is_text = isinstance(turn.response, str)
-            solution = turn.response if is_text else turn.response.solution
-            if call := tool_call(solution) or not is_text and tool_call(turn.response.thought):
+            said = turn.response
+            thought, solution = ("", said) if isinstance(said, str) else (said.thought, said.solution)
+            if call := tool_call(solution) or tool_call(thought):
                 return RejectedRow(TOOLS_REASON, f"{call} in the response")
 
             if line := next_turn(turn.question, solution):
                 return RejectedRow(RUNS_ON, f"behind its solution: {line!r}")
 
+            if thought and (place := cut_off(thought, solution)):  # else it is kept as the text it is
+                return RejectedRow(CUT, f"it ends {place}")
+
             if "</" in solution and (tag := part_in_tags(solution)):
                 example = replace(example, notes=(*example.notes, f"{TAGGED}: {tag}"))
+
+    if placeholder := unfilled(row, example):
+        return RejectedRow(UNFILLED, f"{placeholder}; write its value into the text")
 
     if ADDED in example.notes and isinstance(checked := attempt(lambda: example), RejectedRow):
         return checked

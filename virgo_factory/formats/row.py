@@ -254,8 +254,9 @@ def check_ranking(reading: Reading, ranking: bool) -> Reading:
 
 _NO_RESPONSE = ("None", "nan", "NaN", "<NA>")
 _NO_QUESTION = ("none", "nan", "null", "na", "n/a", "<na>")
-"""What is left of a missing value when a table's columns are made into texts. That a response with nan is rejected is as it
-should be (LongPerceptualThoughts)."""
+_DASH = re.compile(r"[-\u2013\u2014_]+")
+"""What is left of a missing value when a table's columns are made into texts, and what stands for one
+(OpenCodeReasoning). That a response with nan is rejected is as it should be (LongPerceptualThoughts)."""
 
 
 def check_example(example: Example) -> Example:
@@ -277,8 +278,8 @@ def check_example(example: Example) -> Example:
     for turn in (*example.history, example):
         parts = turn.question.split(IMAGE)
         asked = "".join(parts).strip()
-        if not asked:
-            raise RejectedRow("the question is empty")
+        if not asked or _DASH.fullmatch(asked):
+            raise RejectedRow("the question is empty", asked)
 
         if asked.casefold() in _NO_QUESTION:
             raise RejectedRow("the question is a missing value", f"the text {asked!r}")
@@ -337,7 +338,7 @@ def _check_response(place: str, response: LongThought | str, asked: str) -> None
 
 
 def _check_text(place: str, text: str, tokens: re.Pattern[str] = _CONTROL) -> None:
-    if not _is_unicode(text):
+    if not text.isascii() and _SURROGATE.search(text):
         raise RejectedRow("text is not valid Unicode", f"in the {place}")
 
     if "<" in text and (found := tokens.search(text)):

@@ -8,6 +8,7 @@ from packaging.version import Version
 TRANSFORMERS = {"4.57": "4.57.6", "5.5": "5.5.4"}
 """Series of transformers that was tried -> the version of it."""
 
+CRASHES = "5.6.0 stops in the first forward pass with flash_attn: fa2"
 REMEDY = 'pip install "transformers>=4.57.1,<5", or the set of constraints-transformers5.txt'
 
 

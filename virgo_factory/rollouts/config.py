@@ -154,6 +154,12 @@ class AskConfig(BaseModel):
         """Of the servers, from the environment."""
         return os.environ.get(self.api_key_env) if self.api_key_env else None
 
+    @property
+    def server_options(self) -> dict[str, Any]:
+        """How a server of our own is started, see servers.server.Server."""
+        parallel = {key: getattr(self, key) for key in ("tensor_parallel_size", "data_parallel_size", "max_model_len")}
+        return {**parallel, "args": self.server_args, "minutes": self.server_start_minutes}
+
     def resume_command(self, shard: tuple[int, int] | None = None) -> str:
         """Return the command that goes on with its folder, such as `virgo-factory distill resume out --shard 2/8`."""
         part = f" --shard {shard[0]}/{shard[1]}" if shard else ""

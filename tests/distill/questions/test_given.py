@@ -12,7 +12,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.distill.config import DistillConfig
 from virgo_factory.distill.questions.build import build_questions
 from virgo_factory.distill.questions.given import problem_of, read_given, sources_of
-from virgo_factory.distill.tell.estimate import estimate
+from virgo_factory.distill.tell.estimate import estimated
 from virgo_factory.formats import read_row
 from virgo_factory.rollouts.prompt import asked_text
 from virgo_factory.rollouts.question import read_questions
@@ -105,10 +105,12 @@ def test_what_is_asked_is_what_reinforcement_asks(folder):
 def test_a_dry_run_counts_and_shows_them(folder):
     given = {"questions": folder / "mmk12.parquet", "model_name_or_path": "m", "urls": ["http://localhost:1"]}
     config = DistillConfig(**given, samples=8, output_dir=folder / "out", dataset="d", dataset_dir=folder)
-    found = estimate(config)
-    assert (found.questions, found.requests) == (5, 40)  # the copy and the one without a picture show when it is made
-    assert found.first.startswith("mmk12/") and found.prompt.text == "How long is AB?" and not found.problems
-    assert any("no gold answer" in row for row in found.left_out)
+    text = "\n".join(estimated(config))
+    assert (
+        "Questions: 5, " in text and "Requests: 40 to m" in text
+    )  # a copy and a missing picture show when it is made
+    assert text.startswith("First prompt (mmk12/") and "\n  | How long is AB?\n" in text
+    assert "no gold answer" in text and "To be put right" not in text
     assert not (folder / "out").exists()
 
 

@@ -473,8 +473,16 @@ def test_the_verb(tmp_path, command):
     code, told, error = command("distill", "questions", path)
     assert code == 0, error
     rows = [line.split() for line in told.splitlines()]
-    assert ["geos", "12", "40", "12", "12", "100%"] in rows and ["clevr", "6", "40", "6", "6", "0%"] in rows
-    assert "geos, left out: 28 not drawn" in told
+    assert ["geos", "12", "40", "40", "12", "12", "100%"] in rows and [
+        "clevr",
+        "6",
+        "10",
+        "40",
+        "6",
+        "6",
+        "0%",
+    ] in rows
+    assert "left out of geos" in told and ["not", "drawn", "28"] in rows
     assert f"{tmp_path}/out/questions.jsonl: 18 questions on 18 pictures" in told
     code, told, _ = command("distill", "questions", path, "--json")
     assert code == 0 and json.loads(told)["output"]["rows"] == 18

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from virgo_factory.core.thought import MARKERS
@@ -40,7 +40,6 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(PIECES | st.text(max_size=9), max_size=8).map("".join))
 def test_any_text(tokenizers, text):
     for whole, fast in tokenizers:

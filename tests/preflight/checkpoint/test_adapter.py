@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from safetensors.torch import load_file
 from transformers import Qwen2VLForConditionalGeneration
 
-from tests.preflight.conftest import FILE, Weights, edited
+from tests.preflight.conftest import Weights, edited
 from virgo_factory.preflight.checkpoint.check import check_checkpoint
 from virgo_factory.preflight.twin.twin import make_twin
 
@@ -122,46 +121,6 @@ def test_files_of_an_adapter(adapter, breaking, said):
     breaking(adapter)
     (error,) = errors(adapter)
     assert said in error
-
-
-def test_a_merged_model(made):
-    found = check_checkpoint(made / "merged", made / "base", adapter=made / "adapter")
-    assert {item.severity for item in found} == {"ok"}, found
-    assert "12 modules are base + adapter, all other tensors the base's" in {item.found for item in found}
-
-
-def not_merged(made: Path, folder: Path) -> None:
-    name = "model.layers.1.mlp.up_proj.weight"
-    edited(folder, lambda weights: weights.update({name: load_file(made / "base" / FILE)[name]}))
-
-
-def merged_twice(made: Path, folder: Path) -> None:
-    before, name = load_file(made / "base" / FILE), "model.layers.1.mlp.up_proj.weight"
-    edited(folder, lambda weights: weights.update({name: 2 * weights[name] - before[name]}))
-
-
-def norm_changed(made: Path, folder: Path) -> None:
-    edited(folder, lambda weights: weights["model.norm.weight"].mul_(1.5))
-
-
-@pytest.mark.parametrize(
-    ("breaking", "said"),
-    [
-        (not_merged, "merged: 1 of 12 modules are not base + adapter: model.layers.1.mlp.up_proj.weight"),
-        (merged_twice, "merged: 1 of 12 modules are not base + adapter: model.layers.1.mlp.up_proj.weight"),
-        (norm_changed, "merged: 1 tensors differ from the base though no adapter is theirs: model.norm.weight"),
-    ],
-)
-def test_a_merge_gone_wrong(made, tmp_path, breaking, said):
-    folder = Path(shutil.copytree(made / "merged", tmp_path / "merged"))
-    breaking(made, folder)
-    assert errors(folder, made / "base", adapter=made / "adapter") == [said]
-
-
-def test_another_adapter_than_was_merged(made, adapter):
-    edited(adapter, lambda weights: [value.mul_(-1) for name, value in weights.items() if "lora_B" in name], ADAPTER)
-    (error,) = errors(made / "merged", made / "base", adapter=adapter)
-    assert error.startswith("merged: 12 of 12 modules are not base + adapter")
 
 
 def test_the_command_runs_no_adapter(made, call):

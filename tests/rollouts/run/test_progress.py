@@ -172,10 +172,10 @@ def test_a_line_now_and_then(folders, tmp_path, monkeypatch):
 
 
 def test_a_real_run_and_its_files_say_the_same(start_replay, sky_config, judge_at_hand):
-    """Events of a run with both passes at once, through failures: what was shown is what status reads from the files."""
+    """Events of a run of both passes, through failures: what was shown is what status reads from the files."""
     server = start_replay(max_chars=4000, share_500=0.1, model=("replay", "base"))
     config = sky_config(6, urls=[server.url], base_urls=[server.url], base_model_name_or_path="base")
-    live, out = screen(config.output_dir, samples=config.samples)
+    live, out = screen(config.output_dir)
     with live:
         outcome = distil(config, on_event=live)
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from virgo_factory.rollouts.store.jsonl import lines_of
@@ -55,7 +55,6 @@ def test_what_was_appended_is_read_back_and_known_to_the_next_start(tmp_path):
 
 
 @given(cut=st.integers(min_value=0, max_value=2000), rest=st.sampled_from([b"", b"\0\0\0", b"\xff{", b'"']))
-@settings(max_examples=60, deadline=None)
 def test_a_file_cut_anywhere_is_whole_lines_again(tmp_path_factory, cut, rest):
     folder = tmp_path_factory.mktemp("cut")
     rollouts = _fill(folder, 4)
@@ -78,7 +77,6 @@ def test_a_file_cut_anywhere_is_whole_lines_again(tmp_path_factory, cut, rest):
 
 
 @given(response=st.text(), question=st.text(min_size=1), params=st.dictionaries(st.text(), st.floats(allow_nan=False)))
-@settings(max_examples=60, deadline=None)
 def test_any_text_comes_back(tmp_path_factory, response, question, params):
     folder = tmp_path_factory.mktemp("text")
     rollout = replace(ROLLOUT, response=response, question=question, params=params)

@@ -118,7 +118,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_files(whole, make):
     assert kills >= 4 and keys(folder) == keys(whole) and made(folder) == made(whole)
 
 
-def test_shards_are_one_synthesis_again(whole, make, tmp_path):
+def test_shards_are_one_synthesis_again(whole, make, tmp_path, call):
     config = make()
     parts = []
     for shard in ("1/2", "2/2"):
@@ -132,15 +132,15 @@ def test_shards_are_one_synthesis_again(whole, make, tmp_path):
     with pytest.raises(ValueError, match="is there already"):
         merge(parts, tmp_path / "all")
 
-    again = run("merge", *parts, "--out", tmp_path / "again")
-    assert again.wait(120) == 1 and "Choose another dataset" in again.stdout.read()
-    again = run("merge", *parts, "dataset=second", "--out", tmp_path / "again")
-    assert again.wait(120) == 0 and {"drawn_sft", "second_sft"} <= set(read_info(tmp_path))
-    again = run("merge", *parts, "seed=7", "--out", tmp_path / "other")
-    assert again.wait(120) == 1 and "seed: cannot differ" in again.stdout.read() and not (tmp_path / "other").exists()
+    code, said = call("merge", *parts, "--out", tmp_path / "again")
+    assert code == 1 and "Choose another dataset" in said
+    code, _ = call("merge", *parts, "dataset=second", "--out", tmp_path / "again")
+    assert code == 0 and {"drawn_sft", "second_sft"} <= set(read_info(tmp_path))
+    code, said = call("merge", *parts, "seed=7", "--out", tmp_path / "other")
+    assert code == 1 and "seed: cannot differ" in said and not (tmp_path / "other").exists()
 
 
-def test_a_merge_that_is_killed_leaves_no_folder_and_is_made_again(whole, make, tmp_path):
+def test_a_merge_that_is_killed_leaves_no_folder_and_is_made_again(whole, make, tmp_path, call):
     """SIGKILL once so many files are there of the folder that is filled: it is there whole or not at all."""
     for shard in ("1/2", "2/2"):
         assert not synthesize(read_config(make(), [f"shard={shard}", f"output_dir={tmp_path / shard[0]}"])).waits
@@ -158,9 +158,8 @@ def test_a_merge_that_is_killed_leaves_no_folder_and_is_made_again(whole, make, 
             assert not (tmp_path / "dataset_info.json").exists()
 
     assert len(kills) >= 3 and max(kills) >= 20, kills
-    process = run("merge", *parts, "--out", out)
-    said = process.communicate(timeout=120)[0]
-    assert process.returncode == 0 and "All is done" in said and not partial.exists()
+    code, said = call("merge", *parts, "--out", out)
+    assert code == 0 and "All is done" in said and not partial.exists()
     assert made(out) == made(whole) and keys(out) == keys(whole)
     entries = read_info(tmp_path)
     assert {(tmp_path / entry["file_name"]).is_file() for entry in entries.values()} == {True}
@@ -174,18 +173,18 @@ def test_a_merge_of_some_shards_says_what_lacks(make, tmp_path, played):
     together, _, outcome = merge([tmp_path / "a"], tmp_path / "all")
     assert outcome.waits and outcome.left > 0 and lacking_shards([tmp_path / "a"]) == ["2/2"]
     assert not synthesize(resumed(together.output_dir, ["max_rollouts=null"])).waits
-    assert len(lines(together.output_dir / "00_scenes.jsonl")) == 5
+    assert len(lines(together.output_dir / "00_scenes.jsonl")) == 2
 
 
-def test_a_merge_without_a_shard_is_not_all(make, tmp_path):
+def test_a_merge_without_a_shard_is_not_all(make, tmp_path, call):
     config = make()
-    keys_of = ["compositions=0", "max_scenes=5", "shard=2/2", f"output_dir={tmp_path / 'b'}"]
+    keys_of = ["compositions=0", "max_scenes=2", "shard=2/2", f"output_dir={tmp_path / 'b'}"]
     assert not synthesize(read_config(config, keys_of)).waits
-    said = run("merge", tmp_path / "b", "--out", tmp_path / "all").communicate(timeout=120)[0]
+    _, said = call("merge", tmp_path / "b", "--out", tmp_path / "all")
     assert "Not among these folders: shard 1/2" in said and "All is done" not in said
     assert summarise(tmp_path / "all").waits == "00_scenes"
     synthesize(resumed(tmp_path / "all"))
-    assert len(lines(tmp_path / "all" / "00_scenes.jsonl")) == 5
+    assert len(lines(tmp_path / "all" / "00_scenes.jsonl")) == 2
 
 
 def test_a_picture_that_was_replaced_is_not_thought_about(make, drawn, tmp_path):
@@ -317,12 +316,11 @@ def test_a_name_that_is_taken_is_told_before_anybody_is_asked(make, tmp_path):
     assert list(json.loads((tmp_path / "dataset_info.json").read_text())) == ["drawn_rl"]
 
 
-def test_a_synthesis_without_rows_is_no_success(make, tmp_path):
+def test_a_synthesis_without_rows_is_no_success(make, tmp_path, call):
     with serving({"prose": 1.0}) as server:
-        process = run("run", make(urls=[server.url], max_scenes=1))
-        said = process.communicate(timeout=120)[0]
+        code, said = call("run", make(urls=[server.url], max_scenes=1))
 
-    assert process.returncode == 1 and "no row for SFT was made" in said and "Train:" not in said
+    assert code == 1 and "no row for SFT was made" in said and "Train:" not in said
     assert not (tmp_path / "dataset_info.json").exists()
 
 
@@ -395,16 +393,15 @@ def test_a_picture_that_is_gone_is_counted_and_asked_again(make, drawn, tmp_path
     assert "never answered" not in card["dropped"] and not not_asked(settings.output_dir)
 
 
-def test_a_start_of_which_all_was_refused_is_no_success(make, drawn, tmp_path):
+def test_a_start_of_which_all_was_refused_is_no_success(make, drawn, tmp_path, call):
     media = shutil.copytree(drawn, tmp_path / "media")
     scenes = [{"reader": "rows", "file": str(media / "scenes.jsonl"), "box_format": "xyxy"}]
     config = make(media_dir=str(media), scenes=scenes, compositions=0, max_rollouts=30)
-    assert run("run", config).wait() == 0
+    assert call("run", config)[0] == 0
     next((media / "images").iterdir()).unlink()
-    for code in (0, 1):
-        process = run("run", config, "max_rollouts=null")
-        said = process.communicate(timeout=120)[0]
-        assert process.returncode == code and "All else is done" in said, said
+    for expected in (0, 1):
+        code, said = call("run", config, "max_rollouts=null")
+        assert code == expected and "All else is done" in said, said
         refused = len(lines(tmp_path / "out" / "dropped.jsonl"))
         assert "05_short: " in said and "Once that is put right: virgo-factory synthesize resume" in said
         assert f"{refused} requests could not be asked" in said and "The next start tries them again" in said

@@ -105,7 +105,6 @@ _LOOKS = _table(
     (r"\^\s*(?:\{\s*(?:(?:\\prime\s*|')+)\}|(?:\\prime(?![A-Za-z])\s*)+)", _primes),
     # An argument of one sign has no braces of its own.
     (r"\\(frac|binom|sqrt)(?:\s*(\d)|\s+([A-Za-z])|\s*(\\[A-Za-z]+))", r"\\\1{\2\3\4}"),
-    (r"(\\(?:(?:frac|binom)\s*\{(?:[^{}]|\{[^{}]*\})*\}|sqrt\s*\[[^\[\]]*\]))\s*(\d|[A-Za-z]|\\[A-Za-z]+)", r"\1{\2}"),
     (r"(\d{1,9})?\.(\d{0,9}?)\\(?:overline\s*\{\s*(\d{1,9})\s*\}|dot\s*(\{?\d\}?(?:\d{0,8}\\dot\s*\{?\d\}?)?))", _repeated),
     _ELLIPSIS,
     (rf"\{{\s*(?:{_SWITCH}(?!\s*\{{)|{_COLOUR})\s*{_BRACES}\}}", r"{\1}"),
@@ -136,7 +135,11 @@ _BRACKETED = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
 _DECORATION = re.compile(r"\\(?:vec|overleftrightarrow|widehat)\s*\{([^{}]*)\}|\\overline\{([A-Z]\s*[A-Z])\}")
 """Arrows, arcs and bars over two points: how a vector, a line or a segment is written."""
 _SIGN_AT = re.compile(
-    "|".join(re.escape(sign) + "(?![A-Za-z])" * sign[-1].isalpha() for sign in _SIGNS if sign[0] == "\\")
+    "|".join(
+        re.escape(sign) + "(?![A-Za-z])" * sign[-1].isalpha()
+        for sign in sorted(_SIGNS, key=len, reverse=True)
+        if len(sign) > 1
+    )
 )
 _WRAPPERS = [pair.split(" ") for pair in (r"$$ $$", r"$ $", r"\( \)", r"\[ \]", "** **", "` `", "* *", "__ __")]
 _STARTS, _ENDS = " \t\r\n;,:", " \t\r\n.;,:"
@@ -181,7 +184,7 @@ def tidy(text: str) -> str:
         text = _rewritten(text, _MODULUS)
     if text.count("$") >= 2:
         text = _PAIR.sub(r"\1", text.replace(r"\$", "\0")).replace("\0", r"\$")
-    if "\\" in text:
+    if "\\" in text or "=" in text:
         text = _SIGN_AT.sub(lambda found: _SIGNS[found.group()], text)
     text = unwrap(_SPACES.sub(" ", text))
     if text.endswith("}") and (whole := _WHOLE.fullmatch(text)) and balanced(inside := whole[1] or whole[2] or ""):

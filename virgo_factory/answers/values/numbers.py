@@ -201,7 +201,7 @@ def read_number(text: str) -> Number | None:
         return None
     try:
         return _quantity(P.ABOUT.sub("", text).strip())
-    except (TooLarge, *NO_VALUE):
+    except (TooLarge, Unreadable, *NO_VALUE):
         return None
 
 
@@ -271,8 +271,7 @@ def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
         rest = rest[part.end() :]
     while scale := P.SCALE.match(rest):
         value = multiply(number.value, Fraction(SCALES[(scale[1] or scale[2]).lower()]))
-        rounded = number.approximate or not scale[2] and value > 99
-        number = replace(number, value=value, decimals=None, approximate=rounded)
+        number = replace(number, value=value, decimals=None)
         rest, glued = rest[scale.end() :].lstrip(), False
     if rest[:1] == "‰":
         number, rest = replace(number, value=divide(number.value, Fraction(10)), decimals=None), "%" + rest[1:]
@@ -308,18 +307,13 @@ def _compound(first: Number, rest: str) -> Number | None:
     """5 ft 6 in: a second number in a smaller unit of the same kind."""
     value, end = _value(rest)
     second = _with_rest(value, rest[end:], "")
-    # The unit may be left out behind a second number: 3元5, 2 hours 30.
-    units = second.units or named(_SMALLER.get(first.unit, "")) if second else ()
     for one in first.units:
-        for other in units:
+        for other in second.units if second else ():
             if one.dimensions == other.dimensions and other.factor < one.factor:
                 size = multiply(second.value, other.factor / one.factor)
                 total = add(first.value, size if first.value >= 0 else -size)
                 return replace(second, value=total, decimals=None, literal=False, unit=first.unit, units=(one,))
     return None
-
-
-_SMALLER = {"元": "角", "米": "分米", "小时": "分", "h": "min", "hour": "min", "hours": "min"}
 
 
 def _with_words(number: Number, rest: str) -> Number | None:
@@ -336,8 +330,7 @@ def _with_words(number: Number, rest: str) -> Number | None:
     if not 0 < len(found) <= 8 or lower[0] in _STOP_WORDS or {"and", "or", "not"} & set(lower):
         return None
     marks, words = told(" ".join(found))
-    per = "per " if re.search(r"\b(?:per|each|every)\b", rest) else ""
-    unit = f"{number.unit} {per}{' '.join(lower)}".strip()
+    unit = f"{number.unit} {' '.join(lower)}".strip()
     return replace(number, unit=unit, words=number.words | words, marks=number.marks | marks)
 
 
@@ -357,10 +350,9 @@ def told(text: str) -> tuple[frozenset[tuple[str, int]], frozenset[str]]:
         elif "\u4e00" <= word[0] <= "\u9fff":
             name = word.strip("个的了")
             inside = (end for end in _CHINESE_MARKS if name.endswith(end) or len(end) > 1 and end in name)
-            ending = name if name in MARKS else next(inside, "")
-            if ending:
+            if ending := next(inside, ""):
                 marks.add(MARKS[ending])
-            words |= {name.replace(ending, "") if ending else name} - {""}
+            words |= {name.replace(ending, "")} - {""}
         elif plain not in _FILLERS:
             words.add(plain.removesuffix("e") if len(plain) > 3 else plain)
     return frozenset(marks), frozenset(words)

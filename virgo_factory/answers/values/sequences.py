@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.values.latex import balanced, tidy
-from virgo_factory.answers.values.numbers import read_number
+from virgo_factory.answers.values.numbers import Number, read_number
 
 
 MAX_PARTS = 200
@@ -32,14 +32,6 @@ class Sequence:
     parts: tuple[str, ...]
     columns: int = 0
     name: str = ""
-
-
-def interval(held: str, parts: tuple[str, ...], name: str = "") -> Sequence:
-    """Parts in brackets; an end that is infinite is open, however it is written."""
-    if len(parts) == 2 and held in ("()", "[]", "[)", "(]"):
-        ends = zip(held, "()", parts, strict=True)
-        held = "".join(free if "\\infty" in part else own for own, free, part in ends)
-    return Sequence(held, parts, name=name)
 
 
 # --- one splitter --------------------------------------------------------------------------------------------------
@@ -127,7 +119,7 @@ def read_sequence(text: str) -> Sequence | None:
                 if found == ("\\emptyset",):
                     return Sequence("{}", found)
                 if len(found) > 1 or held == "{}" and found:
-                    return _nested(found) or interval(held, found)
+                    return _nested(found) or Sequence(held, found)
     found = split(text)
     return Sequence("", found) if 1 < len(found) <= MAX_PARTS else None
 
@@ -168,8 +160,8 @@ def _rows(kind: str, rows: list[tuple[str, ...]]) -> Sequence | None:
 
 # --- signs between parts -------------------------------------------------------------------------------------------
 
-_COMPARED = re.compile(r"\s*(<=|>=|<|>|\\(?:le|ge)(?![A-Za-z]))\s*")
-_TURNED = {">": "<", ">=": "<=", "\\ge": "\\le", "\\supset": "\\subset", "\\supseteq": "\\subseteq", "\\Leftarrow": "\\Rightarrow", "\\leftarrow": "\\to"}  # fmt: skip
+_COMPARED = re.compile(r"\s*(<|>|\\(?:le|ge)(?![A-Za-z]))\s*")
+_TURNED = {">": "<", "\\ge": "\\le", "\\supset": "\\subset", "\\supseteq": "\\subseteq", "\\Leftarrow": "\\Rightarrow", "\\leftarrow": "\\to"}  # fmt: skip
 SYMMETRIC = frozenset("\\" + sign for sign in "parallel perp cong sim equiv ne land lor cup cap Leftrightarrow leftrightarrow".split())  # fmt: skip
 """Signs whose sides may change places."""
 _N = r"-?\d+(?:\.\d+)?"
@@ -209,7 +201,7 @@ def _related(text: str) -> Sequence | None:
         plain = all(
             re.fullmatch(r"[\w.\u4e00-\u9fff ]+|-?[\d./]+|\\?[\w{}^]+", side) or read_number(side) for side in sides
         )
-        return _one_way(signs[0].replace("\\le", "<=").replace("\\ge", ">="), sides) if plain else None
+        return _one_way(signs[0], sides) if plain else None
     if len(steps := _STEPS.split(text)) > (1 if ", then" in text else 2) and all(steps):
         return Sequence("1", tuple(steps))
     signs = {sign[0] for sign in P.SEQUENCES_SIGNS.finditer(text)}
@@ -219,7 +211,7 @@ def _related(text: str) -> Sequence | None:
     sign = next(iter(signs))
     sides = split(text, re.escape(sign) + "(?![A-Za-z])")
     whole = len(sides) == text.count(sign) + (0 if sign in ("\\neg", "\\to") and text.startswith(sign) else 1)
-    return _one_way(sign, sides) if whole and (len(sides) == 2 or sign in SYMMETRIC | {"\\neg", "\\to"}) else None
+    return _one_way(sign, sides) if whole else None
 
 
 def _one_way(sign: str, sides: tuple[str, ...]) -> Sequence:
@@ -243,31 +235,35 @@ _AND = re.compile(r"\s*(?:,\s*and|\sand\s|&|\\land(?![A-Za-z])|且|,)\s*")
 _BOUNDS = tuple(
     (re.compile(rf"(?:{before})\s*(.+)|(.+?)\s*(?:{behind})", re.IGNORECASE), held, lower, re.compile(asked, re.IGNORECASE))
     for before, behind, held, lower, asked in (
-        (r"at least|no (?:less|fewer|smaller) than|not less than|a? ?minimum of|since|\\ge(?![A-Za-z])|>=|至少有?|最少有?|不少于|不小于|不低于|自从?",
+        (r"at least|no (?:less|fewer|smaller) than|not less than|a? ?minimum of|since|\\ge(?![A-Za-z])|至少有?|最少有?|不少于|不小于|不低于|自从?",
          r"or (?:more|above|greater|higher|over|older|larger)|and (?:above|over|up|older)|及?以上|\+",
          "[)", True, "least|minimum|fewest|smallest|since|至少|最少"),
-        (r"at most|no (?:more|greater|larger|higher) than|not more than|a? ?maximum of|up to|within|until|\\le(?![A-Za-z])|<=|至多有?|最多有?|不超过|不多于|不大于|不高于",
+        (r"at most|no (?:more|greater|larger|higher) than|not more than|a? ?maximum of|up to|within|until|\\le(?![A-Za-z])|至多有?|最多有?|不超过|不多于|不大于|不高于",
          r"or (?:less|fewer|below|under|lower|younger|smaller)|and (?:below|under|younger)|及?以下|以内|之内",
          "(]", False, "most|maximum|largest|greatest|within|until|最多|至多"),
-        (r"(?:more|greater|larger|bigger|higher) than|over|above|exceeding|after|>(?!=)|超过|大于|多于|高于", r"之后|以后",
+        (r"(?:more|greater|larger|bigger|higher) than|over|above|exceeding|after|>|超过|大于|多于|高于", r"之后|以后",
          "()", True, r"\bafter\b|之?后"),
-        (r"(?:less|fewer|smaller|lower) than|under|below|before|<(?!=)|不足|不到|小于|少于|低于", r"之前|以前", "()", False, r"\bbefore\b|之?前"),
+        (r"(?:less|fewer|smaller|lower) than|under|below|before|<|不足|不到|小于|少于|低于", r"之前|以前", "()", False, r"\bbefore\b|之?前"),
     )
 )  # fmt: skip
 """Words in front of a number and behind it, the interval they make, and what in a question asks for that end itself."""
 
 
-def read_bound(text: str, question: str) -> Sequence | str | None:
-    """Return the interval that "at least 7" means; the bare text "7" where the question itself asks for the least one.
+def read_bound(text: str, question: str) -> Sequence | Number | None:
+    """Return the interval that "at least 7" means; the number alone where the question itself asks for the least one.
 
-    >>> read_bound("at least 7", "").parts, read_bound("at least 7", "What is the least number?"), read_bound("7", "")
-    (('7', '\\\\infty'), '7', None)
+    >>> (
+    ...     read_bound("at least 7", "").parts,
+    ...     read_bound("at least 7", "What is the least number?").whole,
+    ...     read_bound("7", ""),
+    ... )
+    (('7', '\\\\infty'), True, None)
     """
     for pattern, held, lower, asked in _BOUNDS:
-        if (found := pattern.fullmatch(text)) and (end := next(filter(None, found.groups()))) and read_number(end):
+        if (found := pattern.fullmatch(text)) and (number := read_number(end := next(filter(None, found.groups())))):
             if asked.search(question) and text[-1] != "+":
-                return end
-            return interval(held, (end, "\\infty") if lower else ("-\\infty", end))
+                return number
+            return Sequence(held, (end, "\\infty") if lower else ("-\\infty", end))
     return None
 
 
@@ -301,14 +297,12 @@ def _region(text: str) -> Sequence | None:
                 crossing = all(values) and values[0].value < values[1].value
                 if separator is _AND or crossing and not re.search(r"or|或|\\lor", text):
                     held = lower[0].held[0] + upper[0].held[1]
-                    return interval(held, (lower[0].parts[0], upper[0].parts[1]), pieces[0].name)
+                    return Sequence(held, (lower[0].parts[0], upper[0].parts[1]), name=pieces[0].name)
             return _union(pieces, pieces[0].name)
     return None
 
 
 def _union(pieces: list[Sequence], name: str) -> Sequence:
-    if len(pieces) == 1:
-        return pieces[0]
     texts = (f"{piece.held[0]}{piece.parts[0]}, {piece.parts[1]}{piece.held[1]}" for piece in pieces)
     return Sequence("\\cup", tuple(texts), name=name)
 
@@ -328,7 +322,8 @@ def _inequality(text: str) -> Sequence | None:
         terms, signs = (["-\\infty", *terms], ["<", *signs]) if names[0] else ([*terms, "\\infty"], [*signs, "<"])
     held = ("(" if signs[0] == "<" else "[") + (")" if signs[1] == "<" else "]")
     low, name, high = terms
-    return _unbarred(interval(held, (low, high), name)) if name[0] == "|" else interval(held, (low, high), name)
+    found = Sequence(held, (low, high), name=name)
+    return _unbarred(found) if name[0] == "|" else found
 
 
 def _unbarred(size: Sequence) -> Sequence:
@@ -337,6 +332,6 @@ def _unbarred(size: Sequence) -> Sequence:
     turned = {"(": ")", "[": "]", ")": "(", "]": "["}
     lowest = "-\\infty" if high == "\\infty" else f"-({high})"
     if low == "-\\infty":
-        return interval(turned[right] + right, (lowest, high), name)
-    pieces = interval(turned[right] + turned[left], (lowest, f"-({low})")), interval(left + right, (low, high))
-    return _union(list(pieces), name)
+        return Sequence(turned[right] + right, (lowest, high), name=name)
+    pieces = [Sequence(turned[right] + turned[left], (lowest, f"-({low})")), Sequence(left + right, (low, high))]
+    return _union(pieces, name)

@@ -1,14 +1,12 @@
 """`virgo-factory data materialize`: the released visual rows with their images."""
 
-import contextlib
 import json
-from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import typer
 
-from virgo_factory.cli.data.terminal import command_line
+from virgo_factory.cli.data.terminal import busy, command_line
 
 
 def materialize(
@@ -35,12 +33,20 @@ def materialize(
     listed with the reason. One Parquet file at a time is downloaded, searched and removed. Killed, it goes on where it
     stopped when called again.
     """
+    from huggingface_hub.utils import disable_progress_bars
+
     from virgo_factory.data.fetch import materialize as room
     from virgo_factory.data.read.source import find_sources
 
     origin, configs = source or room.ORIGIN, config or room.CONFIGS
     (dataset,), _ = find_sources(what, dataset_dir)
-    with _progress() as told:
+    disable_progress_bars()  # they would break up the bar, and show where there is no terminal
+    with busy("reading") as status:
+
+        def told(name: str, done: int, total: int, matched: int) -> None:
+            if status:
+                status.update(f"{name.rpartition('/')[0]}: {done:,} of {total:,} files, {matched:,} rows matched")
+
         report = room.materialize(dataset, out, origin, configs, told)
 
     info, *cards = room.describe(report, dataset, origin, command_line())
@@ -65,26 +71,6 @@ def materialize(
 
     typer.echo(f"Rows: {out / room.ROWS}, card: {cards[0]}")
     typer.echo(f"Train with media_dir={out}; the entry {dataset.name} is in {info}")
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[[str, int, int, int], None]]:
-    """Yield what the room tells its progress to: a bar on stderr, where that is a terminal."""
-    from huggingface_hub.utils import disable_progress_bars
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    disable_progress_bars()  # they would break up the bar, and show where there is no terminal
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("reading the rows", total=None)
-
-        def told(name: str, done: int, total: int, matched: int) -> None:
-            config = name.rpartition("/")[0]
-            bar.update(task, description=f"{matched:,} matched, {config}", completed=done, total=total)
-
-        yield told
 
 
 EXAMPLE = """virgo-factory data materialize visual_rows.jsonl --source onevision \\

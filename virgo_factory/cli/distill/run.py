@@ -29,9 +29,9 @@ def run(
     settings = read_config(config, overrides or [], files=not dry_run)
     part = shard_of(shard)
     if dry_run:
-        from virgo_factory.distill.tell.estimate import estimate, told
+        from virgo_factory.distill.tell.estimate import estimated
 
-        for line in told(settings, estimate(settings)):
+        for line in estimated(settings):
             typer.echo(line)
 
         return
@@ -47,7 +47,7 @@ def go(config: "DistillConfig", shard: tuple[int, int] | None) -> None:
 
     console = Console(highlight=False, soft_wrap=True)
     servers = max(1, len(config.urls))
-    live = Live(console, config.output_dir, servers, config.response_format, shard, samples=config.samples)
+    live = Live(console, config.output_dir, servers, config.response_format, shard)
     with stoppable(config.output_dir, f"Go on: {config.resume_command(shard)}"), live:
         outcome = distil(config, shard, on_event=live)
 

@@ -30,7 +30,6 @@ from virgo_factory.data.rows.findings import Findings, Kind, RowFinding
 from virgo_factory.data.rows.row_positions import Places
 from virgo_factory.data.rows.stream import MixedFormats, RowRecord, measure
 from virgo_factory.formats import kind_of
-from virgo_factory.formats.marks.unread import MOST_VALUES, judging_value
 from virgo_factory.io.atomic import new_file
 
 
@@ -164,8 +163,6 @@ class _Ledger:
         self.accounts = [DatasetAccount(source.name, source.role, 0) for source in sources]
         self.places = Places()
         self.formats: list[Counter[str]] = [Counter() for _ in sources]
-        self._flags: dict[tuple[int, str], Counter[Any]] = {}
-        self._first_of: dict[tuple[int, str, Any], int] = {}
         self._format_names: dict[str, int] = {"": 0}
         self._format_of = array("B")
         self.duplicates = np.empty(0, np.uint64)
@@ -199,12 +196,6 @@ class _Ledger:
             code, severity = self._reason_kind(record.reason, account.role)
             if code:
                 self.findings.add(RowFinding(*place, code, severity, record.detail), record.reason)
-
-        for column, value in record.flags:
-            values = self._flags.setdefault((record.source, column), Counter())
-            if len(values) <= MOST_VALUES:
-                values[value] += 1
-                self._first_of.setdefault((record.source, column, value), len(self.places))
 
         self._remember(record)
 
@@ -245,7 +236,6 @@ class _Ledger:
     def compare(self) -> None:
         """Add what shows only across rows: mixed formats, rows and ids that stand there twice."""
         self._compare_formats()
-        self._compare_flags()
         again = []
         for row, first in repeated(np.frombuffer(self._digests, np.uint64)):
             again.append(row)
@@ -276,13 +266,6 @@ class _Ledger:
             others = here & ~np.isin(of, [*same, 0])
             for row in np.flatnonzero(others).tolist():
                 self._add(row, "mixed_formats", "error", f"{names[of[row]]}; {shown[usual]} rows are {usual}")
-
-    def _compare_flags(self) -> None:
-        for (source, column), values in self._flags.items():
-            if found := judging_value(values):
-                severity, value = found
-                told = f"{column} is {value!r} in {values[value]} of the rows"
-                self._add(self._first_of[source, column, value], "column_not_read", severity, told)
 
     def _add(self, row: int, code: str, severity: str, detail: str) -> None:
         self.findings.add(self.places.finding(row, self.sources, code, severity, detail))

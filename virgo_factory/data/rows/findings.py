@@ -37,9 +37,9 @@ KINDS = {
         "a mark of the response, or of the row, whose meaning is not known",
         "Look what it means; write true or false in a column `correct`, or leave out the rows that are not to be learned.",
     ),
-    "column_not_read": (
-        "a column that may judge the response, and is not read",
-        "Look what it means. If it says that a response is wrong, call it `correct`, with true or false; the first of them is shown.",
+    "yes_or_no_not_read": (
+        "yes or no in a column that is not read",
+        "If it says that the response is wrong or to be left out, call it `correct`, with true or false; else there is nothing to do.",
     ),
     "column_not_trained": (
         "a column beside the question that is not trained on",
@@ -86,6 +86,7 @@ KINDS = {
         "Cut it off there: the end of a response is what a model learns to stop by.",
     ),
     "next_question": ("behind the answer another question, or turn, seems to begin", "Cut it off there, unless the task has several questions."),
+    "mid_sentence": ("the solution seems to end in mid-sentence", "Leave the row out, or complete it: the end of a response is what a model learns to stop by."),
     "code_output": ("code, and its output behind it", "If an interpreter wrote the output, leave the row out: a model learns to make outputs up."),
     "tool_calls_are_not_trained": ("tools, which the prompt has no place for", "The row is not trained on. Where its response needs no tool, take the column out."),
     "malformed_kept": ("no long thought, kept by malformed: keep", "Use malformed: drop to leave them out."),
@@ -93,6 +94,10 @@ KINDS = {
         "only the id of a picture",
         "If the question needs it, write its path into a column images, which data materialize does for LLaVA-OneVision's; if "
         'none does: "columns": {"images": "images"} in the entry of dataset_info.json.',
+    ),
+    "no_picture": (
+        "the question speaks of a picture, and the row has none",
+        "Give it in a column images, or leave the row out: its thought tells of what the model does not see.",
     ),
     "image_missing": ("image missing", "Set --media-dir (media_dir: in the recipe) to the folder that the paths start from."),
     "image_outside_media_dir": ("image outside media_dir", "Name their folder in VIRGO_FACTORY_MEDIA_ROOTS, or copy the images below media_dir."),

@@ -7,13 +7,15 @@ from virgo_factory.core.example import Example
 from virgo_factory.core.finding import Finding
 from virgo_factory.data.rows.final_answer import unmentioned_answer
 from virgo_factory.data.rows.repetition import Loop, find_loop
+from virgo_factory.formats.any_row.cut_off import mid_sentence
 from virgo_factory.formats.any_row.foreign_tokens import TAGGED, foreign_token
 from virgo_factory.formats.any_row.next_turns import next_question
 from virgo_factory.formats.any_row.prompts import asks_for_tags
 from virgo_factory.formats.any_row.second_columns import NOT_TRAINED, NOT_TRAINED_BESIDE_CHAT, SECOND_RESPONSE
 from virgo_factory.formats.any_row.tool_calls import runs_code
-from virgo_factory.formats.marks.response_marks import NOT_UNDERSTOOD
+from virgo_factory.formats.marks.response_marks import NOT_UNDERSTOOD, UNREAD
 from virgo_factory.formats.marks.row_marks import NOT_WEIGHED
+from virgo_factory.formats.pictures.spoken_of import spoken_of
 
 
 if TYPE_CHECKING:
@@ -62,13 +64,17 @@ def thought_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterab
 
 
 def prompt_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterable[Finding]:
-    """Yield the sentences of the prompt that ask for tags which the target does not have, and tokens of other models in it."""
+    """Yield what of the prompt the row does not have (tags of a target, a picture), and tokens of other models in it."""
     for text in (example.system or "", *(turn.question for turn in example.turns)):
         if sentence := asks_for_tags(text):
             yield Finding("prompt_names_tags", "warning", sentence)
 
         if token := foreign_token(text):
             yield Finding("foreign_token_in_the_prompt", "warning", token)
+
+    for turn in () if example.images else example.turns:
+        if words := spoken_of(turn.question):
+            yield Finding("no_picture", "warning", words)
 
 
 _CODES = {
@@ -82,7 +88,7 @@ _CODES = {
 
 
 def run_on_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterable[Finding]:
-    """Yield where a response goes on with what is no model's: another question, or the output of a tool."""
+    """Yield where a response goes on with what is no model's (another question, the output of a tool), or stops too early."""
     for turn in example.turns:
         if not turn.learned:
             continue
@@ -90,6 +96,9 @@ def run_on_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterabl
         solution = turn.response if isinstance(turn.response, str) else turn.response.solution
         if line := next_question(turn.question, solution):
             yield Finding("next_question", "warning", line)
+
+        if words := mid_sentence(solution):
+            yield Finding("mid_sentence", "warning", words)
 
         if runs_code(solution) or solution is not turn.response and runs_code(turn.response.thought):
             yield Finding("code_output", "warning")
@@ -102,6 +111,8 @@ def note_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterable[
         what, _, where = note.partition(": ")
         if what == NOT_TRAINED:
             yield Finding("column_not_trained", "warning", f'{where}: "columns": {{"query": "{where}"}}')
+        elif what == UNREAD:
+            yield Finding("yes_or_no_not_read", "info", where)
         elif code := _CODES.get(what):
             yield Finding(code, "warning", where)
 

@@ -157,7 +157,6 @@ def _settled(
     return part._replace(
         source=index, number=number, file=chunk.file, line=chunk.line + part.line, reason=reason, detail=detail,
         findings=tuple(Finding(*found) for found in part.findings) if is_told else (),
-        flags=tuple(map(tuple, part.flags)) if rules else (),
     )  # fmt: skip
 
 

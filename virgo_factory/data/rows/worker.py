@@ -18,7 +18,6 @@ from virgo_factory.data.rows.facts import facts_of
 from virgo_factory.data.rows.final_answer import JUDGED, contradiction, may_contradict
 from virgo_factory.data.tokens.tokens import RowTokenizer, is_known_template, render
 from virgo_factory.formats import read_row
-from virgo_factory.formats.marks.unread import UnreadMarks
 from virgo_factory.formats.row import RejectedRow, own_id
 
 
@@ -55,7 +54,6 @@ class RowRecord(NamedTuple):
     digest: int = 0  # of all of its texts and images, blanks aside: equal examples have equal ones
     question_digest: int = 0  # of the last question and the images
     findings: Sequence = ()  # `Finding`s of the rules, and of what could not be read
-    flags: Sequence = ()  # columns of the row that may judge and are not read, and their values: `UnreadMarks`
     source: int = 0  # position of its source among those measured
     number: int = 0  # position of its row in the source, from 0
     file: str = ""  # where the row stands
@@ -112,7 +110,6 @@ class Measurer:
         examples: list[tuple[int, Example, list[tuple[int, int]]]] = []  # position in parts, example, sizes
         files: dict[str, list[int] | None] = {}
         rows, self._verdicts = 0, JUDGED
-        unread = UnreadMarks(origin.options.columns.values()) if self.rules else None
         for row in read_chunk(chunk):
             place = {"row": rows, "part": 0, "line": row.line - chunk.line if row.line else 0}
             rows += 1
@@ -127,9 +124,6 @@ class Measurer:
                     if isinstance(found, RejectedRow):
                         part |= {"id": _text_id(row.raw), "reason": found.reason, "detail": _plain(found.detail)}
                     else:
-                        if unread and not number:
-                            part["flags"] = unread.of(row.raw)
-
                         sizes = self._examine(origin, found, part, files)
                         if sizes is not None:
                             examples.append((len(parts), found if origin.options.ranking else _single(found), sizes))

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.data.make.holdout import picture_digest
-from virgo_factory.data.read.reader import is_list
-from virgo_factory.distill.sources.json_items import json_items
-from virgo_factory.formats.pictures.columns import names_pictures, picture_values
+from virgo_factory.data.read.chunks import is_data_file
+from virgo_factory.data.read.reader import cut_file, read_chunk
+from virgo_factory.formats.pictures.columns import picture_values
 from virgo_factory.formats.row import RejectedRow
-from virgo_factory.rollouts.question import IMAGES, read_lines
+from virgo_factory.rollouts.question import IMAGES
 
 
 def benchmark_pictures(path: Path) -> tuple[set[bytes], int]:
@@ -39,21 +39,12 @@ def benchmark_pictures(path: Path) -> tuple[set[bytes], int]:
 
 
 def _values(path: Path) -> Iterator[str | bytes]:
-    """Yield what stands in a benchmark's image columns."""
-    kind = path.suffix.lower()
-    if kind == ".parquet":
-        import pyarrow.parquet
-
-        file = pyarrow.parquet.ParquetFile(path)
-        names = [name for name in file.schema_arrow.names if names_pictures(name)]
-        for batch in file.iter_batches(32, columns=names) if names else ():
-            for row in batch.to_pylist():
-                yield from _in_row(row)
-    elif kind in (".json", ".jsonl"):
-        whole = kind == ".json" or is_list(path)
-        for _, row in json_items(path) if whole else read_lines(path):
-            if isinstance(row, Mapping):
-                yield from _in_row(row)
+    """Yield what stands in a benchmark's image columns; a file of texts has none."""
+    if is_data_file(path):
+        for chunk in cut_file(path):
+            for row in read_chunk(chunk):
+                if isinstance(row.raw, Mapping):
+                    yield from _in_row(row.raw)
 
 
 def _in_row(row: Mapping[str, Any]) -> Iterator[str | bytes]:

@@ -73,18 +73,24 @@ class QuestionsCard:
         tables = [Table("By source", columns, rows)]
         for count in self.sources:
             if count.dropped:
-                tables.append(Table(f"{count.source}: left out", ("why", "questions"), list(count.dropped.items())))
+                tables.append(
+                    Table(
+                        f"{count.source}: left out",
+                        (f"left out of {count.source}", "questions"),
+                        list(count.dropped.items()),
+                    )
+                )
 
             if count.listed:
                 title = f"{count.source}: the first {len(count.listed)} that something is wrong with"
                 rows = [
                     (row["origin"], ": ".join(filter(None, (row["reason"], row["detail"])))) for row in count.listed
                 ]
-                tables.append(Table(title, ("row", "why"), rows, words=(1,)))
+                tables.append(Table(title, (f"row of {count.source}", "why"), rows, words=(1,)))
 
         made = f"made by `virgo-factory distill questions` {self.version}"
         lead = f"{self.kept:,} questions on {self.output['images']:,} pictures, {made}."
-        return Card(FILE, lead, tables, self.settings, self.output["sha256"], self.notes)
+        return Card(FILE, lead, tables, self.settings, self.output.get("sha256", ""), self.notes)
 
 
 class Account:

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.distill.sources.json_items import json_items
-from virgo_factory.distill.sources.source_row import Asked, Found, attempt, train_first
+from virgo_factory.distill.sources.source_row import Asked, Found, attempt, rows_in, train_first
 from virgo_factory.formats.row import RejectedRow, text_id, text_of
 
 
@@ -20,7 +19,7 @@ def read(folder: Path) -> Iterator[Found]:
     paths = [path for kind in ("human", "augmented") for path in folder.rglob(f"*_{kind}*.json")]
     for path, split in train_first(paths, folder):
         place = path.parent.relative_to(folder)
-        for number, raw in json_items(path):
+        for number, raw in enumerate(rows_in(path)):
             asked, id, pictures = attempt(ask, raw), f"{path.stem}-{number}", ()
             if isinstance(asked, Asked):
                 name = raw.get("imgname")

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.distill.sources.json_items import json_items
-from virgo_factory.distill.sources.source_row import Asked, Found, attempt, train_first
+from virgo_factory.distill.sources.source_row import Asked, Found, attempt, rows_in, train_first
 from virgo_factory.formats.row import RejectedRow, text_of
 
 
@@ -15,7 +14,7 @@ LAYOUT = "questions/CLEVR_SPLIT_questions.json, images/SPLIT/NAME.png"
 def read(folder: Path) -> Iterator[Found]:
     """Yield the questions of every file; those of the published test split have no answers."""
     for path, split in train_first(list(folder.glob("questions/CLEVR_*_questions.json")), folder):
-        for number, raw in json_items(path, "questions"):
+        for number, raw in enumerate(rows_in(path, "questions")):
             asked, id, pictures = attempt(ask, raw), str(number), ()
             if isinstance(asked, Asked):
                 name, part = raw.get("image_filename"), raw.get("split")

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.distill.sources.json_items import json_items
-from virgo_factory.distill.sources.source_row import Asked, Found, attempt, train_first
+from virgo_factory.distill.sources.source_row import Asked, Found, attempt, rows_in, train_first
 from virgo_factory.formats.row import RejectedRow, text_of
 
 
@@ -17,7 +16,7 @@ def read(folder: Path) -> Iterator[Found]:
     paths = [*folder.glob("qa_pairs.json"), *folder.glob("*/qa_pairs.json")]
     for path, split in train_first(paths, folder):
         place = path.parent.relative_to(folder)
-        for number, raw in json_items(path, "qa_pairs"):
+        for number, raw in enumerate(rows_in(path, "qa_pairs")):
             asked, id, pictures = attempt(ask, raw), str(number), ()
             if isinstance(asked, Asked):
                 names = ("image_index", "question_id", "color1_id", "color2_id")

@@ -1,4 +1,4 @@
-"""What a source gives, before pictures are looked at: a question, or why a row gives none. Pure."""
+"""What a source gives, before pictures are looked at: a question, or why a row gives none."""
 
 import itertools
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.answers.options import LETTERS
-from virgo_factory.distill.sources.json_items import json_items
+from virgo_factory.data.read.reader import cut_file, read_chunk, read_lists
 from virgo_factory.formats.row import RejectedRow, bare
 
 
@@ -79,11 +79,22 @@ def without_contradictions(founds: Iterable[Found]) -> Iterator[Found]:
                 yield found
 
 
+def rows_in(path: Path, member: str = "") -> Iterator[Any]:
+    """Yield the rows of a JSON file: a list, or rows by their ids; with a `member` those of the list under this name of an object.
+
+    Memory does not grow with the file. ValueError names file and place: not JSON, or no rows.
+    """
+    if member:
+        yield from (row for _, _, row in read_lists(path, [member]))
+    else:
+        yield from (row.raw for chunk in cut_file(path) for row in read_chunk(chunk))
+
+
 def object_in(*paths: Path) -> dict[str, Any] | RejectedRow:
     """Return the members of small JSON files together, or why there are none: one broken file of many is one row."""
     try:
-        return {name: value for path in paths for name, value in json_items(path)}
-    except (ValueError, OSError) as error:
+        return {name: value for path in paths for name, value in json.loads(path.read_text("utf-8-sig")).items()}
+    except (ValueError, OSError, AttributeError, RecursionError) as error:
         return RejectedRow("its file cannot be read", str(error))
 
 

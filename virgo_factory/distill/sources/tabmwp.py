@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.distill.sources.json_items import json_items
-from virgo_factory.distill.sources.source_row import Asked, Found, attempt, chosen, texts_of, train_first
+from virgo_factory.distill.sources.source_row import Asked, Found, attempt, chosen, rows_in, texts_of, train_first
 from virgo_factory.formats.row import RejectedRow, text_of
 
 
@@ -15,7 +14,8 @@ LAYOUT = "problems_*.json, tables/ID.png"
 def read(folder: Path) -> Iterator[Found]:
     """Yield the problems of every file."""
     for path, split in train_first(list(folder.glob("problems_*.json")), folder):
-        for id, raw in json_items(path):
+        for raw in rows_in(path):
+            id = raw.get("id") if isinstance(raw, Mapping) else ""
             yield Found(str(id), f"{path.name}: {id}", attempt(ask, raw), (f"tables/{id}.png",), split)
 
 

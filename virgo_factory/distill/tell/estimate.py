@@ -4,7 +4,7 @@ import itertools
 import statistics
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from virgo_factory.distill.config import DistillConfig, questions_wanted
@@ -13,7 +13,6 @@ from virgo_factory.distill.questions.given import Given, is_own, problem_of, rea
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.rollouts.estimate import RESPONSE_TOKENS, prompt_tokens, short, tokenizer_of
 from virgo_factory.rollouts.pictures import store_picture
-from virgo_factory.rollouts.prompt import Prompt
 from virgo_factory.rollouts.question import FILE, VisualQuestion, is_blank, question_of, read_lines
 from virgo_factory.rollouts.run.questions import prompts_of
 from virgo_factory.rollouts.store.rollout import GREEDY
@@ -24,39 +23,8 @@ LOOKED_AT = 50  # questions whose prompts are filled to take their mean
 BASE_TOKENS = 300  # mean tokens of a greedy response of the base model where nothing was measured yet: a guess
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What a run will ask."""
-
-    questions: int  # how many there are, or how many are drawn
-    first: str | None  # id of the first question at hand; None where none is on this machine yet
-    prompt: Prompt | None
-    prompt_tokens: float  # mean of the prompts looked at
-    is_counted: bool  # by the model's own tokenizer; a guess otherwise
-    base_requests: int  # of the greedy pass
-    requests: int  # of samples, at most: questions that the base model solves are not sampled
-    base_tokens: float  # mean of a greedy response; `tokens` of a sampled one
-    tokens: float
-    measured: int  # rollouts that these means were measured on; 0 for guesses
-    most_tokens: int  # what all responses can have at most
-    problems: tuple[str, ...]  # what has to be put right before the run
-    why: str = ""  # there is no first prompt
-    # rows that cannot be asked, and why; broken pictures only among the questions looked at
-    left_out: tuple[str, ...] = ()
-
-    @property
-    def prompt_total(self) -> float:
-        """Tokens of all prompts; the server computes a prompt once for all samples of a question (prefix caching)."""
-        return self.prompt_tokens * (self.base_requests + self.requests)
-
-    @property
-    def response_total(self) -> float:
-        """Tokens of all responses, as far as can be told."""
-        return self.base_tokens * self.base_requests + self.tokens * self.requests
-
-
-def estimate(config: DistillConfig) -> Estimate:
-    """Return what a run with this configuration will ask. Nothing is sent, downloaded or written.
+def estimated(config: DistillConfig) -> list[str]:
+    """Return in lines what a run with this configuration will ask. Nothing is sent, downloaded or kept.
 
     Where questions.jsonl is not made yet, the first question is drawn from sources on this machine; of those on the hub
     there is none. ValueError: the questions or sources on this machine are broken.
@@ -70,7 +38,7 @@ def estimate(config: DistillConfig) -> Estimate:
     elif _is_given(config):
         count = sum(1 for _ in _asked(config, left_out))
 
-    first, prompts, tokens = None, [], []
+    first, tokens = None, []
     with tempfile.TemporaryDirectory() as folder:
         for question, where in itertools.islice(_at_hand(config, file, Path(folder), problems, left_out), LOOKED_AT):
             try:
@@ -79,87 +47,60 @@ def estimate(config: DistillConfig) -> Estimate:
                 left_out.append(str(error).rstrip("."))
                 continue
 
-            first = first or question.id
-            prompts = prompts or [prompt]
+            first = first or (question.id, prompt)
             tokens.append(prompt_tokens(prompt, vocabulary, processor))
 
     longest = max(tokens, default=0)
     if longest + config.max_tokens > config.max_model_len:
-        problems.append(
-            f"max_model_len: {config.max_model_len:,} is too small for a prompt of {longest:,} tokens and max_tokens "
-            f"{config.max_tokens:,}"
-        )
+        told = f"too small for a prompt of {longest:,} tokens and max_tokens {config.max_tokens:,}"
+        problems.append(f"max_model_len: {config.max_model_len:,} is {told}")
 
-    means, measured = _measured(config)
-    base_requests = count if config.base_model_name_or_path else 0
-    requests = count * config.samples
+    lines = [_why(config, file)]
+    if first:
+        sizes = ", ".join(f"{width} x {height}" for width, height in first[1].images)
+        several = "s" * (len(first[1].images) > 1)
+        lines = [f"First prompt ({first[0]}): picture{several} of {sizes} pixels as sent, then this text:", ""]
+        lines += [*(f"  | {line}" for line in first[1].text.splitlines()), ""]
+
+    lines += _requests(config, count, statistics.fmean(tokens) if tokens else 0.0, vocabulary is not None)
+    lines.append(told_before(config.response_format))
+    if left_out:
+        which = ", the first" if len(left_out) > 1 else ""
+        lines.append(f"Left out, since they cannot be asked: {len(left_out):,}{which}: {left_out[0]}")
+
+    return lines + [f"To be put right before the run: {problem}." for problem in dict.fromkeys(problems)]
+
+
+def _requests(config: DistillConfig, questions: int, read: float, is_counted: bool) -> Iterator[str]:
+    """Yield how many questions, requests and tokens there will be; `read`: tokens of a prompt, 0 where that is not known."""
+    base, requests = config.base_model_name_or_path, questions * config.samples
     if config.max_rollouts is not None:
         requests = min(requests, config.max_rollouts)
 
-    return Estimate(
-        questions=count,
-        first=first,
-        prompt=prompts[0] if prompts else None,
-        prompt_tokens=statistics.fmean(tokens) if tokens else 0.0,
-        is_counted=vocabulary is not None,
-        base_requests=base_requests,
-        requests=requests,
-        base_tokens=means.get(True, min(BASE_TOKENS, config.base_max_tokens)),
-        tokens=means.get(False, min(RESPONSE_TOKENS, config.max_tokens)),
-        measured=measured,
-        most_tokens=base_requests * config.base_max_tokens + requests * config.max_tokens,
-        problems=tuple(dict.fromkeys(problems)),
-        why="" if prompts else _why(config, file),
-        left_out=tuple(left_out),
-    )
-
-
-def told(config: DistillConfig, found: Estimate) -> list[str]:
-    """Return the estimate as lines for people, the first prompt among them."""
-    lines = []
-    if found.prompt is None:
-        lines.append(found.why)
+    greedy = questions if base else 0
+    means, measured = _measured(config)
+    base_mean = means.get(True, min(BASE_TOKENS, config.base_max_tokens))
+    mean = means.get(False, min(RESPONSE_TOKENS, config.max_tokens))
+    written = base_mean * greedy + mean * requests
+    most = greedy * config.base_max_tokens + requests * config.max_tokens
+    prompt = f", prompts of {read:,.0f} tokens on average" if read else ""
+    guess = "" if is_counted or not prompt else " (a guess: the model's tokenizer is not on this machine)"
+    yield f"Questions: {questions:,}{prompt}{guess}"
+    asked = f"to {config.model_name_or_path}, {config.samples}"
+    if base:
+        yield f"Requests: {greedy:,} greedy to {base}, and"
+        yield f"  at most {requests:,} {asked} for each question that is not solved"
     else:
-        sizes = ", ".join(f"{width} x {height}" for width, height in found.prompt.images)
-        several = "s" * (len(found.prompt.images) > 1)
-        lines += [
-            f"First prompt ({found.first}): picture{several} of {sizes} pixels as sent, then this text:",
-            "",
-            *(f"  | {line}" for line in found.prompt.text.splitlines()),
-            "",
-        ]
+        yield f"Requests: {requests:,} {asked} a question"
 
-    prompt = f", prompts of {found.prompt_tokens:,.0f} tokens on average" if found.prompt_tokens else ""
-    guess = "" if found.is_counted or not prompt else " (a guess: the model's tokenizer is not on this machine)"
-    lines.append(f"Questions: {found.questions:,}{prompt}{guess}")
-    if found.base_requests:
-        lines.append(f"Requests: {found.base_requests:,} greedy to {config.base_model_name_or_path}, and")
-        lines.append(
-            f"  at most {found.requests:,} to {config.model_name_or_path}, {config.samples} for each question that is not solved"
-        )
-    else:
-        lines.append(f"Requests: {found.requests:,} to {config.model_name_or_path}, {config.samples} a question")
+    how = f"as measured on {measured:,} rollouts" if measured else "guessed, nothing is measured yet"
+    means_told = f"{mean:,.0f} tokens a response" + (f" and {base_mean:,.0f} a greedy one" if base else "")
+    yield f"Tokens written: about {short(written)} ({means_told}, {how}), at most {short(most)}"
+    if read:  # the server computes a prompt once for all samples of a question (prefix caching)
+        yield f"Tokens read: about {short(read * (greedy + requests))}; those of a question once for all its samples"
 
-    how = f"as measured on {found.measured:,} rollouts" if found.measured else "guessed, nothing is measured yet"
-    means = f"{found.tokens:,.0f} tokens a response"
-    if found.base_requests:
-        means += f" and {found.base_tokens:,.0f} a greedy one"
-
-    written, most = short(found.response_total), short(found.most_tokens)
-    lines.append(f"Tokens written: about {written} ({means}, {how}), at most {most}")
-    if found.prompt_tokens:
-        lines.append(f"Tokens read: about {short(found.prompt_total)}; those of a question once for all its samples")
-
-    if config.max_tokens_total is not None and found.response_total > config.max_tokens_total:
-        lines.append(f"  max_tokens_total {config.max_tokens_total:,} ends the run before")
-
-    lines.append(told_before(config.response_format))
-    if found.left_out:
-        first = ", the first" if len(found.left_out) > 1 else ""
-        lines.append(f"Left out, since they cannot be asked: {len(found.left_out):,}{first}: {found.left_out[0]}")
-
-    lines += [f"To be put right before the run: {problem}." for problem in found.problems]
-    return lines
+    if config.max_tokens_total is not None and written > config.max_tokens_total:
+        yield f"  max_tokens_total {config.max_tokens_total:,} ends the run before"
 
 
 def _file(config: DistillConfig) -> Path | None:

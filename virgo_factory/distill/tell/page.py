@@ -6,14 +6,21 @@ from pathlib import Path
 
 from virgo_factory.answers import REASONS
 from virgo_factory.answers.model import gold_text
-from virgo_factory.distill.tell.status import DROPPED, LENGTH_STEP, UNJUDGED, Status, summarise, tables_of
+from virgo_factory.distill.tell.status import (
+    DROPPED,
+    LENGTH_STEP,
+    UNJUDGED,
+    Status,
+    headline,
+    lines_of,
+    summarise,
+    tables_of,
+)
 from virgo_factory.io.index import Index
 from virgo_factory.report.page import Article, Picture, Section, Text, write_page
 from virgo_factory.report.plots import BLUE, GREEN, GREY, RED, YELLOW, columns, draw, outlines, shares
-from virgo_factory.report.table import facts
 from virgo_factory.rollouts.long_thoughts import read_thought
 from virgo_factory.rollouts.question import VisualQuestion, question_of
-from virgo_factory.rollouts.run.progress import duration
 from virgo_factory.rollouts.shown import LEGEND, asked_with_options, picture_of, response_sections
 from virgo_factory.rollouts.store.index import ROLLOUTS, VERDICT, VERDICTS, open_index, row_at
 from virgo_factory.rollouts.store.rollout import DIFFICULTIES, GREEDY, Rollout, RolloutVerdict, rollout_of, verdict_of
@@ -32,7 +39,9 @@ def write_status_page(path: Path, folder: Path, questions: int = 40, seed: int =
     """Write the page of a distillation's folder and return how many questions it shows, drawn as in `summarise`."""
     status = summarise(folder, questions, seed)
     articles = (article_of(seen, status, folder) for seen in look_at(folder, status.chosen))
-    head = [Section("", [facts(summary_of(status)), *tables_of(status), *plots_of(status), *LEGEND])]
+    shown = f"Below: {len(status.chosen):,} questions that have rollouts, as many of each difficulty as there are"
+    told = Text("\n".join([headline(status), *lines_of(status), shown]))
+    head = [Section("", [told, *tables_of(status), *plots_of(status), *LEGEND])]
     return write_page(path, f"Distillation {status.config.dataset}", articles, head)
 
 
@@ -98,37 +107,6 @@ FINISHED = {"stop": "", "length": "cut at max_tokens", "loop": "cut off as a loo
 
 def _outcome(verdict: RolloutVerdict | None) -> str:
     return verdict.outcome if verdict else UNJUDGED
-
-
-def summary_of(status: Status) -> list[tuple[str, str]]:
-    """Return what stands above the page."""
-    group, config = status.all, status.config
-    rows = [("folder", str(config.output_dir)), ("rollouts by", config.model_name_or_path)]
-    if config.base_model_name_or_path:
-        rows.append(("base model", config.base_model_name_or_path))
-        rows.append(("solved by it", f"{group.base_solved:,} of {group.base_asked:,} questions asked"))
-
-    left = f"{status.left:,} left at most" if status.left or status.base_left else "none left to ask"
-    of_base = f" and {group.base_tokens:,} of the base model" if group.base_tokens else ""
-    rows += [
-        ("questions", f"{group.questions:,}"),
-        ("rollouts", f"{group.rollouts:,}, {config.samples} a question; {left}"),
-        ("tokens", f"{group.tokens:,}{of_base}"),
-    ]
-    if group.accepted:
-        accepted = f"{group.accepted:,} rollouts correct, complete and well formed"
-        rows.append(("accepted", f"{accepted}; {group.tokens_per_accepted:,.0f} tokens each"))
-
-    if group.outcomes.get(UNJUDGED):
-        rows.append((UNJUDGED, f"{group.outcomes[UNJUDGED]:,} rollouts"))
-
-    rows += [("cannot be asked", f"{count:,}: {reason}") for reason, count in list(status.dropped.items())[:10]]
-    if status.seconds_left and status.running:
-        rows.append(("time left", duration(status.seconds_left)))
-
-    shown = len(status.chosen)
-    rows.append(("below", f"{shown:,} questions that have rollouts, as many of each difficulty as there are"))
-    return rows
 
 
 LEVEL_COLOURS = dict(zip((*DIFFICULTIES, DROPPED), ("#c9ced6", GREEN, BLUE, RED, "#eceef1", GREY), strict=True))

@@ -6,9 +6,10 @@ Only reads, and may do so while a run writes.
 import hashlib
 import json
 import re
+import shlex
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from typing import Any
 from virgo_factory.distill.config import DistillConfig, read_folder
 from virgo_factory.io.index import Index
 from virgo_factory.report.table import Table
+from virgo_factory.report.terminal import counted
+from virgo_factory.rollouts.run.progress import duration
 from virgo_factory.rollouts.store.index import OUTCOMES, ROLLOUTS, count_cases, open_index, records
 from virgo_factory.rollouts.store.jsonl import Shard, shards_of
 from virgo_factory.rollouts.store.rollout import DIFFICULTIES
@@ -26,6 +29,7 @@ UNJUDGED = "not judged yet"
 DROPPED = "dropped"  # instead of a difficulty: the question cannot be asked
 
 MOST_SOURCES = 100
+MOST_REASONS = 10  # that are listed; a refusing server may have worded each of its replies on its own
 OTHERS = "(further sources)"  # where questions of more than MOST_SOURCES sources are counted
 LENGTH_STEP = 64  # tokens from one counted length to the next
 FRESH_SECONDS = 60  # age of progress.json above which its run is not going on any more
@@ -265,6 +269,81 @@ def tables_of(status: Status) -> tuple[Table, Table]:
         Table("Questions", ("", "questions", *levels), questions, styles={**styles, len(groups): "dim"}),
         Table("Rollouts", ("", "rollouts", *OUTCOMES, "tokens", "accepted", "per accepted"), rollouts, styles=styles),
     )
+
+
+def headline(status: Status) -> str:
+    """Return whose distillation it is."""
+    config = status.config
+    base = f", base model {config.base_model_name_or_path}" if config.base_model_name_or_path else ""
+    asked = f"{status.all.questions:,} questions, {config.samples} rollouts each by {config.model_name_or_path}{base}"
+    return f"{config.output_dir}: {asked}"
+
+
+def lines_of(status: Status) -> list[str]:
+    """Return what the tables leave out: the base model, what is not counted in them, what is left, and what to enter next."""
+    config, group, lines = status.config, status.all, []
+    if status.elsewhere:
+        lines.append(f"Of shard {_shards(status)}; {status.elsewhere:,} questions are in the others")
+
+    if config.base_model_name_or_path:
+        share = f" ({group.base_solved / group.base_asked:.1%})" if group.base_asked else ""
+        lines.append(
+            f"Base model: {group.base_asked:,} of {group.questions:,} questions asked, {group.base_solved:,}{share} solved, "
+            f"{group.base_tokens:,} tokens"
+        )
+
+    if malformed := group.outcomes["correct"] - group.accepted:
+        lines.append(f"Accepted: correct, complete and well formed; {malformed:,} correct ones are malformed")
+
+    if waiting := group.outcomes.get(UNJUDGED):
+        lines.append(f"{waiting:,} rollouts are not judged yet; the run does it, and so does select")
+
+    for count, words in ((status.stray, "of no question of this folder"), (status.twice, "there twice")):
+        if count:
+            lines.append(f"{count:,} rollouts are {words}; they are counted nowhere")
+
+    if status.dropped:
+        lines.append(f"{sum(status.dropped.values()):,} questions cannot be asked:")
+        lines += counted(list(status.dropped.items())[:MOST_REASONS], width=7)
+        if len(status.dropped) > MOST_REASONS:
+            lines.append(f"  and {len(status.dropped) - MOST_REASONS:,} more reasons (--json has them)")
+
+    return [*lines, *_next(status)]
+
+
+def _next(status: Status) -> Iterator[str]:
+    """Yield what is left, how long it takes, and the command for it."""
+    folder = shlex.quote(str(status.config.output_dir))
+    time_left = f"about {duration(status.seconds_left)}" if status.seconds_left else ""
+    left = [f"{status.base_left:,} of the base model"] if status.base_left else []
+    if status.left:
+        most = " at most" if status.base_left or status.config.stop_when_decided else ""
+        left.append(f"{status.left:,} rollouts{most}")
+
+    if status.running:
+        speed = f"{status.tokens_per_second:,.0f} tokens/s" if status.tokens_per_second else ""
+        told = ", ".join(filter(None, (speed, time_left and f"{time_left} left")))
+        yield f"Running (process {', '.join(map(str, status.running))}){': ' if told else ''}{told}"
+        time_left = ""
+
+    if left:
+        yield f"Left: {' and '.join(left)}" + (f", {time_left} at the last run's speed" if time_left else "")
+
+    if status.running:
+        return
+
+    if left or not status.all.questions:
+        part = f" --shard {_shards(status)}" if len(status.shards) == 1 else ""
+        each = f" --shard I/N, for each of {_shards(status)}" if len(status.shards) > 1 else ""
+        yield f"Go on: virgo-factory distill resume {folder}{part}{each}"
+    elif status.elsewhere:
+        yield f"All of shard {_shards(status)} is asked. When all shards are: virgo-factory distill merge"
+    else:
+        yield f"All is asked. Choose what is trained on: virgo-factory distill select {folder}"
+
+
+def _shards(status: Status) -> str:
+    return ", ".join(f"{index}/{count}" for index, count in status.shards)
 
 
 def to_json(status: Status) -> dict[str, Any]:

@@ -141,18 +141,12 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         correct, answers = list(map(_is_right, judged)), ("answer", "gt")
         correct = [answer is True for answer in correct] if any(answer is not None for answer in correct) else None
 
-    if correct is None and len(responses) == 1:
-        correct = [True]
+    if correct is None:
+        correct = _taken(row, len(responses))
 
     names = [(text, format_of(text)) for text in responses if isinstance(text, str)]
     format = next((name for text, name in names if shows(text, name)), None)
     question = question_of(row)
-    if correct is None:
-        detail = (
-            f"which of {len(responses)} are correct is not known; a list `correct` with true or false for each says so"
-        )
-        return Reading(format, (RejectedRow("no verdicts on the responses", detail),))
-
     id = row_id(row, question)
 
     def make(position: int, response: Any, keep: bool) -> Example:
@@ -173,11 +167,29 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         return Reading(format, (bare(error),))
 
 
-def _complete(row: Mapping[str, Any], correct: list[bool] | None) -> list[bool] | None:
+def _taken(row: Mapping[str, Any], size: int) -> list[bool | None]:
+    """Return which responses without verdicts are taken: one alone, or the only one that was not cut off.
+
+    Of several whole ones it is not known; where none is whole all are, and each is rejected for that.
+    """
+    whole = [position for position in range(size) if _is_whole(row, position)]
+    return [None] * size if len(whole) > 1 else [position in whole or not whole for position in range(size)]
+
+
+def _is_whole(row: Mapping[str, Any], position: int) -> bool:
+    try:
+        check_response(row, position)
+    except RejectedRow:
+        return False
+
+    return True
+
+
+def _complete(row: Mapping[str, Any], correct: list[bool | None] | None) -> list[bool | None] | None:
     """Return which responses are correct and complete (`is_reasoning_complete`)."""
     complete = flags(row.get("is_reasoning_complete"))
     if correct is None or complete is None:
         return correct
 
     padded = (*complete, *[False] * len(correct))
-    return [is_correct and is_complete for is_correct, is_complete in zip(correct, padded, strict=False)]
+    return [is_complete and is_correct for is_correct, is_complete in zip(correct, padded, strict=False)]

@@ -10,8 +10,12 @@ from virgo_factory.formats.options import Options
 from virgo_factory.formats.row import RejectedRow, attempt
 
 
+NO_VERDICTS = "no verdicts on the responses"
+NO_VERDICTS_DETAIL = "which of {} are correct is not known; a list `correct` with true or false for each says so"
+
+
 def choose(
-    responses: list[Any], correct: list[bool], options: Options, make: Callable[[int, Any, bool], Example]
+    responses: list[Any], correct: list[bool | None], options: Options, make: Callable[[int, Any, bool], Example]
 ) -> tuple[Example | RejectedRow, ...]:
     """Return the examples of the responses that are chosen, or reasons; never empty.
 
@@ -20,12 +24,12 @@ def choose(
 
     Args:
         responses: as the row has them.
-        correct: which of them are.
+        correct: which of them are; None of one of which it is not known.
         options: `responses` and `keep_malformed` are looked at.
         make: (position, response, keep_malformed) -> example; may raise RejectedRow.
 
     Raises:
-        RejectedRow: none is correct, or there are more or fewer verdicts than responses.
+        RejectedRow: none is correct, or known to be, or there are more or fewer verdicts than responses.
     """
     if len(responses) != len(correct):
         raise RejectedRow(
@@ -33,6 +37,9 @@ def choose(
         )
 
     chosen = [position for position, is_correct in enumerate(correct) if is_correct]
+    if not chosen and None in correct:
+        raise RejectedRow(NO_VERDICTS, NO_VERDICTS_DETAIL.format(len(responses)))
+
     if not chosen:
         raise RejectedRow(Reason.NO_CORRECT.text(), f"0 of {len(responses)}")
 

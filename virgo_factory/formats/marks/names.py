@@ -1,9 +1,9 @@
 """Names of columns by which rows say something about their response: that it is wrong, cut off, not to be learned.
 
-Names are compared in snake_case (`finishReason` is `finish_reason`) and read word by word: one of ASPECTS is what is
-judged, `is` and the like say nothing, and all other words must be of _SUBJECTS, so that `llm_judge_score` judges the
-response and `home_score` or `image_quality` something else. The last word decides: `answer_correct` is a verdict,
-`correct_answer` an answer.
+Names are compared in snake_case (`finishReason` is `finish_reason`, `是否正确` is `is_correct`) and read word by word: one
+of ASPECTS is what is judged, `is` and the like say nothing, `not` turns it round, and all other words must be of
+_SUBJECTS, so that `llm_judge_score` judges the response and `home_score` or `image_quality` something else. The last word
+decides: `answer_correct` is a verdict, `correct_answer` an answer.
 """
 
 import functools
@@ -21,6 +21,10 @@ class Kind(Enum):
     """A verdict: yes is right, no is wrong, anything else is not understood."""
     WRONG = auto()
     """The opposite."""
+    FIT = auto()
+    """Whether it is to be used: a no is as good as wrong, anything else says nothing."""
+    UNFIT = auto()
+    """The opposite: a yes is as good as wrong."""
     MAYBE_RIGHT = auto()
     """A no may be that nobody has looked, that the row is poor otherwise, or speak of another response."""
     MAYBE_WRONG = auto()
@@ -28,7 +32,9 @@ class Kind(Enum):
     OUTCOME = auto()
     """Holds all kinds of things: only words such as "incorrect" and "failed" are looked for."""
     OPINION = auto()
-    """As OUTCOME, but a no or 0 is not understood: the column may as well hold the name of a verifier."""
+    """As OUTCOME, but a no is one, and 0 is not understood: it may be the end of a scale."""
+    REMARK = auto()
+    """As OPINION, but a no may be that there is none."""
     RATE = auto()
     """How often, or how much of it, is right: 0 is not understood, anything else speaks of the question."""
     GRADE = auto()
@@ -53,6 +59,8 @@ class Kind(Enum):
     """As ENDED, but holds all kinds of things."""
     LEARN = auto()
     LEAVE = auto()
+    LIKE_LEARN = auto()
+    """Has a word of LEARN among others that are not known: a yes or no is not understood."""
     TURNS = auto()
     """Numbers of turns or messages, from 0 or from 1: which of them is not certain."""
     LAST_ONLY = auto()
@@ -68,45 +76,41 @@ class Kind(Enum):
 VERDICTS = frozenset({Kind.RIGHT, Kind.VERIFIER})
 ENDS = frozenset({Kind.CUT, Kind.WHOLE, Kind.ENDED, Kind.STATUS})
 LEARNS = frozenset({Kind.LEARN, Kind.LEAVE, Kind.TURNS})
-_TURNS = LazyPattern(
-    r"mask(?:ed)?_(?:history|(?:earlier|previous|prior|past)_(?:turns|rounds|messages))|history_masked"
-    r"|(?:(?:train|learn|loss)_)?(?:on_)?(?:only_)?last(?:_(?:turn|round|message|response|assistant))?_only"
-    r"|(?:(?:train|learn|loss)_)?(?:on_)?only_(?:on_)?(?:the_)?last(?:_(?:turn|round|message|response|assistant))?"
-    r"(?:_(?:loss|learned|trained|training))?"
-    r"|(?:train|loss)_on_(?:the_)?last(?:_(?:turn|round|message|response|assistant))?"
-)
-"""Columns that say whether only the last turn is learned."""
-_PROMPTS = LazyPattern(
-    r"(?:train|loss|learn)_on_(?:the_)?(?:inputs?|prompts?|questions?|users?|sources?|instructions?|all)"
-    r"|(?:prompt|input|user|question)_loss(?:_weight)?|(?:include|learn|train)_(?:prompts?|inputs?)"
-)
-"""Columns that say whether the prompt is learned, too."""
 
 MISSES = ("correctness_math_verify",)
 """Verifiers who compare by rule and miss right answers: of a no of theirs another verifier is asked (OpenR1)."""
 
 _ASPECTS = {
     Kind.RIGHT: "correct correctly correctness verdict verdicts judgment judgement judgments judgements right passed pass "
-    "passes accepted accept success successful solved hit match matched matches equal equiv equivalent em exact score scores "
+    "passes accepted accept success successful succeeded solved hit match matched matches equal equiv equivalent em exact score scores "
     "reward rewards accuracy acc verifications",
-    Kind.WRONG: "wrong incorrect failed mistaken erroneous",
-    Kind.MAYBE_RIGHT: "verified valid validity validated approved good usable use keep kept include included selected "
-    "chosen best true consistent consistency truthful factual helpful preferred clean",
-    Kind.MAYBE_WRONG: "bad discard discarded drop dropped filter filtered flagged error hallucinated hallucination "
-    "hallucinations refusal refused delete trash junk garbage unusable remove removed reject rejected exception contaminated corrupt corrupted invalid noisy timeout "
-    "unverified",
+    Kind.WRONG: "wrong incorrect failed fail failure mistaken erroneous",
+    Kind.FIT: "verified valid validity validated approved good ok usable use keep kept include included selected chosen",
+    Kind.UNFIT: "bad discard discarded drop dropped filter filtered flagged error hallucinated hallucination hallucinations "
+    "refusal refused delete deleted trash junk garbage unusable remove removed reject rejected contaminated corrupt corrupted "
+    "invalid unverified mistake removal deletion garbled repetitive blacklisted quarantined",
+    Kind.MAYBE_RIGHT: "best true consistent consistency truthful factual helpful preferred clean checked graded positive",
+    Kind.MAYBE_WRONG: "exception timeout noisy negative partial false",
     Kind.OUTCOME: "result results status outcome state",
-    Kind.OPINION: "grade graded grading grader verifier judge judger check checked review feedback marking verify "
-    "verification thumbs preference",
+    Kind.OPINION: "grade grading grader verifier judge judger check verify verification",
+    Kind.REMARK: "review feedback marking thumbs preference",
     Kind.GRADE: "quality rating ratings vote",
     Kind.CUT: "truncated truncation trunc unfinished incomplete overlong clipped cut cutoff",
     Kind.WHOLE: "complete completed finish finished done ended terminated eos",
 }
 _ASPECT_OF = {word: kind for kind, words in _ASPECTS.items() for word in words.split()}
+_OPPOSITE = {
+    one: other
+    for pair in ((Kind.RIGHT, Kind.WRONG), (Kind.FIT, Kind.UNFIT), (Kind.MAYBE_RIGHT, Kind.MAYBE_WRONG), (Kind.CUT, Kind.WHOLE))
+    for one, other in (pair, pair[::-1])
+}  # fmt: skip
+_NOT = ("not", "isnt", "no", "non")
 _SPEAKERS = frozenset(
     "judge judged judges judger llm gpt verifier verify verification check checker grader grading".split()
 )
-_SUBJECTS = _SPEAKERS | frozenset(
+TEACHERS = ("r1", "deepseek")
+"""Models whose long thoughts are trained on: what is said of them is said of the response."""
+_SUBJECTS = _SPEAKERS.union(TEACHERS) | frozenset(
     "answer answers answered ans final response responses resp output outputs completion generation generations generated "
     "prediction pred predicted solution result overall total model symbolic sympy math rule teacher eval evaluation evaluator "
     "reward outcome human reasoning think thinking thought thoughts cot rationale trace sample trajectory auto automatic orm prm "
@@ -114,66 +118,74 @@ _SUBJECTS = _SPEAKERS | frozenset(
 )
 _ASKED = ("problem", "question", "row", "data", "example")
 """Others, of which a doubt is one of the row as well (`problem_is_valid`)."""
-_FLAGS = ("is", "are", "was", "were", "be", "got", "marked")
+_NOT_OF_RESPONSE = frozenset((*_ASKED, *"answer answers solution gold human expert user".split()))
+"""Words by which an aspect of FIT may be one of the question or the gold answer, or a no that nobody has looked."""
+_TESTS = frozenset("test tests unit case cases".split())
+_PASSED = ("passed", "pass", "passes", "failed", "fail", "success", "correct", "status", "result", "results")
+"""Aspects of a program's tests; `test_score` may be a pupil's."""
+_FLAGS = ("is", "are", "was", "were", "be", "got", "marked", "if", "whether", "should", "must", "need", "needs")
 """First words of a name after which the aspect need not be the last one."""
 _FILL = frozenset((*_FLAGS, "the", "a", "of", "by", "on", "with", "to", "in", "flag", "reached"))
+_OF = ("by", "of", "on", "with", "to", "in", "for", "from", "at")
+"""Last words of names that tell more than whether (`verified_by`)."""
 _HAS = ("has", "have", "had", "contains")
-_NOUNS = frozenset("score scores reward rewards accuracy acc verdict verdicts judgment judgement match".split())
+_NOUNS = frozenset("score scores reward rewards accuracy acc verdict verdicts judgment judgement".split())
 """Aspects of which `is` and `has` make something else (`has_score`)."""
 _DIGITS = LazyPattern(r"(?<=[a-z])\d+[a-z]?$|^v?\d+[a-z]?$")
 _SPELLINGS = (("cut_off", "cutoff"), ("timed_out", "timeout"), ("time_out", "timeout"), ("filtered_out", "filtered"))
+_CHINESE = {
+    "是否": "is", "被": "is", "已": "is", "答案": "answer", "回答": "response", "模型": "model", "正确性": "correctness", "正确": "correct",
+    "对错": "correctness", "答对": "correct", "做对": "correct", "答错": "wrong", "做错": "wrong", "错误": "wrong", "采纳": "accepted", "审核": "review",
+    "质检": "check", "结果": "result", "可用": "usable", "判断": "verdict", "判定": "verdict", "通过": "passed", "有效": "valid", "合格": "valid",
+    "无效": "invalid", "保留": "keep", "丢弃": "discarded", "删除": "deleted", "过滤": "filtered", "得分": "score", "评分": "score",
+    "分数": "score", "质量": "quality", "截断": "truncated", "完整": "complete", "参与": "in", "训练": "train", "状态": "status",
+}  # fmt: skip
+_IN_CHINESE = LazyPattern("|".join(sorted(_CHINESE, key=len, reverse=True)))
 
 _NAMED = {
     **dict.fromkeys(("evaluation", "eval"), Kind.OUTCOME),
-    **dict.fromkeys(("human_label", "thumbs_up", "reward_model", "gpt_eval", "llm_eval", "model_eval", "auto_eval"), Kind.OPINION),
-    **dict.fromkeys(("not_correct", "is_not_correct", "isnt_correct", "not_right", "is_not_right", "not_passed", "not_solved"), Kind.WRONG),
-    **dict.fromkeys(("not_verified", "is_not_verified", "not_valid", "not_usable", "false_positive", "is_false", "marked_false"), Kind.MAYBE_WRONG),
-    **dict.fromkeys(("not_finished", "not_complete", "not_completed", "is_not_finished", "not_closed"), Kind.CUT),
+    **dict.fromkeys(("thumbs_up", "reward_model", "gpt_eval", "llm_eval", "model_eval", "auto_eval"), Kind.OPINION),
     **dict.fromkeys(
-        (
-            "math_verify",
-            "verification_result",
-            "match_gold",
-            "match_ground_truth",
-            "match_answer",
-            "matches_gold",
-            "matches_ground_truth",
-            "matches_answer",
-            "has_correct_answer",
-            "is_correct_answer",
-        ),
-        Kind.RIGHT,
-    ),
-    **dict.fromkeys(("correct_or_not", "right_or_wrong", "correct_or_wrong", "kto_tag"), Kind.RIGHT),
-    **dict.fromkeys(("all_correct", "is_gold", "ok", "is_ok", "positive", "is_positive"), Kind.MAYBE_RIGHT),
-    **dict.fromkeys(
-        ("wrong_answer", "wrong_response", "wrong_output"),
-        Kind.MAYBE_WRONG,  # or a distractor
-    ),
-    **dict.fromkeys(("negative", "is_negative", "mistake", "is_mistake", "partial", "is_partial", "deleted", "is_deleted"), Kind.MAYBE_WRONG),
-    **dict.fromkeys(("over_length", "overlength", "is_overlength", "too_long", "is_too_long"), Kind.MAYBE_WRONG),
+        ("math_verify", "verification_result", "match_answer", "matches_answer", "has_correct_answer", "is_correct_answer",
+         "correct_or_not", "right_or_wrong", "correct_or_wrong", "true_false", "kto_tag"), Kind.RIGHT),
+    **dict.fromkeys(("all_correct", "is_gold", "used_in_training"), Kind.MAYBE_RIGHT),
+    **dict.fromkeys(("wrong_answer", "wrong_response", "wrong_output"), Kind.MAYBE_WRONG),  # or a distractor
+    **dict.fromkeys(("false_positive", "over_length", "overlength", "is_overlength", "too_long", "is_too_long"), Kind.MAYBE_WRONG),
+    **dict.fromkeys(("truncate", "is_truncate"), Kind.MAYBE_WRONG),  # or a setting
+    **dict.fromkeys(("stopped_limit", "max_tokens_exceeded", "no_eos", "not_closed", "truncated_at"), Kind.CUT),
     **dict.fromkeys(("is_end", "is_full"), Kind.WHOLE),
     **dict.fromkeys(("mark", "marks"), Kind.RATE),
-    **dict.fromkeys(("exception", "error_message", "error_msg", "api_error", "traceback"), Kind.TROUBLE),
-    **dict.fromkeys(("errors", "error_list", "mistakes", "failures", "defects", "error_type", "error_types"), Kind.TROUBLE),
-    **dict.fromkeys(("error_step", "first_error_step", "mistake_step", "error_category", "error_reason"), Kind.TROUBLE),
+    **dict.fromkeys(("exception", "error_message", "error_msg", "api_error", "traceback", "errors", "error_list", "mistakes",
+                     "failures", "defects", "error_type", "error_types", "error_step", "first_error_step", "mistake_step",
+                     "error_category", "error_reason"), Kind.TROUBLE),
     "label": Kind.LABEL,
-    "quality_label": Kind.GRADE,
-    "truncated_at": Kind.CUT,
     **dict.fromkeys(("tags", "tag", "flags", "issues"), Kind.TAGS),
-    **dict.fromkeys(("category", "categories", "type", "class", "kind", "group", "bucket", "subset"), Kind.CATEGORY),
+    **dict.fromkeys(("category", "categories", "type", "class", "kind", "group", "bucket"), Kind.CATEGORY),
     **dict.fromkeys(("response_type", "answer_type", "sample_type", "row_type", "response_class", "response_category"), Kind.CATEGORY),
-    **dict.fromkeys(("split", "subset_split", "data_split"), Kind.SPLIT),
     "train_detail": Kind.SPANS,
-    **dict.fromkeys(("truncate", "is_truncate"), Kind.MAYBE_WRONG),  # or a setting
-    **dict.fromkeys(("stopped_limit", "max_tokens_exceeded", "is_trunc", "no_eos"), Kind.CUT),
     **dict.fromkeys(("stop", "stopped", "was_stopped"), Kind.STATUS),
-    **dict.fromkeys(("正确", "是否正确", "正确性", "回答正确", "答案正确", "答案是否正确", "回答是否正确", "判断", "判定", "是否通过"), Kind.RIGHT),
-    **dict.fromkeys(("错误", "是否错误", "答案错误"), Kind.WRONG),
-    **dict.fromkeys(("得分", "评分", "分数", "质量"), Kind.GRADE),
-    **dict.fromkeys(("截断", "是否截断", "被截断"), Kind.CUT),
-    **dict.fromkeys(("是否训练", "参与训练"), Kind.LEARN),
 }  # fmt: skip
+_CHECKS = r"(?:filter|verification|validation|quality|review|gate|qc|check|test|judge)s?"
+_PASSES = LazyPattern(
+    rf"(?:pass|passes|passed)_(?:the_|all_|unit_|quality_|sanity_)*{_CHECKS}"
+    rf"|(?:(?:all|unit|quality|sanity|format|consistency|data|final|llm)_)*{_CHECKS}_(?:pass|passed|ok)"
+    r"|(?:orm|accept|acceptance|correctness|verdict)_label"
+)
+_FAILS = LazyPattern(rf"(?:fail|fails|failed)_(?:the_|unit_|quality_|sanity_)*{_CHECKS}")
+_ROWS = "(?:row|sample|example|item|record|it)"
+_FIT = LazyPattern(rf"(?:keep|use)_{_ROWS}|(?:good|valid)_(?:{_ROWS}|response|reasoning|generation)")
+_UNFIT = LazyPattern(
+    rf"(?:drop|discard|delete|remove|exclude|reject)_{_ROWS}|(?:bad|invalid)_(?:{_ROWS}|response|reasoning|generation)"
+    r"|(?:is_)?(?:low|bad|poor)_quality"
+)
+_WHY = LazyPattern(r"(?:exclude|exclusion|drop|reject|rejection|filter|discard|removal|failure|fail|invalid)_reasons?")
+_LABELS = LazyPattern(
+    r"(?:human|annotator|expert|quality|grade|rm|prm|reward|eval|verifier|\w*judge|\w*llm|gpt\w*)_label"
+)
+_BY_MODEL = LazyPattern(r"(?:qwen|claude|gemini|llama|mistral|gemma|o\d)\w*?_(?:judge|judge?ment|verdict)")
+_SPLIT = LazyPattern(r"(?:(?:data|dataset|original|source|subset)_?)?(?:split|subset|fold|partition)(?:_name)?")
+_HELD_OUT = LazyPattern(r"(?:is|in)_(?:the_)?(?:test|eval|evaluation|val|validation|dev|benchmark)(?:_set|_split)?"
+                        r"|(?:is_)?held_?out")  # fmt: skip
 _ONE_OF = LazyPattern(r"correctness_(?!count|num|rate|ratio|score|reward|flag)")
 _RATE = LazyPattern(
     r"(?:pass|maj|avg|mean|acc|accuracy|best|cons)_?(?:@|at_?)_?\w+|f1(?:_score)?|bleu\w*|rouge\w*|anls|iou"
@@ -204,37 +216,44 @@ _AT_LIMIT = LazyPattern(
 _CORRECT = LazyPattern(r"\w+_correct(?:ness)?|is_correct_\w+|\w+_(?:grade|grading|verdict|judge?ment|judge)")
 """Other columns called so say it of something else, or of another response."""
 
-LEARN = frozenset({
-    *("loss", "loss_mask", "loss_weight", "loss_scale", "weight", "train", "trainable", "training", "train_on"),
-    *("is_train", "is_training", "is_trained", "is_trainable", "do_train", "to_train", "for_training", "train_on_turn"),
-    *("train_mask", "learn", "learnable", "is_learned", "supervised", "is_supervised", "is_target", "label_mask"),
-    *("has_loss", "in_loss", "use_loss", "use_for_loss", "include_in_loss", "with_loss", "need_loss", "requires_loss"),
-    *("calculate_loss", "compute_loss", "calc_loss", "do_loss", "enable_loss", "mask", "selected_for_training"),
-    *("supervise", "to_learn", "is_learnable", "should_train", "should_learn", "use_for_training", "sample_weight"),
-    *("loss_masks", "loss_weights", "train_masks", "weights", "masks", "example_weight", "importance_weight"),
-    *("is_loss", "loss_flag", "train_flag", "loss_enabled", "requires_grad", "grad", "labels"),
-})  # fmt: skip
-_LEARN = LazyPattern(
-    r"(?:include|included|include_in|use_in|used_for|apply|keep_for|selected_for|requires|needs)_(?:the_)?(?:loss|training|train|sft)"
-    r"|train_on_(?:this|it|response|message|output|completion)"
-    r"|(?:assistant|response|turn|message)s?_(?:(?:loss|train|training|learn)_?)?(?:mask|weight|loss|train|trainable)(?:e?s)?"
+_TURNS = LazyPattern(
+    r"mask(?:ed)?_(?:history|(?:earlier|previous|prior|past)_(?:turns|rounds|messages))|history_masked"
+    r"|(?:(?:train|learn|loss)_)?(?:on_)?(?:only_)?last(?:_(?:turn|round|message|response|assistant))?_only"
+    r"|(?:(?:train|learn|loss)_)?(?:on_)?only_(?:on_)?(?:the_)?last(?:_(?:turn|round|message|response|assistant))?"
+    r"(?:_(?:loss|learned|trained|training))?"
+    r"|(?:train|loss)_on_(?:the_)?last(?:_(?:turn|round|message|response|assistant))?"
 )
+"""Columns that say whether only the last turn is learned."""
+_PROMPTS = LazyPattern(
+    r"(?:train|loss|learn)_on_(?:the_)?(?:inputs?|prompts?|questions?|users?|sources?|instructions?)"
+    r"|(?:prompt|input|user|question)_loss(?:_weight)?|(?:include|learn|train)_(?:prompts?|inputs?)"
+)
+"""Columns that say whether the prompt is learned, too."""
+_BEFORE = (
+    r"(?:is|are|be|do|to|has|have|in|use|used|with|for|include|included|compute|calc|calculate|enable|need|needs|require|requires|"
+    r"should|apply|keep|selected|usable|ok|the)_"
+)
+_WHO = r"(?:assistant|response|message|turn|output|completion|sample|example|importance|step)s?"
+_LOSS = r"(?:loss|train|training|learn|label)_?(?:mask|weight|scale)(?:e?s)?"
+_LEARN = LazyPattern(
+    rf"(?:(?:{_BEFORE}|{_WHO}_)*(?:{_LOSS}|loss|train|training|trainable|trained|learn|learned|learnable|supervised?|grad|sft|weight)"
+    rf"(?:_flag|_enabled|_on(?:_(?:this|it|{_WHO}))?)?|(?:{_WHO}_)+(?:mask|weight)(?:e?s)?|is_target|masks?|weights|labels)".replace(
+        "_", "_?"
+    )
+)
+_LEAVE = LazyPattern(
+    (
+        r"(?:is_|should_|to_)?(?:mask(?:ed)?_(?:out|loss)|loss_masked|masked|(?:should|to)_mask|context_only"
+        r"|(?:ignored?|excluded?|skip|skipped)(?:_(?:from_|in_)?(?:the_)?(?:loss|train|training))?)"
+        r"|(?:no|not)_(?:loss|train|trained|learned)|is_context"
+    ).replace("_", "_?")
+)
+"""Also run together (`lossweight`)."""
+_LEARNING = frozenset("loss mask masked train trained trainable learn learned supervised unmasked".split())
 _NUMBERS = LazyPattern(
     r"(?:(?:loss|train|trainable|trained|training|learn|learned|ignore|ignored|skip|skipped|mask|masked|context|supervised|target)_)"
     r"(?:on_)?(?:(?:turn|message|msg|round|response)s?|(?:(?:turn|message|msg|round|response)s?_)?(?:idx|idxs|ids|index|indexes|indices|positions))"
 )
-LEAVE = frozenset({
-    *("masked", "is_masked", "mask_loss", "loss_masked", "should_mask", "mask_out", "masked_out", "ignore_loss", "no_loss", "skip_loss"),
-    *("ignore", "ignored", "exclude", "excluded", "exclude_from_loss", "exclude_from_training", "ignore_in_loss", "no_train", "skip_train", "skip_training"),
-    *("is_context", "context_only", "skip", "skipped", "is_skipped"),
-})  # fmt: skip
-_RUN_TOGETHER = {
-    name.replace("_", ""): kind
-    for names, kind in ((LEARN, Kind.LEARN), (LEAVE, Kind.LEAVE))
-    for name in names
-    if "_" in name
-}
-"""The same without the line (`lossweight`)."""
 ANYTHING = ("mask", "masks", "weights", "labels")
 """Columns of a row that may hold anything, from a picture's mask to masses: only a list that fits the turns is read, of
 `labels`, which may be classes, one of true and false, or of 0 and 1 as long as the turns."""
@@ -274,57 +293,82 @@ def kinds_of(name: str) -> frozenset[Kind]:
     for spelling, usual in _SPELLINGS:
         name = name.replace(spelling, usual)
 
+    if not name.isascii():
+        name = "_".join(filter(None, _IN_CHINESE.sub(lambda found: f"_{_CHINESE[found[0]]}_", name).split("_")))
+
     words = name.split("_")
     kinds = {_kind(name, words)} - {None}
     if (
         _OBJECTS.issuperset(_DIGITS.sub("", word) for word in words) and name != "response"
     ):  # whose log is read by itself
         kinds.add(Kind.NESTED)
-    if Kind.OUTCOME in kinds and words[-1] == "status":
+    if Kind.OUTCOME in kinds and words[-1] in ("status", "state"):
         kinds.add(Kind.STATUS)
 
     return frozenset(kinds)
 
 
+_PATTERNS = (
+    (_TURNS, Kind.LAST_ONLY),
+    (_LEAVE, Kind.LEAVE),
+    (_LEARN, Kind.LEARN),
+    (_NUMBERS, Kind.TURNS),
+    (_PROMPTS, Kind.PROMPT_TOO),
+    (_SPLIT, Kind.SPLIT),
+    (_HELD_OUT, Kind.MAYBE_WRONG),
+    (_CLOSED, Kind.WHOLE),
+    (_AS_GOLD, Kind.RIGHT),
+    (_PASSES, Kind.RIGHT),
+    (_FAILS, Kind.WRONG),
+    (_FIT, Kind.FIT),
+    (_UNFIT, Kind.UNFIT),
+    (_WHY, Kind.TROUBLE),
+    (_LABELS, Kind.GRADE),
+    (_BY_MODEL, Kind.OPINION),
+    (_OF_JUDGES, Kind.OPINION),
+    (_ENDED, Kind.ENDED),
+    (_AT_LIMIT, Kind.CUT),
+)
+
+
 def _kind(name: str, words: list[str]) -> Kind | None:
-    if _TURNS.fullmatch(name):
-        return Kind.LAST_ONLY
-
-    if name in LEARN or name in LEAVE or _LEARN.fullmatch(name):
-        return Kind.LEAVE if name in LEAVE else Kind.LEARN
-
-    if name in _RUN_TOGETHER:
-        return _RUN_TOGETHER[name]
-
-    if _NUMBERS.fullmatch(name):
-        return Kind.TURNS
-
     if name in _NAMED:
         return _NAMED[name]
 
-    for pattern, kind in (
-        (_PROMPTS.fullmatch, Kind.PROMPT_TOO),
-        (_CLOSED.fullmatch, Kind.WHOLE),
-        (_AS_GOLD.fullmatch, Kind.RIGHT),
-        (_OF_JUDGES.fullmatch, Kind.OPINION),
-        (_ONE_OF.match, Kind.VERIFIER),
-        (_ENDED.fullmatch, Kind.ENDED),
-        (_AT_LIMIT.fullmatch, Kind.CUT),
-        (_RATE.fullmatch, Kind.RATE),
-    ):
-        if pattern(name):
+    for pattern, kind in _PATTERNS:
+        if pattern.fullmatch(name):
             return kind
 
-    kind = _aspect(words)
-    return kind or (Kind.MAYBE_RIGHT if _CORRECT.fullmatch(name) else None)
+    if _ONE_OF.match(name):
+        return Kind.VERIFIER
+
+    if _RATE.fullmatch(name):
+        return Kind.RATE
+
+    if kind := _aspect(words):
+        return kind
+
+    if _LEARNING.intersection(words):
+        return Kind.LIKE_LEARN
+
+    return Kind.MAYBE_RIGHT if _CORRECT.fullmatch(name) else None
 
 
 def _aspect(words: list[str]) -> Kind | None:
-    """Return what the words of a name judge, where they judge the response."""
-    core = [_DIGITS.sub("", word) for word in words if word not in _FILL]
+    """Return what the words of a name judge, where they judge the response; `not` among them turns it round."""
+    if words[-1] in _OF:
+        return None
+
+    is_not = any(word in _NOT for word in words)
+    kind = _judged([word for word in words if word not in _NOT])
+    return _OPPOSITE.get(kind) if is_not else kind
+
+
+def _judged(words: list[str]) -> Kind | None:
+    core = [_DIGITS.sub("", word) if word not in TEACHERS else word for word in words if word not in _FILL]
     has = core[:1] and core[0] in _HAS
     core = [word for word in core if word and word not in _HAS]
-    is_flag = words[0] in _FLAGS or has
+    is_flag = words[:1] and words[0] in _FLAGS or has
     places = range(len(core) - 1, -1, -1) if is_flag else range(len(core) - 1, max(len(core) - 2, -1), -1)
     for at in places:
         kind, others = _ASPECT_OF.get(core[at]), core[:at] + core[at + 1 :]
@@ -335,14 +379,28 @@ def _aspect(words: list[str]) -> Kind | None:
         ):
             continue
 
-        is_doubt = kind in (Kind.MAYBE_RIGHT, Kind.MAYBE_WRONG)
-        if not all(other in _SUBJECTS or other in _ASPECT_OF or is_doubt and other in _ASKED for other in others):
+        known = _SUBJECTS | _TESTS if core[at] in _PASSED else _SUBJECTS
+        is_use = kind in (Kind.FIT, Kind.UNFIT, Kind.MAYBE_RIGHT, Kind.MAYBE_WRONG)
+        if not all(
+            other in known or other in _ASPECT_OF or (is_use or kind is Kind.OUTCOME) and other in _ASKED
+            for other in others
+        ):
             continue
 
         judged = set(map(_ASPECT_OF.get, others))
-        if Kind.GRADE in judged or kind is Kind.RIGHT and judged & {Kind.WRONG, Kind.MAYBE_WRONG, Kind.CUT}:
+        if (
+            Kind.GRADE in judged
+            or kind is Kind.RIGHT
+            and judged & {Kind.WRONG, Kind.UNFIT, Kind.MAYBE_WRONG, Kind.CUT}
+        ):
             return Kind.GRADE  # 0 may be good: `error_score`, `overlong_reward`
 
-        return Kind.OPINION if kind is Kind.OUTCOME and _SPEAKERS & set(others) else kind
+        if kind is Kind.OUTCOME:
+            return Kind.OPINION if _SPEAKERS.intersection(others) else kind
+
+        if _NOT_OF_RESPONSE.intersection(others):
+            return {Kind.FIT: Kind.MAYBE_RIGHT, Kind.UNFIT: Kind.MAYBE_WRONG}.get(kind, kind)
+
+        return kind
 
     return Kind.CUT if _ASPECT_OF.get(core[0] if core else "") is Kind.CUT and _SUBJECTS.issuperset(core[1:]) else None

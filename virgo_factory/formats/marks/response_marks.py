@@ -5,6 +5,7 @@ guessed: where it may mean "wrong" or "cut" the row is kept with a note, by whic
 """
 
 import functools
+import re
 import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -12,20 +13,38 @@ from typing import Any, NamedTuple
 from virgo_factory.core.reasons import Reason
 from virgo_factory.formats.marks.names import ENDS, MISSES, VERDICTS, Kind, kinds_of, snake
 from virgo_factory.formats.marks.values import Said, decoded, end_reason, is_right, said
-from virgo_factory.formats.row import ANSWER_COLUMNS, QUESTION_COLUMNS, RejectedRow
+from virgo_factory.formats.row import ANSWER_COLUMNS, OPTION_COLUMN, QUESTION_COLUMNS, RejectedRow
 
 
 WRONG = Reason.MARKED_WRONG.text()
 NOT_UNDERSTOOD = "mark not understood"
 """Begins the notes of rows that are kept with such a mark; its name follows."""
 
+UNREAD = "yes or no in a column that is not read"
+"""Begins the notes of rows that are kept with one; its name and value follow."""
+
 _GOLDS = (*ANSWER_COLUMNS, "final_answer", "expected_answer", "solution")
 _OPTIONS = ("options", "choices")
 _LIMITS = ("max_tokens", "max_new_tokens", "max_completion_tokens")
 _COUNTS = ("completion_tokens", "output_tokens", "response_tokens", "generated_tokens")
 _QUESTIONS = (*QUESTION_COLUMNS, "messages", "conversations", "Question", "query")
+RESPONDING = ("assistant", "gpt", "model", "bot")
+_USES = frozenset({Kind.FIT, Kind.UNFIT})
 _YES = VERDICTS | {Kind.MAYBE_RIGHT}
 _OUTCOME, _CATEGORY = frozenset({Kind.OUTCOME}), frozenset({Kind.CATEGORY})
+_JUDGING = frozenset(
+    form
+    for word in "correct incorrect wrong accepted accept rejected reject passed failed fail valid invalid verified unverified keep "
+    "kept discard discarded drop dropped deleted filtered bad yes no true false ✓ ✗ ✔ ✘ ✅ ❌ 是 否 正确 错误 通过 不通过 合格 不合格 拒绝".split()
+    for form in (word, word.title(), word.upper())
+)
+_HOLDS_TEXT = re.compile(
+    r"(?!(?:is|are|was|has)_)(?:\w+_)?(?:answers?|gt|gold|truth|solution|target|question|problem|prompt|query|response|output|prediction|pred|extraction"
+    r"|expected|text|content|value|title|name|word|id|options?|choices?|letter|topic|domain|subject|source|role|from)"
+    r"|rejected_\w+|\w+_rejected|has_images?|tie"
+    r"|(?:(?:true|gt|gold|ground_truth|class|answer|target|ref|reference|correct|right)_)?labels?"
+)
+"""Names, in snake_case, of columns whose yes, no or "wrong" is what is asked, answered or named."""
 _DEPTH = 2
 """Of objects in which marks are looked for (`metadata.eval.correct`)."""
 
@@ -64,6 +83,34 @@ def marks_of(row: Mapping[str, Any], depth: int = _DEPTH) -> Iterator[Mark]:
             yield from (mark._replace(where=f"{column}.{mark.where}") for mark in found)
         elif inner is None and kinds != {Kind.NESTED} or inner and not kinds.isdisjoint(VERDICTS):
             yield Mark(str(column), name, kinds, value)
+
+
+@functools.lru_cache(1024)
+def _unread(columns: tuple[Any, ...]) -> tuple[Any, ...]:
+    known = {column for column, *_ in marked(columns)}
+    named = ((column, snake(str(column))) for column in columns if column not in known)
+    return tuple(
+        column for column, name in named if not _HOLDS_TEXT.fullmatch(name) and not OPTION_COLUMN.fullmatch(name)
+    )
+
+
+def unread(row: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return the columns that no table knows, with their value: true, false, a list of these, or a word that judges.
+
+    Those of an object that marks are looked for in are named with it (`metadata.looked_at`).
+    """
+    columns, found = tuple(row), []
+    for column in _unread(columns):
+        value = row[column]
+        one = value[0] if value.__class__ is list and value else value
+        if one is True or one is False or one.__class__ is str and len(one) < 12 and one in _JUDGING:
+            found.append((str(column), value))
+
+    for column, _, kinds in marked(columns):
+        if row[column].__class__ is dict and Kind.NESTED in kinds:
+            found += [(f"{column}.{inner}", value) for inner, value in unread(row[column])]
+
+    return found
 
 
 def _object(value: Any) -> Mapping[str, Any] | None:
@@ -128,14 +175,15 @@ def _is_rate(mark: Mark) -> bool:
 
 def at_limit(row: Mapping[str, Any]) -> str:
     """Return the column that counts as many tokens of the response as were allowed; "" where none does."""
-    limits = [row[name] for name in _LIMITS if name in row]
-    if not limits or not isinstance(limits[0], int) or isinstance(limits[0], bool):
+    if row.keys().isdisjoint(_LIMITS):
+        return ""
+
+    limit = next(row[name] for name in _LIMITS if name in row)
+    if not isinstance(limit, int) or isinstance(limit, bool):
         return ""
 
     places = {"": row, "usage.": _object(row.get("usage")) or {}}
-    return next(
-        (f"{at}{name}" for at, counts in places.items() for name in _COUNTS if counts.get(name) == limits[0]), ""
-    )
+    return next((f"{at}{name}" for at, counts in places.items() for name in _COUNTS if counts.get(name) == limit), "")
 
 
 def _verdict(row: Mapping[str, Any], mark: Mark) -> Said:
@@ -144,10 +192,13 @@ def _verdict(row: Mapping[str, Any], mark: Mark) -> Said:
         if isinstance(mark.value, bool) and "completion" in row:  # TRL's rows for KTO
             return mark.value
 
-        has_gold = any(row.get(name) is not None for name in _GOLDS) and not any(row.get(name) for name in _OPTIONS)
-        is_bad = is_right(_OUTCOME, mark.value) is False or is_right(_CATEGORY, mark.value) == "?"
-        is_word = isinstance(mark.value, str) and is_bad and not _asks(row, mark.value)
-        return "?" if is_word or has_gold and (said(mark.value) is False or mark.value == -1) else None
+        has_options = any(row.get(name) for name in _OPTIONS)
+        has_gold = any(row.get(name) is not None for name in _GOLDS) and not has_options
+        is_wrong = is_right(_OUTCOME, mark.value) is False
+        if isinstance(mark.value, str) and (is_wrong or is_right(_CATEGORY, mark.value) == "?"):
+            return None if _asks(row, mark.value) else False if is_wrong and not has_options else "?"
+
+        return "?" if has_gold and said(mark.value) is False else None
 
     if mark.name == "is_consistent" and "consistency_analysis" in row:  # MMFineReason's: thought and gold answer agree
         return said(mark.value)
@@ -157,12 +208,34 @@ def _verdict(row: Mapping[str, Any], mark: Mark) -> Said:
 
 
 def _is_asked_for(row: Mapping[str, Any], mark: Mark) -> bool:
-    """Whether a mark may be what the question asks for: the `score` of a game, where the gold answer is the same."""
+    """Whether a mark may be what the question asks for: the `score` of a game, where the gold answer is the same.
+
+    Whether something is valid, or has an error, may be asked without a gold answer beside it.
+    """
+    if mark.kinds & _USES:
+        asked = _questions(row)
+        return any(word in asked for word in mark.name.split("_") if len(word) > 3)
+
     golds = {str(row.get(name)).strip().casefold() for name in _GOLDS}
     if isinstance(mark.value, bool) or str(mark.value).strip().casefold() not in golds:
         return False
 
     return _asks(row, mark.name.rpartition("_")[2].removesuffix("s"))
+
+
+def _questions(row: Mapping[str, Any]) -> str:
+    """Return what a row asks, in small letters, without its responses."""
+    texts = []
+    for name in _QUESTIONS:
+        value = row.get(name)
+        turns = value if isinstance(value, list) else [value] if value else []
+        texts += [str(turn) for turn in turns if not isinstance(turn, dict) or _role(turn) not in RESPONDING]
+
+    return "\n".join(texts).casefold()
+
+
+def _role(message: Mapping[str, Any]) -> str:
+    return str(message.get("role", message.get("from"))).casefold()
 
 
 def _asks(row: Mapping[str, Any], word: str) -> bool:
@@ -175,21 +248,22 @@ def end_of(mark: Mark) -> str:
     return end_reason(mark.name, mark.kinds, mark.value) if mark.kinds & ENDS else ""
 
 
-def verdicts(row: Mapping[str, Any], size: int) -> list[bool] | None:
+def verdicts(row: Mapping[str, Any], size: int) -> list[bool | None] | None:
     """Return which of `size` responses are right by the row's lists of verdicts; None where it has none.
 
-    A response is right where a list says so and none calls it wrong or ends before it.
+    A response is right where a list says so and none calls it wrong or ends before it; of a no of a verifier who misses
+    right answers (MISSES) the others are asked. None where all that is said of one is not understood (rewards of 0.12 and 0.93).
     """
     lists = [(mark, decoded(mark.value)) for mark in marks_of(row) if mark.kinds & VERDICTS]
     judged = [(mark, values) for mark, values in lists if isinstance(values, list) and values]
     if not judged:
         return None
 
-    right = []
+    right: list[bool | None] = []
     for at in range(size):
         answers = [(mark, said(values[at]) if at < len(values) else False) for mark, values in judged]
         is_verified = any(Kind.VERIFIER in mark.kinds and answer is True for mark, answer in answers)
         counted = {answer for mark, answer in answers if answer is True or not (is_verified and mark.name in MISSES)}
-        right.append(counted - {None, "?"} == {True})
+        right.append(None if counted == {"?"} else counted - {None, "?"} == {True})
 
     return right

@@ -5,24 +5,38 @@ rejected; a row cannot be weighed, and is learned in full with a note.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from numbers import Number
 from typing import Any
 
 from virgo_factory.core.example import Example
 from virgo_factory.core.reasons import Reason
-from virgo_factory.formats.marks.names import ANYTHING, LEARNS, VERDICTS, Kind, snake
+from virgo_factory.formats.marks.names import ANYTHING, LEARNS, TEACHERS, VERDICTS, Kind, snake
 from virgo_factory.formats.marks.response_marks import (
     NOT_UNDERSTOOD,
+    RESPONDING,
+    UNREAD,
+    WRONG,
     Mark,
     at_limit,
     check_marks,
     end_of,
     marked,
     marks_of,
+    unread,
 )
-from virgo_factory.formats.marks.values import BROKEN_OFF, CUT, Said, are_marks, decoded, mark_list, said, turn_marks
+from virgo_factory.formats.marks.values import (
+    BROKEN_OFF,
+    CUT,
+    Said,
+    are_marks,
+    decoded,
+    is_right,
+    mark_list,
+    said,
+    turn_marks,
+)
 from virgo_factory.formats.row import Reading, RejectedRow, bare, plain
 
 
@@ -33,7 +47,13 @@ NOT_WEIGHED = "learned in full despite its weight"
 UNLEARNED = "with turns that are not learned"
 """Note of rows with such turns."""
 
+_MASKS = ("mask", "masks")
+_AT_MESSAGES = ("label", "target", "enabled")
+"""Keys of a message whose false says that it is not learned (axolotl's `label`); of a row they are something else."""
 _OF_TURNS = re.compile(r"(?:loss|train|turn|assistant|response|message)s?_?(?:loss_?)?(?:mask|weight)s?")
+_PART_OF_ROW = re.compile(
+    r"(?:only\W)?(?:the\W)?(?:last|final|first|all|some|half|partial|assistant|response|prompt)\b.{,20}", re.I
+)
 _PREFERS = re.compile(r"(?:preferred|chosen|best|selected)_(?:response_)?(?:index|idx|id)")
 """Columns that choose among several responses by a number, from 0 or from 1."""
 _TIE = re.compile(r"(?:is_|was_|a_)*(?:tie|tied|draw)")
@@ -44,21 +64,27 @@ _SCORE = re.compile(r"(?:\w+_)?(?:scores?|ratings?|rewards?|acc|accuracy)")
 
 
 def check_response(row: Mapping[str, Any], position: int) -> None:
-    """Raise RejectedRow if a row of several responses says that this one was cut off, or is not to be learned."""
+    """Raise RejectedRow if a row of several responses says that this one was cut off, or is not to be used or learned.
+
+    Lists that say which are right are `verdicts`'.
+    """
     for mark in marks_of(row):
         values = mark_list(mark.value)
         if values is None or position >= len(values):
             continue
 
-        own = _one_of(mark, values, position)
+        own = _one_of(mark._replace(value=values), position)
         reason = NOT_LEARNED if are_marks(values, mark.name) and _learned(own) is False else end_of(own)
         if reason not in ("", "?"):
             raise RejectedRow(reason, own.shown)
 
+        if not own.kinds & VERDICTS and is_right(own.kinds, own.value) is False:
+            raise RejectedRow(WRONG, own.shown)
 
-def _one_of(mark: Mark, values: Sequence[Any], position: int) -> Mark:
+
+def _one_of(mark: Mark, position: int) -> Mark:
     """Return one of the marks in a list."""
-    return mark._replace(where=f"{mark.where}[{position}]", value=values[position])
+    return mark._replace(where=f"{mark.where}[{position}]", value=mark.value[position])
 
 
 def _learned(mark: Mark) -> Said:
@@ -74,8 +100,11 @@ def _learned(mark: Mark) -> Said:
         return None
 
     answer = said(value)
-    if mark.name == "mask" and isinstance(value, bool):
+    if mark.name in _MASKS and isinstance(answer, bool):
         return "?"  # "this is masked" and "this is in the loss mask" are both in use
+
+    if isinstance(value, Number) and value < 0:
+        return "?"
 
     return not answer if Kind.LEAVE in mark.kinds and isinstance(answer, bool) else answer
 
@@ -96,24 +125,21 @@ def learned_turns(
         RejectedRow: none is to be learned, or a mark is not understood.
     """
     turns = len(responses)
-    doubts = _doubtful_flags(responses) if turns > 1 and any(len(response) > 2 for response in responses) else ()
-    if not doubts and not marked(tuple(row)) and not any(marked(tuple(response)) for response in responses):
+    has_more = max(map(len, responses), default=0) > 2  # than a role and a text
+    if not has_more and not marked(tuple(row)) and not any(map(marked, map(tuple, responses))):
         return (None,) * turns, ()
 
     why: list[RejectedRow | None] = []
-    notes: list[str] = [*doubts]
+    notes: list[str] = [*_doubtful_flags(responses)] if has_more else []
     for response in responses:
-        label = response.get("label")  # axolotl's: no verdict, as a row's may be
-        reason = RejectedRow(NOT_LEARNED, f"label is {label}") if label is False or label == 0 else None
+        told = (f"{name} is {response[name]}" for name in _AT_MESSAGES if response.get(name) in (False, 0))
+        reason = next((RejectedRow(NOT_LEARNED, detail) for detail in told), None)
         try:
             notes += check_marks(response)
         except RejectedRow as error:
             reason = bare(error)
 
         for mark in marks_of(response):
-            if mark.name == "mask" and isinstance(said(mark.value), bool):
-                raise _unclear(mark)  # 1 may be "masked" and "in the loss mask", as true may
-
             if _understood(mark) is False:
                 reason = reason or RejectedRow(NOT_LEARNED, mark.shown)
 
@@ -128,34 +154,11 @@ def learned_turns(
             if is_last_only:
                 why[:-1] = [reason or RejectedRow(NOT_LEARNED, mark.shown) for reason in why[:-1]]
 
-        values = turn_marks(mark.value) if mark.kinds & LEARNS else None
-        if (
-            values is not None
-            and mark.name == "labels"
-            and len(values) == turns > 1
-            and set(map(str, values)) <= {"0", "1"}
-        ):
-            values = list(map(bool, values))
-
-        if values is None or not are_marks(values, mark.name):
-            continue
-
-        if {_learned(mark._replace(value=value)) for value in values} <= {True, None}:
-            continue
-
-        if len(values) in (2 * turns, 2 * turns + 1):  # one a message, the system message perhaps among them
-            values = values[len(values) - 2 * turns + 1 :: 2]
-
-        if len(values) != turns and mark.name in ANYTHING:
-            continue
-
-        if len(values) != turns:
-            raise RejectedRow(UNCLEAR, f"{mark.where} has {len(values)} values for {turns} response(s)")
-
-        for position in range(turns):
-            own = _one_of(mark, values, position)
-            if _understood(own) is False:
-                why[position] = why[position] or RejectedRow(NOT_LEARNED, own.shown)
+        if each := _of_turns(mark, turns):
+            for position in range(turns):
+                own = _one_of(each, position)
+                if _understood(own) is False:
+                    why[position] = why[position] or RejectedRow(NOT_LEARNED, own.shown)
 
     if all(why):
         raise why[-1]
@@ -163,15 +166,70 @@ def learned_turns(
     return tuple(why), tuple(dict.fromkeys([*notes, *([UNLEARNED] if any(why) else [])]))
 
 
-def _doubtful_flags(responses: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return notes on keys of messages that are in no table, and false at one response and not at another."""
-    names = dict.fromkeys(name for response in responses for name, value in response.items() if value is False)
-    unknown = (name for name in names if name != "label" and not marked((name,)))
-    return tuple(
-        f"{NOT_UNDERSTOOD}: {name} of a message"
-        for name in unknown
-        if any(response and response.get(name) is not False for response in responses)
-    )
+def _of_turns(mark: Mark, turns: int) -> Mark | None:
+    """Return a mark of a row with a list of one value a response; None where it speaks of none by itself.
+
+    It may have a value a response, a message, or a token, of which all are learned. In a `mask` of messages the questions,
+    which are never learned, tell which value means that.
+
+    Raises:
+        RejectedRow: it has another number of values, or is a `mask` of responses alone.
+    """
+    values = turn_marks(mark.value) if mark.kinds & LEARNS else None
+    if not values:
+        return None
+
+    if mark.name == "labels" and len(values) == turns > 1 and set(map(str, values)) <= {"0", "1"}:
+        values = list(map(bool, values))
+
+    if not are_marks(values, mark.name):
+        return None
+
+    is_of_messages = len(values) in (2 * turns, 2 * turns + 1)  # the system message perhaps among them
+    if mark.name in _MASKS:
+        if len(values) == turns:
+            raise _unclear(mark)
+
+        if not is_of_messages:
+            return None
+
+        first = len(values) - 2 * turns
+        asked, *others = set(map(said, values[first::2]))
+        if others:
+            raise _unclear(mark)
+
+        return mark._replace(name="loss", value=[said(value) != asked for value in values[first + 1 :: 2]])
+
+    if len(values) > turns and {_learned(mark._replace(value=value)) for value in values} <= {True, None}:
+        return None
+
+    if is_of_messages:
+        values = values[len(values) - 2 * turns + 1 :: 2]
+
+    if len(values) == turns:
+        return mark._replace(value=values)
+
+    if mark.name in ANYTHING:
+        return None
+
+    raise RejectedRow(UNCLEAR, f"{mark.where} has {len(values)} values for {turns} response(s)")
+
+
+def _doubtful_flags(responses: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield notes on keys of messages that are in no table; one that is false at some responses is not understood."""
+    found: dict[str, list[Any]] = {}
+    for response in responses:
+        for name, value in unread(response):
+            if name not in _AT_MESSAGES:
+                found.setdefault(name, []).append(value)
+
+    for name, values in found.items():
+        is_mixed = False in values and any(response and response.get(name) is not False for response in responses)
+        yield f"{NOT_UNDERSTOOD}: {name} of a message" if is_mixed else _told(f"{name} of a message", values[0])
+
+
+def _told(name: str, value: Any) -> str:
+    return f"{UNREAD}: {name[:60]} is {'a list' if isinstance(value, list) else value}"
 
 
 def with_marks_of_parts(row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -195,6 +253,9 @@ def _with_mark_of_parts(message: Any) -> Any:
         return message
 
     parts = [part for part in content if isinstance(part, Mapping)]
+    if any(part.get("closed") is False for part in parts):  # Mistral's chunks of thinking
+        message = {**message, "think_closed": False}
+
     marks = [[mark for mark in marks_of(part, 0) if _understood(mark) is False] for part in parts]
     if not any(marks):
         return message
@@ -233,6 +294,7 @@ def check_row(row: Mapping[str, Any], reading: Reading, columns: Mapping[str, st
             if name != "pass_rate"
             for one in (*column.split(","), column)
         }
+        named |= _of_other_teachers(row, named)
         named &= {column for column, *_ in marked(tuple(row))}
         row = {name: value for name, value in row.items() if name not in named}
 
@@ -247,6 +309,9 @@ def check_row(row: Mapping[str, Any], reading: Reading, columns: Mapping[str, st
     elif examples[0].asked is not None:  # a prompt: how often others were right says nothing against it
         rates = {column for column, _, kinds in marked(tuple(row)) if Kind.RATE in kinds}
         row = {name: value for name, value in row.items() if name not in rates}
+
+    if found := unread(row):
+        doubts += tuple([_told(name, value) for name, value in found if name not in columns.values()])
 
     if not marked(tuple(row)) and not doubts and not at_limit(row):
         return reading
@@ -271,6 +336,15 @@ def check_row(row: Mapping[str, Any], reading: Reading, columns: Mapping[str, st
         for part in reading.parts
     )
     return replace(reading, parts=tuple(parts))
+
+
+def _of_other_teachers(row: Mapping[str, Any], named: set[str]) -> set[str]:
+    """Return the columns called after a teacher of whom the row has a response, but the entry names another."""
+    prefixes = {name.partition("_")[0] for name in named}
+    others = [f"{teacher}_" for teacher in TEACHERS if teacher not in prefixes]
+    columns = [str(name) for name, value in row.items() if isinstance(value, str) and len(value) > 40]
+    unused = tuple(other for other in others if any(name.startswith(other) for name in columns))
+    return {name for name in map(str, row) if name.startswith(unused)} if unused else set()
 
 
 def _of_chosen(row: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -339,21 +413,18 @@ def _rejected(part: Example | RejectedRow, reason: RejectedRow) -> Example | Rej
 
 def _check_learned(marks: list[Mark], is_one_turn: bool) -> None:
     for mark in marks:
-        values = turn_marks(mark.value)
+        value = plain(mark.value)
+        if mark.name in _MASKS and isinstance(value, str) and value.strip().casefold() in RESPONDING:
+            raise RejectedRow(NOT_LEARNED, mark.shown)  # NeMo's: the role that is masked
+
+        values = turn_marks(value)
         if Kind.TURNS in mark.kinds and _learned(mark) == "?" or _is_odd(mark, values):
             raise _unclear(mark)
 
-        if mark.name in ANYTHING and (values is None or len(values) > 3 or not are_marks(values, mark.name)):
+        if is_one_turn and (own := _of_turns(mark, 1)):
+            mark = _one_of(own, 0)
+        elif mark.name in ANYTHING:
             continue
-
-        if values is not None and is_one_turn and are_marks(values):
-            if all(value is None or _learned(mark._replace(value=value)) is True for value in values):
-                continue
-
-            if len(values) > 3:  # system message, question and response at the most
-                raise RejectedRow(UNCLEAR, f"{mark.where} has {len(values)} values for 1 response(s)")
-
-            mark = _one_of(mark, values, len(values) - 1)
 
         if not isinstance(plain(mark.value), list | dict) and _learned(mark) is False:
             raise RejectedRow(NOT_LEARNED, mark.shown)
@@ -370,18 +441,16 @@ def _is_odd(mark: Mark, values: list[Any] | None) -> bool:
 
 
 def _weight(mark: Mark) -> str:
-    """Return the note on a mark that may weigh the row, such as a `weight` of 0.5; "" for any other."""
+    """Return the note on a mark that may weigh the row, such as a `weight` of 0.5, or is not understood; "" for any other."""
     value = plain(mark.value)
-    if not isinstance(value, Number) or mark.name == "mask" and value:
+    if _learned(mark) != "?":
         return ""
 
-    return (
-        f"{NOT_UNDERSTOOD}: {mark.where}"
-        if mark.name == "mask"
-        else f"{NOT_WEIGHED}: {mark.where}"
-        if _learned(mark) == "?"
-        else ""
-    )
+    if isinstance(value, Number) and mark.name not in _MASKS:
+        return f"{NOT_WEIGHED}: {mark.where}"
+
+    is_word = isinstance(value, str) and _PART_OF_ROW.fullmatch(value) and mark.name not in ANYTHING
+    return f"{NOT_UNDERSTOOD}: {mark.where}" if is_word or isinstance(value, Number) else ""
 
 
 def _weighs_responses(mark: Mark) -> bool:

@@ -4,6 +4,7 @@ Usual spellings are read (`0`, `0.0`, `"False"`, `"no"`); NaN, null and "" say n
 """
 
 import re
+from collections.abc import Callable
 from numbers import Number
 from typing import Any, Literal
 
@@ -19,17 +20,23 @@ Said = bool | None | Literal["?"]
 """What a mark says: yes, no, nothing (None), or something that is not in the tables ("?")."""
 
 _TRUE = ("true", "yes", "y", "t", "right", "correct", "pass", "passed", "accept", "accepted", "ok", "success", "match",
-         "solved", "是", "对", "正确", "✓", "✔", "✅")  # fmt: skip
+         "solved", "是", "对", "正确", "✓", "✔", "✅", "richtig", "vrai", "correcto", "correcte", "верно", "правильно",
+         "정답", "正解", "通过", "合格")  # fmt: skip
 _FALSE = ("false", "no", "n", "f", "wrong", "incorrect", "not correct", "wrong answer", "incorrect answer", "fail", "failed",
-          "reject", "rejected",           "failure", "mismatch", "否", "错", "错误", "不正确", "✗", "✘", "×", "❌")  # fmt: skip
+          "reject", "rejected", "failure", "mismatch", "否", "错", "错误", "不正确", "✗", "✘", "×", "❌", "falsch", "faux",
+         "falso", "incorrecto", "incorrecte", "неверно", "неправильно", "오답", "不正解", "不通过", "未通过", "不合格", "拒绝")  # fmt: skip
 _NOTHING = ("", "null", "none", "nan", "na", "n/a", "unknown", "nil")
 _CERTAIN = ("right", "correct", "passed", "wrong", "incorrect", "not correct", "wrong answer", "incorrect answer",
-            "fail", "failed", "错误", "正确", "不正确",
+            "fail", "failed", "错误", "正确", "不正确", "通过", "不通过", "未通过", "合格", "不合格",
             "✗", "❌", "✅")  # fmt: skip
 """Words that judge a response wherever they stand."""
-_DOUBTFUL = ("reject", "rejected", "failure", "mismatch", "negative", "down", "low", "poor", "bad", "worst", "unverified",
-             "discard", "discarded", "invalid", "thumbs down", "dislike", "disliked", "\U0001f44e")  # fmt: skip
+_REFUSES = ("reject", "rejected", "discard", "discarded", "delete", "deleted", "invalid", "bad", "thumbs down", "dislike",
+            "disliked", "拒绝", "\U0001f44e")  # fmt: skip
+"""Words that say that a response is not to be used, in a column of what is thought of it or done with it."""
+_DOUBTFUL = ("failure", "mismatch", "negative", "down", "low", "poor", "worst", "unverified", *_REFUSES)
 """Words that may say that a row is not to be used."""
+_NONE = ("no", "n", "否")
+_JUDGING = frozenset((*_CERTAIN, *_DOUBTFUL))
 WORDS: dict[str, Said] = dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False) | dict.fromkeys(_NOTHING)
 
 _ENDED = (
@@ -45,12 +52,16 @@ _LIMIT = (
 _BROKEN = (
     "content_filter", "content_filtered", "safety", "abort", "aborted", "error", "error_toxic", "cancelled", "canceled",
     "cancel", "timeout", "timed_out", "refusal", "recitation", "blocklist", "prohibited_content", "spii", "interrupted",
-    "preempted", "eos_missing", "repetition",
+    "preempted", "eos_missing", "repetition", "tool_calls", "tool_use", "function_call", "pause_turn",
 )  # fmt: skip
 _REASONS: dict[str, str] = dict.fromkeys(_ENDED, "") | dict.fromkeys(_LIMIT, CUT) | dict.fromkeys(_BROKEN, BROKEN_OFF)
 """Why a generation ended, in the words of the usual servers -> reason to drop it, "" for none."""
-_STATUS = frozenset({*_LIMIT, *_BROKEN} - {"error", "safety", "refusal", "repetition"})
-"""Words of these that say so in the columns of Kind.STATUS as well: `stop` may be the texts that a request stops at."""
+_TAGS = frozenset(
+    {*_LIMIT, *_BROKEN} - {"error", "safety", "refusal", "repetition", "tool_calls", "tool_use", "function_call"}
+)
+"""Words of these that say so among the tags of a row as well: of the others one may be a topic."""
+_STATUS = _TAGS | {"error", "refusal"}
+"""The same in the columns of Kind.STATUS: `stop` may be the texts that a request stops at."""
 _SENTENCE = re.compile(
     r"(?:verdict|judge?ment|decision|conclusion|grade|grading|result|correctness|final)\W{0,9}(?:(?:is|answer|response)\W+){0,3}"
     r"(incorrect|wrong|not correct|false|fail(?:ed)?|correct|right|true|pass(?:ed)?)\W*$", re.I)  # fmt: skip
@@ -74,17 +85,17 @@ def said(value: Any, depth: int = 0) -> Said:
 
     Args:
         value: of a mark.
-        depth: of lists that it stands in; what is deeper than 2 is not understood, nor is an object.
+        depth: of lists that it stands in; what is deeper than 2 is not understood, nor is an object but `{"value": ...}`.
 
-    >>> said(0.0), said("False"), said(float("nan")), said(0.37), said(["no", None])
-    (False, False, None, '?', False)
+    >>> said(0.0), said(-1), said("False"), said(float("nan")), said(0.37), said(["no", None]), said({"value": True})
+    (False, False, False, None, '?', False, True)
     """
     value = plain(value)
     if value is None or isinstance(value, bool):
         return value
 
     if isinstance(value, Number):
-        return None if value != value else {0: False, 1: True}.get(value, "?")
+        return None if value != value else {-1: False, 0: False, 1: True}.get(value, "?")
 
     if isinstance(value, str):
         return _said_in_words(value)
@@ -92,6 +103,9 @@ def said(value: Any, depth: int = 0) -> Said:
     if isinstance(value, list) and depth <= 2:
         found = {said(item, depth + 1) for item in value} - {None}
         return None if not found else found.pop() if len(found) == 1 else "?"
+
+    if isinstance(value, dict) and "value" in value and depth <= 2:
+        return said(value["value"], depth + 1)
 
     return "?" if value else None
 
@@ -117,69 +131,114 @@ def _word(value: Any) -> str:
 
 def is_right(kinds: frozenset[Kind], value: Any) -> Said:
     """Return whether a mark says that the response is right; None where it says nothing of it."""
+    if Kind.STATUS in kinds and _word(value) in _REFUSES:
+        return False
+
+    return next((_READ[kind](value) for kind in kinds if kind in _READ), None)
+
+
+def _is_wrong(value: Any) -> Said:
+    answer = said(value)
+    return not answer if isinstance(answer, bool) else answer
+
+
+def _is_fit(value: Any) -> Said:
     word = _word(value)
-    for kind in kinds:
-        if kind in (Kind.RIGHT, Kind.VERIFIER):
-            return said(value)
+    if said(value) is False or word in _REFUSES:
+        return False
 
-        if kind is Kind.WRONG:
-            answer = said(value)
-            return not answer if isinstance(answer, bool) else answer
-
-        if kind is Kind.MAYBE_RIGHT:
-            return "?" if said(value) is False or word in _DOUBTFUL or (_number(value) or 0) < 0 else None
-
-        if kind is Kind.MAYBE_WRONG:
-            is_told = isinstance(value, dict) and bool(value) or _end_word(word) in _BROKEN
-            return "?" if is_told or said(value) is True else None
-
-        if kind in (Kind.OUTCOME, Kind.OPINION):
-            if word in _CERTAIN:
-                return WORDS[word]
-
-            if kind is Kind.OPINION and isinstance(value, str) and len(value) > len("incorrect."):
-                sentence = _SENTENCE.search(value[-200:])
-                if sentence:
-                    return said(sentence[1])
-
-                if _BLAMES.search(value[-200:]):
-                    return "?"
-
-            is_no = said(value) is False or (_number(value) or 0) < 0 if kind is Kind.OPINION else value is False
-            is_letter = kind is Kind.OPINION and word in ("b", "c", "d", "e")  # graders' B is incorrect, or a school's
-            return "?" if is_no or is_letter or word in _DOUBTFUL else None
-
-        if kind in (Kind.RATE, Kind.GRADE):
-            if kind is Kind.GRADE and word in _CERTAIN:
-                return None if WORDS[word] else False
-
-            answer = 0 if value is False else _number(value[0] if isinstance(value, list) and value else value)
-            is_told = answer == 0 if kind is Kind.RATE else answer is not None or word in _DOUBTFUL
-            return "?" if is_told else None
-
-        if kind is Kind.PROMPT_TOO:
-            return "?" if said(value) not in (None, False) else None
-
-        if kind is Kind.TROUBLE:
-            return "?" if said(value) not in (None, False) else None
-
-        if kind in (Kind.TAGS, Kind.CATEGORY):
-            if kind is Kind.CATEGORY and word in _CLASSES:
-                return None
-
-            tags = value if isinstance(value, list) else value.split(",") if isinstance(value, str) else ()
-            return "?" if any(_is_bad(_word(tag)) or _end_word(tag) in _STATUS for tag in tags) else None
-
-        if kind is Kind.SPLIT:
-            return "?" if _end_word(value) in _PARTS else None
-
-    return None
+    return "?" if word in _DOUBTFUL or (_number(value) or 0) < 0 else None
 
 
-def is_doubtful(text: str) -> bool:
-    """Whether a text is a word that judges: right or wrong wherever it stands, or that something is not to be used."""
-    word = _word(text)
-    return word in _CERTAIN or word in _DOUBTFUL
+def _is_unfit(value: Any) -> Said:
+    is_told = isinstance(value, dict) and bool(value) or _end_word(value) in _BROKEN
+    return False if said(value) is True else "?" if is_told else None
+
+
+def _outcome(value: Any) -> Said:
+    word = _word(value)
+    if word in _CERTAIN:
+        return WORDS[word]
+
+    return "?" if value is False or word in _DOUBTFUL else None
+
+
+def _opinion(value: Any) -> Said:
+    word = _word(value)
+    if word in _CERTAIN:
+        return WORDS[word]
+
+    if word in _REFUSES or _is_no(value):
+        return False
+
+    if isinstance(value, str) and len(value) > len("incorrect."):
+        if sentence := _SENTENCE.search(value[-200:]):
+            return said(sentence[1])
+
+        if _BLAMES.search(value[-200:]):
+            return "?"
+
+    is_letter = word in ("b", "c", "d", "e")  # graders' B is incorrect, or a school's
+    is_no = said(value) is False or (_number(value) or 0) < 0
+    return "?" if is_no or is_letter or word in _DOUBTFUL else None
+
+
+def _rate(value: Any) -> Said:
+    return "?" if value is False or _number(_first(value)) == 0 else None
+
+
+def _grade(value: Any) -> Said:
+    word = _word(value)
+    if word in _CERTAIN or word in _REFUSES:
+        return None if WORDS.get(word) else False
+
+    return "?" if value is False or _number(_first(value)) is not None or word in _DOUBTFUL else None
+
+
+def _is_no(value: Any) -> bool:
+    """Whether a value is false, a word for it, or a list of these: the number 0 is none."""
+    if isinstance(value, list):
+        return bool(value) and all(map(_is_no, value))
+
+    return value is False or WORDS.get(_word(value)) is False
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and value else value
+
+
+def _tags(value: Any) -> Said:
+    tags = value if isinstance(value, list) else value.split(",") if isinstance(value, str) else ()
+    return "?" if any(_is_bad(_word(tag)) or _end_word(tag) in _TAGS for tag in tags) else None
+
+
+_READ: dict[Kind, Callable[[Any], Said]] = {
+    Kind.RIGHT: said,
+    Kind.VERIFIER: said,
+    Kind.WRONG: _is_wrong,
+    Kind.FIT: _is_fit,
+    Kind.UNFIT: _is_unfit,
+    Kind.MAYBE_RIGHT: lambda value: "?" if _is_fit(value) is not None else None,
+    Kind.MAYBE_WRONG: lambda value: "?" if _is_unfit(value) is not None else None,
+    Kind.OUTCOME: _outcome,
+    Kind.OPINION: _opinion,
+    Kind.REMARK: lambda value: "?" if value is False else None if _word(value) in _NONE else _opinion(value),
+    Kind.RATE: _rate,
+    Kind.GRADE: _grade,
+    Kind.PROMPT_TOO: lambda value: "?" if said(value) not in (None, False) else None,
+    Kind.TROUBLE: lambda value: "?" if said(value) not in (None, False) or _word(value) in _JUDGING else None,
+    Kind.LIKE_LEARN: lambda value: "?" if _is_yes_or_no(value) else None,
+    Kind.TAGS: _tags,
+    Kind.CATEGORY: lambda value: None if _word(value) in _CLASSES else _tags(value),
+    Kind.SPLIT: lambda value: "?" if _end_word(value) in _PARTS else None,
+}
+"""How the values of a kind are read; those that judge no response have no place here."""
+
+
+def _is_yes_or_no(value: Any) -> bool:
+    """Whether a value is true, false, or a list of these or of 0 and 1."""
+    values = value if isinstance(value, list) else [value]
+    return bool(values) and all(one in (0, 1) for one in values) and (values is value or isinstance(value, bool))
 
 
 def _is_bad(word: str) -> bool:
@@ -296,4 +355,4 @@ def end_reason(name: str, kinds: frozenset[Kind], value: Any) -> str:
 def _end_word(value: Any) -> str:
     """Return a value in the spelling of _REASONS: `FinishReason.MAX_TOKENS` and `FINISH_REASON_MAX_TOKENS` are `max_tokens`."""
     word = re.sub(r"(?<=[a-z])(?=[A-Z])|[\s-]+", "_", str(value)[:99].strip().rpartition(".")[2]).casefold()
-    return word.removeprefix("finish_reason_")
+    return word.removeprefix("finish_").removeprefix("reason_")

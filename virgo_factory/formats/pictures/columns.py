@@ -47,6 +47,8 @@ SHORTEST_BASE64 = 64
 """Characters below which a text is no picture in Base64: the smallest PNG has 67 bytes."""
 
 BLANK_TEXTS = ("", "[]", "{}", "[[]]", '[""]', "[null]", "null", "none", "nan", "n/a", "<na>")
+_NO_PICTURES = ("na", "-", "--", "no_image", "no image")
+"""What stands in a column of pictures where there is none; elsewhere `Na` and `-` may be options."""
 
 _NOUN = r"images?|imgs?|pictures?|pics?|photos?|figures?|figs?|diagrams?|screenshots?"
 _MODIFIER = (
@@ -81,11 +83,10 @@ _TEXTS = LazyPattern(
 )
 """Names of columns that hold texts and origins: a file name in one of them is no picture of the question."""
 
-_ADDRESSES = LazyPattern(
-    r"(?:\w+_)?(?:urls?|uri|links?|sources?|src|origin|references?|pages?|homepage|website)", re.IGNORECASE
+_ORIGINS = LazyPattern(
+    r"(?:\w+_)?(?:urls?|uri|links?|sources?|src|origin|references?|pages?|homepage|website|index|key)", re.IGNORECASE
 )
-"""Of these, names of addresses: that of a picture is none of the question's where the row has another one."""
-_IS_ADDRESS = LazyPattern(r"(?:^|_)(?:urls?|uri|links?)$")
+"""Of these, names of origins: the picture that one names is none of the question's where the row has another one."""
 _NUMBERS = LazyPattern(
     r"pixel_?values?(?:_\w+)?|(?:image|img|vision|visual|clip|vit|pixel|picture)_?(?:embeds?|embeddings?|features?|feats?"
     r"|latents?|tensors?|tokens?|codes|arrays?)"
@@ -115,14 +116,16 @@ _BASE64 = LazyPattern(r"[A-Za-z0-9+/\s]+={0,2}\s*")
 _IN_OBJECT = ("image", "image_url", "img", "url", "path", "file", "file_name", "filename", "src", "base64", "b64_json", "data")  # fmt: skip
 """Keys of an object that is a picture, in place of `bytes` and `path`."""
 _ID = LazyPattern(
-    rf"(?:(?:{_BEFORE})_)*(?:{_NOUN}|coco|vg|visual_genome|flickr(?:30k)?|open_?images)_?\d{{0,2}}_?(?:ids?|uuids?|idx|index|keys?|hash)"
+    rf"(?:(?:{_BEFORE})_)*(?:{_NOUN}|coco|vg|visual_genome|flickr(?:30k)?|open_?images"
+    r"|(?P<video>videos?|vid|clips?|youtube|yt)|(?P<audio>audios?))"
+    r"_?\d{0,2}_?(?:ids?|uuids?|idx|index|keys?|hash|md5|sha_?\d*)"
 )
 _ONE = LazyPattern(rf"(?:(?:{_BEFORE})_)*(?:image|img|picture|pic|photo|figure|fig|diagram|screenshot)(?:_name)?")
-"""Names of columns that hold the id of a picture, and of those that may: a number, or a name with one."""
+"""Names of columns that hold the id of a picture, a video or an audio, and of those that may: a number, or a name with one."""
 
 _SAYS_ONE = LazyPattern(
-    r"(?:has|have|with|contains?|includes?|num|n|number_of|count|count_of)_(?:an?_)?(?:images?|imgs?|pictures?)"
-    r"|(?:images?|imgs?|pictures?)_(?:count|num|number)"
+    r"(?:has|have|with|contains?|includes?|num|n|number_of|count|count_of)_(?:an?_)?"
+    r"(?:images?|imgs?|pictures?|(?P<video>videos?)|(?P<audio>audios?))|(?:images?|imgs?|pictures?)_(?:count|num|number)"
 )
 """Names of columns that say whether, or how many, pictures there are."""
 
@@ -158,6 +161,11 @@ def is_blank(value: Any, depth: int = 8) -> bool:
     return isinstance(value, list | tuple) and depth > 0 and all(is_blank(part, depth - 1) for part in value)
 
 
+def _is_none(value: Any, depth: int = 8) -> bool:
+    """Whether the value of a column of pictures says that there is none."""
+    return is_blank(value, depth) or isinstance(value, str) and value[:10].strip().lower() in _NO_PICTURES
+
+
 def find_pictures(
     row: Mapping[str, Any], inside: Mapping[str, Any] = MappingProxyType({}), plan: "Plan | None" = None
 ) -> Pictures:
@@ -175,7 +183,7 @@ def find_pictures(
     groups: dict[tuple[str, ...], dict[int, str]] = {}  # columns of one series: number -> name
     for name, (key, number, is_file) in plan.pictures:
         value = row[name]
-        if not value or is_blank(value) or name not in IMAGE_COLUMNS and not holds_picture(value, is_file):
+        if not value or _is_none(value) or name not in IMAGE_COLUMNS and not holds_picture(value, is_file):
             continue
 
         groups.setdefault((*key, name) if number in groups.get(key, ()) else key, {})[number] = name
@@ -217,17 +225,16 @@ def find_pictures(
 
 
 def unread_picture(row: Mapping[str, Any]) -> RejectedRow | None:
-    """Return why a row without pictures is none of text alone: an address of one, or its numbers; None where it is.
+    """Return why a row without pictures is none of text alone: a file or address of one, or its numbers; None where it is.
 
-    Asked where no other picture is found: beside one an address says where it is from.
+    Asked where no other picture is found: beside one an origin says where it is from.
     """
-    addresses, numbers = _addresses_of(tuple(row))
-    if not (addresses or numbers):
+    origins, numbers = _origins_of(tuple(row))
+    if not (origins or numbers):
         return None
 
-    links = [(name, row[name]) for name in addresses if _is_address(name, row[name])]
-    if links:
-        return _unknown(links)
+    if named := [(name, row[name]) for name in origins if _looks_like_picture(row[name])]:
+        return _unknown(named)
 
     name = next((name for name in numbers if _holds_numbers(row[name])), None)
     if name is None:
@@ -239,11 +246,11 @@ def unread_picture(row: Mapping[str, Any]) -> RejectedRow | None:
 
 
 @functools.lru_cache(1024)
-def _addresses_of(columns: tuple[Any, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the columns that may hold the address of a picture, and those that may hold one as numbers."""
+def _origins_of(columns: tuple[Any, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the columns that may say from which picture a row is, and those that may hold one as numbers."""
     words = {name: _words(name) for name in columns if isinstance(name, str)}
     return (
-        tuple(name for name, word in words.items() if _ADDRESSES.fullmatch(word) and not _column_of(name)),
+        tuple(name for name, word in words.items() if _ORIGINS.fullmatch(word) and not _column_of(name)),
         tuple(name for name, word in words.items() if _NUMBERS.fullmatch(word)),
     )
 
@@ -258,25 +265,14 @@ def _holds_numbers(value: Any) -> bool:
     return False
 
 
-def _is_address(name: str, value: Any) -> bool:
-    """Whether a value is the address of a picture, or a list of some; in a column of addresses a path is one."""
-    while isinstance(value, list | tuple) and value:
-        value = next((part for part in value if not is_blank(part)), None)
-
-    if not isinstance(value, str) or not (_URL.match(value) or _IS_ADDRESS.search(_words(name))):
-        return False
-
-    return bool(_LINK.fullmatch(value.strip()))
-
-
-ONLY_ID = "only the id of a picture"
-"""Reason of rows of which the picture is not there."""
 _MOST_KEYS = 64
 """Of an object in which the id of a picture is looked for; one with more is a table."""
 
 
 def picture_id(row: Mapping[str, Any]) -> str | None:
-    """Return the column in which a row has the id of a picture, or says that it has one, or the key of an object; None without.
+    """Return the column in which a row has the id of a picture or another medium, or says that it has one; None without.
+
+    Where it is a key of an object, that with its place.
 
     >>> (
     ...     picture_id({"question": "?", "image_id": 139}),
@@ -309,6 +305,18 @@ def _ids_of(columns: tuple[Any, ...]) -> tuple[tuple[str, bool, int], ...]:
         if _ID.fullmatch(word) or _ONE.fullmatch(word)
     ]
     return (*ids, *((name, False, 1) for name, word in words.items() if _SAYS_ONE.fullmatch(word)))
+
+
+def without_its_picture(place: str) -> RejectedRow:
+    """Return why an example is not learned whose row has only the id of a picture or another medium, at a place."""
+    name = _words(place.rpartition(".")[2])
+    found = _ID.fullmatch(name) or _SAYS_ONE.fullmatch(name)
+    kind = found.lastgroup if found else None
+    remedy = "These are not trained on" if kind else "Write the path of the picture into a column images"
+    return RejectedRow(
+        f"only the id of {MEDIA[kind][0] if kind else 'a picture'}",
+        f"{place}. {remedy}; if the questions need none: {MAP_LINE.format('images')}",
+    )
 
 
 class Plan(NamedTuple):
@@ -584,7 +592,7 @@ def at_path(value: Any, keys: Sequence[str]) -> list[Any]:
 
 def flat(value: Any, depth: int = 8) -> list[Any]:
     """Return the pictures in a value: of lists in lists, of texts that are JSON lists, of objects; blank ones left out."""
-    if is_blank(value, depth):
+    if _is_none(value, depth):
         return []
 
     if not depth:
@@ -772,7 +780,7 @@ def _is_embedded(value: Any) -> bool:
         return value.startswith(_CONTENTS) and (value.startswith("data:") or _base64_kind(value) is not None)
 
     if isinstance(value, dict):
-        is_feature = "bytes" in value and (isinstance(value["bytes"], bytes) or {"bytes", "path"} == set(value))
+        is_feature = "bytes" in value and (isinstance(value["bytes"], bytes) or value.keys() <= _FEATURE)
         return is_feature and holds_picture(value)  # of `datasets`
 
     if isinstance(value, list | tuple):

@@ -8,9 +8,7 @@ from virgo_factory.formats.any_row.second_columns import lists, options_of, seco
 from virgo_factory.formats.fields import question_columns
 from virgo_factory.formats.layouts.messages import TOOLS, content_text, either, listed, message_column, role_of
 from virgo_factory.formats.pictures.columns import (
-    MAP_LINE,
     MEDIA,
-    ONLY_ID,
     Pictures,
     check_again,
     check_beside,
@@ -89,14 +87,6 @@ def with_pictures(row: Mapping[str, Any], column: str | None = None) -> dict[str
         raise error
 
     return others
-
-
-def without_its_picture(place: str) -> RejectedRow:
-    """Return why an example is not learned whose row has only the id of a picture, in a column called `place`."""
-    return RejectedRow(
-        ONLY_ID,
-        f"{place}. Write the path of the picture into a column images; if the questions need none: {MAP_LINE.format('images')}",
-    )
 
 
 def _of_items(messages: Any) -> list[Any]:
@@ -277,7 +267,9 @@ def _items(item: Any) -> list[Any]:
         if (medium := told.partition("/")[0]) in MEDIA:
             raise other_medium(medium, "a message", told)
 
-        source = next((source[key] for key in ("data", "url", "fileUri", "file_uri") if key in source), source)
+        source = next(
+            (source[key] for key in ("data", "url", "fileUri", "file_uri", "source") if key in source), source
+        )
 
     values = [source, *(item.get(name) for name in _SOURCES if name not in ("source", kind, *_BLOBS))]
     found = flat([value for value in values if not is_blank(value) and not isinstance(value, bool)])

@@ -36,7 +36,7 @@ _WEAK = "|".join(
     (
         r"<img>\s*</img>|\[img\]\s*\[/img\]|<(?:img|picture|pic|photo|fig|visual|screenshot)\s?/?>",
         r"<(?P<html5>figure|diagram|chart|graph|plot)\s?/?>(?![\s\S]{0,2000}</(?P=html5)>)",
-        r"<\s+image\s*/?>|<media\s?/?>|&lt;\s?(?:image|img)\s?/?&gt;",
+        r"<\s+image\s*/?>|<(?P<around>(?:__)?)media(?P=around)\s?/?>|&lt;\s?(?:image|img)\s?/?&gt;",
         r"(?:(?<![\w\])])|(?<=\[IMG\]))[\[{]{1,2}(?:image|img|picture)(?:[ _-]?#?(?P<counted>\d{1,3}))?[\]}]{1,2}",
         r"(?<![\w\])])\[(?:figure|fig|photo|diagram|chart)\]",
         r"(?-i:\$\{?(?:IMAGE|IMG|PICTURE|FIGURE)(?:_?(?P<upper>\d{1,3}))?\b\}?\$?",
@@ -52,7 +52,7 @@ TAG = LazyPattern(
     r"|(?P<html><(?:img|image)\s[^<>]{0,200}?\b(?:src|path)\s*=\s*[\"']?(?P<src>[^\"'<>\s]{1,400})[\"']?[^<>]{0,200}>(?:\s*</img>)?)"
     r"|(?P<markdown>(?<!\w)!\[[^\[\]\n]{0,200}\]\((?P<target>data:image/[^()\s]+|[^()\s]{1,400})(?:\s+\"[^\"]*\")?\))"
     r"|(?P<latex>\\includegraphics\*?\s*(?:\[[^\[\]]{0,200}\])?\s*\{\s*(?P<file>[^{}\n]{1,400}?)\s*\})"
-    rf"|(?P<colon>[<\[]\|?{_PAIRED}:\s?(?P<named>[^<>\[\]\n|]{{1,300}}\.(?:{'|'.join(SUFFIXES)}))\|?[>\]])"
+    rf"|(?P<colon>[<\[(]\|?{_PAIRED}:\s?(?P<named>[^<>\[\]()\n|]{{1,300}}\.(?:{'|'.join(SUFFIXES)}))\|?[>\])])"
     rf"|(?P<strong>{_STRONG})|(?P<weak>{_WEAK})",
     re.IGNORECASE,
 )
@@ -61,7 +61,7 @@ TAG = LazyPattern(
 _BEGINS = {
     "&": LazyPattern(r"&lt;\s?im", re.IGNORECASE),
     "<": LazyPattern(
-        r"<(?:\s+im|\[im|<(?:im|pi)|vila/|\|?(?:im|media|pi|ph|fi|di|ch|gr|pl|sc|vi|audio|start_|begin_|boi|fake_|row_|global-))",
+        r"<(?:\s+im|\[im|<(?:im|pi)|vila/|__media|\|?(?:im|media|pi|ph|fi|di|ch|gr|pl|sc|vi|audio|start_|begin_|boi|fake_|row_|global-))",
         re.IGNORECASE,
     ),
     "[": LazyPattern(r"\[(?:im|pi|fi|ph|di|ch)", re.IGNORECASE),
@@ -70,6 +70,7 @@ _BEGINS = {
     "%": LazyPattern(r"%(?:IM|PI|FI)"),
     "@": LazyPattern(r"@(?:im|pi|fi)", re.IGNORECASE),
     "{": LazyPattern(r"\{(?:im|pi)", re.IGNORECASE),
+    "(": LazyPattern(r"\((?:image|img|picture):", re.IGNORECASE),
     "!": LazyPattern(r"!\["),
     "\\": LazyPattern(r"\\includegraphics"),
 }
@@ -307,13 +308,10 @@ def _set_places(
 
     if not places and not bare and len(weak) == len(found.values) and all(_number(tag) is None for tag in weak):
         bare = weak
-    elif (
-        not places
-        and not bare
-        and weak
-        and all((number := _number(tag)) is not None and number in found.numbers for tag in weak)
-    ):
-        places = [(tag, found.numbers.index(_number(tag))) for tag in weak]
+    elif not places and not bare and weak and None not in (numbers := list(map(_number, weak))):
+        from_one = [number + (0 in numbers and 0 not in found.numbers) for number in numbers]
+        if set(from_one) <= set(found.numbers):
+            places = [(tag, found.numbers.index(number)) for tag, number in zip(weak, from_one, strict=True)]
 
     if places and bare:
         raise RejectedRow("picture tags of two spellings", f"{places[0][0].group()[:60]} and {bare[0].group()[:60]}")

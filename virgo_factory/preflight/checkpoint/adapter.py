@@ -1,24 +1,20 @@
-"""What the files of a LoRA adapter say, by themselves, beside the base, and beside the model that it was merged into."""
+"""What the files of a LoRA adapter say, by themselves and beside the base."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from virgo_factory.preflight.checkpoint.look import Model, Numbers
 from virgo_factory.preflight.checkpoint.numbers import judge_numbers, listed
-from virgo_factory.preflight.checkpoint.weights import Tensor, read_rows, read_settings
+from virgo_factory.preflight.checkpoint.weights import Tensor, read_settings
 from virgo_factory.preflight.diagnosis import Diagnosis
-from virgo_factory.preflight.twin.small_config import spread
 
 
 CONFIG = "adapter_config.json"
 _SIDES = (("lora_A", "lora_B"), ("lora_embedding_A", "lora_embedding_B"))
 _ZERO = ("lora_B", "lora_embedding_A")
 """Those that peft begins with as zeros (tuners/lora/layer.py, reset_lora_parameters)."""
-_ROWS = 16
 _WRAPPERS = {"base_model", "model", "language_model", "transformer", "base_layer"}
 """Parts of a name that differ between a model in memory, as an adapter has it, and its files."""
 
@@ -141,62 +137,3 @@ def _shape(pair: Pair) -> tuple[int, int]:
     """Return the shape of the weight that a pair is added to."""
     shape = pair.up.shape[0], pair.down.shape[1]
     return shape[::-1] if pair.is_embedding else shape
-
-
-def check_merged(
-    tensors: Mapping[str, Tensor],
-    numbers: Mapping[str, Numbers],
-    before: Mapping[str, Tensor],
-    adapter: Path,
-    parts: Mapping[str, Tensor],
-) -> Iterator[Diagnosis]:
-    """Yield whether a model is its base with an adapter added: some rows of every module, and all else byte by byte.
-
-    `numbers` were compared with the base `before`; `parts` are the adapter's tensors.
-    """
-    config = read_settings(adapter, CONFIG)
-    pairs, _ = find_pairs(parts)
-    there = _by_short_name(before)
-    names = {there[_short(pair.module)]: pair for pair in pairs if _short(pair.module) in there}
-    if config.get("use_dora") or not names or len(names) < len(pairs):
-        why = "DoRA" if config.get("use_dora") else f"{len(pairs) - len(names)} of its modules are not in the base"
-        yield Diagnosis("merged", "warning", f"not compared with {adapter}: {why}", "name its base with --base DIR")
-        return
-
-    saved = {short for name in parts if ".lora_" not in name for short in [_short(name.removesuffix(".weight"))]}
-    changed = [name for name, seen in numbers.items() if seen.same is False and name not in names
-               and _short(name.removesuffix(".weight")) not in saved]  # fmt: skip
-    unlike = [name for name, pair in names.items()
-              if name not in tensors or tensors[name].shape != before[name].shape
-              or not _is_sum(tensors[name], before[name], pair, config)]  # fmt: skip
-    if unlike:
-        yield Diagnosis(
-            "merged", "error", f"{len(unlike)} of {len(names)} modules are not base + adapter: {listed(unlike)}",
-            f"merge again, with adapter_name_or_path: {adapter}",
-        )  # fmt: skip
-
-    if changed:
-        yield Diagnosis(
-            "merged", "error", f"{len(changed)} tensors differ from the base though no adapter is theirs: "
-            f"{listed(changed)}", "merge again into the base that the adapter was trained on",
-        )  # fmt: skip
-
-    if not unlike and not changed:
-        yield Diagnosis("merged", "ok", f"{len(names)} modules are base + adapter, all other tensors the base's")
-
-
-def _is_sum(merged: Tensor, base: Tensor, pair: Pair, config: Mapping[str, Any]) -> bool:
-    """Whether some rows of a weight are base + scale x up x down, but for rounding to the merged type."""
-    rank = pair.down.shape[0]
-    scale = config.get("lora_alpha", rank) / (rank**0.5 if config.get("use_rslora") else rank)
-    rows = spread(merged.count // merged.width, _ROWS)
-    down = read_rows(pair.down, list(range(rank)))
-    if pair.is_embedding:
-        delta = scale * (read_rows(pair.up, list(range(pair.up.shape[0]))) @ down[:, rows]).T
-    else:
-        delta = scale * (read_rows(pair.up, rows) @ down)
-
-    is_, was = read_rows(merged, rows), read_rows(base, rows)
-    step = 2.0**-20 if (merged.kind, base.kind) == ("F32", "F32") else 2.0**-8
-    room = step * (np.abs(was + delta) + np.abs(was)) + 4 * step * np.abs(delta) + 1e-6
-    return float((np.abs(is_ - was - delta) <= room).mean()) > 0.98

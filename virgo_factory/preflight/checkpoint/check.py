@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.data.tokens.image_size import PROCESSOR_FILES
-from virgo_factory.preflight.checkpoint.adapter import check_adapter, check_merged
+from virgo_factory.preflight.checkpoint.adapter import check_adapter
 from virgo_factory.preflight.checkpoint.change import judge_changes
 from virgo_factory.preflight.checkpoint.copies import judge_copies
 from virgo_factory.preflight.checkpoint.look import Model, Numbers, look_at_numbers
@@ -55,21 +55,18 @@ def check_checkpoint(
     base: Path | None = None,
     same_tower: bool = True,
     *,
-    adapter: Path | None = None,
     may_be_base: bool = False,
     on_bytes: Callable[[int], None] = lambda count: None,
 ) -> list[Diagnosis]:
     """Return what the files of a checkpoint say, those in order as well. Every number in them is looked at.
 
     What is known of Qwen2-VL, Qwen2.5-VL and Qwen3-VL (names, rotary positions, vision tower) is asked of them alone;
-    the tensors of another family are to have the names that the base's have. An `adapter` is the one that was merged
-    into the base to make the model; `on_bytes` is called with the bytes of each part that was looked at, from several
-    threads.
+    the tensors of another family are to have the names that the base's have. `on_bytes` is called
+    with the bytes of each part that was looked at, from several threads.
     """
     try:
         tensors = read_tensors(folder)
         before, found = _read_base(folder, base)
-        parts = read_tensors(adapter) if adapter else None
         if is_ours(folder) and not _is_qwen3(folder) and reads_5():
             tensors, before = _as_in_4(tensors), _as_in_4(before)
 
@@ -100,8 +97,6 @@ def check_checkpoint(
         found += _trained(tensors, numbers, before, may_be_base)
         found += judge_changes(model)
         found += check_against_base(folder, base) if base else []
-        if adapter and parts:
-            found += check_merged(tensors, numbers, before, adapter, parts)
 
     found += check_vocabulary(folder, tensors, vocabulary, ours)
     if ours:

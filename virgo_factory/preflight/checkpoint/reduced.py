@@ -3,21 +3,17 @@
 import json
 import re
 import shutil
-import struct
 import subprocess
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from virgo_factory.formats.row import QWEN_VL_FAMILIES
 from virgo_factory.preflight.checkpoint.weights import (
     INDEX,
     LAYER,
     VOCABULARY,
-    WEIGHTS,
-    Tensor,
     is_ours,
     read_ahead,
     read_json,
@@ -33,15 +29,13 @@ PLACES = "reduced_tensors.json"
 TOLD = "told: "
 """As `forward` has them, which is not imported here: it loads torch."""
 
-_CHUNK = 1 << 24
 _MODULE = ("-m", "virgo_factory.preflight.checkpoint.forward")
 
 
-def reduce_checkpoint(folder: Path, target: Path, layers: int = DEPTH, copy: bool = True) -> Path:
-    """Write a copy of a checkpoint with layers from the whole depth, of the language model and of the vision tower.
+def reduce_checkpoint(folder: Path, target: Path, layers: int = DEPTH) -> Path:
+    """Write the settings of a checkpoint of which only layers from the whole depth are left, and where their tensors are.
 
-    The tensors in it are the checkpoint's own, byte by byte; memory does not grow with their number. Without `copy`
-    weights are not written: it is only told where they are.
+    Of the language model and of the vision tower; the tensors are the checkpoint's own, in its files.
     """
     tensors = read_tensors(folder)
     depth: dict[str, int] = {}
@@ -64,49 +58,16 @@ def reduce_checkpoint(folder: Path, target: Path, layers: int = DEPTH, copy: boo
 
     config = cut_layers(read_json(folder / "config.json"), layers)
     (target / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    if copy:
-        _write_tensors({name: tensor for name, (tensor, _) in kept.items()}, target / WEIGHTS)
-    else:
-        places = {name: (str(tensor.file.resolve()), old) for name, (tensor, old) in kept.items()}
-        (target / PLACES).write_text(json.dumps(places), encoding="utf-8")
-        read_ahead(tensor for tensor, name in kept.values() if not VOCABULARY.search(name))
-
+    places = {name: (str(tensor.file.resolve()), old) for name, (tensor, old) in kept.items()}
+    (target / PLACES).write_text(json.dumps(places), encoding="utf-8")
+    read_ahead(tensor for tensor, name in kept.values() if not VOCABULARY.search(name))
     return target
 
 
-def _write_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    offset = 0
-    for name, tensor in tensors.items():
-        size = tensor.end - tensor.start
-        header[name] = {"dtype": tensor.kind, "shape": list(tensor.shape), "data_offsets": [offset, offset + size]}
-        offset += size
-
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with file.open("wb") as sink:
-        sink.write(struct.pack("<Q", len(text)) + text)
-        for tensor in tensors.values():
-            with tensor.file.open("rb") as source:
-                source.seek(tensor.start)
-                left = tensor.end - tensor.start
-                while left:
-                    chunk = source.read(min(_CHUNK, left))
-                    sink.write(chunk)
-                    left -= len(chunk)
-
-
-def try_reduced(folder: Path, work: Path, vllm: bool = False) -> list[Diagnosis]:
-    """Return what loading and running layers from the whole depth shows.
-
-    Into `work` a copy is written: of the settings alone, of the weights as well for vLLM.
-    """
+def try_reduced(folder: Path, work: Path) -> list[Diagnosis]:
+    """Return what loading and running layers from the whole depth shows; their settings are written into `work`."""
     if is_ours(folder):
-        tried = {"transformers": (*_MODULE, str(reduce_checkpoint(folder, work / "reduced", copy=False)))}
-        if vllm:
-            tried["vllm"] = ("-c", _VLLM, str(reduce_checkpoint(folder, work / "copied")))
-
-        return _side_by_side(tried)
+        return _side_by_side({"transformers": (*_MODULE, str(reduce_checkpoint(folder, work / "reduced")))})
 
     remedy = "nothing, if the server that you use knows it; virgo-factory smoke tries a tiny twin of it"
     return [

@@ -12,7 +12,7 @@ from virgo_factory.autoload import TESTED
 from virgo_factory.preflight.diagnosis import Diagnosis
 from virgo_factory.preflight.doctor.environment import GIB, VARIABLES, Environment
 from virgo_factory.preflight.precision import SET, precision_problem
-from virgo_factory.preflight.versions import REMEDY, is_5, transformers_problem
+from virgo_factory.preflight.versions import CRASHES, REMEDY, is_5, transformers_problem
 
 
 SHARED_MEMORY = 8 * GIB
@@ -76,7 +76,7 @@ def _versions(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnos
         yield Diagnosis("transformers", "error", "not installed", REMEDY)
     elif Version(transformers) == Version("5.6.0") and recipe.get("flash_attn") == "fa2":
         yield Diagnosis(
-            "transformers", "error", "5.6.0 stops in the first forward pass with flash_attn: fa2", REMEDY,
+            "transformers", "error", CRASHES, REMEDY,
         )  # fmt: skip
     elif problem := transformers_problem(transformers):
         yield Diagnosis("transformers", "error", problem, REMEDY)

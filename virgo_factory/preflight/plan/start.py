@@ -1,13 +1,12 @@
 """The block that a run prints before its weights are loaded: what it trains on and what it will take."""
 
+import importlib.metadata
 from collections.abc import Mapping
 from typing import Any
 
-from virgo_factory.preflight.diagnosis import Diagnosis
-from virgo_factory.preflight.doctor.doctor import diagnose
-from virgo_factory.preflight.doctor.environment import read_environment
 from virgo_factory.preflight.plan.memory import Shape
 from virgo_factory.preflight.plan.plan import Machine, Plan, Rows, make_plan
+from virgo_factory.preflight.versions import CRASHES, REMEDY
 
 
 SLOT_USE = "slot use: "
@@ -53,13 +52,9 @@ def look_ahead(
     if plan.disk is not None and plan.disk.free is not None:
         lines.append(f"disk: {plan.disk.peak / 1e9:,.1f} GB at the peak, {plan.disk.free / 1e9:,.0f} GB free")
 
-    asked = {**recipe, "flash_attn": None, "enable_liger_kernel": False}  # the kernels have been imported by then
-    there = read_environment(asked)
     certain: list[str] = []
-    for item in diagnose(there, {**asked, "flash_attn": recipe.get("flash_attn")}):
-        if _is_new(item):
-            told = certain if _is_certain(item, recipe) else warnings
-            told.append(f"{item.check}: {item.found}. {item.remedy}")
+    if recipe.get("flash_attn") == "fa2" and importlib.metadata.version("transformers") == "5.6.0":
+        certain.append(f"transformers: {CRASHES}. {REMEDY}")
 
     return lines, warnings, certain
 
@@ -67,12 +62,3 @@ def look_ahead(
 def _ranks(plan: Plan) -> str:
     share = plan.method.share
     return f"{plan.method.groups} {'ranks' if share == 1 else f'groups of {share} ranks'}"
-
-
-def _is_new(item: Diagnosis) -> bool:
-    """Whether a finding says what this run has not shown to be right by having come so far."""
-    return item.severity == "error" and item.check in ("transformers", "torch", "requirement", "driver", "fastapi")
-
-
-def _is_certain(item: Diagnosis, recipe: Mapping[str, Any]) -> bool:
-    return item.check == "transformers" and item.found.startswith("5.6.0") and recipe.get("flash_attn") == "fa2"

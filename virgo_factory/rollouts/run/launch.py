@@ -194,12 +194,8 @@ class Asking:
         server = Server(
             model,
             self.folder / f"{log}{suffix}.log",
-            tensor_parallel_size=config.tensor_parallel_size,
-            data_parallel_size=config.data_parallel_size,
-            max_model_len=config.max_model_len,
             images=max(self.most_images(), 1),
-            args=config.server_args,
-            minutes=config.server_start_minutes,
+            **config.server_options,
         )
         self.on_event(Event("server", message=f"starting vLLM with {model}, log: {server.log}"))
         with server:

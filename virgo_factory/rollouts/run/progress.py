@@ -87,13 +87,10 @@ class Live:
         servers: int,  # how many URLs are asked
         response_format: str,  # of the config; only what is well formed in it is accepted
         shard: tuple[int, int] | None = None,  # (i, n) of `--shard i/n`
-        # so many fewer are asked for each question that the base model turns out to solve while the samples of others
-        # are asked already
-        samples: int = 0,
     ) -> None:
         self._console = console
         self._path = folder / (f"progress-{shard[0]}of{shard[1]}.json" if shard else "progress.json")
-        self._servers, self._format, self._samples = servers, response_format, samples
+        self._servers, self._format = servers, response_format
         self._passes: dict[str, Track] = {}
         self._current: Track | None = None
         self._unjudged: dict[tuple, tuple[int, bool]] = {}  # key -> tokens, well formed
@@ -132,8 +129,6 @@ class Live:
                     self._finish(event.rollout)
                 case "verdict":
                     self._judge(event)
-                case "solved" if len(self._passes) > 1:
-                    self._current.total -= self._samples
                 case "lost":
                     self._lost.add(event.url)
                 case "back":

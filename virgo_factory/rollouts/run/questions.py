@@ -36,9 +36,12 @@ class QuestionPass(Pass):
         """Return the samples that a question lacks."""
         return self.todo.missing(question)
 
-    async def jobs(self, questions: Iterable[VisualQuestion] | AsyncIterator[VisualQuestion]) -> AsyncIterator[Job]:
+    async def jobs(self, questions: Iterable[VisualQuestion]) -> AsyncIterator[Job]:
         """Yield what is asked of questions that could be asked so far."""
-        async for question in questions if isinstance(questions, AsyncIterator) else _in_turns(questions):
+        for number, question in enumerate(questions):
+            if number % 100 == 0:  # they are read from a file: others work now and then
+                await asyncio.sleep(0)
+
             if not self.todo.is_dropped(question):
                 make = functools.partial(self.prompt, question)
                 yield Job(question.id, deque(self.missing(question)), make, question)
@@ -65,12 +68,3 @@ def prompts_of(config: AskConfig, folder: Path) -> Callable[..., Prompt]:
         return make_prompt(question, folder, prefix, *pixels, config.system, config.layout, prefill)
 
     return make
-
-
-async def _in_turns(questions: Iterable[VisualQuestion]) -> AsyncIterator[VisualQuestion]:
-    """Yield what is read from a file, and let others work now and then."""
-    for number, question in enumerate(questions):
-        if number % 100 == 0:
-            await asyncio.sleep(0)
-
-        yield question

@@ -44,7 +44,6 @@ class Event:
             "start"    a pass begins: `model`, `total` rollouts it may ask at most, `done` of them there already
             "rollout"  one is finished and in the file: `rollout`, `source`
             "verdict"  it has been judged: `question`, `model`, `sample`, `verdict` (a row of verdicts.jsonl)
-            "solved"   the base model solved the question greedily, its samples are not asked: `question`, `source`
             "dropped"  the question cannot be asked: `question`, `source`, `message` says why
             "retry"    a request failed and is sent again: `question`, `sample`, `url`, `message`
             "gave_up"  a request failed too often; the next start asks it again: `question`, `sample`, `message`
@@ -226,13 +225,6 @@ class Pass(ABC):
         """Return how many samples the budget must have room for before a job is begun."""
         return len(job.samples)
 
-    def is_blocked(self) -> bool:
-        """Whether no further job may be begun now."""
-        return False
-
-    def taken(self, job: Job) -> None:
-        """Note that a job is taken from those that wait, before its prompt is there."""
-
     def begun(self, job: Job) -> None:
         """Note that a job is begun."""
 
@@ -367,13 +359,12 @@ class Pass(ABC):
 
             return False
 
-        if self.is_blocked() or run.unjudged > UNJUDGED:
+        if run.unjudged > UNJUDGED:
             return False
 
         self._prepared.popleft()
         self._ahead.release()
-        self.taken(job)
-        run.promised += len(job.samples)  # at once: while its prompt is made, another pass looks at the budget
+        run.promised += len(job.samples)  # at once: its prompt is still being made
         try:
             job.sent = await made
         except (ValueError, OSError) as error:

@@ -1,0 +1,111 @@
+"""Responses that stop where none stops are dropped as those that are marked as cut; what is only sloppy stays."""
+
+import pytest
+
+from virgo_factory.core.example import Example
+from virgo_factory.data.rows.rules import row_findings
+from virgo_factory.formats import read_row
+
+
+WHY = "We add 1 and 3, which gives 4."
+CUT = [
+    (f"{WHY} The answer is \\boxed{{4", "inside of \\boxed{"),
+    (f"{WHY} So $\\boxed{{\\frac{{1}}{{2}}", "inside of \\boxed{"),
+    ("\\boxed{\\text{the sum of all", "inside of \\boxed{"),
+    (f"{WHY}\n\n```python\nprint(5", "inside of a block of code"),
+    ("```\na\n```\n\nand\n\n```python\nfor i in", "inside of a block of code"),
+    ("1. First:\n    ```python\n    print(5)", "inside of a block of code"),
+    (f"{WHY}\n\n$$x = \\frac{{1}}{{2", "inside of a formula, behind $$"),
+    ("$$a$$ and then\n$$x = \\frac{1}{2", "inside of a formula, behind $$"),
+    (f"{WHY}\n\\[\nx = 3 +\n y", "inside of a formula, behind \\["),
+    (f"{WHY}\n\\begin{{align*}}\nx &= 3 \\\\\ny &=", "inside of a formula, behind \\begin{align*"),
+    ("\\(x\\) is 4 and \\(y = 3 +", "inside of a formula, behind \\("),
+    (f"{WHY} ... [truncated]", "with [truncated]"),
+    (f"{WHY}\n[... output truncated at 4096 tokens]", "with [... output truncated at 4096 tokens]"),
+    (f"{WHY} <truncated>", "with <truncated>"),
+]
+WHOLE = [
+    WHY,
+    "\\boxed{4}",
+    "It is $\\boxed{\\frac{1}{2}$.",
+    "The set is \\boxed{\\{1, 2\\}}",
+    "\\boxed{4}. The brace \\{ opens",
+    "Python: `r'\\boxed{'` begins it.",
+    'Use text.find("\\boxed{") here.',
+    "Set \\boxed{4 and go on.\n\nIt is 4.",
+    "```python\nprint(5)\n```",
+    "```python\nprint(5)```",
+    "````markdown\n```python\nprint(5)\n```\n````",
+    "```markdown\n```python\nprint(5)\n```\n```",
+    "Write ``` in front of code, and it is shown as code.",
+    "It costs \\$5, or $$.",
+    "The area is $100-50=\\boxed{50}$$",
+    "It is $$\\frac{1}{2}.$$\n\n\\boxed{4-2\\pi}$$",
+    "About $$ 5 as the others said before.",
+    "In bash, $$ is the id of the process.",
+    "The row ends with a\\\\[2pt]\nb",
+    "\\begin{align}\nx &= 3 \\\\[2pt]\ny &= 4\n\\end{align}",
+    "Write \\begin{align} in front of a line of a formula",
+    "The regex \\[ matches an opening bracket.",
+    "The regex is `\\[a` here.",
+    "The list was truncated (see above).",
+    "Floats are truncated toward zero [not rounded].",
+    "The answer is 42",
+    "B",
+]
+
+
+def read(solution, thought="I add 1 and 3, which are 4."):
+    (part,) = read_row({"question": "?", "response": f"<think>{thought}</think>\n\n{solution}"}, "long_thought").parts
+    return part
+
+
+@pytest.mark.parametrize(("solution", "place"), CUT)
+def test_a_response_that_stops_inside_of_something_is_dropped_as_cut(solution, place):
+    part = read(solution)
+    assert (part.reason, part.detail) == ("the response was cut off at the token limit", f"it ends {place}")
+
+
+def test_a_thought_that_was_truncated_is_dropped_as_cut():
+    assert read("It is 4.", f"{WHY} ... [truncated]").detail == "it ends with [truncated]"
+    assert isinstance(read("It is 4.", f"The list is [truncated] here. {WHY}"), Example)
+
+
+@pytest.mark.parametrize("solution", WHOLE)
+def test_a_response_that_ends_is_kept(solution):
+    part = read(solution)
+    assert part.response.solution == solution
+    assert "mid_sentence" not in [finding.code for finding in row_findings(part, ())]
+
+
+def test_an_earlier_turn_that_was_cut_off_drops_the_row_and_context_that_was_does_not():
+    chat = [("Q?", "<think>a b</think>\n\\boxed{4"), ("R?", "<think>a b</think>\n4.")]
+    messages = [
+        {"role": role, "content": text}
+        for pair in chat
+        for role, text in zip(("user", "assistant"), pair, strict=True)
+    ]
+    (part,) = read_row({"messages": messages}, "long_thought").parts
+    assert part.detail == "it ends inside of \\boxed{"
+
+    messages[1]["loss"] = False
+    (part,) = read_row({"messages": messages}, "long_thought").parts
+    assert [turn.learned for turn in part.turns] == [False, True]
+
+
+MID = [
+    f"{WHY} From this we see, as before, that the",
+    f"{WHY} Therefore,",
+    f"{WHY} This can be done by adding a + b =",
+]
+
+
+@pytest.mark.parametrize("solution", MID)
+def test_a_solution_that_ends_in_mid_sentence_is_told(solution):
+    (finding,) = row_findings(read(solution), ())
+    assert (finding.code, finding.severity) == ("mid_sentence", "warning") and solution.endswith(finding.detail)
+
+
+@pytest.mark.parametrize("solution", ["The", "Lord of the", "It is option a", "So 4 = 4", f"{WHY} Such grades are B+"])
+def test_short_answers_and_signs_are_no_broken_sentences(solution):
+    assert row_findings(read(solution), ()) == ()
