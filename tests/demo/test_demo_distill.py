@@ -9,6 +9,7 @@ import yaml
 from virgo_factory.demo import distill
 from virgo_factory.distill.config import read_config
 from virgo_factory.evaluation.config import read_config as read_evaluation
+from virgo_factory.rollouts.question import VisualQuestion, write_question
 
 
 ROOT = Path(__file__).parents[2]
@@ -85,3 +86,25 @@ def test_scores_have_their_intervals(here):
     assert [line.partition("%")[0].split()[-1] for line in lines] == ["0.0", "10.0", "20.0", "30.0"]
     assert lines[0] == "base         0.0%  95 %  0.0 - 27.8  of 10 questions", "Wilson's interval"
     assert lines[3].startswith("D_T + D_SD  30.0%  95 % 10.8 - 60.3")
+
+
+def test_every_question_is_asked_and_judged(here):
+    """Proved, and not where a rollout, a sample of a question or a verdict is missing."""
+    import folders
+
+    questions = [
+        VisualQuestion(f"bars/{n}", "bars", ("a.png",), ("00" * 32,), "How tall?", "12", kind="number")
+        for n in range(2)
+    ]
+    folders.start(distill.ROLLOUTS, questions)
+    distill.ASKED.mkdir()
+    (distill.ASKED / "questions.jsonl").write_text("".join(map(write_question, questions)), encoding="utf-8")
+    folders.add(distill.ROLLOUTS, *folders.sampled("bars/0", ["base:correct"]))
+    assert not distill.every_question_asked().holds
+    rollouts, verdicts = folders.sampled("bars/1", ["base:wrong", *["correct"] * 5])
+    folders.add(distill.ROLLOUTS, rollouts, verdicts[:-1])
+    assert not distill.every_question_asked().holds
+    folders.add(distill.ROLLOUTS, [], verdicts[-1:])
+    assert distill.every_question_asked().holds
+    folders.add(distill.ROLLOUTS, *folders.sampled("bars/1", ["wrong"], first=5))
+    assert not distill.every_question_asked().holds

@@ -41,11 +41,11 @@ def test_what_the_demo_proves(folder):
 
 def test_the_trained_model_thinks_through_vllm(folder, tmp_path):
     """A server plays the other roles; vLLM goes on behind each beginning, whatever so small a model says."""
-    scenes = [{"reader": "rows", "file": str(write_scenes(tmp_path, 1, first=16)), "box_format": "xyxy"}]
+    scenes = [{"reader": "rows", "file": str(write_scenes(tmp_path / "pictures", 1, first=16)), "box_format": "xyxy"}]
     thinker = {"model_name_or_path": str(synthesize.FOLDER / "dpo"), "urls": [], "max_model_len": 1024}
     thinker |= {"max_tokens": 160, "samples": 2}
     with serving() as server:
-        keys = {"scenes": scenes, "media_dir": str(tmp_path), "urls": [server.url], "thinker": thinker}
+        keys = {"scenes": scenes, "media_dir": str(tmp_path / "pictures"), "urls": [server.url], "thinker": thinker}
         keys |= {"compositions": 0, "output_dir": str(tmp_path / "out"), "dataset_dir": str(tmp_path)}
         config = read_config("recipes/synthesize/demo.yaml", [f"{key}={json.dumps(is_)}" for key, is_ in keys.items()])
         with contextlib.suppress(UserError):  # where no thought of so small a model gives a row
