@@ -23,6 +23,7 @@ TOKENS = (
     "[BEGIN FINAL RESPONSE]", "<|userprompt|>", "<|endofresponse|>", "<|/ref|>", "<|det|>", "<|inner_prefix|>", "<|padding|>",
     "<|plamo:bos|>", "<|flush|>", "<|nothink|>", "<|rwkv_tokenizer_end_of_text|>", "<用户>", "<fim_middle>",
     "<seed:eos>", "<role>HUMAN</role>", "<extra_id_1>User", "[|endofturn|]",
+    "[BE_SILENT]", "<|hy_place▁holder▁no▁2|>", "<|hy_EOT|>",
 )  # fmt: skip
 ORDINARY = (
     "a < b, c > d", "|x| < |y| > 0", "<x|y|z>", "<|psi>", "f <| x |> g", "<|x|>", "the HTML <s>old</s> new", "<s>a</s> and <s>b</s>",
@@ -35,6 +36,7 @@ ORDINARY = (
     "`x + </s>` is it", "| a | end |", "| x | stop |", "P(x|end)", "## End", "&lt;b&gt;bold&lt;/b&gt;", "<response>4</response>",
     "<patch>", "<loc>", "<row_count>", "mem[CALL_ID]", "the token [MASK]", "<mask>", "<|a:b|>", "f <| tool", "<turn>", "[BEGIN]",
     "A[e~[1]]", "[|x|]", "<role>admin</role>", "<extra_id_1> is T5's", "a </model> that closes <model>",
+    "<|hy_no_2|>", "[BE_SILENTLY]", "s[BE_SILENT]",
 )  # fmt: skip
 
 

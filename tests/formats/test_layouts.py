@@ -190,6 +190,8 @@ REFUSED = {
     "vision_sr1": ({"images": ["a.png"], "problem": ASKED, "answer": "7"}, "no thought in the row", "no tags part a thought"),
     "s1k_tokenized": ({"text": f"<|im_start|>user\n{ASKED}<|im_end|>\n<|im_start|>think\n{THOUGHT}"},
                       "the row is the text of a chat template", "as it was before"),
+    "harmony": ({"text": f"<|start|>system<|message|>Be brief.<|end|><|start|>user<|message|>{ASKED}<|end|><|start|>assistant"},
+                "the row is the text of a chat template", "as it was before"),
     "tokenised": ({"input_ids": [1, 2], "attention_mask": [1, 1], "labels": [-100, 2]}, "the row is tokenised", "input_ids"),
     "qwq_preview_no_tags": ({"messages": roles(f"{THOUGHT}\n\n**Final Answer**\n\n\\[ \\boxed{{7}} \\]")},
                             "no tags of a known format", "formatting virgo_dqvq"),
@@ -236,6 +238,7 @@ OPENINGS = {
     "reason": ("<reason>", "</reason>"),
     "cot": ("<cot>", "</cot>"),
     "scratchpad": ("<scratchpad>", "</scratchpad>"),
+    "rationale": ("<rationale>", "</rationale>"),
     "inner_monologue": ("<inner_monologue>", "</inner_monologue>"),
     "analysis": ("<analysis>", "</analysis>"),
     "seed_think": ("<seed:think>", "</seed:think>"),
@@ -364,6 +367,7 @@ def test_two_fields_that_differ_are_no_thought():
         [{"type": "reasoning", "content": THOUGHT}, {"type": "answer", "content": SOLUTION}],
         [{"type": "reasoning", "summary": [{"type": "summary_text", "text": THOUGHT}]}, {"type": "output_text", "text": SOLUTION}],
         [{"text": THOUGHT, "thought": True}, {"text": SOLUTION}],
+        [{"reasoningContent": {"reasoningText": {"text": THOUGHT, "signature": "x"}}}, {"text": SOLUTION}],
     ],
 )  # fmt: skip
 def test_typed_items(items):

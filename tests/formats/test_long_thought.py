@@ -299,6 +299,8 @@ BROKEN = [
     ("steps without an end", {"question": "q", "steps": STEPS}, "steps", "no final answer", ""),
     ("only a final step", {"question": "q", "steps": [{"title": "FINAL ANSWER", "content": "b"}]}, "steps", "no step before the final answer", ""),
     ("trace without a question", {"episode_id": "1", "index": "2", "text": ["a"], "thinking": ["b"]}, "screen_traces", "no question", "expected one of question"),
+    ("a chat that ends with thanks", {"messages": [{"role": role, "content": THINK} for role in ("user", "assistant", "user")]}, None,
+     "no response to the last question", "3 messages in messages; take the last one out to learn those before it"),
     ("history without an end", {"messages": [{"role": "user", "content": "q"}]}, None, "no response to the last question", ""),
     ("D_SD without a correct response", {"question": "q", "response": ["a"], "score": [0]}, "virgo_dsd", "no correct response", ""),
     ("LlamaV-o1, but for a word", {"conversations": [

@@ -329,7 +329,7 @@ REFUSED = [
     *(
         ({name: value}, "a picture in an unknown column", f'"columns": {{"images": "{name}"}}')
         for name in ("page", "source", "origin", "reference", "index", "key")
-        for value in ("x/a.png", ["a.png"], {"bytes": BASE64})
+        for value in ("x/a.png", ["a.png"], '["a.png"]', {"bytes": BASE64}, {"path": "a.png"}, {"url": "https://example.org/a.png"})
     ),
     ({"source": "https://example.org/x.webp?w=9"}, "a picture in an unknown column", "source holds"),
     ({"pixel_values": [[[0.1, 0.2]]]}, "a picture as numbers", "pixel_values"),
@@ -687,6 +687,7 @@ CHATS = [
     ([([{"type": "image"}, {"type": "text", "text": "How?"}], {})], {"image_path": "a.png"}, ["<image>How?"], ("a.png",)),
     ([([{"type": "image", "path": "a.png"}, {"type": "text", "text": "In <image 1>?"}], {})], {},
      ["<image>In image 1?"], ("a.png",)),
+    ([([{"image": {"format": "png", "source": {"bytes": BASE64}}}, {"text": "How?"}], {})], {}, ["<image>How?"], (URI,)),
     ([("<image 2> A?", {}), ("<image 1> B?", {})], {"images": ["a.png", "b.png"]}, ["<image> A?", "<image> B?"],
      ("b.png", "a.png")),
 ]  # fmt: skip

@@ -172,6 +172,9 @@ STAYS = {
     "Compute <x> and <y> where x < y.": False,
     "Look at the picture, then begin your answer with the colour.": False,
     "<|begin_of_thought|> is a marker. What is it for?": False,
+    "What is 1 + 1?\nLet's think step by step. <|begin_of_thought|>\n": True,
+    "Use the tags SUMMARY and CAPTION: <SUMMARY></SUMMARY><CAPTION></CAPTION>.\nWhat is 1 + 1?": True,
+    "In HTML, what is <caption> for, and <summary>?": False,
 }  # fmt: skip
 
 

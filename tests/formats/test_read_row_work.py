@@ -13,9 +13,9 @@ from virgo_factory.formats.any_row.foreign_tokens import foreign_token, outside_
 
 RESPONSE = LongThought("Let me see. " * 300, "It is [4].").render()
 ROWS = [
-    # (formatting, row, calls of Python functions that are enough; 64 and 118 when this was written)
-    ("virgo_dt", {"question": "What is [1, 2]?", "combined_text": RESPONSE, "domain": "math"}, 75),
-    ("long_thought", {"conversations": [{"from": "human", "value": "What is [1, 2]?"}, {"from": "gpt", "value": RESPONSE}]}, 140),
+    # (formatting, row, calls of Python functions that are enough; 75 and 137 when this was written)
+    ("virgo_dt", {"question": "What is [1, 2]?", "combined_text": RESPONSE, "domain": "math"}, 82),
+    ("long_thought", {"conversations": [{"from": "human", "value": "What is [1, 2]?"}, {"from": "gpt", "value": RESPONSE}]}, 150),
 ]  # fmt: skip
 
 

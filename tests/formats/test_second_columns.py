@@ -231,6 +231,20 @@ def test_two_questions_are_a_reason_whose_lines_work(row, column):
     assert ask({"question": "question"}, **row).question == "Which is it?"
 
 
+def test_a_prompt_beside_a_pair_of_conversations_asks_what_they_answer():
+    user = {"role": "user", "content": "<image>\nWhich is it?"}
+    pair = {
+        name: [user, {"role": "assistant", "content": THINK.replace("one", number)}]
+        for name, number in (("chosen", "two"), ("rejected", "three"))
+    }
+    for same in ("Which is it?", "which is  it?", "base_v2", None):
+        (part,) = read_row({"prompt": same, "image": "a.png", **pair}, "long_thought", Options(ranking=True)).parts
+        assert isinstance(part, Example) and part.notes == ()
+
+    (part,) = read_row({"prompt": "Who is it?", "image": "a.png", **pair}, "long_thought", Options(ranking=True)).parts
+    assert part.reason == "two questions in the row" and part.detail.startswith("prompt differs from what chosen")
+
+
 def test_a_prompt_around_the_question_is_noted():
     for column in ("prompt", "instruction", "problem"):
         part = ask(**{column: "A long passage. Which is it?"})

@@ -38,7 +38,17 @@ THOUGHT_PARTS = ("thinking", "reasoning", "thought", "think")
 REDACTED_PARTS = ("redacted_thinking", "redacted_reasoning", "reasoning.encrypted")
 """Types of the items of a typed content that hold a thought, or one that the provider keeps for itself."""
 
-_TEXT_KEYS = ("thinking", "reasoning", "thought", "think", "text", "content", "summary")
+_TEXT_KEYS = (
+    "thinking",
+    "reasoning",
+    "thought",
+    "think",
+    "text",
+    "content",
+    "summary",
+    "reasoningContent",
+    "reasoningText",
+)
 
 _THOUGHT = re.compile(
     r"(?!(?:.*_)?(?:query|prompt|instruction|input|system|user|template"  # a prompt that asks for one (MathVerse's `query_cot`)

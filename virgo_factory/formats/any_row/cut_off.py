@@ -55,14 +55,16 @@ def _open(solution: str) -> str:
     if last >= 0 and not _closes(solution, last + len("\\boxed")) and not _GOES_ON.search(solution, last + 7):
         return "\\boxed{"
 
-    for opening, closing in (("\\[", "\\]"), ("\\(", "\\)"), ("$$", "")):
+    begun = solution[solution.rfind("\\begin{") :].partition("}")[0] if "\\begin{" in solution else ""
+    pairs = [(begun, begun.replace("begin", "end", 1))] if begun else []
+    for opening, closing in (*pairs, ("\\[", "\\]"), ("\\(", "\\)"), ("$$", "")):
         last = solution.rfind(opening)
         if last < 0 or solution[last - 1 : last] == "\\" or (closing and solution.rfind(closing) > last):
             continue
 
-        if (closing or solution.count("$$") % 2) and not _GOES_ON.search(behind := solution[last + 2 :]):
-            if not _PROSE.search(behind):
-                return f"a formula, behind {opening}"
+        behind = solution[last + len(opening) :]
+        if (closing or solution.count("$$") % 2) and not _GOES_ON.search(behind) and not _PROSE.search(behind):
+            return f"a formula, behind {opening}"
 
     return ""
 

@@ -32,7 +32,7 @@ _ANGLED = (
 _SQUARE = (
     r"/?INST\]|/?SYSTEM_PROMPT\]|/?(?:AVAILABLE_TOOLS|TOOL_RESULTS|MODEL_SETTINGS)\]|TOOL_(?:CALLS|CONTENT)\]|CALL_ID\]",  # Mistral
     r"IMG_(?:BREAK|END)\]|(?:BEGIN|END) FINAL RESPONSE\]",  # Pixtral, Apriel
-    r"[gs]MASK\]|UNUSED_TOKEN_\d+\]",  # ChatGLM, InternLM
+    r"[gs]MASK\]|UNUSED_TOKEN_\d+\]|BE_SILENT\]",  # ChatGLM, InternLM
     r"e~\[|\|(?:endofturn|system|user|assistant)\|\]",  # MiniMax, EXAONE
 )
 _BEGINS = {
@@ -175,7 +175,7 @@ def _is_code(text: str, found: re.Match[str]) -> bool:
     if name := found["name"]:
         words = [word.lower() for word in _WORD.findall(name)]
         is_firm = any(word in _FIRM or _FIRM_WORD.fullmatch(word) for word in words)
-        return not is_firm and not _WORDS.issuperset(words)
+        return not is_firm and "▁" not in name and not _WORDS.issuperset(words)
 
     token, start, end = found.group(), found.start(), found.end()
     if token[0] == "[":

@@ -118,6 +118,8 @@ _ANSWERS = r"answer|ans|final_?answer|solution|conclusion|summary|caption|output
 _THINKS = LazyPattern(
     rf"</?(?:{_NAMES})\s*/?>|\[/?THINK\]|\[/(?:{_NAMES})\]|{{/(?:{_NAMES})}}|◁/?think▷", re.IGNORECASE
 )
+_SECTIONS = LazyPattern(r"</?(?:SUMMARY|CAPTION|CONCLUSION)>")
+"""LLaVA-CoT's; in small letters they are HTML."""
 _TAG = LazyPattern(rf"</?(?:{_NAMES}|{_ANSWERS})\s*/?>|[\[{{]/?(?:{_NAMES}|{_ANSWERS})[\]}}]|◁/?think▷", re.IGNORECASE)
 _BEGINS = {
     "<": LazyPattern(rf"</?(?:{_NAMES}|{_ANSWERS})\s*/?>|{re.escape(MARKERS[0])}", re.IGNORECASE),
@@ -268,10 +270,13 @@ def _may_speak_of_tags(text: str) -> bool:
 def asks_for_tags(text: str) -> str:
     """Return the sentence of a prompt that speaks of tags of thoughts, or of a mode; "" where there is none.
 
-    The four markers are not meant: they are what the target has.
+    The four markers are not meant, but for one that the response was to go on from: they are what the target has.
     """
     if not _may_speak_of_tags(text):
         return ""
+
+    if text.rstrip().endswith(MARKERS[0]):  # of a template: the response would begin with another
+        return MARKERS[0]
 
     for marker in MARKERS:
         text = text.replace(marker, "")
@@ -284,7 +289,10 @@ def asks_for_tags(text: str) -> str:
     pieces = _sentences(text) if has_parts else ()
     lower = text.lower()
     found = (
-        (("<" in text or "[" in text or "{/" in text or "\u25c1" in text) and _THINKS.search(text))
+        (
+            ("<" in text or "[" in text or "{/" in text or "\u25c1" in text)
+            and (_THINKS.search(text) or _SECTIONS.search(text))
+        )
         or (("mode" in lower or "thinking" in lower or "/think" in lower or "/no" in lower) and _MODE.search(text))
         or (("not " in lower or "don't" in lower or "without" in lower) and _NO_THOUGHT.search(text))
         or next((text[slice(*piece)] for piece in pieces if _names_parts(text[slice(*piece)])), None)

@@ -151,6 +151,7 @@ def second_columns(columns: tuple[Any, ...]) -> SecondColumns | None:
         len(questions) + len(chats) < 2
         and len(responses) + len(chats) < 2
         and not (contexts or options or systems or thoughts or not _KTO.isdisjoint(words))
+        and not (questions and pair_columns(columns))  # its two conversations have the question, too
     )
     return None if is_plain else found
 
@@ -395,6 +396,12 @@ def _refuse(row: Mapping[str, Any], plan: SecondColumns, name: str, chat: str | 
 
     if not chat:
         used = next((other for other in question_columns(tuple(row)) if row[other] is not None), name)
+        if used == name:
+            raise RejectedRow(
+                "two questions in the row",
+                f"{name} differs from what chosen and rejected answer; take one out of the rows",
+            )
+
         raise RejectedRow(
             "two questions in the row",
             f'{used} and {name} differ. To train on both: "columns": {{"prompt": "{name}", "query": "{used}"}} in its entry '

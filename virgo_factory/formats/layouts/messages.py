@@ -210,7 +210,8 @@ def read_messages(
         said.append({})
 
     if not is_pair and (len(texts) < 2 or len(texts) % 2):
-        raise RejectedRow("no response to the last question", f"{len(turns)} messages in {column}")
+        remedy = "; take the last one out to learn those before it" if len(texts) > 2 else ""
+        raise RejectedRow("no response to the last question", f"{len(turns)} messages in {column}{remedy}")
 
     pairs = tuple(zip(texts[::2], texts[1::2], strict=True))
     beside = tuple(thoughts[1 : 2 * len(pairs) : 2])
@@ -263,6 +264,8 @@ def content_text(content: Any, images: list[Any], thoughts: list[str] | None = N
         kind = item.get("type") if isinstance(item, dict) else None
         if isinstance(item, dict) and kind is None and isinstance(item.get("text"), str):  # Gemini's parts
             kind = "thought" if item.get("thought") is True else "text"
+        elif isinstance(item, dict) and kind is None and "reasoningContent" in item:  # Bedrock's
+            kind = "reasoning"
 
         if kind in ("image", "image_url"):
             image = item.get(kind)

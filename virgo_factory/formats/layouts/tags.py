@@ -261,6 +261,7 @@ PAIRS = {
     "think_triangles": ("◁think▷", "◁/think▷"),
     "reason": ("<reason>", "</reason>"),
     "cot": ("<cot>", "</cot>"),
+    "rationale": ("<rationale>", "</rationale>"),
     "scratchpad": ("<scratchpad>", "</scratchpad>"),
     "inner_monologue": ("<inner_monologue>", "</inner_monologue>"),
     "analysis": ("<analysis>", "</analysis>"),

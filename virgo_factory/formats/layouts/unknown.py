@@ -21,7 +21,9 @@ EXPECTED = (
 
 ANSWERS = ("response", "output", "completion", "combined_text", "solution with thought or reasoning")
 TOKENS = ("input_ids", "token_ids", "tokens", "labels")
-TEMPLATED = re.compile(r"<\|im_start\|>|<\|start_header_id\|>|\[INST\]|<\uff5cUser\uff5c>|<start_of_turn>|<\|user\|>")
+TEMPLATED = re.compile(
+    r"<\|im_start\|>|<\|start_header_id\|>|\[INST\]|<\uff5cUser\uff5c>|<start_of_turn>|<\|user\|>|<\|start\|>(?:system|developer|user)<"
+)
 """A text as a chat template made it, for the model."""
 _QUESTION = re.compile(r"q|ask(?:ed)?|(?:.*_)?(?:question|problem|prompt|query|instruction|input|task|user)(?:_.*)?")
 _SOLUTION = re.compile(

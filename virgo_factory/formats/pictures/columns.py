@@ -233,8 +233,7 @@ def unread_picture(row: Mapping[str, Any]) -> RejectedRow | None:
     if not (origins or numbers):
         return None
 
-    named = [(name, row[name]) for name in origins if _names_picture(row[name])]
-    if named:
+    if named := [(name, row[name]) for name in origins if _looks_like_picture(row[name])]:
         return _unknown(named)
 
     name = next((name for name in numbers if _holds_numbers(row[name])), None)
@@ -264,14 +263,6 @@ def _holds_numbers(value: Any) -> bool:
             return True
 
     return False
-
-
-def _names_picture(value: Any) -> bool:
-    """Whether a value is the path or the address of a picture, or a list of some."""
-    while isinstance(value, list | tuple) and value:
-        value = next((part for part in value if not is_blank(part)), None)
-
-    return isinstance(value, str) and bool(_LINK.fullmatch(value.strip()))
 
 
 _MOST_KEYS = 64

@@ -267,7 +267,9 @@ def _items(item: Any) -> list[Any]:
         if (medium := told.partition("/")[0]) in MEDIA:
             raise other_medium(medium, "a message", told)
 
-        source = next((source[key] for key in ("data", "url", "fileUri", "file_uri") if key in source), source)
+        source = next(
+            (source[key] for key in ("data", "url", "fileUri", "file_uri", "source") if key in source), source
+        )
 
     values = [source, *(item.get(name) for name in _SOURCES if name not in ("source", kind, *_BLOBS))]
     found = flat([value for value in values if not is_blank(value) and not isinstance(value, bool)])
