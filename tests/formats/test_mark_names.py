@@ -49,7 +49,7 @@ MARKS = [
     ] + [
         {name: value} for name in (
             "if_right", "is_match", "test_passed", "unit_tests_pass", "r1_correctness", "verified", "is_verified", "is_valid", "valid",
-            "keep", "is_kept", "selected", "is_chosen", "approved", "response_valid", "isGood", "no_error", "are-all-tests-passed",
+            "keep", "is_kept", "approved", "response_valid", "isGood", "no_error", "are-all-tests-passed",
             "result_is_right", "passes_filter", "checks_passed", "verification_passed", "keepRow", "validResponse", "succeeded",
             "orm_label", "是否合格", "答对", "final_answer_correct", "VerifierPassed2", "答案是否正确", "是否保留", "有效", "评分", "not_wrong",
         )
@@ -91,7 +91,7 @@ MARKS = [
         {name: value} for name in ("quality", "overall_quality", "response_quality", "quality_score", "rating", "human_rating")
         for value in (0, 1, 3.5, "2", "poor")
     ] + [
-        {name: False} for name in ("qwen_correct", "majority_correct", "is_best", "consistent", "claude_grade", "result", "stop",
+        {name: False} for name in ("qwen_correct", "majority_correct", "is_best", "is_chosen", "selected", "consistent", "claude_grade", "result", "stop",
                                    "problem_is_valid", "solution_is_valid", "answer_verified", "human_verified", "checked",
                                    "used_in_training", "train_on_all", "my_loss")
     ] + [

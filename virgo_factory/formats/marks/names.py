@@ -85,11 +85,11 @@ _ASPECTS = {
     "passes accepted accept success successful succeeded solved hit match matched matches equal equiv equivalent em exact score scores "
     "reward rewards accuracy acc verifications",
     Kind.WRONG: "wrong incorrect failed fail failure mistaken erroneous",
-    Kind.FIT: "verified valid validity validated approved good ok usable use keep kept include included selected chosen",
+    Kind.FIT: "verified valid validity validated approved good ok usable use keep kept include included",
     Kind.UNFIT: "bad discard discarded drop dropped filter filtered flagged error hallucinated hallucination hallucinations "
     "refusal refused delete deleted trash junk garbage unusable remove removed reject rejected contaminated corrupt corrupted "
     "invalid unverified mistake removal deletion garbled repetitive blacklisted quarantined",
-    Kind.MAYBE_RIGHT: "best true consistent consistency truthful factual helpful preferred clean checked graded positive",
+    Kind.MAYBE_RIGHT: "selected chosen best true consistent consistency truthful factual helpful preferred clean checked graded positive",
     Kind.MAYBE_WRONG: "exception timeout noisy negative partial false",
     Kind.OUTCOME: "result results status outcome state",
     Kind.OPINION: "grade grading grader verifier judge judger check verify verification",
