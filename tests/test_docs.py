@@ -34,7 +34,8 @@ def test_fields_of_a_message(field):
 
 
 @pytest.mark.parametrize(
-    "column", ["correct", "is_correct", "verdict", "score", "reward", "passed", "verified", "keep"]
+    "column",
+    ["correct", "is_correct", "verdict", "score", "reward", "passed", "verified", "keep", "correctness_math_verify"],
 )
 def test_marks_of_wrong_responses(column):
     assert f"`{column}`" in PAGE

@@ -73,16 +73,6 @@ def test_exact_counts_no_row_twice_and_an_account_that_adds_up(rows, seed, data)
     assert again.tolist() == chosen.tolist()
 
 
-@given(size=st.integers(1, 300), parts=st.lists(st.integers(1, 20), min_size=1, max_size=4), seed=st.integers(0, 3))
-def test_ratios_of_a_mix_add_up_to_its_rows(size, parts, seed):
-    rows = [(source, "math", source * 1000 + number) for source in range(len(parts)) for number in range(300)]
-    shares = [Share(str(source), (), part / sum(parts)) for source, part in enumerate(parts)]
-    chosen, _ = choose(_candidates(rows), shares, [[source] for source in range(len(parts))], seed, rows=size)
-    assert len(chosen) == size
-    drawn = Counter(rows[place][0] for place in chosen)
-    assert all(abs(drawn[source] - size * part / sum(parts)) < 1 for source, part in enumerate(parts))
-
-
 def test_a_ratio_without_rows_is_one_of_the_rows_there_are():
     rows = [(0, "math", number) for number in range(10)] + [(0, "math", 3)]
     chosen, left_out = choose(_candidates(rows), [Share("a", (), 0.5)], [[0]], 1)
@@ -111,22 +101,6 @@ def test_all_that_is_wrong_is_told_at_once():
 def test_a_mix_of_no_rows_is_no_mix():
     with pytest.raises(ValueError, match="no row is asked for"):
         choose(_candidates([(0, "math", 1)]), [Share("a", (), 0.1)], [[0]], 1)
-
-
-@pytest.mark.parametrize(
-    ("amounts", "words"),
-    [
-        ((5, 4), "add up to 9"),
-        ((0.5, 0.4), "add up to 0.9"),
-        ((5, 0.5), "either counts or ratios"),
-        ((5, None), "every"),
-    ],
-)
-def test_rows_that_do_not_fit_the_amounts(amounts, words):
-    rows = sorted((place % 2, "math", place) for place in range(100))
-    shares = [Share(str(place), (), amount) for place, amount in enumerate(amounts)]
-    with pytest.raises(ValueError, match=words):
-        choose(_candidates(rows), shares, [[0], [1]], 1, 10)
 
 
 def _long_thought(number: int, domain: str) -> dict:

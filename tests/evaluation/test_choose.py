@@ -17,6 +17,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation import choose as room
 from virgo_factory.evaluation.choose import CHOICE, choose, chosen, config_of, epochs_of
 from virgo_factory.evaluation.config import EvaluationConfig
+from virgo_factory.rollouts.store.jsonl import digest
 from virgo_factory.rollouts.store.rollout import Rollout, RolloutVerdict
 
 
@@ -35,15 +36,16 @@ def kept(run: Path, count: int) -> Path:
 def answered(folder: Path, right: list[bool]) -> EvaluationConfig:
     """Write a folder in which an epoch answered questions, so many of them right."""
     folder.mkdir(parents=True)
+    (folder / "evaluation.yaml").write_text("model_name_or_path: m\nsamples: 1\n")
     files = {name: (folder / f"{name}.jsonl").open("w") for name in ("questions", "rollouts", "verdicts")}
     for number, is_right in enumerate(right):
         key = {"question": str(number), "model": "m", "sample": 0}
-        files["questions"].write(json.dumps({"id": str(number), "question": "?", "gold": "1"}) + "\n")
+        files["questions"].write(json.dumps({"id": str(number), "question": "?", "gold": "1", "source": ""}) + "\n")
         rollout = Rollout(**key, response="1", finish_reason="stop", prompt_tokens=1, completion_tokens=10, seconds=1.0,
                           seed=1, prompt_sha256="", params={})  # fmt: skip
         files["rollouts"].write(json.dumps(vars(rollout)) + "\n")
         verdict = RolloutVerdict(**key, verdict="correct" if is_right else "wrong", reason="same_value", kind="number",
-                                 answer="1", rule="box", where="solution", state="complete", version="0")  # fmt: skip
+                                 answer="1", rule="box", where="solution", state="complete", version="0", response=digest("1"))  # fmt: skip
         files["verdicts"].write(json.dumps(vars(verdict)) + "\n")
 
     for file in files.values():

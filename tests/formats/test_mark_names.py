@@ -50,14 +50,15 @@ MARKS = [
         {name: value} for name in (
             "if_right", "is_match", "test_passed", "unit_tests_pass", "r1_correctness", "verified", "is_verified", "is_valid", "valid",
             "keep", "is_kept", "selected", "is_chosen", "approved", "response_valid", "isGood", "no_error", "are-all-tests-passed",
-            "result_is_right", "final_answer_correct", "VerifierPassed2", "答案是否正确", "是否保留", "有效", "评分", "not_wrong",
+            "result_is_right", "passes_filter", "checks_passed", "verification_passed", "keepRow", "validResponse", "succeeded",
+            "orm_label", "是否合格", "答对", "final_answer_correct", "VerifierPassed2", "答案是否正确", "是否保留", "有效", "评分", "not_wrong",
         )
         for value in (False, 0, "no", "False")
     ] + [
         {name: value} for name in (
             "has_error", "is_error", "hallucination", "is_bad", "filtered", "deleted", "flagged", "discard", "is_rejected", "to_remove",
             "is_refusal", "contaminated", "not_verified", "is_not_valid", "response_is_invalid", "should_delete", "hasHallucination",
-            "isWrong", "is_mistake", "已删除", "是否错误", "not_kept",
+            "isWrong", "is_failure", "failed_verification", "needs_removal", "low_quality", "drop_sample", "is_garbled", "做错", "is_mistake", "已删除", "是否错误", "not_kept",
         )
         for value in (True, 1, "yes")
     ] + [
@@ -66,6 +67,7 @@ MARKS = [
         {"review_status": "Rejected"}, {"state": "invalid"}, {"label": "incorrect", "gt": "A"}, {"label": "wrong"}, {"correct": -1},
         {"score": -1}, {"reward": -1.0}, {"correct": {"value": False}}, {"correct": [{"value": 0}]}, {"is_correct": "falsch"},
         {"correct": "faux"}, {"correct": "неверно"}, {"feedback": "thumbs_down"}, {"rating": "bad"}, {"quality": "discard"},
+        {"审核状态": "拒绝"}, {"审核结果": "不通过"}, {"grade_label": "incorrect"}, {"qwen_judge": "incorrect"}, {"row_status": "deleted"},
         {"metadata": {"keep": False}}, {"extra_info": {"has_error": True}}, {"eval": {"is_valid": 0}},
     ]),
     (CUT, [
@@ -78,7 +80,8 @@ MARKS = [
         {"finish_reason": "FINISH_LENGTH"}, {"metadata": {"generation": {"finish_reason": "max_tokens"}}}, {"reached_max_steps": True}, {"native_finish_reason": "MAX_TOKENS"},
     ]),
     ("nothing in it is marked to be learned", [
-        {name: False} for name in ("train_on_this", "include_loss", "used_for_training", "selected_for_training", "apply_loss")
+        {name: False} for name in ("train_on_this", "include_loss", "used_for_training", "selected_for_training", "apply_loss",
+                                     "usable_for_training", "ok_to_train", "output_with_loss", "trained")
     ]),
     (NOTED, [
         {name: value} for name in ("correctness_count", "pass_rate", "pass_rate_72b_tir", "num_correct", "pass_at_1", "pass@1",
@@ -98,7 +101,7 @@ MARKS = [
         {name: part} for name in ("subset", "fold", "partition", "dataset_split", "split_name") for part in ("test", "eval", "val")
     ] + [
         {"category": "wrong"}, {"type": "incorrect"}, {"group": ["algebra", "bad"]}, {"errors": ["slip"]}, {"mistakes": 1},
-        {"error_type": "calculation"}, {"is_false": True}, {"truncate": True}, {"train_on_prompt": True},
+        {"error_type": "calculation"}, {"drop_reason": "wrong"}, {"rejection_reason": "too long"}, {"is_false": True}, {"truncate": True}, {"train_on_prompt": True},
         {"error": "timeout"}, {"error_message": "rate limit"}, {"exception": "x"}, {"error": {"code": 500}},
         {"feedback": "negative"}, {"loss_on": "last"}, {"tags": ["wrong", "algebra"]}, {"flags": "truncated"},
         {"split": "test"}, {"split": "Validation"}, {"thumbs": "down"}, {"reward_model": 0.0}, {"prm_score": 0.2},
@@ -117,14 +120,14 @@ MARKS = [
         {"label": 0, "answer": "A", "options": ["x", "y"]}, {"generation_config": {"truncation": True}},
     ] + [
         *({name: text} for name in ("error_analysis", "valid_answers", "correct_answer", "right_answer", "true_label", "target", "wrong_answers",
-                                    "bad_example", "correct_option", "错误分析", "正确答案", "verified_by", "pass_criteria", "rejection_reason")
+                                    "bad_example", "correct_option", "错误分析", "正确答案", "verified_by", "pass_criteria", "right_label", "correct_response")
           for text in ("no", "False", "wrong", "B", "It is false that 1 = 2.")),
         *({name: number} for name in ("keep_prob", "pass_rate", "solve_rate", "acc_avg_at_8", "difficulty", "drop_rate", "error_rate",
                                       "accept_threshold", "valid_count", "filter_size", "good_ratio", "temperature") for number in (0.1, 0.5, 3.7)),
         *({name: number} for name in ("difficulty", "keep_prob", "error_count", "valid_count", "num_errors", "filter_size", "wrong_count",
                                       "drop_rate", "hallucination_rate", "test_score", "state_code", "match_id") for number in (0, 0.0)),
         {"target": False}, {"target": 0}, {"label": "rejected", "question": "Is the hypothesis rejected?"}, {"label": "cat"}, {"state": "Ohio"},
-        {"result": "rejected by 3 to 2"}, {"outcome": "heads"}, {"used_in_training": "Ultra"}, {"train_file": "a.json"}, {"train_loss": 0.0},
+        {"result": "rejected by 3 to 2"}, {"feedback": "no"}, {"review": "No"}, {"weights": 0}, {"labels": False}, {"include_reasoning": False}, {"exclude_reasoning": True}, {"keep_reasoning": False}, {"use_tools": "no"}, {"outcome": "heads"}, {"used_in_training": "Ultra"}, {"train_file": "a.json"}, {"train_loss": 0.0},
         {"loss_type": "mse"}, {"training_step": 0}, {"learning_rate": 0}, {"weight_kg": 0}, {"verifier": "math_verify"}, {"good": 0.7},
         {"valid": 0.98}, {"keep": "both hands on the wheel"}, {"drop": 0.5}, {"error": "none"}, {"error": 0.02}, {"flagged": False},
         {"is_test": False}, {"fold": 3}, {"fold": "train"}, {"subset": "algebra"}, {"subset": "testing of hypotheses"}, {"partition": "2"},
@@ -147,6 +150,8 @@ def test_what_becomes_of_a_row_with_a_mark(expected, marks):
         ({"is_match_question": False}, ["is_match_question is False"]),
         ({"looked_at": True, "n": 3}, ["looked_at is True"]),
         ({"qwq_critique": "bad"}, ["qwq_critique is bad"]),
+        ({"looked_at": "No"}, ["looked_at is No"]),
+        ({"looked_at": "✗"}, ["looked_at is ✗"]),
         ({"by_hand": [True, False]}, ["by_hand is a list"]),
         ({"metadata": {"looked_at": False}}, ["metadata.looked_at is False"]),
         ({"answer": True}, []),
@@ -233,6 +238,28 @@ def test_an_object_of_another_purpose_has_no_marks(column, name, value):
     (part,) = read_row({**row, column: {name: value}}, "long_thought").parts
     assert isinstance(part, Example)
     assert not [note for note in part.notes if not note.startswith(NOT_TRAINED_BESIDE_CHAT)]
+
+
+@pytest.mark.parametrize(
+    ("mark", "question"),
+    [
+        ({"valid": False}, "Is this syllogism valid?"),
+        ({"has_error": True}, "Does this program have an error?"),
+        ({"is_hallucination": 1}, "Is the caption a hallucination?"),
+    ],
+    ids=str,
+)
+def test_whether_something_is_to_be_used_that_is_asked_for_is_not_guessed(mark, question):
+    assert outcome(question=question, **mark) == NOTED
+    assert outcome(**mark) == WRONG
+    messages = [{"role": "user", "content": question}, {"role": "assistant", "content": RESPONSE}]
+    (part,) = read_row({"messages": messages, **mark}, "long_thought").parts
+    assert part.notes == (f"mark not understood: {next(iter(mark))}",)
+    messages = [
+        {"role": "user", "content": "Which?"},
+        {"role": "assistant", "content": RESPONSE.replace("A is", question)},
+    ]
+    assert read_row({"messages": messages, **mark}, "long_thought").parts[0].reason == WRONG
 
 
 @pytest.mark.parametrize(

@@ -361,7 +361,7 @@ SEVERAL_MARKS = [
     {"score": [0.2, 1]}, {"reward": [-1.0, 1.0]}, {"correct": [True, True], "score": [0, 1]},
     {"correctness_math_verify": [True, True], "finish_reasons": ["LENGTH", "STOP"]},
     {"is_correct": [True, True], "stop_reason": ["max_tokens", "end_turn"]},
-    {"is_correct": [True, True], "truncated": [True, False]}, {"correct": [None, 1.0]}, {"verdict": ["wrong", "right"]},
+    {"is_correct": [True, True], "truncated": [True, False]}, {"correct": [1, 1], "is_valid": [False, True]}, {"correct": [1, 1], "filtered": [1, 0]}, {"correct": [None, 1.0]}, {"verdict": ["wrong", "right"]},
 ]  # fmt: skip
 
 
@@ -393,7 +393,15 @@ def test_a_count_of_none_right_beside_verdicts_is_noted():
 
 def test_of_several_responses_without_verdicts_the_only_whole_one_is_taken():
     row = {"question": "Which?", "responses": [THINK, OTHER]}
-    for marks in ({"finish_reasons": ["length", "stop"]}, {"is_truncated": [True, False]}, {"loss": [0, 1]}):
+    for marks in (
+        {"finish_reasons": ["length", "stop"]},
+        {"is_truncated": [True, False]},
+        {"loss": [0, 1]},
+        {"keep": [0, 1]},
+        {"wrong": [True, False]},
+        {"has_error": ["yes", "no"]},
+        {"deepseek_grade": ["No", "Yes"]},
+    ):
         assert read({**row, **marks}).response.thought.startswith("B, or rather A")
 
     assert read({**row, "finish_reasons": ["length", "length"]}).reason == CUT

@@ -26,7 +26,7 @@ from virgo_factory.rollouts.store.store import read_rollouts
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]
 MARKED = "<|end_of_solution|>"
 QUESTIONS, HELD_OUT, PICTURES, STEPS = 40, 20, 5120, 160
-EPOCHS = {"num_train_epochs": 1.0}
+EPOCHS = {"num_train_epochs": 2.0}
 """Instead of the demo's 200, 200, 16,000, 1,000 and 4: less is seen, and minutes are saved. One of the four models is scored."""
 
 

@@ -28,7 +28,6 @@ def folder(make_bench, tmp_path_factory):
         synthesize.prepare()
         bench = make_bench(folder, synthesize.START)
         assert run(synthesize.STEPS[0]) == 0
-        synthesize.make_start()
         for step in synthesize.STEPS[1:]:
             bench.train_step(step, **STEPS)
 

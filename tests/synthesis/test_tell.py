@@ -121,7 +121,7 @@ def test_the_page_shows_what_was_made_and_dropped(whole, tmp_path):
 def test_the_page_counts_questions_as_the_cards_do(whole, tmp_path):
     """What was written, and what was composed, each by itself, those that were dropped at once too."""
     page = tmp_path / "page.html"
-    write_status_page(page, whole, scenes=5)
+    write_status_page(page, whole, scenes=2)
     text = re.sub(r"<[^>]+>", " ", page.read_text(encoding="utf-8"))
     for what, first, last in (
         ("written", "02_questions", "03_validated"),
@@ -129,7 +129,7 @@ def test_the_page_counts_questions_as_the_cards_do(whole, tmp_path):
     ):
         before, after = (json.loads((whole / f"{name}.card.json").read_text()) for name in (first, last))
         told = [(int(kept), int(of)) for kept, of in re.findall(rf"{what} questions kept\s+(\d+) of (\d+)", text)]
-        assert len(told) == 5 and [sum(column) for column in zip(*told, strict=True)] == [after["kept"], before["in"]]
+        assert len(told) == 2 and [sum(column) for column in zip(*told, strict=True)] == [after["kept"], before["in"]]
 
 
 def test_verbs(whole, tmp_path):

@@ -398,15 +398,11 @@ class _Comparison:
         if bool(one.name) != bool(other.name) and len(sides_of((other if one.name else one).text)) > 1:
             gold, answer = one.text, other.text
         letters, others = (frozenset(map(str.lower, variables(text))) for text in (gold, answer))
-        folded = _folded(gold, answer, self.question.text)
         bound = _BOUND.search(tidy(gold)) or _BOUND.search(tidy(answer))
-        equation = len(sides_of(gold)) > 1 > len(sides_of(answer)) - 1 and not _COMPARES.search(answer)
-        closed = isinstance(one.what, Number) and not one.what.literal
-        more = not bound and (letters - others or closed and others)
-        if equation or more or _is_shuffled(gold, answer) or folded is None:
+        if letters - others and not bound or _is_shuffled(gold, answer):
             return _verdict(False, "expression", "expression")
         try:
-            found = same_expression(gold, answer, folded)
+            found = same_expression(gold, answer, _folded(gold, answer, self.question.text))
         except TooLarge:
             return Verdict(UNVERIFIABLE, "too_large", "expression")
         return self.unreadable(gold, answer) if found is None else _verdict(found, "expression", "expression")
@@ -598,7 +594,6 @@ def _in_order(names: Iterable[str], question: str) -> list[str]:
 # --- formulas ------------------------------------------------------------------------------------------------------
 
 _CONSTANT = re.compile(r"\+\s*(?:[ckK]|C_\{?\d\}?|\\text\s*\{\s*(?:const|constant)\.?\s*\})\s*$")
-_COMPARES = re.compile(r"[<>=]|\\(?:le|ge|ne|in)(?![A-Za-z])")
 _BOUND = re.compile(r"[<>=:]|\\(?:le|ge|ne|in|sum|prod|int|lim|approx|equiv|mid|forall)(?![A-Za-z])")
 """Signs whose letters need not occur on the other side: of relations, sets, sums and integrals."""
 _VARIABLE = re.compile(r"\\([A-Za-z]+)|([A-Za-z])")
@@ -617,14 +612,14 @@ def variables(text: str) -> frozenset[str]:
     return frozenset(found - _CONSTANTS)
 
 
-def _folded(gold: str, answer: str, question: str) -> frozenset[str] | None:
-    """The letters that stand in two cases and are one letter: all of the gold's capitals, which the question writes; None where others do."""
+def _folded(gold: str, answer: str, question: str) -> frozenset[str]:
+    """The letters that stand in two cases and are one letter: all of the gold's capitals, which the question writes."""
     one, other = variables(gold), variables(answer)
     swapped = {letter for letter in one ^ other if sum(letter.lower() == found.lower() for found in one | other) > 1}
     said = set(re.findall(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])", question[-4_000:])) if swapped else ()
     known = all(len(letter) == 1 and (letter in said) is letter.isupper() for letter in swapped)
     hand = not swapped or {letter for letter in one if letter != letter.lower()} == swapped & one
-    return frozenset(map(str.lower, swapped)) if known and hand else None
+    return frozenset(map(str.lower, swapped)) if known and hand else frozenset()
 
 
 def _is_shuffled(gold: str, answer: str, operators: re.Pattern[str] = OPERATOR) -> bool:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
@@ -76,12 +76,8 @@ def _proved(screen: "Console", what: str, prepare_only: bool) -> None:
         synthesize.prepare()
         steps, prove, folder = synthesize.STEPS, synthesize.prove, synthesize.FOLDER
 
-    def before(step: "Step") -> None:
-        if step.is_training and what == "synthesize" and not synthesize.START.is_dir():
-            synthesize.make_start()
-
     if not _ready(screen, steps, prepare_only):
-        _go(screen, steps, before)
+        _go(screen, steps)
         _prove(screen, prove())
         screen.print(f"Everything is in {folder}: rows and why others were dropped, loss curves, models, logs.")
         screen.print("(A model this small shows that the rows arrive, not what they do for a real one.)")
@@ -149,7 +145,7 @@ def _train_base(screen: "Console", is_new: bool, made: "Base", told: str) -> Non
         screen.print(f"        {made.output} is there, made with the same settings: kept.")
 
 
-def _go(screen: "Console", steps: "Iterable[Step]", before: "Callable[[Step], Any]" = lambda step: None) -> None:
+def _go(screen: "Console", steps: "Iterable[Step]") -> None:
     """Go steps, of which each is told and shown; one that fails ends the demo."""
     from virgo_factory.demo import steps as room
 
@@ -159,7 +155,6 @@ def _go(screen: "Console", steps: "Iterable[Step]", before: "Callable[[Step], An
         if step.told:
             screen.print(f"        {step.shown}", markup=False)
 
-        before(step)
         if step.is_training:
             _train(screen, room.train(step))
         elif code := room.run(step):

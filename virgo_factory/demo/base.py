@@ -1,16 +1,14 @@
 """The tiny model that a demo on pictures starts from: random weights, drawn rows, and the stock command that trains it."""
 
-import hashlib
-import importlib.metadata
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import yaml
 
+from virgo_factory import __version__
 from virgo_factory.demo.steps import Progress, Step, train
 from virgo_factory.io.files import DATASET_INFO
 
@@ -64,12 +62,12 @@ class Base:
         folder: Path,
         rows: int,  # how many it learns from
         twin: Mapping[str, Any],  # arguments of `make_twin`
-        code: Sequence[ModuleType],  # modules that draw its pictures and tell what they show
         settings: Mapping[str, Any] = {},  # keys of its recipe that are other than in RECIPE
     ) -> None:
-        self.folder, self.rows, self.twin, self.code = folder, rows, twin, code
+        self.folder, self.twin = folder, twin
         self.start, self.pictures, self.output = (folder / name for name in ("start", "pictures", "base"))
         self.recipe = RECIPE | dict(settings)  # what the stock command is told, but for paths
+        self.made_with = {"version": __version__, "rows": rows, "twin": dict(twin), "recipe": self.recipe}
 
     @property
     def training(self) -> Step:
@@ -78,13 +76,9 @@ class Base:
 
     @property
     def is_made(self) -> bool:
-        """Whether the model is there, and everything that makes it is as it was then."""
-        file, weights = self.output / MADE_WITH, self.output / "model.safetensors"
-        if not (file.is_file() and weights.is_file() and self.pictures.is_dir()):
-            return False
-
-        made = {"sha256": hashlib.sha256(weights.read_bytes()).hexdigest(), **self._made_with()}
-        return json.loads(file.read_text(encoding="utf-8")) == made
+        """Whether the model is there, made with these settings by this version."""
+        file = self.output / MADE_WITH
+        return file.is_file() and json.loads(file.read_text(encoding="utf-8")) == self.made_with
 
     def clear(self) -> None:
         """Remove what an earlier demo made of it."""
@@ -110,23 +104,7 @@ class Base:
     def train(self) -> Iterator[Progress]:
         """Train it, yielding where it stands, and note what made it; see `steps.train`."""
         yield from train(self.training)
-        weights = (self.output / "model.safetensors").read_bytes()
-        made = {"sha256": hashlib.sha256(weights).hexdigest(), **self._made_with()}
-        (self.output / MADE_WITH).write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
-
-    def _made_with(self) -> dict[str, Any]:
-        """Return all that decides what the model is: settings, the code that draws and tells, package versions."""
-        code = "".join(Path(module.__file__).read_text(encoding="utf-8") for module in self.code)
-        packages = ("llamafactory", "transformers", "torch", "pillow", "tokenizers")
-        return {
-            "recipe": self.recipe,
-            "twin": dict(self.twin),
-            "rope_theta": ROPE_THETA,
-            "scale": SCALE,
-            "rows": self.rows,
-            "code": hashlib.sha256(code.encode()).hexdigest(),
-            "packages": {name: importlib.metadata.version(name) for name in packages},
-        }
+        (self.output / MADE_WITH).write_text(json.dumps(self.made_with, indent=2) + "\n", encoding="utf-8")
 
 
 def _make_learnable(folder: Path) -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from virgo_factory.demo import visual, visual_rows
+from virgo_factory.demo import visual_rows
 from virgo_factory.demo.base import Base
 from virgo_factory.demo.proofs import Proof, parts_trained
 from virgo_factory.demo.steps import Step, begin, training
@@ -30,7 +30,7 @@ SCORED = {"base": "base"} | MODELS
 
 def base() -> Base:
     """Return how the base model is made: it sees a little, and stands for Qwen2-VL-Instruct."""
-    return Base(FOLDER, PICTURES, TWIN, (visual, visual_rows))
+    return Base(FOLDER, PICTURES, TWIN)
 
 
 STEPS = (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from virgo_factory.demo import looking, visual, visual_rows
+from virgo_factory.demo import looking, visual_rows
 from virgo_factory.demo.base import Base
 from virgo_factory.demo.steps import Step, begin, training
 from virgo_factory.evaluation.statistics import Comparison, compare
@@ -29,7 +29,7 @@ _BASE = {"learning_rate": 2.0e-3, "max_steps": 200}
 
 def base() -> Base:
     """Return how the base model is made."""
-    return Base(FOLDER, PICTURES, _TWIN, (visual, visual_rows, looking), _BASE)
+    return Base(FOLDER, PICTURES, _TWIN, _BASE)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from virgo_factory.demo.proofs import Proof, loss_fell
 from virgo_factory.demo.steps import Step, begin, training
-from virgo_factory.synthesis.run.folder import DPO, QUESTIONS, REPLIES, SFT, SHORT
+from virgo_factory.synthesis.run.folder import DPO, EXPANDING, QUESTIONS, REPLIES, SFT, SHORT, THINKING, WRITTEN
 
 
 FOLDER = Path("saves/synthesis")
@@ -31,19 +31,19 @@ _TWIN = {"seed": 2611, "vocabulary": 640}
 
 
 def prepare() -> None:
-    """Put the recorded replies where the run finds them, and remove what an earlier demo left behind."""
+    """Put the recorded replies where the run finds them, and make the tiny random model that SFT starts from.
+
+    Its tokenizer is trained on what the roles said. What an earlier demo left behind is removed.
+    """
+    from virgo_factory.preflight.twin.twin import make_twin
+
     begin(FOLDER, (START, *(step.output for step in STEPS)))
     ROWS.mkdir()
     for name in REPLIES:
         shutil.copy(RECORDED / f"{name}.jsonl", ROWS)
 
-
-def make_start() -> None:
-    """Make the tiny random model that SFT starts from, whose tokenizer is trained on the rows that it will learn from."""
-    from virgo_factory.preflight.twin.twin import make_twin
-
-    texts = [" ".join((row["question"], row["thought"], row["solution"])) for row in _rows(ROWS, SFT)]
-    make_twin(START, texts=texts, **_TWIN)
+    said = (row["response"] for name in (WRITTEN, THINKING, EXPANDING) for row in _rows(RECORDED, name))
+    make_twin(START, texts=said, **_TWIN)
 
 
 def prove() -> Iterator[Proof]:

@@ -18,6 +18,7 @@ from virgo_factory.data.make.holdout import Holdout, asks_any, rows_that_ask
 from virgo_factory.data.read.source import find_sources
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.config import EvaluationConfig, read_config
+from virgo_factory.evaluation.folder import read_run
 from virgo_factory.evaluation.questions import Taken, read_benchmark
 from virgo_factory.evaluation.run import SCORES, evaluate, make_questions
 from virgo_factory.evaluation.statistics import compare, share
@@ -26,13 +27,10 @@ from virgo_factory.io.files import RECIPES
 from virgo_factory.io.fingerprint import file_hash
 from virgo_factory.report.plots import draw
 from virgo_factory.report.table import Table
-from virgo_factory.rollouts.judge.verdicts import read_verdicts
 from virgo_factory.rollouts.question import FILE as QUESTIONS
 from virgo_factory.rollouts.question import read_questions
 from virgo_factory.rollouts.run.run import Event
 from virgo_factory.rollouts.servers.server import Server, adapter_of
-from virgo_factory.rollouts.store.rollout import RolloutVerdict
-from virgo_factory.rollouts.store.store import read_rollouts
 
 
 Rule = Literal["one-se", "best"]
@@ -260,41 +258,30 @@ def chosen(
     configs: Mapping[int, EvaluationConfig], rule: Rule, losses: Mapping[int, float]
 ) -> tuple[int, int, Rule, tuple[Epoch, ...], int]:
     """Return the epoch by a rule, the best one, the rule, how all did, and the number of questions that all of them answered."""
-    config = next(iter(configs.values()))
-    clusters = {one.id: one.cluster or one.id for one in read_questions(config.output_dir / QUESTIONS)}
-    verdicts = {epoch: _verdicts(own.output_dir) for epoch, own in configs.items()}
-    there = [id for id in clusters if all(id in found for found in verdicts.values())]  # a server may have refused one
+    runs = {epoch: read_run(own.output_dir, may_be_empty=True) for epoch, own in configs.items()}
+    first = next(iter(runs.values()))
+    there = [
+        id for id in first.ids if all(id in run.answered for run in runs.values())
+    ]  # a server may have refused one
     if not there:
         raise UserError(
-            f"no question was answered by all epochs; see dropped.jsonl in the folders of {config.output_dir.parent}."
+            f"no question was answered by all epochs; see dropped.jsonl in the folders of {first.folder.parent}."
         )
 
-    names = [clusters[id] for id in there]
-    correct = {
-        epoch: np.array([np.mean([row.verdict == "correct" for row in found[id]]) for id in there])
-        for epoch, found in verdicts.items()
-    }
+    names = first.clusters(there)
+    correct = {epoch: run.correct(there) for epoch, run in runs.items()}
     best = min(correct, key=lambda epoch: (-correct[epoch].mean(), epoch))
     rows = []
-    for epoch, values in correct.items():
-        own, apart = share(values, names), compare(values, correct[best], names).difference
-        states = [row.state for id in there for row in verdicts[epoch][id]]
-        cut = (states.count(name) / len(states) for name in ("truncated", "looping"))
-        shares = (round(100 * value, 4) for value in (own.score, own.se, apart.score, apart.se, *cut))
-        tokens = np.mean([rollout.completion_tokens for rollout in read_rollouts(configs[epoch].output_dir)])
-        rows.append(Epoch(epoch, *shares, round(float(tokens), 1), losses.get(epoch)))
+    for epoch, run in runs.items():
+        own, apart = share(correct[epoch], names), compare(correct[epoch], correct[best], names).difference
+        places = [run.answered[id] for id in there]
+        responses = run.counted.there[places].sum()
+        cut = (run.counted.sums[name][places].sum() / responses for name in ("truncated", "looping"))
+        shares = (round(100 * float(value), 4) for value in (own.score, own.se, apart.score, apart.se, *cut))
+        rows.append(Epoch(epoch, *shares, round(float(np.mean(run.held.tokens)), 1), losses.get(epoch)))
 
     within = [row.epoch for row in rows if row.epoch <= best and -row.difference <= row.difference_se]
     return (min([*within, best]) if rule == "one-se" else best), best, rule, tuple(rows), len(there)
-
-
-def _verdicts(folder: Path) -> dict[str, list[RolloutVerdict]]:
-    """Return the verdicts on the responses to each question; of several on one the last counts."""
-    found: dict[str, dict[int, RolloutVerdict]] = {}
-    for row in read_verdicts(folder):
-        found.setdefault(row.question, {})[row.sample] = row
-
-    return {question: list(rows.values()) for question, rows in found.items()}
 
 
 def _losses(run: Path) -> dict[int, float]:

@@ -114,7 +114,8 @@ def test_an_unverifiable_response_moves_nothing(trainer):
     made = trainer(rl_log_rollouts=0)
     scores = [0.9, None, None, None]
     rewards = [Reward(score, score and 1.0, 0.0, 0.0, "x", "x") for score in scores]
-    made._scorer = SimpleNamespace(score=lambda *_: rewards)
+    made._rewards = SimpleNamespace(score=lambda *_: rewards)
+    made._rows = [{"asked": {"text": "How many?", "gold": "1"}}] * 4
     made._samples = [SimpleNamespace(finish_reason="stop", ids=[5])] * 4
     found = made._calculate_rewards(None, None, None, None)
     assert found.flatten().tolist() == [pytest.approx(0.9), pytest.approx(0.9), 0, 0]

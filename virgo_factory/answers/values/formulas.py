@@ -5,7 +5,8 @@ of a text that holds no letter (`read_closed`). Numbers are exact where they can
 random numbers (Schwartz-Zippel, with numbers that no formula of this size is special at), positive ones but where absolute values or
 conjugates stand. Whatever is not proved either way stays open. Nothing here grows with the size of a number.
 
-Of 13,865 verdicts on recorded responses 283 (2.0 %) compare two formulas; without that 86 (0.6 %) would be others.
+Of 13,865 verdicts on recorded responses 289 (2.1 %) compare two formulas; without that 92 (0.7 %) would be others. Fewer hang on
+one thing alone: matrices 4, letters in another hand 3, steps 3, functions of a letter 2, sums 1, derivatives 1, solved equations 1.
 """
 
 import hashlib
@@ -37,7 +38,7 @@ NO_VALUE = (ArithmeticError, TypeError, ValueError)
 """What is raised where a formula has no value."""
 
 
-class Unreadable(ValueError):
+class Unreadable(Exception):
     """A formula that is none, or that can be read in more than one way."""
 
 
@@ -524,8 +525,6 @@ class _Formulas:
             try:
                 point, known = Point(index, self.letters, self.folded), dict((given,) if given else ())
                 found = [_Reader(_tokens(text, False), point, known).whole() for text in self.texts]
-            except Unreadable:
-                raise
             except NO_VALUE:
                 found = None
             self.known[key] = found

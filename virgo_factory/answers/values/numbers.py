@@ -201,7 +201,7 @@ def read_number(text: str) -> Number | None:
         return None
     try:
         return _quantity(P.ABOUT.sub("", text).strip())
-    except (TooLarge, *NO_VALUE):
+    except (TooLarge, Unreadable, *NO_VALUE):
         return None
 
 

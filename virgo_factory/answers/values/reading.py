@@ -147,7 +147,7 @@ OPERATOR = re.compile(
 """Operators and known functions, without which letters are no factors."""
 _ORDINAL = re.compile(r"\d\s?(?:st|nd|rd|th)\b")
 _CHARGED = re.compile(r"(?:[A-Z][a-z]?(?:_?\{?\d+\}?)?|[()\[\]])+\^?\s*\{?\d*[+-]\}?")
-"""An ion: Fe^{3+}."""
+"""An ion, or a grade: Fe^{3+}, B+."""
 
 
 @lru_cache(maxsize=20_000)
@@ -191,7 +191,7 @@ def _what(text: str, question: str) -> Kind:
         return Words(decade[1] + "s")
     number = read_number(text)
     if (number is None or number.unit) and (bound := read_bound(text, question)):
-        return read_number(bound) if isinstance(bound, str) else bound
+        return bound
     if number is not None and _ORDINAL.search(text):
         number = replace(number, marks=number.marks | {MARKS["第"]})
     if number is not None and not (number.unit and "in terms of" in question[-1_000:].lower()):
@@ -269,7 +269,7 @@ def _in_sentence(text: str, question: str) -> Kind | None:
     leads = [" ".join(said[-length:]) + " " for length in range(min(len(said), 6), 0, -1)]
     for lead in (*leads, chinese[0] if chinese else "", ""):
         if (bound := read_bound(lead + tail, question)) is not None:
-            return read_number(bound) if isinstance(bound, str) else bound
+            return bound
     if (number := read_number(tail)) is None:
         shorter = re.match(r"\S+(?:\s+\S+)?", tail)
         number = read_number(shorter[0]) or read_number(found[0][0])

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.values.latex import balanced, tidy
-from virgo_factory.answers.values.numbers import read_number
+from virgo_factory.answers.values.numbers import Number, read_number
 
 
 MAX_PARTS = 200
@@ -249,16 +249,20 @@ _BOUNDS = tuple(
 """Words in front of a number and behind it, the interval they make, and what in a question asks for that end itself."""
 
 
-def read_bound(text: str, question: str) -> Sequence | str | None:
-    """Return the interval that "at least 7" means; the bare text "7" where the question itself asks for the least one.
+def read_bound(text: str, question: str) -> Sequence | Number | None:
+    """Return the interval that "at least 7" means; the number alone where the question itself asks for the least one.
 
-    >>> read_bound("at least 7", "").parts, read_bound("at least 7", "What is the least number?"), read_bound("7", "")
-    (('7', '\\\\infty'), '7', None)
+    >>> (
+    ...     read_bound("at least 7", "").parts,
+    ...     read_bound("at least 7", "What is the least number?").whole,
+    ...     read_bound("7", ""),
+    ... )
+    (('7', '\\\\infty'), True, None)
     """
     for pattern, held, lower, asked in _BOUNDS:
-        if (found := pattern.fullmatch(text)) and (end := next(filter(None, found.groups()))) and read_number(end):
+        if (found := pattern.fullmatch(text)) and (number := read_number(end := next(filter(None, found.groups())))):
             if asked.search(question) and text[-1] != "+":
-                return end
+                return number
             return Sequence(held, (end, "\\infty") if lower else ("-\\infty", end))
     return None
 

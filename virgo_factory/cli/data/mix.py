@@ -14,7 +14,6 @@ def mix(
         help="A dataset's name or a file; of these domains (joined with +), if given; so many rows (3700, 3.7k), or a "
         "ratio of its rows (0.5, 50%), or all of them if no amount is given.",
     ),
-    rows: int | None = typer.Option(None, "--rows", min=1, help="Rows of the mix; ratios are then shares of it."),
     seed: int = typer.Option(42, "--seed", help="Decides which rows are drawn and in which order."),
     holdout: Path | None = typer.Option(
         None, "--holdout", metavar="FILE", help="Leave out rows that ask a question of this questions.jsonl."
@@ -46,7 +45,7 @@ def mix(
     with progress("reading") as told:
         card = room.mix(
             sources, sources_of, lambda: measure(sources, Settings(), workers, progress=told),
-            shares, out, command_line(), seed, rows, overwrite, holdout,
+            shares, out, command_line(), seed, overwrite, holdout,
         )  # fmt: skip
 
     show_cards([card], [out], as_json)

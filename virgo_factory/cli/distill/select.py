@@ -11,6 +11,9 @@ from virgo_factory.report.terminal import counted
 
 def select(
     folder: Path = typer.Argument(metavar="DIR", help="Folder of the distillation: output_dir of its config."),
+    overrides: list[str] | None = typer.Argument(
+        None, metavar="[KEY=VALUE]...", help="Selection keys that differ: max_binary_share=0.3, dataset_dir=data."
+    ),
     difficulty: str | None = typer.Option(
         None, "--difficulty", help="medium (4-5 of 5 correct), hard (2-3), any, or random (no base model was asked)."
     ),
@@ -18,17 +21,7 @@ def select(
         None, "--responses", help="shortest, all, first or diverse correct responses; first: as they were sampled."
     ),
     k: int | None = typer.Option(None, "--k", min=1, help="Responses of a question, at most, for first and diverse."),
-    max_binary_share: float | None = typer.Option(
-        None, "--max-binary-share", help="Most that yes/no questions may be of all, 0 to 1."
-    ),
-    source_quota: bool | None = typer.Option(
-        None, "--source-quota/--no-source-quota", help="No more questions of a source than `sources` asks for."
-    ),
-    response_format: str | None = typer.Option(
-        None, "--response-format", help="auto, four_markers, think, ..., virgo_dqvq."
-    ),
     dataset: str | None = typer.Option(None, "--dataset", help="Name of the entry in dataset_info.json."),
-    dataset_dir: Path | None = typer.Option(None, "--dataset-dir", help="Folder of dataset_info.json."),
     out: Path | None = typer.Option(
         None,
         "--out",
@@ -46,19 +39,10 @@ def select(
 
     from virgo_factory.distill.select.select import choose
 
-    given = {
-        "difficulty": difficulty,
-        "responses": responses,
-        "k": k,
-        "max_binary_share": max_binary_share,
-        "source_quota": source_quota,
-        "response_format": response_format,
-        "dataset": dataset,
-        "dataset_dir": dataset_dir,
-    }
-    overrides = [f"{key}={value}" for key, value in given.items() if value is not None]
+    given = {"difficulty": difficulty, "responses": responses, "k": k, "dataset": dataset}
+    keys = [*(overrides or []), *(f"{key}={value}" for key, value in given.items() if value is not None)]
     with progress("judging and reading rollouts") as told:
-        card = choose(folder, overrides, out, command_line(), overwrite, told)
+        card = choose(folder, keys, out, command_line(), overwrite, told)
 
     if as_json:
         import json

@@ -77,16 +77,14 @@ def choose(
     shares: Sequence[Share],
     sources_of: Sequence[Sequence[int]],
     seed: int,
-    rows: int | None = None,
 ) -> tuple[np.ndarray, dict[str, int]]:
     """Return the positions of the chosen candidates in the order of the mix, and why how many others are left out.
 
     None is chosen twice, nor are two of equal content: the first one stays.
 
     A share without domains keeps the proportions of its domains, one of several datasets those of the datasets, too.
-    `sources_of` holds of each share the positions of its datasets. Ratios are shares of `rows`, without it of the rows
-    there are. Raises UserError for fewer rows than asked for, shares that overlap, ratios that do not add up; all told
-    at once.
+    `sources_of` holds of each share the positions of its datasets. Ratios are of the rows that there are. Raises UserError
+    for fewer rows than asked for, and shares that overlap; all told at once.
     """
     source, digest = candidates.column("source"), candidates.column("digest")
     asked, errors = [], []
@@ -109,10 +107,12 @@ def choose(
     unique = np.zeros(len(candidates), dtype=bool)
     unique[places[first_of_duplicates(digest[places])]] = True
     pools = [np.flatnonzero(pool & unique) for pool in asked]
-    counts = _counts(shares, [len(pool) for pool in pools], rows, errors)
-    for share, pool, count in zip(shares, pools, counts, strict=True):
-        if count > len(pool) and (len(pool) or not share.domains):
-            errors.append(f"{share}: {count:,} rows asked for, {len(pool):,} there.")
+    counts = []
+    for share, pool in zip(shares, pools, strict=True):
+        amount = 1.0 if share.amount is None else share.amount
+        counts.append(amount if isinstance(amount, int) else int(amount * len(pool) + 0.5))
+        if counts[-1] > len(pool) and (len(pool) or not share.domains):
+            errors.append(f"{share}: {counts[-1]:,} rows asked for, {len(pool):,} there.")
 
     if not errors and not sum(counts):
         errors.append("no row is asked for: the ratios are too small for the rows there are.")
@@ -133,35 +133,6 @@ def choose(
     return chosen[seeded_order(digest[chosen], strata[chosen], seed)], left_out
 
 
-def _counts(shares: Sequence[Share], there: list[int], rows: int | None, errors: list[str]) -> list[int]:
-    amounts = [share.amount for share in shares]
-    if rows is None:
-        return [
-            size if amount is None else amount if isinstance(amount, int) else int(amount * size + 0.5)
-            for amount, size in zip(amounts, there, strict=True)
-        ]
-
-    fixed = sum(amount for amount in amounts if isinstance(amount, int))
-    ratios = [amount if isinstance(amount, float) else 0.0 for amount in amounts]
-    if None in amounts:
-        errors.append("--rows: give every dataset a count or a ratio.")
-    elif not any(ratios):
-        if fixed != rows:
-            errors.append(f"--rows {rows:,}: the counts add up to {fixed:,}.")
-    elif fixed:
-        errors.append("--rows: give either counts or ratios.")
-    elif abs(sum(ratios) - 1) > 0.001:
-        errors.append(f"--rows: the ratios add up to {sum(ratios):g}, not to 1.")
-
-    exact = [ratio * rows / (sum(ratios) or 1) for ratio in ratios]
-    counts = [int(value) for value in exact]
-    by_remainder = sorted(range(len(exact)), key=lambda place: counts[place] - exact[place])
-    for place in by_remainder[: rows - sum(counts)] if any(ratios) else []:
-        counts[place] += 1  # largest remainder: the counts add up to `rows`
-
-    return [amount if isinstance(amount, int) else count for amount, count in zip(amounts, counts, strict=True)]
-
-
 def mix(
     sources: Sequence[Source],
     sources_of: Sequence[Sequence[int]],
@@ -170,20 +141,19 @@ def mix(
     target: Path,
     command: str,
     seed: int = 42,
-    rows: int | None = None,
     overwrite: bool = False,
     holdout: Path | None = None,
 ) -> DatasetCard:
     """Write a mix and return its card.
 
-    `records` returns what `measure` says of `sources`, each there once; `sources_of`, `seed` and `rows`: see `choose`.
+    `records` returns what `measure` says of `sources`, each there once; `sources_of` and `seed`: see `choose`.
     Rows that ask a question of `holdout` are left out (holdout.py).
     """
     check_targets([target], sources, overwrite)
     inputs = Inputs.of(sources)
     candidates = gather(records(), rejecting(holdout, sources))
-    chosen, left_out = choose(candidates, shares, sources_of, seed, rows)
+    chosen, left_out = choose(candidates, shares, sources_of, seed)
     asked = ", ".join(f"{share}:{'all' if share.amount is None else share.amount}" for share in shares)
-    settings = {"asked for": asked, "rows": rows, "seed": seed, "holdout": holdout and str(holdout)}
+    settings = {"asked for": asked, "seed": seed, "holdout": holdout and str(holdout)}
     (card,) = write_chosen("mix", sources, inputs, candidates, [(target, chosen, left_out)], command, settings)
     return card

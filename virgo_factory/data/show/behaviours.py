@@ -121,6 +121,7 @@ class Shown:
 
     events: tuple[Event, ...]  # its sentences that show a behaviour, without one that was planted for certain
     planted: str  # cue directly behind its prefix; "" for none
+    planted_at: int  # character at which that begins; -1 for none
     has_prefix: bool  # whether the row names a beginning that was not its model's to choose
     length: int  # of its text, in tokens, or in words
     # options that it decides for, with the one that its solution gives at the end; None without four or so options
@@ -141,7 +142,7 @@ def shown_by(example: Example, length: Callable[[str], int] = lambda text: len(t
     planted = next((cue for cue in CUES if behind.startswith(cue)), "") if prefix else ""
     at = len(thought) - len(behind) if planted else -1
     events = tuple(event for event in events_of(thought) if event.at != at)
-    return Shown(events, planted, bool(prefix), length(thought), _answers(example, thought, len(prefix)))
+    return Shown(events, planted, at, bool(prefix), length(thought), _answers(example, thought, len(prefix)))
 
 
 def _answers(example: Example, thought: str, begin: int) -> tuple[int, ...] | None:

@@ -4,6 +4,7 @@ Equal to LLaMA-Factory's ids for the templates in SYSTEMS (tests/data/test_token
 LLaMA-Factory itself (`llamafactory_template.py`).
 """
 
+import functools
 import json
 import os
 import re
@@ -126,7 +127,7 @@ class RowTokenizer:
         self.vocabulary = vocabulary.with_plain(MARKERS) if settings.marker_tokens else vocabulary
         self.text_vocabulary = vocabulary.without(MARKERS)  # a later stage's tokenizer has the markers already
         self._processor: ImageProcessor | None = None
-        self._heads: dict[str, int] = {}
+        self._head_ids = functools.lru_cache(1000)(self.vocabulary.ids)  # rows may have system messages of their own
         self._ends = len(self.vocabulary.ids(_END))
         self._plain_end = self.vocabulary.ids("x" + _END)[-self._ends :] == self.vocabulary.ids(_END)
 
@@ -167,7 +168,7 @@ class RowTokenizer:
         last = len(example.history)
         for position, (question, response) in enumerate(self.messages(example)):
             if head := self._head(example, position == 0):
-                segments.append(Segment(ids(head), head))
+                segments.append(Segment(self._head_ids(head), head))
 
             parts = f"<|im_start|>user\n{question}{_END}<|im_start|>assistant\n".split(IMAGE)
             for number, part in enumerate(parts):
@@ -199,43 +200,21 @@ class RowTokenizer:
         return [self._count(example, size) for example, size in zip(examples, sizes, strict=True)]
 
     def _count(self, example: Example, sizes: Sequence[tuple[int, int]]) -> Tokens:
-        count = self.vocabulary.count
+        segments = self.encode(example)  # with one pad an image
         images = sum(self.image_tokens(*size) for size in sizes)
-        prompt, trained, responses, last = images - len(sizes), 0, [], len(example.history)
-        turns = zip(self.messages(example), example.turns, strict=True)
-        for position, ((question, answer), turn) in enumerate(turns):
-            head = self._head(example, position == 0)
-            if head:
-                if head not in self._heads:
-                    if len(self._heads) > 1000:  # rows with system messages of their own
-                        self._heads.clear()
-                    self._heads[head] = count(head)
+        total = images - len(sizes) + sum(len(segment.ids) for segment in segments)
+        prompt = total - sum(len(segment.ids) for segment in segments if segment.trained)
+        responses, text, whole = [], "", 0
+        for segment in segments:
+            text, whole = (text + segment.text, whole + len(segment.ids)) if segment.response else ("", 0)
+            if segment.trained:  # its beginning that is context is part of a response
+                responses.append(self._response(text.removesuffix(_END), whole))
 
-                prompt += self._heads[head]
-
-            prompt += count(
-                f"<|im_start|>user\n{question.replace(IMAGE, ''.join(_PICTURE))}{_END}<|im_start|>assistant\n"
-            )
-            if example.asked is not None and position == last:
-                break
-
-            whole = count(answer + _END)
-            if turn.learned and (position == last or example.rejected is None):
-                trained += whole
-                responses.append(self._response(answer, whole))
-            else:
-                prompt += whole
-
-        total = prompt + trained
         if example.rejected is not None:
             rejected = render(example.rejected, self.tags)
-            other = count(rejected + _END)
+            other = self.vocabulary.count(rejected + _END)
             total += max(other - whole, 0)
             responses.append(self._response(rejected, other))
-
-        if prefix := in_tags(example.assistant_prefix, self.tags):
-            context = self.vocabulary.tokens_before(answer, len(prefix))
-            prompt += context
 
         return Tokens(prompt, sum(responses), images, total, min(responses, default=0), max(responses, default=0))
 

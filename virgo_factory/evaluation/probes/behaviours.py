@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from virgo_factory.core.example import IMAGE, Example
-from virgo_factory.core.thought import BEGIN_THOUGHT
-from virgo_factory.data.show.behaviours import BEHAVIOURS, shown_by
+from virgo_factory.core.thought import LongThought
+from virgo_factory.data.show.behaviours import BEHAVIOURS, Shown, shown_by
 from virgo_factory.evaluation.probes.process import agreement
 from virgo_factory.evaluation.scorers.judging import AT_ONCE
 from virgo_factory.rollouts.judge.llm_judge import LLMJudge
@@ -50,12 +50,16 @@ def judge_behaviours(
     `cues`: planted in rows that do not say so: neither the lexicon counts their first sentence, nor does the judge see it.
     """
     drawn = _drawn(examples, count, seed)
+    shown = [shown_by(one) for one in drawn]
+    planted = [_planted(one, cues) for one in shown]
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        counts = list(threads.map(lambda one: _judged(one, judge, cues), drawn))
+        counts = list(threads.map(lambda one, found: _judged(one, judge, *found), drawn, planted))
 
-    read = [
-        (counted, _by_lexicon(one, cues)) for one, counted in zip(drawn, counts, strict=True) if counted is not None
+    by_lexicon = [
+        Counter(event.behaviour for event in one.events if event.at != at)
+        for one, (_, at) in zip(shown, planted, strict=True)
     ]
+    read = [pair for pair in zip(counts, by_lexicon, strict=True) if pair[0] is not None]
     found = []
     for name in BEHAVIOURS:
         pairs = [(str(judged[name] > 0), str(said[name] > 0)) for judged, said in read]
@@ -70,7 +74,7 @@ def _drawn(examples: Iterable[Example], count: int, seed: int) -> list[Example]:
     """Return a sample of the examples with a long thought, each as likely as any other, in their order."""
     rng, kept, seen = random.Random(seed), [], 0
     for one in examples:
-        if shown_by(one) is None:
+        if not isinstance(one.response, LongThought):
             continue
 
         if seen < count:
@@ -83,25 +87,17 @@ def _drawn(examples: Iterable[Example], count: int, seed: int) -> list[Example]:
     return [one for _, one in sorted(kept, key=lambda pair: pair[0])]
 
 
-def _planted(example: Example, cues: Sequence[str]) -> tuple[str, int]:
+def _planted(shown: Shown, cues: Sequence[str]) -> tuple[str, int]:
     """Return the cue that was planted in a thought and where it stands; "" for none."""
-    thought, shown = example.response.thought, shown_by(example)
-    prefix = example.assistant_prefix.removeprefix(BEGIN_THOUGHT).lstrip("\n")
     if shown.planted:
-        return shown.planted, thought.index(shown.planted, len(prefix))
+        return shown.planted, shown.planted_at
 
     found = [] if shown.has_prefix else [event for event in shown.events if event.cue and event.cue in cues]
     return (found[0].cue, found[0].at) if found else ("", -1)
 
 
-def _by_lexicon(example: Example, cues: Sequence[str]) -> Counter[str]:
-    _, at = _planted(example, cues)
-    return Counter(event.behaviour for event in shown_by(example).events if event.at != at)
-
-
-def _judged(example: Example, judge: LLMJudge, cues: Sequence[str]) -> Counter[str] | None:
+def _judged(example: Example, judge: LLMJudge, cue: str, at: int) -> Counter[str] | None:
     thought = example.response.thought
-    cue, at = _planted(example, cues)
     seen = f"{thought[:at]}{thought[at + len(cue) :]}" if cue else thought
     fields = {"question": example.question.replace(IMAGE, ""), "gold": "", "answer": seen}
     return judge.ask(judge.filled(TEMPLATE, fields, MOST_THOUGHT), thought, _counts, REPLY_TOKENS)

@@ -33,6 +33,8 @@ class Kind(Enum):
     """Holds all kinds of things: only words such as "incorrect" and "failed" are looked for."""
     OPINION = auto()
     """As OUTCOME, but a no is one, and 0 is not understood: it may be the end of a scale."""
+    REMARK = auto()
+    """As OPINION, but a no may be that there is none."""
     RATE = auto()
     """How often, or how much of it, is right: 0 is not understood, anything else speaks of the question."""
     GRADE = auto()
@@ -80,18 +82,18 @@ MISSES = ("correctness_math_verify",)
 
 _ASPECTS = {
     Kind.RIGHT: "correct correctly correctness verdict verdicts judgment judgement judgments judgements right passed pass "
-    "passes accepted accept success successful solved hit match matched matches equal equiv equivalent em exact score scores "
+    "passes accepted accept success successful succeeded solved hit match matched matches equal equiv equivalent em exact score scores "
     "reward rewards accuracy acc verifications",
-    Kind.WRONG: "wrong incorrect failed fail mistaken erroneous",
+    Kind.WRONG: "wrong incorrect failed fail failure mistaken erroneous",
     Kind.FIT: "verified valid validity validated approved good ok usable use keep kept include included selected chosen",
     Kind.UNFIT: "bad discard discarded drop dropped filter filtered flagged error hallucinated hallucination hallucinations "
     "refusal refused delete deleted trash junk garbage unusable remove removed reject rejected contaminated corrupt corrupted "
-    "invalid unverified mistake",
+    "invalid unverified mistake removal deletion garbled repetitive blacklisted quarantined",
     Kind.MAYBE_RIGHT: "best true consistent consistency truthful factual helpful preferred clean checked graded positive",
     Kind.MAYBE_WRONG: "exception timeout noisy negative partial false",
     Kind.OUTCOME: "result results status outcome state",
-    Kind.OPINION: "grade grading grader verifier judge judger check review feedback marking verify verification thumbs "
-    "preference",
+    Kind.OPINION: "grade grading grader verifier judge judger check verify verification",
+    Kind.REMARK: "review feedback marking thumbs preference",
     Kind.GRADE: "quality rating ratings vote",
     Kind.CUT: "truncated truncation trunc unfinished incomplete overlong clipped cut cutoff",
     Kind.WHOLE: "complete completed finish finished done ended terminated eos",
@@ -121,7 +123,7 @@ _NOT_OF_RESPONSE = frozenset((*_ASKED, *"answer answers solution gold human expe
 _TESTS = frozenset("test tests unit case cases".split())
 _PASSED = ("passed", "pass", "passes", "failed", "fail", "success", "correct", "status", "result", "results")
 """Aspects of a program's tests; `test_score` may be a pupil's."""
-_FLAGS = ("is", "are", "was", "were", "be", "got", "marked", "if", "whether", "should", "must")
+_FLAGS = ("is", "are", "was", "were", "be", "got", "marked", "if", "whether", "should", "must", "need", "needs")
 """First words of a name after which the aspect need not be the last one."""
 _FILL = frozenset((*_FLAGS, "the", "a", "of", "by", "on", "with", "to", "in", "flag", "reached"))
 _OF = ("by", "of", "on", "with", "to", "in", "for", "from", "at")
@@ -133,7 +135,8 @@ _DIGITS = LazyPattern(r"(?<=[a-z])\d+[a-z]?$|^v?\d+[a-z]?$")
 _SPELLINGS = (("cut_off", "cutoff"), ("timed_out", "timeout"), ("time_out", "timeout"), ("filtered_out", "filtered"))
 _CHINESE = {
     "是否": "is", "被": "is", "已": "is", "答案": "answer", "回答": "response", "模型": "model", "正确性": "correctness", "正确": "correct",
-    "对错": "correctness", "错误": "wrong", "判断": "verdict", "判定": "verdict", "通过": "passed", "有效": "valid", "合格": "valid",
+    "对错": "correctness", "答对": "correct", "做对": "correct", "答错": "wrong", "做错": "wrong", "错误": "wrong", "采纳": "accepted", "审核": "review",
+    "质检": "check", "结果": "result", "可用": "usable", "判断": "verdict", "判定": "verdict", "通过": "passed", "有效": "valid", "合格": "valid",
     "无效": "invalid", "保留": "keep", "丢弃": "discarded", "删除": "deleted", "过滤": "filtered", "得分": "score", "评分": "score",
     "分数": "score", "质量": "quality", "截断": "truncated", "完整": "complete", "参与": "in", "训练": "train", "状态": "status",
 }  # fmt: skip
@@ -156,13 +159,30 @@ _NAMED = {
                      "failures", "defects", "error_type", "error_types", "error_step", "first_error_step", "mistake_step",
                      "error_category", "error_reason"), Kind.TROUBLE),
     "label": Kind.LABEL,
-    **dict.fromkeys(("quality_label", "human_label"), Kind.GRADE),
     **dict.fromkeys(("tags", "tag", "flags", "issues"), Kind.TAGS),
     **dict.fromkeys(("category", "categories", "type", "class", "kind", "group", "bucket"), Kind.CATEGORY),
     **dict.fromkeys(("response_type", "answer_type", "sample_type", "row_type", "response_class", "response_category"), Kind.CATEGORY),
     "train_detail": Kind.SPANS,
     **dict.fromkeys(("stop", "stopped", "was_stopped"), Kind.STATUS),
 }  # fmt: skip
+_CHECKS = r"(?:filter|verification|validation|quality|review|gate|qc|check|test|judge)s?"
+_PASSES = LazyPattern(
+    rf"(?:pass|passes|passed)_(?:the_|all_|unit_|quality_|sanity_)*{_CHECKS}"
+    rf"|(?:(?:all|unit|quality|sanity|format|consistency|data|final|llm)_)*{_CHECKS}_(?:pass|passed|ok)"
+    r"|(?:orm|accept|acceptance|correctness|verdict)_label"
+)
+_FAILS = LazyPattern(rf"(?:fail|fails|failed)_(?:the_|unit_|quality_|sanity_)*{_CHECKS}")
+_ROWS = "(?:row|sample|example|item|record|it)"
+_FIT = LazyPattern(rf"(?:keep|use)_{_ROWS}|(?:good|valid)_(?:{_ROWS}|response|reasoning|generation)")
+_UNFIT = LazyPattern(
+    rf"(?:drop|discard|delete|remove|exclude|reject)_{_ROWS}|(?:bad|invalid)_(?:{_ROWS}|response|reasoning|generation)"
+    r"|(?:is_)?(?:low|bad|poor)_quality"
+)
+_WHY = LazyPattern(r"(?:exclude|exclusion|drop|reject|rejection|filter|discard|removal|failure|fail|invalid)_reasons?")
+_LABELS = LazyPattern(
+    r"(?:human|annotator|expert|quality|grade|rm|prm|reward|eval|verifier|\w*judge|\w*llm|gpt\w*)_label"
+)
+_BY_MODEL = LazyPattern(r"(?:qwen|claude|gemini|llama|mistral|gemma|o\d)\w*?_(?:judge|judge?ment|verdict)")
 _SPLIT = LazyPattern(r"(?:(?:data|dataset|original|source|subset)_?)?(?:split|subset|fold|partition)(?:_name)?")
 _HELD_OUT = LazyPattern(r"(?:is|in)_(?:the_)?(?:test|eval|evaluation|val|validation|dev|benchmark)(?:_set|_split)?"
                         r"|(?:is_)?held_?out")  # fmt: skip
@@ -211,7 +231,7 @@ _PROMPTS = LazyPattern(
 """Columns that say whether the prompt is learned, too."""
 _BEFORE = (
     r"(?:is|are|be|do|to|has|have|in|use|used|with|for|include|included|compute|calc|calculate|enable|need|needs|require|requires|"
-    r"should|apply|keep|selected|the)_"
+    r"should|apply|keep|selected|usable|ok|the)_"
 )
 _WHO = r"(?:assistant|response|message|turn|output|completion|sample|example|importance|step)s?"
 _LOSS = r"(?:loss|train|training|learn|label)_?(?:mask|weight|scale)(?:e?s)?"
@@ -298,6 +318,13 @@ _PATTERNS = (
     (_HELD_OUT, Kind.MAYBE_WRONG),
     (_CLOSED, Kind.WHOLE),
     (_AS_GOLD, Kind.RIGHT),
+    (_PASSES, Kind.RIGHT),
+    (_FAILS, Kind.WRONG),
+    (_FIT, Kind.FIT),
+    (_UNFIT, Kind.UNFIT),
+    (_WHY, Kind.TROUBLE),
+    (_LABELS, Kind.GRADE),
+    (_BY_MODEL, Kind.OPINION),
     (_OF_JUDGES, Kind.OPINION),
     (_ENDED, Kind.ENDED),
     (_AT_LIMIT, Kind.CUT),
@@ -354,7 +381,10 @@ def _judged(words: list[str]) -> Kind | None:
 
         known = _SUBJECTS | _TESTS if core[at] in _PASSED else _SUBJECTS
         is_use = kind in (Kind.FIT, Kind.UNFIT, Kind.MAYBE_RIGHT, Kind.MAYBE_WRONG)
-        if not all(other in known or other in _ASPECT_OF or is_use and other in _ASKED for other in others):
+        if not all(
+            other in known or other in _ASPECT_OF or (is_use or kind is Kind.OUTCOME) and other in _ASKED
+            for other in others
+        ):
             continue
 
         judged = set(map(_ASPECT_OF.get, others))

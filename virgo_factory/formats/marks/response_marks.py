@@ -28,18 +28,21 @@ _OPTIONS = ("options", "choices")
 _LIMITS = ("max_tokens", "max_new_tokens", "max_completion_tokens")
 _COUNTS = ("completion_tokens", "output_tokens", "response_tokens", "generated_tokens")
 _QUESTIONS = (*QUESTION_COLUMNS, "messages", "conversations", "Question", "query")
+RESPONDING = ("assistant", "gpt", "model", "bot")
+_USES = frozenset({Kind.FIT, Kind.UNFIT})
 _YES = VERDICTS | {Kind.MAYBE_RIGHT}
 _OUTCOME, _CATEGORY = frozenset({Kind.OUTCOME}), frozenset({Kind.CATEGORY})
 _JUDGING = frozenset(
     form
     for word in "correct incorrect wrong accepted accept rejected reject passed failed fail valid invalid verified unverified keep "
-    "kept discard discarded drop dropped deleted filtered bad".split()
+    "kept discard discarded drop dropped deleted filtered bad yes no true false ✓ ✗ ✔ ✘ ✅ ❌ 是 否 正确 错误 通过 不通过 合格 不合格 拒绝".split()
     for form in (word, word.title(), word.upper())
 )
 _HOLDS_TEXT = re.compile(
     r"(?!(?:is|are|was|has)_)(?:\w+_)?(?:answers?|gt|gold|truth|solution|target|question|problem|prompt|query|response|output|prediction|pred|extraction"
-    r"|expected|text|content|value|title|name|word|id|options?|choices?|letter|label|topic|domain|subject|source|role|from)"
+    r"|expected|text|content|value|title|name|word|id|options?|choices?|letter|topic|domain|subject|source|role|from)"
     r"|rejected_\w+|\w+_rejected|has_images?|tie"
+    r"|(?:(?:true|gt|gold|ground_truth|class|answer|target|ref|reference|correct|right)_)?labels?"
 )
 """Names, in snake_case, of columns whose yes, no or "wrong" is what is asked, answered or named."""
 _DEPTH = 2
@@ -100,7 +103,7 @@ def unread(row: Mapping[str, Any]) -> list[tuple[str, Any]]:
     for column in _unread(columns):
         value = row[column]
         one = value[0] if value.__class__ is list and value else value
-        if one is True or one is False or one.__class__ is str and one in _JUDGING:
+        if one is True or one is False or one.__class__ is str and len(one) < 12 and one in _JUDGING:
             found.append((str(column), value))
 
     for column, _, kinds in marked(columns):
@@ -172,14 +175,15 @@ def _is_rate(mark: Mark) -> bool:
 
 def at_limit(row: Mapping[str, Any]) -> str:
     """Return the column that counts as many tokens of the response as were allowed; "" where none does."""
-    limits = [row[name] for name in _LIMITS if name in row]
-    if not limits or not isinstance(limits[0], int) or isinstance(limits[0], bool):
+    if row.keys().isdisjoint(_LIMITS):
+        return ""
+
+    limit = next(row[name] for name in _LIMITS if name in row)
+    if not isinstance(limit, int) or isinstance(limit, bool):
         return ""
 
     places = {"": row, "usage.": _object(row.get("usage")) or {}}
-    return next(
-        (f"{at}{name}" for at, counts in places.items() for name in _COUNTS if counts.get(name) == limits[0]), ""
-    )
+    return next((f"{at}{name}" for at, counts in places.items() for name in _COUNTS if counts.get(name) == limit), "")
 
 
 def _verdict(row: Mapping[str, Any], mark: Mark) -> Said:
@@ -204,12 +208,34 @@ def _verdict(row: Mapping[str, Any], mark: Mark) -> Said:
 
 
 def _is_asked_for(row: Mapping[str, Any], mark: Mark) -> bool:
-    """Whether a mark may be what the question asks for: the `score` of a game, where the gold answer is the same."""
+    """Whether a mark may be what the question asks for: the `score` of a game, where the gold answer is the same.
+
+    Whether something is valid, or has an error, may be asked without a gold answer beside it.
+    """
+    if mark.kinds & _USES:
+        asked = _questions(row)
+        return any(word in asked for word in mark.name.split("_") if len(word) > 3)
+
     golds = {str(row.get(name)).strip().casefold() for name in _GOLDS}
     if isinstance(mark.value, bool) or str(mark.value).strip().casefold() not in golds:
         return False
 
     return _asks(row, mark.name.rpartition("_")[2].removesuffix("s"))
+
+
+def _questions(row: Mapping[str, Any]) -> str:
+    """Return what a row asks, in small letters, without its responses."""
+    texts = []
+    for name in _QUESTIONS:
+        value = row.get(name)
+        turns = value if isinstance(value, list) else [value] if value else []
+        texts += [str(turn) for turn in turns if not isinstance(turn, dict) or _role(turn) not in RESPONDING]
+
+    return "\n".join(texts).casefold()
+
+
+def _role(message: Mapping[str, Any]) -> str:
+    return str(message.get("role", message.get("from"))).casefold()
 
 
 def _asks(row: Mapping[str, Any], word: str) -> bool:

@@ -15,7 +15,9 @@ from virgo_factory.core.reasons import Reason
 from virgo_factory.formats.marks.names import ANYTHING, LEARNS, TEACHERS, VERDICTS, Kind, snake
 from virgo_factory.formats.marks.response_marks import (
     NOT_UNDERSTOOD,
+    RESPONDING,
     UNREAD,
+    WRONG,
     Mark,
     at_limit,
     check_marks,
@@ -24,7 +26,17 @@ from virgo_factory.formats.marks.response_marks import (
     marks_of,
     unread,
 )
-from virgo_factory.formats.marks.values import BROKEN_OFF, CUT, Said, are_marks, decoded, mark_list, said, turn_marks
+from virgo_factory.formats.marks.values import (
+    BROKEN_OFF,
+    CUT,
+    Said,
+    are_marks,
+    decoded,
+    is_right,
+    mark_list,
+    said,
+    turn_marks,
+)
 from virgo_factory.formats.row import Reading, RejectedRow, bare, plain
 
 
@@ -36,7 +48,6 @@ UNLEARNED = "with turns that are not learned"
 """Note of rows with such turns."""
 
 _MASKS = ("mask", "masks")
-_ROLES = ("assistant", "gpt", "model", "bot")
 _AT_MESSAGES = ("label", "target", "enabled")
 """Keys of a message whose false says that it is not learned (axolotl's `label`); of a row they are something else."""
 _OF_TURNS = re.compile(r"(?:loss|train|turn|assistant|response|message)s?_?(?:loss_?)?(?:mask|weight)s?")
@@ -53,7 +64,10 @@ _SCORE = re.compile(r"(?:\w+_)?(?:scores?|ratings?|rewards?|acc|accuracy)")
 
 
 def check_response(row: Mapping[str, Any], position: int) -> None:
-    """Raise RejectedRow if a row of several responses says that this one was cut off, or is not to be learned."""
+    """Raise RejectedRow if a row of several responses says that this one was cut off, or is not to be used or learned.
+
+    Lists that say which are right are `verdicts`'.
+    """
     for mark in marks_of(row):
         values = mark_list(mark.value)
         if values is None or position >= len(values):
@@ -63,6 +77,9 @@ def check_response(row: Mapping[str, Any], position: int) -> None:
         reason = NOT_LEARNED if are_marks(values, mark.name) and _learned(own) is False else end_of(own)
         if reason not in ("", "?"):
             raise RejectedRow(reason, own.shown)
+
+        if not own.kinds & VERDICTS and is_right(own.kinds, own.value) is False:
+            raise RejectedRow(WRONG, own.shown)
 
 
 def _one_of(mark: Mark, position: int) -> Mark:
@@ -397,7 +414,7 @@ def _rejected(part: Example | RejectedRow, reason: RejectedRow) -> Example | Rej
 def _check_learned(marks: list[Mark], is_one_turn: bool) -> None:
     for mark in marks:
         value = plain(mark.value)
-        if mark.name in _MASKS and isinstance(value, str) and value.strip().casefold() in _ROLES:
+        if mark.name in _MASKS and isinstance(value, str) and value.strip().casefold() in RESPONDING:
             raise RejectedRow(NOT_LEARNED, mark.shown)  # NeMo's: the role that is masked
 
         values = turn_marks(value)
@@ -406,6 +423,8 @@ def _check_learned(marks: list[Mark], is_one_turn: bool) -> None:
 
         if is_one_turn and (own := _of_turns(mark, 1)):
             mark = _one_of(own, 0)
+        elif mark.name in ANYTHING:
+            continue
 
         if not isinstance(plain(mark.value), list | dict) and _learned(mark) is False:
             raise RejectedRow(NOT_LEARNED, mark.shown)

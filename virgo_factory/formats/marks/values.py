@@ -21,20 +21,22 @@ Said = bool | None | Literal["?"]
 
 _TRUE = ("true", "yes", "y", "t", "right", "correct", "pass", "passed", "accept", "accepted", "ok", "success", "match",
          "solved", "是", "对", "正确", "✓", "✔", "✅", "richtig", "vrai", "correcto", "correcte", "верно", "правильно",
-         "정답", "正解")  # fmt: skip
+         "정답", "正解", "通过", "合格")  # fmt: skip
 _FALSE = ("false", "no", "n", "f", "wrong", "incorrect", "not correct", "wrong answer", "incorrect answer", "fail", "failed",
           "reject", "rejected", "failure", "mismatch", "否", "错", "错误", "不正确", "✗", "✘", "×", "❌", "falsch", "faux",
-         "falso", "incorrecto", "incorrecte", "неверно", "неправильно", "오답", "不正解")  # fmt: skip
+         "falso", "incorrecto", "incorrecte", "неверно", "неправильно", "오답", "不正解", "不通过", "未通过", "不合格", "拒绝")  # fmt: skip
 _NOTHING = ("", "null", "none", "nan", "na", "n/a", "unknown", "nil")
 _CERTAIN = ("right", "correct", "passed", "wrong", "incorrect", "not correct", "wrong answer", "incorrect answer",
-            "fail", "failed", "错误", "正确", "不正确",
+            "fail", "failed", "错误", "正确", "不正确", "通过", "不通过", "未通过", "合格", "不合格",
             "✗", "❌", "✅")  # fmt: skip
 """Words that judge a response wherever they stand."""
 _REFUSES = ("reject", "rejected", "discard", "discarded", "delete", "deleted", "invalid", "bad", "thumbs down", "dislike",
-            "disliked", "\U0001f44e")  # fmt: skip
+            "disliked", "拒绝", "\U0001f44e")  # fmt: skip
 """Words that say that a response is not to be used, in a column of what is thought of it or done with it."""
 _DOUBTFUL = ("failure", "mismatch", "negative", "down", "low", "poor", "worst", "unverified", *_REFUSES)
 """Words that may say that a row is not to be used."""
+_NONE = ("no", "n", "否")
+_JUDGING = frozenset((*_CERTAIN, *_DOUBTFUL))
 WORDS: dict[str, Said] = dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False) | dict.fromkeys(_NOTHING)
 
 _ENDED = (
@@ -220,10 +222,11 @@ _READ: dict[Kind, Callable[[Any], Said]] = {
     Kind.MAYBE_WRONG: lambda value: "?" if _is_unfit(value) is not None else None,
     Kind.OUTCOME: _outcome,
     Kind.OPINION: _opinion,
+    Kind.REMARK: lambda value: "?" if value is False else None if _word(value) in _NONE else _opinion(value),
     Kind.RATE: _rate,
     Kind.GRADE: _grade,
     Kind.PROMPT_TOO: lambda value: "?" if said(value) not in (None, False) else None,
-    Kind.TROUBLE: lambda value: "?" if said(value) not in (None, False) else None,
+    Kind.TROUBLE: lambda value: "?" if said(value) not in (None, False) or _word(value) in _JUDGING else None,
     Kind.LIKE_LEARN: lambda value: "?" if _is_yes_or_no(value) else None,
     Kind.TAGS: _tags,
     Kind.CATEGORY: lambda value: None if _word(value) in _CLASSES else _tags(value),

@@ -15,14 +15,14 @@ from llamafactory.train.trainer_utils import create_custom_optimizer, create_cus
 from transformers import Trainer
 from transformers.trainer_utils import SaveStrategy
 
-from virgo_factory.answers.rewards import fill_groups
+from virgo_factory.answers.model import question_from
+from virgo_factory.answers.rewards import RewardConfig, Rewards, RewardTask, fill_groups
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.sampler_gap import GapGuard
 from virgo_factory.hooks.reinforce.generation import Sample, generate
 from virgo_factory.hooks.reinforce.policy import blank_picture, mask_tokens, never_sampled
 from virgo_factory.hooks.reinforce.prompts import PromptSampler, pictures
 from virgo_factory.hooks.reinforce.rollout_log import RolloutLog
-from virgo_factory.hooks.reinforce.scoring import Scorer
 from virgo_factory.hooks.reinforce.served import ServedRollouts
 
 
@@ -88,7 +88,15 @@ class PolicyTrainer(GRPOTrainer):
         wrapped = self.accelerator.distributed_type != DistributedType.NO  # also of one rank under torchrun
         self.blank = blank_picture(template, tokenizer, processor) if wrapped else None
         self._take_reference(reference)
-        self._scorer = Scorer(settings)
+        self._rewards = Rewards(
+            RewardConfig(
+                format_weight=settings["rl_format_weight"],
+                tags=settings["rl_tags"],
+                rule=settings["rl_reward"],
+                max_response_tokens=settings["rl_max_response_tokens"],
+                overlong_buffer=settings["rl_overlong_buffer"],
+            )
+        )
         self._served = served
         if served is not None:
             # Only now: TRL is to weigh by the ratio to the sampler's probabilities, and to start nothing.
@@ -184,7 +192,19 @@ class PolicyTrainer(GRPOTrainer):
         self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
     ) -> torch.Tensor:
         texts = [self.processing_class.decode(sample.ids, skip_special_tokens=True) for sample in self._samples]
-        rewards = self._scorer.score(self._rows, self._samples, texts)
+        rewards = self._rewards.score(
+            [
+                RewardTask(
+                    response=text,
+                    gold=row["asked"]["gold"],
+                    question=question_from(row["asked"]),
+                    grading=row["asked"].get("grading", "math"),
+                    tokens=len(sample.ids),
+                    truncated=sample.finish_reason == "length",
+                )
+                for row, sample, text in zip(self._rows, self._samples, texts, strict=True)
+            ]
+        )
         columns = [
             [reward.score, reward.accuracy, reward.format, sample.finish_reason == "length"]
             for reward, sample in zip(rewards, self._samples, strict=True)
@@ -246,7 +266,7 @@ class PolicyTrainer(GRPOTrainer):
 
     def close(self) -> None:
         """End what the run has started."""
-        self._scorer.close()
+        self._rewards.close()
         if self._log_file is not None:
             self._log_file.close()
 
