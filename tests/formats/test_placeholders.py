@@ -22,7 +22,7 @@ UNFILLED = [
     ({"question": "Is it <bbox>?", "objects": '{"ref": ["box"], "bbox": [[1, 2, 3, 4]]}'}, "<bbox>, which objects fills"),
     ({"question": "Read this:\n{context}\nWho?", "context": "Tom is here."}, "{context}, which context fills"),
     ({"question": "Solve {{ problem }}.", "problem": "1 + 1"}, "{{ problem }}, which problem fills"),
-    ({"system": "You are {persona}.", "persona": "a teacher"}, "{persona}, which persona fills"),
+    ({"system": "Use {passage}.", "passage": "Tom is here."}, "{passage}, which passage fills"),
 ]  # fmt: skip
 
 
@@ -41,6 +41,8 @@ FILLED = [
     {"question": "Read {context}: Tom is here.", "context": "Tom is here."},
     {"question": "What does `{name}` print in `f'{name}'`?", "name": "math-1"},
     {"question": "Run\n```python\nprint(f'{name}')\n```", "name": "math-1"},
+    {"question": "Print Hello, {name}! for each {city}.", "name": "math-1", "city": "Rome"},
+    {"question": "Return '{text}' in C#.", "text": "x"},
     {"question": "Find $\\frac{area}{base}$ and x_{name}, \\text{name}.", "area": "5", "base": "3", "name": "n"},
     {"question": "Let S = {a, b} and {c}.", "c": "1"},
 ]

@@ -18,6 +18,7 @@ from virgo_factory.formats.any_row.prompts import without_requests
 from virgo_factory.formats.any_row.second_columns import (
     ADDED,
     SYSTEM_COLUMNS,
+    SecondColumns,
     second_columns,
     with_second_columns,
     with_system,
@@ -121,16 +122,26 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
         found = with_second_columns(row, found, second, options.columns, unread)
 
     only = None if "images" in options.columns else picture_id(row)
-    parts = [part if isinstance(part, RejectedRow) else _checked(row, part, formatting, only) for part in found.parts]
+    parts = [
+        part if isinstance(part, RejectedRow) else _checked(row, part, formatting, only, second)
+        for part in found.parts
+    ]
     return check_ranking(Reading(found.format, tuple(parts)), options.ranking)
 
 
-def _checked(row: Mapping[str, Any], example: Example, formatting: str, only: str | None) -> Example | RejectedRow:
+def _checked(
+    row: Mapping[str, Any], example: Example, formatting: str, only: str | None, second: SecondColumns | None
+) -> Example | RejectedRow:
     """Return the example without requests for other tags, or why it is not learned.
 
     It calls tools, runs on, was cut off, has placeholders, or lacks its picture.
 
-    `only`: where its row has the id of a picture; None where it has none, or the user says which pictures it has.
+    Args:
+        row: as it was read.
+        example: what a format made of it.
+        formatting: by which it was read.
+        only: where its row has the id of a picture; None where it has none, or the user says which pictures it has.
+        second: its columns that may hold a part of the prompt.
     """
     for turn in (*example.history, example):
         if turn.learned:
@@ -148,7 +159,7 @@ def _checked(row: Mapping[str, Any], example: Example, formatting: str, only: st
             if "</" in solution and (tag := part_in_tags(solution)):
                 example = replace(example, notes=(*example.notes, f"{TAGGED}: {tag}"))
 
-    if placeholder := unfilled(row, example):
+    if placeholder := unfilled(row, example, second):
         return RejectedRow(UNFILLED, f"{placeholder}; write its value into the text")
 
     if ADDED in example.notes and isinstance(checked := attempt(lambda: example), RejectedRow):

@@ -15,7 +15,11 @@ _GOES_ON = LazyPattern(r"\$|\\[\])]|\n\s*\n|[\"'`]")
 _PROSE = LazyPattern(r"(?<![\\{A-Za-z])[A-Za-z]{3,} [a-z]+\b|\A\W*\Z")
 """The same behind a formula: words, or nothing but signs."""
 _FENCE = LazyPattern(r"^[ \t>]*```[^`\n]*$", re.MULTILINE)
-_NOTE = LazyPattern(r"[\[(<][ .…]*(?:\w+ ){0,3}truncated\b[^\[\](){}<>\n]{0,40}[\])>][\s.]*\Z", re.IGNORECASE)
+_NOTE = LazyPattern(
+    r"(?:[\[<][ .…]*|(?:\.{3}|…)\s*\(|\((?:\.{3}|…)\s*)(?:\w+ ){0,3}truncated"
+    r"(?: (?:at|after|due|for|by|here|because|in|to)\b[^\[\](){}<>\n]{0,40})?[ .…]*[\])>][\s.]*\Z",
+    re.IGNORECASE,
+)
 _LONGEST_NOTE = 100
 _MID_SENTENCE = LazyPattern(
     r"\w\s+(?:the|an|of|is|are|and|or|that|we|this|from|with|because|which|if|to|than|then|as)\Z|\w\s*[,(=]\Z"
@@ -55,15 +59,18 @@ def _open(solution: str) -> str:
     if last >= 0 and not _closes(solution, last + len("\\boxed")) and not _GOES_ON.search(solution, last + 7):
         return "\\boxed{"
 
-    begun = solution[solution.rfind("\\begin{") :].partition("}")[0] if "\\begin{" in solution else ""
-    pairs = [(begun, begun.replace("begin", "end", 1))] if begun else []
-    for opening, closing in (*pairs, ("\\[", "\\]"), ("\\(", "\\)"), ("$$", "")):
-        last = solution.rfind(opening)
-        if last < 0 or solution[last - 1 : last] == "\\" or (closing and solution.rfind(closing) > last):
+    begun = solution[solution.rfind("\\begin{") :].partition("}")[0] if "\\begin{" in solution else "\\begin{"
+    for opening, closing in ((begun, begun.replace("begin", "end", 1)), ("\\[", "\\]"), ("\\(", "\\)"), ("$$", "$$")):
+        before, found, behind = solution.rpartition(opening)
+        if not found or before.endswith("\\") or _GOES_ON.search(behind) or _PROSE.search(behind):
             continue
 
-        behind = solution[last + len(opening) :]
-        if (closing or solution.count("$$") % 2) and not _GOES_ON.search(behind) and not _PROSE.search(behind):
+        if opening == "$$":
+            is_open = solution.count("$$") % 2 and ("\\" in behind or "=" in behind)
+        else:
+            is_open = closing not in behind and behind.count(closing[-1]) <= behind.count(opening[-1])
+
+        if is_open:
             return f"a formula, behind {opening}"
 
     return ""
