@@ -92,6 +92,7 @@ _UNICODE = _table(
     ("[⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ]+|[₀-₉₊₋ₙ]+", _raised),
 )
 _PLAIN = _table(
+    (r"(?<![A-Za-z\\])\\?sqrt\s*(?:\(((?:[^()]|\([^()]*\))*)\)|\{([^{}]*)\}|(\d+))", _root),
     (r"(?<![A-Za-z\\])pi(?![A-Za-z])", r"\\pi "),
     (r"(?<![A-Za-z\\])[Ii]nfinity(?![A-Za-z])", r"\\infty "),
 )
@@ -153,7 +154,7 @@ def characters(text: str) -> str:
     """
     text = text.translate(_CHARACTERS).replace("根号", "√")
     text = text if text.isascii() else _rewritten(text, _UNICODE)
-    return _rewritten(text, _PLAIN) if "pi" in text or "nfinity" in text else text
+    return _rewritten(text, _PLAIN) if "pi" in text or "sqrt" in text or "nfinity" in text else text
 
 
 @lru_cache(maxsize=20_000)

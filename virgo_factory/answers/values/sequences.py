@@ -98,8 +98,8 @@ def read_sequence(text: str) -> Sequence | None:
     if len(text) < 2:
         return None
     text = P.SEQUENCES_AROUND.sub("", text)
-    if len(_PLUS_MINUS.findall(text)) == 1 and not re.search(r"[,;]", text):
-        return Sequence("", tuple(_PLUS_MINUS.sub(sign, text) for sign in "+-"))
+    if len(both := _both(text)) > 1 and not re.search(r"[,;]", text):
+        return Sequence("", both)
     if _STRINGS.fullmatch(text):
         return Sequence("", tuple(part.strip(" '\"") for part in split(text[1:-1])))
     if re.fullmatch(r"-?[\d.]+(?: -?[\d.]+)+", text):
@@ -120,8 +120,13 @@ def read_sequence(text: str) -> Sequence | None:
                     return Sequence("{}", found)
                 if len(found) > 1 or held == "{}" and found:
                     return _nested(found) or Sequence(held, found)
-    found = split(text)
+    found = tuple(value for part in split(text) for value in _both(part))
     return Sequence("", found) if 1 < len(found) <= MAX_PARTS else None
+
+
+def _both(text: str) -> tuple[str, ...]:
+    r"""The two values of a text with one \pm; any other text alone."""
+    return tuple(_PLUS_MINUS.sub(sign, text) for sign in "+-") if len(_PLUS_MINUS.findall(text)) == 1 else (text,)
 
 
 def _balanced(text: str) -> bool:
