@@ -87,3 +87,16 @@ def test_questions_of_a_file_are_asked_as_there(tmp_path):
     whole = VisualQuestion("m/1", "m", ("a.png",), ("0",), "Which is it?", "B", ("oil", "ink"), "choice",
                            parts=("Look at ", 0, " Which is it?"))  # fmt: skip
     assert read(json.loads(write_question(whole))).question == asked_text(whole)
+
+
+def test_a_mark_of_a_response_says_nothing_against_a_prompt():
+    row = {"question": "What is 1 + 3?", "answer": "4"}
+    for mark, notes in (
+        ({"correct": False}, ("mark not understood: correct",)),
+        ({"true_false": True, "finish_reason": "length"}, ()),
+    ):
+        (example,) = read_row(row | mark, "questions").parts
+        assert (example.asked["gold"], example.notes) == ("4", notes)
+
+    for mark in ({"keep": False}, {"status": "rejected"}, {"is_valid": "no"}, {"train": False}):
+        assert isinstance(read_row(row | mark, "questions").parts[0], RejectedRow)

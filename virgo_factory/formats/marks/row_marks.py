@@ -54,6 +54,8 @@ _OF_TURNS = re.compile(r"(?:loss|train|turn|assistant|response|message)s?_?(?:lo
 _PART_OF_ROW = re.compile(
     r"(?:only\W)?(?:the\W)?(?:last|final|first|all|some|half|partial|assistant|response|prompt)\b.{,20}", re.I
 )
+_OF_RESPONSES = VERDICTS | {Kind.WRONG, Kind.RATE, Kind.GRADE, Kind.CUT, Kind.WHOLE, Kind.ENDED}
+"""What speaks of a response, and so not of a prompt without one."""
 _PREFERS = re.compile(r"(?:preferred|chosen|best|selected)_(?:response_)?(?:index|idx|id)")
 """Columns that choose among several responses by a number, from 0 or from 1."""
 _TIE = re.compile(r"(?:is_|was_|a_)*(?:tie|tied|draw)")
@@ -306,9 +308,11 @@ def check_row(row: Mapping[str, Any], reading: Reading, columns: Mapping[str, st
         doubts = tuple(f"{NOT_WEIGHED}: {mark.where}" for mark in marks_of(row, 0) if _weighs_responses(mark))
         doubts += tuple(f"{NOT_UNDERSTOOD}: {name}" for name in row if _PREFERS.fullmatch(snake(str(name))))
         row = {name: value for name, value in row.items() if not isinstance(decoded(value), list)}
-    elif examples[0].asked is not None:  # a prompt: how often others were right says nothing against it
-        rates = {column for column, _, kinds in marked(tuple(row)) if Kind.RATE in kinds}
-        row = {name: value for name, value in row.items() if name not in rates}
+    elif examples[0].asked is not None:  # a prompt: that others were wrong, or cut off, says nothing against it
+        others = {column: kinds for column, _, kinds in marked(tuple(row)) if kinds & _OF_RESPONSES}
+        judged = [name for name, kinds in others.items() if Kind.RATE not in kinds]
+        doubts = tuple(f"{NOT_UNDERSTOOD}: {name}" for name in judged if said(row[name]) is False)
+        row = {name: value for name, value in row.items() if name not in others}
 
     if found := unread(row):
         doubts += tuple([_told(name, value) for name, value in found if name not in columns.values()])
