@@ -46,7 +46,7 @@ from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.config import EvaluationConfig
 from virgo_factory.evaluation.report.report import write_report
 from virgo_factory.evaluation.run import evaluate, make_questions
-from virgo_factory.evaluation.scores import hold, scores, write_scores
+from virgo_factory.evaluation.scores import COLUMNS, hold, scores, write_csv
 from virgo_factory.rollouts.store.jsonl import hash_of
 
 
@@ -336,7 +336,7 @@ def main() -> None:
         held_at = time.perf_counter() - start
         samples = dict.fromkeys(NAMES, len(held.place) // len(held.questions))
         found = scores(held, {"run": "r"}, samples)
-        write_scores(folder / "scores.csv", found)
+        write_csv(folder / "scores.csv", COLUMNS, found)
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
         judged = len(held.place)
         del held

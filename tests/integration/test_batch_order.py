@@ -149,7 +149,7 @@ def check_resume(bench, name, undisturbed, ranks, killed=False, **changes):
             before = [line for line in lines if json.loads(line)["step"] < KILLED_AT]
             (bench.folder / f"{again}.{rank}").write_text("".join(before))
 
-    noted = json.loads(done.read_text())["stateful_callbacks"]["virgo_batches"]
+    noted = json.loads(done.read_text())["stateful_callbacks"]["virgo_begun_with"]
     assert noted == {"batch_order": name, "global_batch": RUN["global_batch_size"], "seed": 7}
     assert "Resuming training from" in bench.train(ranks, env, **RUN | SAVING | changes)
     expected, rows = undisturbed
