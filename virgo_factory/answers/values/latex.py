@@ -106,6 +106,7 @@ _LOOKS = _table(
     (r"\^\s*(?:\{\s*(?:(?:\\prime\s*|')+)\}|(?:\\prime(?![A-Za-z])\s*)+)", _primes),
     # An argument of one sign has no braces of its own.
     (r"\\(frac|binom|sqrt)(?:\s*(\d)|\s+([A-Za-z])|\s*(\\[A-Za-z]+))", r"\\\1{\2\3\4}"),
+    (r"(\\(?:(?:frac|binom)\s*\{(?:[^{}]|\{[^{}]*\})*\}|sqrt\s*\[[^\[\]]*\]))\s*(\d|[A-Za-z]|\\[A-Za-z]+)", r"\1{\2}"),
     (r"(\d{1,9})?\.(\d{0,9}?)\\(?:overline\s*\{\s*(\d{1,9})\s*\}|dot\s*(\{?\d\}?(?:\d{0,8}\\dot\s*\{?\d\}?)?))", _repeated),
     _ELLIPSIS,
     (rf"\{{\s*(?:{_SWITCH}(?!\s*\{{)|{_COLOUR})\s*{_BRACES}\}}", r"{\1}"),
