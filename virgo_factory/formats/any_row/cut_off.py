@@ -78,6 +78,10 @@ def _open(solution: str) -> str:
 
 def _closes(text: str, start: int) -> bool:
     """Whether the brace at a place is closed."""
+    end = text.find("}", start)
+    if end >= 0 and text.find("{", start + 1, end) < 0 and text[end - 1] != "\\":  # most: a number
+        return True
+
     depth = 0
     for found in _BRACE.finditer(text, start):
         depth += {"{": 1, "}": -1}.get(found.group(), 0)
