@@ -11,7 +11,6 @@ import queue
 import re
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal, NamedTuple
@@ -258,7 +257,7 @@ class Rewards:
             functools.partial(_make, config), count, seconds=seconds, memory=MEMORY, batch=8, window=256
         )
         self._lock = threading.Lock()
-        self._asked: queue.SimpleQueue[tuple[list[RewardTask], Future[list[Reward]]]] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[_Asked] = queue.SimpleQueue()
 
     def score(self, tasks: Sequence[RewardTask]) -> list[Reward]:
         """Return the rewards of tasks, in their order.
@@ -266,13 +265,16 @@ class Rewards:
         Raises:
             ChildProcessError: the processes cannot start, with what they wrote.
         """
-        mine: Future[list[Reward]] = Future()
-        self._asked.put((list(tasks), mine))
+        mine = _Asked(list(tasks))
+        self._asked.put(mine)
         with self._lock:
-            if not mine.done():
+            if mine.rewards is None:
                 self._serve()
 
-        return mine.result()
+        if isinstance(mine.rewards, BaseException):
+            raise mine.rewards
+
+        return mine.rewards
 
     def close(self) -> None:
         """End the processes."""
@@ -286,16 +288,24 @@ class Rewards:
                 together.append(self._asked.get_nowait())
 
         try:
-            found = self._workers.map(task for tasks, _ in together for task in tasks)
-            for tasks, answer in together:
-                answer.set_result([_of(one) for one in itertools.islice(found, len(tasks))])
+            found = self._workers.map(task for asked in together for task in asked.tasks)
+            for asked in together:
+                asked.rewards = [_of(one) for one in itertools.islice(found, len(asked.tasks))]
 
             next(found, None)
         except BaseException as error:
             self._workers.close()  # they owe what nobody waits for any more
-            for _, answer in together:
-                if not answer.done():
-                    answer.set_exception(error)
+            for asked in together:
+                if asked.rewards is None:
+                    asked.rewards = error
+
+
+class _Asked:
+    """What one thread asks for, and what it gets: rewards, or the error that kept it from them."""
+
+    def __init__(self, tasks: list[RewardTask]) -> None:
+        self.tasks = tasks
+        self.rewards: list[Reward] | BaseException | None = None
 
 
 def _default_workers() -> int:
