@@ -1,0 +1,253 @@
+"""What a response that has no box says, read by its clauses: the last one that commits to a value."""
+
+import re
+
+from virgo_factory.answers.model import Answer, Question
+from virgo_factory.answers.patterns import P
+from virgo_factory.answers.prose import phrases
+from virgo_factory.answers.prose.asked import about, counts, formed, number_in, sought, stems, tells_of_another
+from virgo_factory.answers.prose.clauses import committed, statements
+from virgo_factory.answers.prose.phrases import BOLD, MATHS, MAX_ANSWER, numerals
+from virgo_factory.answers.values.latex import tidy, unwrap
+from virgo_factory.answers.values.numbers import Number, read_number
+from virgo_factory.answers.values.reading import SAID, Words, read
+from virgo_factory.answers.values.sequences import Sequence, read_bound
+from virgo_factory.answers.values.units import asked_units, read_unit
+
+
+_PROSE = re.compile(
+    r"(?<![\\\w{])(?!(?:and|all|from)\b)(?:[^\W\d_\u4e00-\u9fff]{3,}|(?:at|in|on|is|so|by|of|we|it|as|an|if|be|up)\b)|[\u4e00-\u9fff]{2,}"
+)
+_MARKUP = re.compile(r"\\[A-Za-z]+|\{[A-Za-z]*matrix\}|sqrt|sin|cos|tan|log|ln")
+_ITEM = r"[^\W\d_](?:[^\W\d_]|['’ -]){0,30}"
+_NAMES = re.compile(rf"(?:{_ITEM}, )*{_ITEM}(?:,|,? and) {_ITEM}")
+_TO = re.compile(r"\A(?:at|in|on|by|to|about|only|exactly|points?|the)\s+(?=\S)", re.IGNORECASE)
+_EQUALS = re.compile(r"=(?!.*=)")
+_WHERE = re.compile(r"\s+(?:at|when|for)\s+\$?[A-Za-z]\s*=[^=]*$")
+_QUOTED = re.compile(r"[\"“「'`](.{1,80}?)[\"”」'`]")
+_ROW = re.compile(r"^\s*\|.*\|\s*$|\w\s+\|\s+[\w-]")
+_CONCLUDED = re.compile(
+    r"\W*(?:so|thus|hence|therefore|in conclusion|in summary|overall)\b|所以|因此|综上", re.IGNORECASE
+)
+_LABEL = re.compile(r"[\s*_-]*([A-Za-z][\w '()-]{0,40}|[\u4e00-\u9fff]{1,12})[*_]*\s*[:：=]\s*[*_]*(?=\S)")
+
+
+def has_prose(text: str) -> bool:
+    """Whether a text has words that are no unit, function or name of a variable."""
+    return _PROSE.search(_MARKUP.sub(" ", text)) is not None
+
+
+def is_value(text: str) -> bool:
+    """Return whether a text is a value as it stands: a number, a moment, a bound, values one after another, a formula."""
+    if not text or len(text) > 300:
+        return False
+    if read_bound(text, ""):
+        return True
+    said = read(text)
+    if isinstance(said.what, Number):
+        return SAID not in said.what.words and (" " not in said.name or not has_prose(said.name))
+    if isinstance(said.what, Sequence) and said.what.held == "":
+        names = [read(part).name for part in said.what.parts]
+        recurs = any(
+            name and name in part.partition("=")[2] for name, part in zip(names, said.what.parts, strict=True)
+        )
+        return len(names) > 1 and not recurs and all(map(_is_part, said.what.parts, names))
+    return not isinstance(said.what, Words) and not has_prose(text)
+
+
+def _is_part(text: str, name: str) -> bool:
+    """Whether a text is one of several values: a number of what, or what has a name."""
+    if name:
+        return re.search("[A-Za-z\u4e00-\u9fff]", name) is not None and not has_prose(text)
+    what = read(text).what
+    if isinstance(what, Sequence):
+        return what.held != "" and not has_prose(text)
+    return isinstance(what, Number) and SAID not in what.words and len(text.split()) < 4 and "=" not in text
+
+
+def value_of(clause: str, question: Question) -> str | None:
+    """Return the value that a clause says its subject has: as it stands, read out, in bold, behind "is" or "=", in maths; None where it says none."""
+    bold = in_bold(clause)
+    whole = unwrap(P.ASIDE.sub("", clause.replace("**", "")))
+    if (shorter := _WHERE.sub("", whole)) != whole and re.search(r"\d", shorter):
+        whole = shorter
+    if is_value(whole):
+        listed = read(whole).what
+        parts = listed.parts if isinstance(listed, Sequence) else ()
+        named = [part for part in parts if (name := read(part).name) and name in question.text]
+        return named[0] if len(named) == 1 else whole
+    if told := read_out(clause) or bold:
+        return told
+    part = about(whole, question.text)
+    for text in dict.fromkeys((whole, part)):
+        for found in reversed(list(P.VALUE.finditer(text))[-4:]):
+            tail = unwrap(_TO.sub("", text[found.end() :].lstrip()))
+            led = found[0] in "=≈" or found[0] in ":：" and re.search(r"\d", text[: found.start()])
+            if not led and tail.count("{") == tail.count("}") and (is_value(tail) or _NAMES.fullmatch(tail)):
+                if text == part or isinstance(read(tail).what, Sequence):
+                    return tail
+    found = list(MATHS.finditer(part))
+    if len(found) > 1 and is_value(tail := unwrap(part[found[0].start() :])):
+        return tail
+    if found and not numerals(part[found[-1].end() :]):
+        segment = unwrap(next(filter(None, found[-1].groups())))
+        if re.search(r"[0-9\\]", segment) or is_value(segment):
+            behind = tidy(part[found[-1].end() :])
+            return f"{segment} {behind[: read_unit(behind)[1]]}".strip()
+    equal = _EQUALS.search(part)
+    if (
+        equal
+        and (has_prose(part[: equal.start()]) or part.count("=") > 1)
+        and is_value(tail := unwrap(part[equal.end() :]))
+    ):
+        return tail
+    return None
+
+
+def read_out(clause: str) -> str | None:
+    """What a clause says is written somewhere, or quotes to its end."""
+    if not (told := P.READS.search(clause)):
+        return None
+    said = clause[told.end() :].strip(" .\n")
+    quoted = _QUOTED.fullmatch(said)
+    return (
+        quoted[1].strip(" .")
+        if quoted
+        else None
+        if re.search('["“「]', said) or P.VALUE.search(said)
+        else unwrap(said)
+    )
+
+
+def in_bold(clause: str) -> str | None:
+    """The last bold part of a clause that is no heading."""
+    bold = [
+        unwrap(found[1])
+        for found in BOLD.finditer(clause)
+        if not (found[1] + clause[found.end() :]).rstrip("* ").endswith(":")
+        and clause[found.end() : found.end() + 1] != ":"
+        and not found[1].endswith(":")
+    ]
+    return bold[-1] if bold else None
+
+
+def tells(statement: str, question: str) -> bool:
+    """Whether a statement may answer: it is no question, no beginning, no check and no word on what has been said."""
+    if _ROW.search(statement) or statement.rstrip(" *_").endswith(("?", "？")) or P.CHECKS.search(statement):
+        return False
+    if P.BEGINS.match(statement) and len(committed(statement)) < 2:
+        return False
+    return not phrases.supposed(statement) or re.search(r"\bwould\b|\bif\b|若|如果", question) is not None
+
+
+def denied(clause: str, value: str, question: str) -> bool:
+    """Whether a clause takes its value back, makes another one of it, or tells of something else than the question asks for."""
+    before, found, behind = clause.rpartition(value)
+    other = found and (P.ANOTHER.search(before) or P.MADE_ANOTHER.match(behind))
+    return bool(other) or tells_of_another(clause, value, question)
+
+
+def chosen(clauses: list[str], question: Question) -> str | None:
+    """The value of one commitment: of what it states, unless what is said beside it fits the question better; empty where it is denied."""
+    text, said = question.text, []
+    for clause in clauses:
+        plain = not in_bold(clause) and not is_value(unwrap(clause))
+        if (
+            value := plain
+            and sought(clause, text)
+            and number_in(clause, text)
+            or value_of(clause, question)
+            or number_in(clause, text)
+        ):
+            said.append((clause, value))
+    kept = [pair for pair in said if not denied(*pair, question.text)]
+    if len(kept) < 2:
+        return kept[0][1] if kept else "" if said else None
+    units, asked = asked_units(question.text[-1_000:]), stems(question.text[-300:])
+
+    first = read_number(kept[0][1])
+
+    def fit(pair: tuple[str, str]) -> tuple:
+        number = read_number(pair[1])
+        same = (
+            number
+            and first
+            and number.units
+            and first.units
+            and number.units[0].dimensions == first.units[0].dimensions
+        )
+        return (
+            formed(pair[1], question.text),
+            bool(units and number and set(number.units) & set(units)),
+            is_value(pair[1]),
+            bool(same) and not P.ABOUT.match(pair[0]) and pair is not kept[0],  # in another unit
+            len(asked & stems(pair[0])),
+        )
+
+    return max(kept, key=fit)[1]
+
+
+def announced(said: str, question: Question) -> str:
+    """Return the answer in what an announcement says: its value, else all of it without what is said beside it."""
+    said = unwrap(said)
+    if len(said) <= 40 and (question.kind == "text" or is_value(said)):
+        return said
+    kept = [clauses[0] for clauses in reversed(committed(said)) if clauses[0]] or [said]
+    value = value_of(kept[0], question) or question.kind in ("number", "count") and number_in(kept[0], question.text)
+    return value or unwrap(P.ASIDE.sub("", kept[0]))
+
+
+def last_said(text: str, question: Question, where: str) -> Answer:
+    """Return the value that a response says, in its last clause that commits to one."""
+    told = statements(text[-4_000:])
+    whole = unwrap(text)
+    if len(whole) <= 300 and (not has_prose(whole) or len(told) == 1):
+        listed = len(told) > 1 and (whole[0] in "\\([{" or isinstance(read(whole).what, Sequence))
+        sentence = (
+            P.VALUE.search(whole) or P.READS.search(whole) or re.match(r"(?:It|They|He|She|This|There|I|We)\b", whole)
+        )
+        bare = (
+            "\n" not in whole
+            and not sentence
+            and (not has_prose(whole) or len(whole.split()) <= 4 and len(whole) < (50 if whole.isascii() else 12))
+        )
+        bare = (
+            bare and not MATHS.search(whole) or whole[0] in "$\\" and len(_PROSE.findall(_MARKUP.sub(" ", whole))) <= 2
+        )
+        if listed and is_value(whole) or bare and not counts(question.text):
+            return Answer(whole, "whole", where)
+    told = [part for part in told if tells(part, question.text)]
+    while len(told) > 1 and P.ELABORATES.match(told[-1]):
+        told.pop()
+    if not told:
+        return Answer("", "none", where)
+    if question.kind in ("text", "boolean", "date"):
+        if said := in_bold(told[-1]) or read_out(told[-1]):
+            return Answer(said, "bold", where)
+        return Answer(unwrap(phrases.affirmed(told[-1], asides=False))[:MAX_ANSWER], "whole", where)
+    labels = [
+        len(stems(found[1]) & stems(question.text[-300:])) if (found := _LABEL.match(part)) else 0 for part in told
+    ]
+    if labels[-1] < max(labels) and _LABEL.match(told[-1]) and labels.count(max(labels)) == 1:
+        told = told[: labels.index(max(labels)) + 1]
+    if bold := [
+        place
+        for place, part in enumerate(told)
+        if (said := in_bold(part)) and re.search(r"\d", said) and is_value(said)
+    ]:
+        told = told[: bold[-1] + 1]
+    for statement in reversed(told[-1:] if phrases.states(text) else told):
+        for clauses in committed(statement):
+            if (value := chosen(clauses, question)) is not None:
+                open_ = any(map(phrases.refuses, told[-4:])) or P.DANGLES.search(text)
+                open_ = (
+                    open_
+                    or value.count("{") != value.count("}")
+                    or "\\" in (bare := value.replace("\\$", ""))
+                    and bare.count("$") % 2
+                )
+                return Answer("" if open_ else value, "number" if value and not open_ else "none", where)
+        if _CONCLUDED.match(statement):
+            break
+    last = next(iter(committed(told[-1])), [""])[0]
+    return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)
