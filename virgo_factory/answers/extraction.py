@@ -10,7 +10,7 @@ from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.asked import wants_several
 from virgo_factory.answers.prose.phrases import MAX_ANSWER, said_answer, said_boolean
-from virgo_factory.answers.prose.reading import announced, last_said
+from virgo_factory.answers.prose.reading import announced, last_said, listed_in
 from virgo_factory.answers.prose.response import answer_tag, boxes, parts
 from virgo_factory.answers.values.latex import unwrap
 from virgo_factory.answers.values.numbers import read_number
@@ -136,4 +136,5 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
         for told in (said_boolean(said) if said else None, said_boolean(text), restated(question.text, text)):
             if told is not None:
                 return Answer("yes" if told else "no", "phrase", where)
+    said = ", ".join(listed_in(text)) or said
     return Answer(announced(said, question), "phrase", where) if said else last_said(text, question, where)

@@ -18,6 +18,10 @@ _COUNTS = re.compile(
 _ASKS_YEAR = re.compile(r"\b(?:which|what) year\b|哪一?年", re.IGNORECASE)
 _ASKS_CHANGE = re.compile(r"\b(?:how much|how many|by how|by what)\b", re.IGNORECASE)
 _BY = re.compile(r"\bby (?:about |only )?(?=\W?\d)")
+_TOTAL = re.compile(
+    rf"\b(?=.*(?:in total|in all|altogether)\b)(?!.*\d.*\d.*(?:in total|in all|altogether)\b)({P.NUMBER})\b",
+    re.IGNORECASE,
+)
 _BRACKETS = re.compile(r"\s*\([^()]*\)")
 _FORMS = tuple(
     (re.compile(asked, re.IGNORECASE), re.compile(form))
@@ -77,20 +81,36 @@ def about(clause: str, question: str) -> str:
 
 def number_in(clause: str, question: str) -> str | None:
     """Return the number of a clause that the question asks for: with its noun, of its form, not one of its own; else the last."""
+    counted = _COUNTS.search(question)
+    if counted and (total := _TOTAL.search(clause)):
+        return total[1]
     clause = about(clause, question)
     if _ASKS_YEAR.search(question):
         return next(iter(_YEAR.findall(clause)), None)
     if _ASKS_CHANGE.search(question) and (by := _BY.search(clause)):
         return next(iter(quantities(clause[by.end() :])), None)
-    if noun := _COUNTS.search(question):
-        names = "|".join(re.escape(name[:4]) for name in (noun[1] or noun[2]).split())
-        if counted := re.findall(rf"\b((?i:{P.NUMBER}))\s+(?:[a-z]+\s+)?(?={names})", clause):
-            return "0" if counted[-1].lower() == "no" else counted[-1]
+    if (counted or not question) and (there := P.THERE.search(clause)):
+        return counted_at(clause, there)
+    if counted:
+        names = "|".join(re.escape(name[:4]) for name in (counted[1] or counted[2]).split())
+        if said := re.findall(rf"\b((?i:{P.NUMBER}))\s+(?:[a-z]+\s+)?(?={names})", clause):
+            return "0" if said[-1].lower() == "no" else said[-1]
     asked = set(numerals(question[-300:]))
     values = [value for value in quantities(_BRACKETS.sub("", clause)) if value not in asked] or quantities(clause)
     values = [value for value in values if formed(value, question)] or values
     values = [value for value in values if value not in asked] or values
     return values[-1] if values else None
+
+
+def counted_at(clause: str, found: re.Match[str]) -> str:
+    """A number of a clause with what makes it another value: its unit and scale; 0 for no."""
+    return (
+        "0"
+        if found[1].lower() == "no"
+        else next(iter(quantities(clause[found.start(1) :])), found[1])
+        if found[1][0].isdigit()
+        else found[1]
+    )
 
 
 def formed(value: str, question: str) -> bool:
@@ -100,7 +120,7 @@ def formed(value: str, question: str) -> bool:
 
 def sought(clause: str, question: str) -> bool:
     """Whether a question asks for one of the numbers of a clause that its words tell: a year, by how much something changed."""
-    return bool(_ASKS_YEAR.search(question) or _ASKS_CHANGE.search(question) and _BY.search(clause))
+    return bool(_ASKS_YEAR.search(question) or _COUNTS.search(question) and _TOTAL.search(clause) or _ASKS_CHANGE.search(question) and _BY.search(clause))
 
 
 def counts(question: str) -> bool:

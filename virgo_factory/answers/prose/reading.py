@@ -6,7 +6,7 @@ from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.asked import about, counts, formed, number_in, sought, stems, tells_of_another
-from virgo_factory.answers.prose.clauses import committed, statements
+from virgo_factory.answers.prose.clauses import clauses, committed, statements
 from virgo_factory.answers.prose.phrases import BOLD, MATHS, MAX_ANSWER, numerals
 from virgo_factory.answers.values.latex import tidy, unwrap
 from virgo_factory.answers.values.numbers import Number, read_number
@@ -16,7 +16,7 @@ from virgo_factory.answers.values.units import asked_units, read_unit
 
 
 _PROSE = re.compile(
-    r"(?<![\\\w{])(?!(?:and|all|from)\b)(?:[^\W\d_\u4e00-\u9fff]{3,}|(?:at|in|on|is|so|by|of|we|it|as|an|if|be|up)\b)|[\u4e00-\u9fff]{2,}"
+    r"(?<![\\\w{])(?!(?:and|all|from|than|greater|less|larger|smaller|more|equal)\b)(?:[^\W\d_\u4e00-\u9fff]{3,}|(?:at|in|on|is|so|by|of|we|it|as|an|if|be|up)\b)|[\u4e00-\u9fff]{2,}"
 )
 _MARKUP = re.compile(r"\\[A-Za-z]+|\{[A-Za-z]*matrix\}|sqrt|sin|cos|tan|log|ln")
 _ITEM = r"[^\W\d_](?:[^\W\d_]|['’ -]){0,30}"
@@ -29,6 +29,9 @@ _ROW = re.compile(r"^\s*\|.*\|\s*$|\w\s+\|\s+[\w-]")
 _CONCLUDED = re.compile(
     r"\W*(?:so|thus|hence|therefore|in conclusion|in summary|overall)\b|所以|因此|综上", re.IGNORECASE
 )
+_BOUNDED = re.compile(r"\A[a-z] is (?=greater|larger|more|less|smaller)")
+_SUBJECT = re.compile(r"(?:It|They|He|She|This|There|I|We)\b")
+_LISTED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
 _LABEL = re.compile(r"[\s*_-]*([A-Za-z][\w '()-]{0,40}|[\u4e00-\u9fff]{1,12})[*_]*\s*[:：=]\s*[*_]*(?=\S)")
 
 
@@ -39,7 +42,7 @@ def has_prose(text: str) -> bool:
 
 def is_value(text: str) -> bool:
     """Return whether a text is a value as it stands: a number, a moment, a bound, values one after another, a formula."""
-    if not text or len(text) > 300:
+    if not text or len(text) > 300 or _SUBJECT.match(text):
         return False
     if read_bound(text, ""):
         return True
@@ -52,7 +55,7 @@ def is_value(text: str) -> bool:
             name and name in part.partition("=")[2] for name, part in zip(names, said.what.parts, strict=True)
         )
         return len(names) > 1 and not recurs and all(map(_is_part, said.what.parts, names))
-    return not isinstance(said.what, Words) and not has_prose(text)
+    return not isinstance(said.what, Words) and not has_prose(_BOUNDED.sub("", text))
 
 
 def _is_part(text: str, name: str) -> bool:
@@ -74,7 +77,7 @@ def value_of(clause: str, question: Question) -> str | None:
     if is_value(whole):
         listed = read(whole).what
         parts = listed.parts if isinstance(listed, Sequence) else ()
-        named = [part for part in parts if (name := read(part).name) and name in question.text]
+        named = [part for part in parts if (name := read(part).name) and re.search(rf"(?<![A-Za-z]){re.escape(name)}(?![A-Za-z])", question.text)]
         return named[0] if len(named) == 1 else whole
     if told := read_out(clause) or bold:
         return told
@@ -147,10 +150,10 @@ def denied(clause: str, value: str, question: str) -> bool:
     return bool(other) or tells_of_another(clause, value, question)
 
 
-def chosen(clauses: list[str], question: Question) -> str | None:
+def chosen(run: list[str], question: Question) -> str | None:
     """The value of one commitment: of what it states, unless what is said beside it fits the question better; empty where it is denied."""
     text, said = question.text, []
-    for clause in clauses:
+    for clause in run:
         plain = not in_bold(clause) and not is_value(unwrap(clause))
         if (
             value := plain
@@ -190,64 +193,85 @@ def chosen(clauses: list[str], question: Question) -> str | None:
 def announced(said: str, question: Question) -> str:
     """Return the answer in what an announcement says: its value, else all of it without what is said beside it."""
     said = unwrap(said)
-    if len(said) <= 40 and (question.kind == "text" or is_value(said)):
+    if len(said) <= 40 and question.kind == "text":
         return said
-    kept = [clauses[0] for clauses in reversed(committed(said)) if clauses[0]] or [said]
+    kept = [run[0] for run in reversed(committed(said)) if run[0]] or [said]
     value = value_of(kept[0], question) or question.kind in ("number", "count") and number_in(kept[0], question.text)
     return value or unwrap(P.ASIDE.sub("", kept[0]))
 
 
-def last_said(text: str, question: Question, where: str) -> Answer:
-    """Return the value that a response says, in its last clause that commits to one."""
-    told = statements(text[-4_000:])
-    whole = unwrap(text)
-    if len(whole) <= 300 and (not has_prose(whole) or len(told) == 1):
-        listed = len(told) > 1 and (whole[0] in "\\([{" or isinstance(read(whole).what, Sequence))
-        sentence = (
-            P.VALUE.search(whole) or P.READS.search(whole) or re.match(r"(?:It|They|He|She|This|There|I|We)\b", whole)
-        )
-        bare = (
-            "\n" not in whole
-            and not sentence
-            and (not has_prose(whole) or len(whole.split()) <= 4 and len(whole) < (50 if whole.isascii() else 12))
-        )
-        bare = (
-            bare and not MATHS.search(whole) or whole[0] in "$\\" and len(_PROSE.findall(_MARKUP.sub(" ", whole))) <= 2
-        )
-        if listed and is_value(whole) or bare and not counts(question.text):
-            return Answer(whole, "whole", where)
-    told = [part for part in told if tells(part, question.text)]
+def stands_alone(text: str, question: Question) -> bool:
+    """Whether a response is nothing but its answer: maths or values without a sentence, or a few words."""
+    text, told = unwrap(text), statements(text)
+    if not text or len(text) > 300 or has_prose(text) and len(told) > 1:
+        return False
+    if len(told) > 1 and (text[0] in "\\([{" or isinstance(read(text).what, Sequence)) and is_value(text):
+        return True
+    if text[0] in "$\\" or MATHS.search(text):
+        return text[0] in "$\\" and len(_PROSE.findall(_MARKUP.sub(" ", text))) <= 2
+    short = len(text.split()) <= 4 and len(text) < (50 if text.isascii() else 12) and len(clauses(text)) == 1
+    sentence = P.VALUE.search(text) or P.READS.search(text) or _SUBJECT.match(text)
+    return (
+        "\n" not in text
+        and not counts(question.text)
+        and (not has_prose(text) and not ("=" in text and "，" in text) or short and not sentence)
+    )
+
+
+def listed_in(text: str) -> list[str]:
+    """The items of a numbered list of short names that a text is, or ends with."""
+    found = _LISTED.search(text)
+    items = [re.sub(r"^\s*\d[.)]\s*", "", line).strip(" .") for line in found[1].strip().split("\n")] if found else []
+    return [] if any(re.search(r"[.=:]", item) or len(item.split()) > 4 for item in items) else items
+
+
+def telling(text: str, question: Question) -> list[str]:
+    """Return the statements of a response up to the last that may answer: the one under a name that is asked for, or with a value in bold."""
+    told = [part for part in statements(text) if tells(part, question.text)]
     while len(told) > 1 and P.ELABORATES.match(told[-1]):
         told.pop()
-    if not told:
-        return Answer("", "none", where)
-    if question.kind in ("text", "boolean", "date"):
-        if said := in_bold(told[-1]) or read_out(told[-1]):
-            return Answer(said, "bold", where)
-        return Answer(unwrap(phrases.affirmed(told[-1], asides=False))[:MAX_ANSWER], "whole", where)
-    labels = [
-        len(stems(found[1]) & stems(question.text[-300:])) if (found := _LABEL.match(part)) else 0 for part in told
-    ]
-    if labels[-1] < max(labels) and _LABEL.match(told[-1]) and labels.count(max(labels)) == 1:
-        told = told[: labels.index(max(labels)) + 1]
-    if bold := [
+    asked = stems(question.text[-300:])
+    named = [len(stems(found[1]) & asked) if (found := _LABEL.match(part)) else 0 for part in told]
+    if named and _LABEL.match(told[-1]) and named[-1] < max(named) and named.count(max(named)) == 1:
+        return told[: named.index(max(named)) + 1]
+    bold = [
         place
         for place, part in enumerate(told)
         if (said := in_bold(part)) and re.search(r"\d", said) and is_value(said)
-    ]:
-        told = told[: bold[-1] + 1]
+    ]
+    return told[: bold[-1] + 1] if bold else told
+
+
+def last_said(text: str, question: Question, where: str) -> Answer:
+    """Return the value that a response says, in its last clause that commits to one."""
+    text = text[-4_000:]
+    if stands_alone(text, question):
+        return Answer(unwrap(text), "whole", where)
+    if items := listed_in(text):
+        return Answer(", ".join(items), "whole", where)
+    told = telling(text, question)
+    if not told:
+        return Answer("", "none", where)
+    if question.kind in ("text", "boolean", "date"):
+        said = in_bold(told[-1]) or read_out(told[-1]) or unwrap(phrases.affirmed(told[-1], asides=False))
+        return Answer(said[:MAX_ANSWER], "whole", where)
+    asked = P.NAME.search(question.text[-1_000:])
     for statement in reversed(told[-1:] if phrases.states(text) else told):
-        for clauses in committed(statement):
-            if (value := chosen(clauses, question)) is not None:
-                open_ = any(map(phrases.refuses, told[-4:])) or P.DANGLES.search(text)
-                open_ = (
-                    open_
-                    or value.count("{") != value.count("}")
-                    or "\\" in (bare := value.replace("\\$", ""))
-                    and bare.count("$") % 2
-                )
-                return Answer("" if open_ else value, "number" if value and not open_ else "none", where)
+        runs = committed(statement)
+        if asked:  # "x = 12, so the other side is 24"
+            runs.sort(key=lambda run: not re.search(rf"(?<![A-Za-z]){asked[1]}\s*=", run[0]))
+        for run in runs:
+            if (value := chosen(run, question)) is not None:
+                unsaid = not value or any(map(phrases.refuses, told[-4:])) or P.DANGLES.search(text) or _is_torn(value)
+                rule = "bold" if f"**{value}" in statement else "number"
+                return Answer("", "none", where) if unsaid else Answer(value, rule, where)
         if _CONCLUDED.match(statement):
             break
     last = next(iter(committed(told[-1])), [""])[0]
     return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)
+
+
+def _is_torn(value: str) -> bool:
+    """Whether a formula breaks off."""
+    bare = value.replace("\\$", "")
+    return value.count("{") != value.count("}") or "\\" in bare and bare.count("$") % 2 == 1
