@@ -9,7 +9,7 @@ from virgo_factory.answers.values.latex import tidy, words
 from virgo_factory.answers.values.numbers import told
 
 
-_AND = re.compile(r"[;；，]\s*|(?<=[a-z]):\s(?=\d+ [a-z])|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])")
+SPLIT = re.compile(r"[;；，]\s*|(?<=[a-z]):\s(?=\d+ [a-z])|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])|,(?=[\u4e00-\u9fff])")
 _YEAR = re.compile(r"(?<![\d.$])(?<!\d,)(?:1[5-9]|20)\d\d(?![.,]?\d|%)")
 _COUNTS = re.compile(
     r"\bhow many ((?:[a-z]+ ){1,3}?)(?:are|is|was|were|do|does|did|have|has|had|can|will|would|of|in|on|with|there)\b|\bnumber of ([a-z]+)",
@@ -63,7 +63,7 @@ def stems(text: str) -> set[str]:
 def about(clause: str, question: str) -> str:
     """Return of a clause with several numbers the part that tells of what is asked: with most of its words, and fewest others."""
     known = set(numerals(question[-300:]))
-    parts = [part for part in _AND.split(clause) if set(quantities(part)) - known]
+    parts = [part for part in SPLIT.split(clause) if set(quantities(part)) - known]
     parts = [part for part in parts if re.search(r"[^\W\d_]{2,}|[\u4e00-\u9fff]", part)]
     if len(parts) < 2:
         return clause

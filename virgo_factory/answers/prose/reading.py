@@ -1,13 +1,15 @@
 """What a response that has no box says, read by its clauses: the last one that commits to a value."""
 
 import re
+from dataclasses import replace
 
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
-from virgo_factory.answers.prose.asked import about, counts, formed, number_in, sought, stems, tells_of_another
+from virgo_factory.answers.prose.asked import SPLIT, about, counts, formed, number_in, sought, stems, tells_of_another, wants_several
 from virgo_factory.answers.prose.clauses import clauses, committed, statements
 from virgo_factory.answers.prose.phrases import BOLD, MATHS, MAX_ANSWER, numerals
+from virgo_factory.answers.values.dates import read_moment
 from virgo_factory.answers.values.latex import tidy, unwrap
 from virgo_factory.answers.values.numbers import Number, read_number
 from virgo_factory.answers.values.reading import SAID, Words, read
@@ -30,6 +32,8 @@ _CONCLUDED = re.compile(
     r"\W*(?:so|thus|hence|therefore|in conclusion|in summary|overall)\b|所以|因此|综上", re.IGNORECASE
 )
 _BOUNDED = re.compile(r"\A[a-z] is (?=greater|larger|more|less|smaller)")
+_WOULD = re.compile(r"\bwould\b|\bif\b")
+_WHEN = re.compile(r"\b(?:on|at|until|since)\s+(?=\S)")
 _SUBJECT = re.compile(r"(?:It|They|He|She|This|There|I|We)\b")
 _LISTED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
 _LABEL = re.compile(r"[\s*_-]*([A-Za-z][\w '()-]{0,40}|[\u4e00-\u9fff]{1,12})[*_]*\s*[:：=]\s*[*_]*(?=\S)")
@@ -79,8 +83,12 @@ def value_of(clause: str, question: Question) -> str | None:
         parts = listed.parts if isinstance(listed, Sequence) else ()
         named = [part for part in parts if (name := read(part).name) and re.search(rf"(?<![A-Za-z]){re.escape(name)}(?![A-Za-z])", question.text)]
         return named[0] if len(named) == 1 else whole
-    if told := read_out(clause) or bold:
+    if told := read_out(whole) or bold:
         return told
+    if wants_several(question) and len(parts := [part for part in SPLIT.split(whole) if part.strip()]) > 1:
+        values = [is_value(part) and part or value_of(part, replace(question, several=False)) for part in parts]
+        if all(values):
+            return ", ".join(values)
     part = about(whole, question.text)
     for text in dict.fromkeys((whole, part)):
         for found in reversed(list(P.VALUE.finditer(text))[-4:]):
@@ -89,6 +97,9 @@ def value_of(clause: str, question: Question) -> str | None:
             if not led and tail.count("{") == tail.count("}") and (is_value(tail) or _NAMES.fullmatch(tail)):
                 if text == part or isinstance(read(tail).what, Sequence):
                     return tail
+    for found in _WHEN.finditer(part):
+        if read_moment(tail := part[found.end() :].strip(" .")) is not None:
+            return tail
     found = list(MATHS.finditer(part))
     if len(found) > 1 and is_value(tail := unwrap(part[found[0].start() :])):
         return tail
@@ -210,11 +221,12 @@ def stands_alone(text: str, question: Question) -> bool:
     if text[0] in "$\\" or MATHS.search(text):
         return text[0] in "$\\" and len(_PROSE.findall(_MARKUP.sub(" ", text))) <= 2
     short = len(text.split()) <= 4 and len(text) < (50 if text.isascii() else 12) and len(clauses(text)) == 1
+    bare = not has_prose(text) and not (text.count("=") > 2 and "," in text and not is_value(text))
     sentence = P.VALUE.search(text) or P.READS.search(text) or _SUBJECT.match(text)
     return (
         "\n" not in text
         and not counts(question.text)
-        and (not has_prose(text) and not ("=" in text and "，" in text) or short and not sentence)
+        and (bare or short and not sentence)
     )
 
 
@@ -228,7 +240,7 @@ def listed_in(text: str) -> list[str]:
 def telling(text: str, question: Question) -> list[str]:
     """Return the statements of a response up to the last that may answer: the one under a name that is asked for, or with a value in bold."""
     told = [part for part in statements(text) if tells(part, question.text)]
-    while len(told) > 1 and P.ELABORATES.match(told[-1]):
+    while len(told) > 1 and (P.ELABORATES.match(told[-1]) or _WOULD.search(told[-1]) and not _WOULD.search(question.text)):
         told.pop()
     asked = stems(question.text[-300:])
     named = [len(stems(found[1]) & asked) if (found := _LABEL.match(part)) else 0 for part in told]
@@ -253,7 +265,8 @@ def last_said(text: str, question: Question, where: str) -> Answer:
     if not told:
         return Answer("", "none", where)
     if question.kind in ("text", "boolean", "date"):
-        said = in_bold(told[-1]) or read_out(told[-1]) or unwrap(phrases.affirmed(told[-1], asides=False))
+        plain = phrases.affirmed(told[-1], asides=False)
+        said = in_bold(told[-1]) or read_out(plain) or unwrap(plain)
         return Answer(said[:MAX_ANSWER], "whole", where)
     asked = P.NAME.search(question.text[-1_000:])
     for statement in reversed(told[-1:] if phrases.states(text) else told):
