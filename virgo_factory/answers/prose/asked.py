@@ -9,7 +9,9 @@ from virgo_factory.answers.values.latex import tidy, words
 from virgo_factory.answers.values.numbers import told
 
 
-SPLIT = re.compile(r"[;；，]\s*|(?<=[a-z]):\s(?=\d+ [a-z])|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])|,(?=[\u4e00-\u9fff])")
+SPLIT = re.compile(
+    r"[;；，]\s*|(?<=[a-z]):\s(?=\d+ [a-z])|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])|,(?=[\u4e00-\u9fff])"
+)
 _YEAR = re.compile(r"(?<![\d.$])(?<!\d,)(?:1[5-9]|20)\d\d(?![.,]?\d|%)")
 _COUNTS = re.compile(
     r"\bhow many ((?:[a-z]+ ){1,3}?)(?:are|is|was|were|do|does|did|have|has|had|can|will|would|of|in|on|with|there)\b|\bnumber of ([a-z]+)",
@@ -120,7 +122,13 @@ def formed(value: str, question: str) -> bool:
 
 def sought(clause: str, question: str) -> bool:
     """Whether a question asks for one of the numbers of a clause that its words tell: a year, by how much something changed."""
-    return bool(_ASKS_YEAR.search(question) or _COUNTS.search(question) and _TOTAL.search(clause) or _ASKS_CHANGE.search(question) and _BY.search(clause))
+    return bool(
+        _ASKS_YEAR.search(question)
+        or _COUNTS.search(question)
+        and _TOTAL.search(clause)
+        or _ASKS_CHANGE.search(question)
+        and _BY.search(clause)
+    )
 
 
 def counts(question: str) -> bool:

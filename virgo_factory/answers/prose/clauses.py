@@ -17,10 +17,11 @@ _LIST_NUMBER = re.compile(r"[\s*_#>]*(?:\d{1,2}\.(?=\s+\S)|\(\d\)(?=.*[^\W\d_]))
 
 @dataclass(frozen=True)
 class Clause:
-    """A part of a statement, without the word that leads it."""
+    """A part of a statement, without and with the word that leads it."""
 
     role: str
     text: str
+    led: str
 
 
 def statements(text: str) -> list[str]:
@@ -47,40 +48,42 @@ def clauses(statement: str) -> list[Clause]:
     >>> [(one.role, one.text) for one in clauses("While A is 5, B is 7 and not 9, so it is B")]
     [('beside', 'A is 5'), ('states', 'B is 7'), ('denies', '9'), ('concludes', 'it is B')]
     """
-    found, role, start = [], STATES, 0
+    found, role, begun, start = [], STATES, 0, 0
     for lead in P.CLAUSE.finditer(statement):
         name = lead.lastgroup.rstrip("234")
         if name in ("resumes", "pauses"):
             if role in _COMMITS or name == "pauses" and found:
                 continue
             name = TURNS if role == DENIES else STATES
-        found += _clause(role, statement[start : lead.start()])
-        role, start = name, lead.end()
-    found += _clause(role, statement[start:])
-    return [Clause(STATES, statement.strip())] if len(found) == 1 and found[0].role in (BESIDE, ASIDE) else found
+        found += _clause(role, statement[start : lead.start()], statement[begun : lead.start()])
+        role, begun, start = name, lead.start(), lead.end()
+    found += _clause(role, statement[start:], statement[begun:])
+    return (
+        [Clause(STATES, statement.strip(), statement)]
+        if len(found) == 1 and found[0].role in (BESIDE, ASIDE)
+        else found
+    )
 
 
-def _clause(role: str, text: str) -> list[Clause]:
+def _clause(role: str, text: str, led: str) -> list[Clause]:
     role = STATES if role == ASIDE and P.VALUE.search(text) else role  # "from the chart the value is 5"
-    return [Clause(role, text.strip())] if text.strip() else []
+    return [Clause(role, text.strip(), led)] if text.strip() else []
 
 
-def committed(statement: str) -> list[list[str]]:
+def committed(statement: str, denials: bool = False) -> list[list[str]]:
     """Return what a statement commits to, the most certain first: what it concludes or turns to, then what it states.
 
-    Each of them with what is said beside it: in other words, and of other things.
+    Each of them with what is said beside it: in other words, and of other things; and with `denials` with what it denies, in its place.
 
     >>> committed("It was 12 at first, but now it is 9"), committed("It is 9, not 12"), committed("It is not 9")
     ([['now it is 9'], ['It was 12 at first']], [['It is 9']], [['It']])
     """
-    runs: list[dict[str, list[str]]] = [{}]
+    runs: list[tuple[list[str], list[str]]] = [([], [])]
     for one in clauses(statement):
         if one.role in (CONCLUDES, TURNS):
-            runs.append({})
-        if one.role in (*_COMMITS, RESTATES, CONTRASTS):
-            runs[-1].setdefault(one.role if one.role not in _COMMITS else STATES, []).append(one.text)
-    return [
-        [", ".join(run.pop(STATES, [])), *(part for parts in run.values() for part in parts)]
-        for run in reversed(runs)
-        if run
-    ]
+            runs.append(([], []))
+        if one.role in _COMMITS or one.role == DENIES and denials:
+            runs[-1][0].append(one.text if one.role != DENIES else one.led)
+        elif one.role in (RESTATES, CONTRASTS):
+            runs[-1][1].append(one.text)
+    return [[(" " if denials else ", ").join(main), *beside] for main, beside in reversed(runs) if main or beside]

@@ -6,7 +6,17 @@ from dataclasses import replace
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
-from virgo_factory.answers.prose.asked import SPLIT, about, counts, formed, number_in, sought, stems, tells_of_another, wants_several
+from virgo_factory.answers.prose.asked import (
+    SPLIT,
+    about,
+    counts,
+    formed,
+    number_in,
+    sought,
+    stems,
+    tells_of_another,
+    wants_several,
+)
 from virgo_factory.answers.prose.clauses import clauses, committed, statements
 from virgo_factory.answers.prose.phrases import BOLD, MATHS, MAX_ANSWER, numerals
 from virgo_factory.answers.values.dates import read_moment
@@ -32,7 +42,7 @@ _CONCLUDED = re.compile(
     r"\W*(?:so|thus|hence|therefore|in conclusion|in summary|overall)\b|所以|因此|综上", re.IGNORECASE
 )
 _BOUNDED = re.compile(r"\A[a-z] is (?=greater|larger|more|less|smaller)")
-_WOULD = re.compile(r"\bwould\b|\bif\b")
+_WOULD = re.compile(r"\bwould\b|\bif\b|若|如果", re.IGNORECASE)
 _WHEN = re.compile(r"\b(?:on|at|until|since)\s+(?=\S)")
 _SUBJECT = re.compile(r"(?:It|They|He|She|This|There|I|We)\b")
 _LISTED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
@@ -81,7 +91,11 @@ def value_of(clause: str, question: Question) -> str | None:
     if is_value(whole):
         listed = read(whole).what
         parts = listed.parts if isinstance(listed, Sequence) else ()
-        named = [part for part in parts if (name := read(part).name) and re.search(rf"(?<![A-Za-z]){re.escape(name)}(?![A-Za-z])", question.text)]
+        named = [
+            part
+            for part in parts
+            if (name := read(part).name) and re.search(rf"(?<![A-Za-z]){re.escape(name)}(?![A-Za-z])", question.text)
+        ]
         return named[0] if len(named) == 1 else whole
     if told := read_out(whole) or bold:
         return told
@@ -151,7 +165,9 @@ def tells(statement: str, question: str) -> bool:
         return False
     if P.BEGINS.match(statement) and len(committed(statement)) < 2:
         return False
-    return not phrases.supposed(statement) or re.search(r"\bwould\b|\bif\b|若|如果", question) is not None
+    runs = committed(statement)
+    concludes = len(runs) > 1 and not _WOULD.search(runs[0][0])
+    return concludes or not phrases.supposed(statement) or _WOULD.search(question) is not None
 
 
 def denied(clause: str, value: str, question: str) -> bool:
@@ -223,11 +239,7 @@ def stands_alone(text: str, question: Question) -> bool:
     short = len(text.split()) <= 4 and len(text) < (50 if text.isascii() else 12) and len(clauses(text)) == 1
     bare = not has_prose(text) and not (text.count("=") > 2 and "," in text and not is_value(text))
     sentence = P.VALUE.search(text) or P.READS.search(text) or _SUBJECT.match(text)
-    return (
-        "\n" not in text
-        and not counts(question.text)
-        and (bare or short and not sentence)
-    )
+    return "\n" not in text and not counts(question.text) and (bare or short and not sentence)
 
 
 def listed_in(text: str) -> list[str]:
@@ -240,7 +252,8 @@ def listed_in(text: str) -> list[str]:
 def telling(text: str, question: Question) -> list[str]:
     """Return the statements of a response up to the last that may answer: the one under a name that is asked for, or with a value in bold."""
     told = [part for part in statements(text) if tells(part, question.text)]
-    while len(told) > 1 and (P.ELABORATES.match(told[-1]) or _WOULD.search(told[-1]) and not _WOULD.search(question.text)):
+    real = "would" in question.text
+    while len(told) > 1 and (P.ELABORATES.match(told[-1]) or not real and re.search(r"\bwould\b", told[-1])):
         told.pop()
     asked = stems(question.text[-300:])
     named = [len(stems(found[1]) & asked) if (found := _LABEL.match(part)) else 0 for part in told]
