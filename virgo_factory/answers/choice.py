@@ -248,7 +248,7 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
     if letter := _at_end(text, count) or _led(lines, text, count):
         return Answer(letter, "letter", where)
-    return _by_text(text, options, where, question)
+    return _by_text("\n".join(lines), options, where, question)
 
 
 def _last_line(text: str, count: int) -> str | None:
@@ -322,7 +322,11 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
             matched = options_named(run[0], options)
             if not matched or _HEDGED.search(part):
                 continue
-            whole = part != told[-1] or _ENDED.search(text) or words(run[0]).endswith(words(options[matched[-1]]))
+            whole = (
+                part != told[-1]
+                or _ENDED.search(text)
+                or words(affirmed(run[0])).endswith(words(options[matched[-1]]))
+            )
             if whole and (chosen := _asserted(run[0], matched, options)) is not None:
                 return Answer(options[chosen], "option", where)
             break

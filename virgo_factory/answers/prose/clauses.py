@@ -83,7 +83,7 @@ def committed(statement: str, denials: bool = False) -> list[list[str]]:
         if one.role in (CONCLUDES, TURNS):
             runs.append(([], []))
         if one.role in _COMMITS or one.role == DENIES and denials:
-            runs[-1][0].append(one.text if one.role != DENIES else one.led)
+            runs[-1][0].append(one.led if denials and (runs[-1][0] or one.role == DENIES) else one.text)
         elif one.role in (RESTATES, CONTRASTS):
             runs[-1][1].append(one.text)
-    return [[(" " if denials else ", ").join(main), *beside] for main, beside in reversed(runs) if main or beside]
+    return [[("" if denials else ", ").join(main), *beside] for main, beside in reversed(runs) if main or beside]
