@@ -11,7 +11,9 @@ from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.options import LETTERS
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
+from virgo_factory.answers.prose.clauses import committed
 from virgo_factory.answers.prose.phrases import BOOLEANS, MAX_ANSWER, affirmed, said_answer, said_boolean
+from virgo_factory.answers.prose.reading import announced, telling, value_of
 from virgo_factory.answers.values.latex import compact, tidy, unwrap, words
 from virgo_factory.answers.values.numbers import read_number
 
@@ -239,14 +241,14 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     if options and (said := said_answer(text)):
         if (matched := options_named(said, options)) and len(matched) < max(len(options), 2):
             return Answer(options[matched[0]] if len(matched) == 1 else said, "phrase", where)
-        if read_number(tight := phrases.tighten(said, question)) is not None:
+        if read_number(tight := announced(said, question)) is not None:
             return Answer(tight, "phrase", where)
     if claim:
         return Answer(claim[0], "phrase", where)
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
     if letter := _at_end(text, count) or _led(lines, text, count):
         return Answer(letter, "letter", where)
-    return _by_text(lines, options, where)
+    return _by_text("\n".join(lines), options, where, question)
 
 
 def _last_line(text: str, count: int) -> str | None:
@@ -297,40 +299,41 @@ def _led(lines: list[str], text: str, count: int) -> str | None:
     return bracketed.pop() if certain else None
 
 
-def _by_text(lines: list[str], options: tuple[str, ...], where: str) -> Answer:
-    """The option whose text the last or the first statement asserts; none of a text that breaks off or refuses."""
-    text = "\n".join(lines)
-    told = []
-    for part in phrases.sentences(text[-4_000:]):
-        so = re.search(r",\s+so\s+(.+)$", part) if phrases.supposed(part) else None
-        told += [so[1]] if so else [] if phrases.supposed(part) or P.BEGINS.match(part) else [part]
+def _by_text(text: str, options: tuple[str, ...], where: str, question: Question) -> Answer:
+    """The option whose text the last or the first statement commits to; none of a text that breaks off or refuses."""
+    told = telling(text[-4_000:], question)
     if not told or (options and all(re.fullmatch("[A-Za-z]", option) for option in options)):
-        named = {
-            found
-            for found in re.findall(rf"\b(?:{P.KINDS}|point|line|angle)\s+([A-Za-z])\b", told[-1] if told else "")
-            if found in options
-        }
+        point = rf"\b(?:{P.KINDS}|point|line|angle)\s+([A-Za-z])\b"
+        named = {found for found in re.findall(point, told[-1] if told else "") if found in options}
         return Answer(named.pop(), "option", where) if len(named) == 1 else Answer("", "none", where)
     if (spoken := _spoken(told[-1], options)) is not None:
         return Answer(options[spoken], "option", where)
     told = [part for part in told if not phrases.refuses(part)]
-    bold = set()
-    for part in phrases.BOLD.findall(text):
-        bold |= {index for index, option in enumerate(options) if same_option(option, part)}
+    bold = {
+        index
+        for part in phrases.BOLD.findall(text)
+        for index, option in enumerate(options)
+        if same_option(option, part)
+    }
     if len(bold) == 1:
         return Answer(options[bold.pop()], "bold", where)
     for part in dict.fromkeys((*told[-1:], *told[:1])):
-        part = phrases.CONCEDED.sub("", part)
-        matched = options_named(_GRANTED.sub("", part), options) or options_named(part, options)
-        if not matched or _HEDGED.search(part):
-            continue
-        ended = part != told[-1] or _ENDED.search(text) or words(affirmed(part)).endswith(words(options[matched[-1]]))
-        if ended and (chosen := _asserted(part, matched, options)) is not None:
-            return Answer(options[chosen], "option", where)
+        for run in committed(part, denials=True):
+            matched = options_named(run[0], options)
+            if not matched or _HEDGED.search(part):
+                continue
+            whole = (
+                part != told[-1]
+                or _ENDED.search(text)
+                or words(affirmed(run[0])).endswith(words(options[matched[-1]]))
+            )
+            if whole and (chosen := _asserted(run[0], matched, options)) is not None:
+                return Answer(options[chosen], "option", where)
+            break
     if not told or len(text) > 200 or letter_of(text, len(options)):
         return Answer("", "none", where)
     numeric = options and all(read_number(option) is not None for option in options)
-    return Answer(numeric and phrases.value_in(told[-1]) or unwrap(text), "whole", where)
+    return Answer(numeric and value_of(told[-1], question) or unwrap(text), "whole", where)
 
 
 def _asserted(told: str, matched: list[int], options: tuple[str, ...]) -> int | None:
@@ -386,7 +389,6 @@ _UNSIGNED = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})|\s*\([^()\d\\]*\)|(?<=
 """Signs that are part of what a text says, and such that are not."""
 _FORMULA = re.compile(r"[\\^=/:+*<>|]|\d|[a-z]\s*-")
 _SCRIPTS = re.compile(r"(?<=[\u4e00-\u9fff])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\u4e00-\u9fff])")
-_GRANTED = re.compile(r"^\s*(?:When|As|Since|Because|While|Although|Though|If)\b[^,]*,\s*")
 _HEDGED = re.compile(r"\b(?:could|might|may) (?:also |well )?(?:be|belong)\b")
 
 

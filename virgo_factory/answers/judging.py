@@ -14,6 +14,7 @@ from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose.phrases import MAX_ANSWER, refuses, says_boolean
 from virgo_factory.answers.prose.response import answer_tag, boxes
 from virgo_factory.answers.values.latex import characters, compact, tidy, unwrap
+from virgo_factory.answers.values.numbers import read_number
 
 
 _LARGEST = 10**4000
@@ -42,7 +43,7 @@ def score(response: str, gold: Any, question: Question | None = None, config: Gr
         elif isinstance(gold, str) and P.LETTERED.fullmatch(gold.strip()) and letters_of(gold, 10):
             if len(letters_of(gold, 10)) == 1 or _CHOOSES.search(question.text):
                 asked = replace(question, kind="choice")
-        elif isinstance(gold, str) and _NAMED.fullmatch(gold.strip()):
+        elif isinstance(gold, str) and _NAMED.fullmatch(gold.strip()) and read_number(gold) is None:
             asked = replace(question, kind="text")  # numbers beside it are no answer
     return judge(extract(response, asked), gold, question, config)
 

@@ -1,79 +1,139 @@
-"""What a question asks for, and whether a statement tells of that or of something else."""
+"""What a question asks for, and what of a clause tells of that."""
 
 import re
 
+from virgo_factory.answers.model import Question
 from virgo_factory.answers.patterns import P
-from virgo_factory.answers.prose.phrases import quantities
-from virgo_factory.answers.values.latex import unwrap, words
-from virgo_factory.answers.values.numbers import read_number, told
+from virgo_factory.answers.prose.phrases import numerals, quantities
+from virgo_factory.answers.values.latex import tidy, words
+from virgo_factory.answers.values.numbers import told
 
 
+SPLIT = re.compile(
+    r"[;；，]\s*|(?<=[a-z]):\s(?=\d+ [a-z])|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])|,(?=[\u4e00-\u9fff])"
+)
+_YEAR = re.compile(r"(?<![\d.$])(?<!\d,)(?:1[5-9]|20)\d\d(?![.,]?\d|%)")
+_COUNTS = re.compile(
+    r"\bhow many ((?:[a-z]+ ){1,3}?)(?:are|is|was|were|do|does|did|have|has|had|can|will|would|of|in|on|with|there)\b|\bnumber of ([a-z]+)",
+    re.IGNORECASE,
+)
+_ASKS_YEAR = re.compile(r"\b(?:which|what) year\b|哪一?年", re.IGNORECASE)
+_ASKS_CHANGE = re.compile(r"\b(?:how much|how many|by how|by what)\b", re.IGNORECASE)
+_BY = re.compile(r"\bby (?:about |only )?(?=\W?\d)")
+_TOTAL = re.compile(
+    rf"\b(?=.*(?:in total|in all|altogether)\b)(?!.*\d.*\d.*(?:in total|in all|altogether)\b)({P.NUMBER})\b",
+    re.IGNORECASE,
+)
+_BRACKETS = re.compile(r"\s*\([^()]*\)")
+_FORMS = tuple(
+    (re.compile(asked, re.IGNORECASE), re.compile(form))
+    for asked, form in (
+        (r"\bpercent|百分", "%|％|‰"),
+        (r"\bratio\b|之比", r"[:：]|\bto\b|frac|/"),
+        (r"\bfraction\b", "/|frac"),
+    )
+)
+"""What a question asks for, and what such a value holds."""
+_SHORT = frozenset("the and are was for how did does its has had who two what which that this one".split())
 _SPEAKS_OF = re.compile(r"^\W*the ((?:[a-z]+-)?[a-z]+(?: [a-z]+)?) (?:is|was|equals)\b", re.IGNORECASE)
 _GENERAL = frozenset(
-    "answer result value total sum number solution difference product amount final correct quotient remainder ratio "
+    "answer result value total sum number solution set interval difference product amount final correct quotient remainder ratio "
     "rate".split()
 )
-_HOW_MUCH = re.compile(r"\b(?:how much|how many|by how|by what)\b", re.IGNORECASE)
 _LED_TO = r"\b(?:rose|fell|grew|drop\w*|increas\w*|decreas\w*|went up|went down|rise|fall)\s+to\s+\W?"
-_BY = re.compile(r"\bby (?:about |only )?(?=\W?\d)")
-_CONVERTED = re.compile(r"\d[^,]*,\s+(?:which (?:is|equals)|that is|i\.e\.|or) (?:about |equal to )?(\d[^,]*)$")
 _OPPOSITES = (
     (r"\b(?:start|began|begin|open|depart)", r"\b(?:end|finish|clos|arriv)"),
     (r"\b(?:eaten|sold|spent|gave|given|used|lost)\b", r"\b(?:left|remain\w*|still)\b"),
 )
 """What a statement tells of where the question asks for the other."""
-_YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
-_CLAUSES = re.compile(r"[;；，]\s*|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])")
-_SHORT = frozenset("the and are was for how did does its has had who two".split())
-_ELSEWHERE = re.compile(r"\b(?:next to|beside|behind|(?:an)?other|opposite|instead)\b")
+_SOME_YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
 
 
-def value_of_asked(text: str, question: str) -> str | None:
-    """Return the value of the name that a question asks for ("find x"), where a text assigns it one number only.
-
-    >>> value_of_asked("Thus x = 24. We check that 24/8 = 3.", "Find x.")
-    '24'
-    """
-    if not (asked := P.NAME.search(question[-1_000:])):
-        return None
-    end = r"(?=[,;，。\n]|\.(?!\d)|\s+(?:so|and|because|which)\b|$)"
-    start = rf"(?<![\w(])(?<![Cc]ase )(?<![Ll]et )(?<![Ii]f ){asked[1]}\s*=\s*\$?\s*"
-    found = re.findall(rf"{start}([^,;=，。\n]{{1,40}}?)\$?{end}", text)
-    values = {value for part in found if read_number(value := unwrap(part.replace("$", ""))) is not None}
-    return values.pop() if len(values) == 1 else None
+def wants_several(question: Question) -> bool | None:
+    """Return whether a question asks for several answers; None where there is no question to ask."""
+    if question.several is not None:
+        return question.several
+    return bool(P.SEVERAL.search(question.text[-3_000:])) if question.text.strip() else None
 
 
-def clause_asked(statement: str, question: str) -> str:
-    """Return of a statement with several numbers the clause that tells of what is asked: behind "by", or by its words.
+def stems(text: str) -> set[str]:
+    """The beginnings of the words of a text, and the pairs of its Chinese characters."""
+    said = {word[:4] for word in words(tidy(text)).split() if len(word) > 2 and word not in _SHORT}
+    return said | set(re.findall(r"(?=([\u4e00-\u9fff]{2}))", text))
 
-    >>> clause_asked("The mean is 6.5, while the median is 7", "What is the mean?")
-    'The mean is 6.5'
-    """
-    if P.GENERALLY.search(statement):  # "Usually it is 8, but here it is 5"
-        statement = re.split(r",?\s+but\s+", statement)[-1]
-    if (by := _BY.search(statement)) and _HOW_MUCH.search(question[-300:]):
-        return re.split(r"\b(?:from|over|in|to|since)\b|, ", statement[by.end() :])[0]
-    if P.WORKED_OUT.search(statement):
-        return statement
-    plain, converted = P.BESIDE.sub("", statement), _CONVERTED.search(statement)
-    if converted and (number := read_number(converted[1].strip(" ."))) and number.units:
-        return converted[1]  # "0.25 kg, which is 250 g"
-    statement = plain if re.search(r"\d", plain) else statement
-    clauses = [part for part in _CLAUSES.split(statement) if quantities(part)]
-    clauses = [part for part in clauses if re.search(r"[^\W\d_]{3,}|[\u4e00-\u9fff]", part)]
-    if len(clauses) < 2:
-        return statement
-    if re.match(r"(?:so|hence|thus|therefore)\b", clauses[-1]):
-        return clauses[-1]
-    times = {word.lower() for word in P.WHEN.findall(question[-300:])}
-    then = [part for part in clauses if times & {word.lower() for word in P.WHEN.findall(part)}]
-    if len(then) == 1:
-        return then[0]
-    asked = {word[:4] for word in words(question[-300:]).split() if len(word) > 2 and word not in _SHORT}
-    shared = [len(asked & {word[:4] for word in words(part).split()}) for part in clauses]
-    best = max(shared)
-    clause = clauses[shared.index(best)]
-    return clause if shared[-1] < best and shared.count(best) == 1 and not _ELSEWHERE.search(clause) else statement
+
+def about(clause: str, question: str) -> str:
+    """Return of a clause with several numbers the part that tells of what is asked: with most of its words, and fewest others."""
+    known = set(numerals(question[-300:]))
+    parts = [part for part in SPLIT.split(clause) if set(quantities(part)) - known]
+    parts = [part for part in parts if re.search(r"[^\W\d_]{2,}|[\u4e00-\u9fff]", part)]
+    if len(parts) < 2:
+        return clause
+    asked = stems(question[-300:])
+    marked = {word[:4].lower() for word in P.QUALIFIES.findall(question[-300:])}
+    shared = []
+    for part in parts:
+        other = {word[:4].lower() for word in P.QUALIFIES.findall(part)} - asked
+        shared.append(len(asked & stems(part)) + len(marked & stems(part)) - len(other))
+    best = [part for part, score in zip(parts, shared, strict=True) if score == max(shared)]
+    if len(best) > 1 and _ASKS_YEAR.search(question):
+        return clause
+    return best[-1] if asked and wants_several(Question(question)) is not True else clause
+
+
+def number_in(clause: str, question: str) -> str | None:
+    """Return the number of a clause that the question asks for: with its noun, of its form, not one of its own; else the last."""
+    counted = _COUNTS.search(question)
+    if counted and (total := _TOTAL.search(clause)):
+        return total[1]
+    clause = about(clause, question)
+    if _ASKS_YEAR.search(question):
+        return next(iter(_YEAR.findall(clause)), None)
+    if _ASKS_CHANGE.search(question) and (by := _BY.search(clause)):
+        return next(iter(quantities(clause[by.end() :])), None)
+    if (counted or not question) and (there := P.THERE.search(clause)):
+        return counted_at(clause, there)
+    if counted:
+        names = "|".join(re.escape(name[:4]) for name in (counted[1] or counted[2]).split())
+        if said := re.findall(rf"\b((?i:{P.NUMBER}))\s+(?:[a-z]+\s+)?(?={names})", clause):
+            return "0" if said[-1].lower() == "no" else said[-1]
+    asked = set(numerals(question[-300:]))
+    values = [value for value in quantities(_BRACKETS.sub("", clause)) if value not in asked] or quantities(clause)
+    values = [value for value in values if formed(value, question)] or values
+    values = [value for value in values if value not in asked] or values
+    return values[-1] if values else None
+
+
+def counted_at(clause: str, found: re.Match[str]) -> str:
+    """A number of a clause with what makes it another value: its unit and scale; 0 for no."""
+    return (
+        "0"
+        if found[1].lower() == "no"
+        else next(iter(quantities(clause[found.start(1) :])), found[1])
+        if found[1][0].isdigit()
+        else found[1]
+    )
+
+
+def formed(value: str, question: str) -> bool:
+    """Whether a value has the form that a question asks for."""
+    return all(form.search(value) for asked, form in _FORMS if asked.search(question))
+
+
+def sought(clause: str, question: str) -> bool:
+    """Whether a question asks for one of the numbers of a clause that its words tell: a year, by how much something changed."""
+    return bool(
+        _ASKS_YEAR.search(question)
+        or _COUNTS.search(question)
+        and _TOTAL.search(clause)
+        or _ASKS_CHANGE.search(question)
+        and _BY.search(clause)
+    )
+
+
+def counts(question: str) -> bool:
+    """Whether a question asks how many there are."""
+    return _COUNTS.search(question) is not None
 
 
 def tells_of_another(statement: str, value: str, question: str) -> bool:
@@ -90,10 +150,10 @@ def tells_of_another(statement: str, value: str, question: str) -> bool:
             ways = [bool(re.search(way, text)) for text in (statement, question) for way in (one, other)]
             if ways == [True, False, False, True]:
                 return True
-    years, asked_years = (set(_YEAR.findall(text)) - {value} for text in (statement, question))
+    years, asked_years = (set(_SOME_YEAR.findall(text)) - {value} for text in (statement, question))
     if years and asked_years and not years & asked_years:
         return True
-    if _HOW_MUCH.search(question) and re.search(_LED_TO + re.escape(value), statement):
+    if _ASKS_CHANGE.search(question) and re.search(_LED_TO + re.escape(value), statement):
         return True
     said, asked = ({way for axis, way in told(text)[0] if axis == "change"} for text in (statement, question))
     return bool(said and asked) and not said & asked

@@ -6,11 +6,8 @@ Every function is linear in the text. A statement is a sentence, a line or what 
 import re
 from collections.abc import Iterator
 
-from virgo_factory.answers.model import Question
 from virgo_factory.answers.patterns import P
-from virgo_factory.answers.values.dates import read_moment
 from virgo_factory.answers.values.latex import characters, compact, unwrap, words
-from virgo_factory.answers.values.numbers import read_number
 from virgo_factory.answers.values.units import read_unit
 
 
@@ -30,15 +27,6 @@ BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 MATHS = re.compile(r"\$\$([^$]{1,1000})\$\$|\$([^$\n]{1,500})\$|\\\[(.{1,1000}?)\\\]|\\\((.{1,500}?)\\\)", re.DOTALL)
 _LIST_NUMBER = re.compile(r"^[ \t*_#>]*\d{1,2}[.)](?=[ \t*])", re.MULTILINE)
 
-
-def counted(text: str, start: int, word: str) -> str:
-    """Return a number that stands at a place with what makes it another value: its unit and scale; 0 for no."""
-    if word.lower() == "no":
-        return "0"
-    return next(iter(quantities(text[start : start + 60])), word) if word[0].isdigit() else word
-
-
-_EACH = re.compile(r"^每[\u4e00-\u9fff]{1,3}(?=\d)")
 
 BOOLEANS = {
     **dict.fromkeys(("yes", "true", "correct", "yep", "yeah", "是", "是的", "对", "对的", "正确", "正确的", "√", "✓", "成立"), True),
@@ -160,45 +148,6 @@ def refuses_at_end(text: str) -> bool:
     return any(map(refuses, sentences(text.strip()[-1_000:])[-2:]))
 
 
-def value_in(said: str) -> str | None:
-    """Return what a statement says something is, where that reads as a number: after its last "is", "=" or "等于"."""
-    said = affirmed(said, asides=False)
-    for end in [match.end() for match in P.VALUE.finditer(said)][:-4:-1]:
-        if len(said) - end <= 300:
-            tail = unwrap(_EACH.sub("", said[end:]))
-            for value in (tail, unwrap(P.REMARK.sub("", tail))):
-                if value and len(value) <= 60 and (read_number(value) is not None or read_moment(value) is not None):
-                    return value
-    return None
-
-
-def tighten(said: str, question: Question) -> str:
-    """Return the answer inside a statement: itself where it is one, else its maths, its bold part, or what follows "is" or "="."""
-    said = unwrap(said)
-    whole = question.kind == "text" or re.fullmatch(P.CLOCK, said, re.IGNORECASE)
-    if len(said) <= 40 and (whole or read_number(said) is not None):
-        return said
-    said = unwrap(affirmed(re.sub(r"\s*\.?\s*I hope it is correct\b.*$", "", said), asides=False))
-    short = unwrap(P.REMARK.sub("", said))
-    if short != said and (read_number(short) is not None or re.fullmatch(r"[A-Za-z][\w -]{1,30}", short)):
-        return short
-    found = list(MATHS.finditer(said))
-    segments = [next(filter(None, match.groups())) for match in found]
-    if segments and (tail := value_in(said[found[-1].end() :])):
-        return tail
-    outside = MATHS.sub(" ", said)
-    if segments and re.search(r"[A-Za-z]{2,}|[\u4e00-\u9fff]", outside):
-        if len(segments) > 1 and re.fullmatch(r"[\s,;]*(?:and|or|和|或)?[\s,;.]*", outside.strip()):
-            return ", ".join(segments)
-        return unwrap(segments[-1])
-    if question.kind in ("number", "count") or not re.search(r"[\\=^]", said) or re.search("是|为|等于|有", said):
-        if tail := value_in(said):
-            return tail
-        if question.kind in ("number", "count") and (found := numerals(said)):
-            return found[0 if re.match(r"[-$€£]?\d", said) else -1]
-    return said
-
-
 def numerals(text: str) -> list[str]:
     """Return the numbers of a text as written, without those of a numbered list; a pair in brackets, a ratio, a time and a range are one each."""
     text = characters(_LIST_NUMBER.sub(" ", text))
@@ -226,16 +175,6 @@ def quantities(text: str) -> list[str]:
     return found
 
 
-def relates(told: str, value: str) -> bool:
-    """Return whether a statement denies, bounds or supposes the value it ends with, or makes another one of it.
-
-    >>> relates("x is at most 6", "6"), relates("If we add them, the sum is 6", "6"), relates("15 is wrong", "15")
-    (True, False, True)
-    """
-    before, _, behind = told.rpartition(value)
-    return P.RELATES.search(re.split(r"[,，;；]", before)[-1]) is not None or P.MADE_ANOTHER.match(behind) is not None
-
-
 def states(text: str) -> bool:
     """Return whether a response has a heading or ends with a statement that announces its answer, however that reads."""
     return P.HEADED.search(text) is not None or any(any(announcements(part)) for part in sentences(text)[-1:])
@@ -250,7 +189,7 @@ def without_courtesy(text: str) -> str:
     return text
 
 
-CONCEDED = re.compile(
+_CONCEDED = re.compile(
     r"(?:(?<=\w),?\s+(?:although|though|even though|even if)|(?<=\w),\s+(?:while|whereas))\b[^.!?\n]*(?=[.!?]?\s*\Z)",
     re.IGNORECASE,
 )
@@ -263,7 +202,7 @@ def said_boolean(text: str) -> bool | None:
     >>> said_boolean("False.\\n\\nIt is true that the bars touch."), said_boolean("True, False.")
     (False, None)
     """
-    text = CONCEDED.sub("", text)
+    text = _CONCEDED.sub("", text)
     lines = [line for line in text.strip().splitlines() if line.strip()]
     if not lines:
         return None

@@ -1,0 +1,303 @@
+"""What a response that has no box says, read by its clauses: the last one that commits to a value."""
+
+import re
+from dataclasses import replace
+
+from virgo_factory.answers.model import Answer, Question
+from virgo_factory.answers.patterns import P
+from virgo_factory.answers.prose import phrases
+from virgo_factory.answers.prose.asked import (
+    SPLIT,
+    about,
+    counts,
+    formed,
+    number_in,
+    sought,
+    stems,
+    tells_of_another,
+    wants_several,
+)
+from virgo_factory.answers.prose.clauses import clauses, committed, statements
+from virgo_factory.answers.prose.phrases import BOLD, MATHS, MAX_ANSWER, numerals
+from virgo_factory.answers.values.dates import read_moment
+from virgo_factory.answers.values.latex import tidy, unwrap
+from virgo_factory.answers.values.numbers import Number, read_number
+from virgo_factory.answers.values.reading import SAID, Words, read
+from virgo_factory.answers.values.sequences import Sequence, read_bound
+from virgo_factory.answers.values.units import asked_units, read_unit
+
+
+_PROSE = re.compile(
+    r"(?<![\\\w{])(?!(?:and|all|from|than|greater|less|larger|smaller|more|equal)\b)(?:[^\W\d_\u4e00-\u9fff]{3,}|(?:at|in|on|is|so|by|of|we|it|as|an|if|be|up)\b)|[\u4e00-\u9fff]{2,}"
+)
+_MARKUP = re.compile(r"\\[A-Za-z]+|\{[A-Za-z]*matrix\}|sqrt|sin|cos|tan|log|ln")
+_ITEM = r"[^\W\d_](?:[^\W\d_]|['’ -]){0,30}"
+_NAMES = re.compile(rf"(?:{_ITEM}, )*{_ITEM}(?:,|,? and) {_ITEM}")
+_TO = re.compile(r"\A(?:at|in|on|by|to|about|only|exactly|points?|the)\s+(?=\S)", re.IGNORECASE)
+_EQUALS = re.compile(r"=(?!.*=)")
+_WHERE = re.compile(r"\s+(?:at|when|for)\s+\$?[A-Za-z]\s*=[^=]*$")
+_QUOTED = re.compile(r"[\"“「'`](.{1,80}?)[\"”」'`]")
+_ROW = re.compile(r"^\s*\|.*\|\s*$|\w\s+\|\s+[\w-]")
+_CONCLUDED = re.compile(
+    r"\W*(?:so|thus|hence|therefore|in conclusion|in summary|overall)\b|所以|因此|综上", re.IGNORECASE
+)
+_BOUNDED = re.compile(r"\A[a-z] is (?=greater|larger|more|less|smaller)")
+_WOULD = re.compile(r"\bwould\b|\bif\b|若|如果", re.IGNORECASE)
+_WHEN = re.compile(r"\b(?:on|at|until|since)\s+(?=\S)")
+_SUBJECT = re.compile(r"(?:It|They|He|She|This|There|I|We)\b")
+_LISTED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
+_LABEL = re.compile(r"[\s*_-]*([A-Za-z][\w '()-]{0,40}|[\u4e00-\u9fff]{1,12})[*_]*\s*[:：=]\s*[*_]*(?=\S)")
+
+
+def has_prose(text: str) -> bool:
+    """Whether a text has words that are no unit, function or name of a variable."""
+    return _PROSE.search(_MARKUP.sub(" ", text)) is not None
+
+
+def is_value(text: str) -> bool:
+    """Return whether a text is a value as it stands: a number, a moment, a bound, values one after another, a formula."""
+    if not text or len(text) > 300 or _SUBJECT.match(text):
+        return False
+    if read_bound(text, ""):
+        return True
+    said = read(text)
+    if isinstance(said.what, Number):
+        return SAID not in said.what.words and (" " not in said.name or not has_prose(said.name))
+    if isinstance(said.what, Sequence) and said.what.held == "":
+        names = [read(part).name for part in said.what.parts]
+        recurs = any(
+            name and name in part.partition("=")[2] for name, part in zip(names, said.what.parts, strict=True)
+        )
+        return len(names) > 1 and not recurs and all(map(_is_part, said.what.parts, names))
+    return not isinstance(said.what, Words) and not has_prose(_BOUNDED.sub("", text))
+
+
+def _is_part(text: str, name: str) -> bool:
+    """Whether a text is one of several values: a number of what, or what has a name."""
+    if name:
+        return re.search("[A-Za-z\u4e00-\u9fff]", name) is not None and not has_prose(text)
+    what = read(text).what
+    if isinstance(what, Sequence):
+        return what.held != "" and not has_prose(text)
+    return isinstance(what, Number) and SAID not in what.words and len(text.split()) < 4 and "=" not in text
+
+
+def value_of(clause: str, question: Question) -> str | None:
+    """Return the value that a clause says its subject has: as it stands, read out, in bold, behind "is" or "=", in maths; None where it says none."""
+    bold = in_bold(clause)
+    whole = unwrap(P.ASIDE.sub("", clause.replace("**", "")))
+    if (shorter := _WHERE.sub("", whole)) != whole and re.search(r"\d", shorter):
+        whole = shorter
+    if is_value(whole):
+        listed = read(whole).what
+        parts = listed.parts if isinstance(listed, Sequence) else ()
+        named = [
+            part
+            for part in parts
+            if (name := read(part).name) and re.search(rf"(?<![A-Za-z]){re.escape(name)}(?![A-Za-z])", question.text)
+        ]
+        return named[0] if len(named) == 1 else whole
+    if told := read_out(whole) or bold:
+        return told
+    if wants_several(question) and len(parts := [part for part in SPLIT.split(whole) if part.strip()]) > 1:
+        values = [is_value(part) and part or value_of(part, replace(question, several=False)) for part in parts]
+        if all(values):
+            return ", ".join(values)
+    part = about(whole, question.text)
+    for text in dict.fromkeys((whole, part)):
+        for found in reversed(list(P.VALUE.finditer(text))[-4:]):
+            tail = unwrap(_TO.sub("", text[found.end() :].lstrip()))
+            led = found[0] in "=≈" or found[0] in ":：" and re.search(r"\d", text[: found.start()])
+            if not led and tail.count("{") == tail.count("}") and (is_value(tail) or _NAMES.fullmatch(tail)):
+                if text == part or isinstance(read(tail).what, Sequence):
+                    return tail
+    for found in _WHEN.finditer(part):
+        if read_moment(tail := part[found.end() :].strip(" .")) is not None:
+            return tail
+    found = list(MATHS.finditer(part))
+    if len(found) > 1 and is_value(tail := unwrap(part[found[0].start() :])):
+        return tail
+    if found and not numerals(part[found[-1].end() :]):
+        segment = unwrap(next(filter(None, found[-1].groups())))
+        if re.search(r"[0-9\\]", segment) or is_value(segment):
+            behind = tidy(part[found[-1].end() :])
+            return f"{segment} {behind[: read_unit(behind)[1]]}".strip()
+    equal = _EQUALS.search(part)
+    if (
+        equal
+        and (has_prose(part[: equal.start()]) or part.count("=") > 1)
+        and is_value(tail := unwrap(part[equal.end() :]))
+    ):
+        return tail
+    return None
+
+
+def read_out(clause: str) -> str | None:
+    """What a clause says is written somewhere, or quotes to its end."""
+    if not (told := P.READS.search(clause)):
+        return None
+    said = clause[told.end() :].strip(" .\n")
+    quoted = _QUOTED.fullmatch(said)
+    return (
+        quoted[1].strip(" .")
+        if quoted
+        else None
+        if re.search('["“「]', said) or P.VALUE.search(said)
+        else unwrap(said)
+    )
+
+
+def in_bold(clause: str) -> str | None:
+    """The last bold part of a clause that is no heading."""
+    bold = [
+        unwrap(found[1])
+        for found in BOLD.finditer(clause)
+        if not (found[1] + clause[found.end() :]).rstrip("* ").endswith(":")
+        and clause[found.end() : found.end() + 1] != ":"
+        and not found[1].endswith(":")
+    ]
+    return bold[-1] if bold else None
+
+
+def tells(statement: str, question: str) -> bool:
+    """Whether a statement may answer: it is no question, no beginning, no check and no word on what has been said."""
+    if _ROW.search(statement) or statement.rstrip(" *_").endswith(("?", "？")) or P.CHECKS.search(statement):
+        return False
+    if P.BEGINS.match(statement) and len(committed(statement)) < 2:
+        return False
+    runs = committed(statement)
+    concludes = len(runs) > 1 and not _WOULD.search(runs[0][0])
+    return concludes or not phrases.supposed(statement) or _WOULD.search(question) is not None
+
+
+def denied(clause: str, value: str, question: str) -> bool:
+    """Whether a clause takes its value back, makes another one of it, or tells of something else than the question asks for."""
+    before, found, behind = clause.rpartition(value)
+    other = found and (P.ANOTHER.search(before) or P.MADE_ANOTHER.match(behind))
+    return bool(other) or tells_of_another(clause, value, question)
+
+
+def chosen(run: list[str], question: Question) -> str | None:
+    """The value of one commitment: of what it states, unless what is said beside it fits the question better; empty where it is denied."""
+    text, said = question.text, []
+    for clause in run:
+        plain = not in_bold(clause) and not is_value(unwrap(clause))
+        if (
+            value := plain
+            and sought(clause, text)
+            and number_in(clause, text)
+            or value_of(clause, question)
+            or number_in(clause, text)
+        ):
+            said.append((clause, value))
+    kept = [pair for pair in said if not denied(*pair, question.text)]
+    if len(kept) < 2:
+        return kept[0][1] if kept else "" if said else None
+    units, asked = asked_units(question.text[-1_000:]), stems(question.text[-300:])
+
+    first = read_number(kept[0][1])
+
+    def fit(pair: tuple[str, str]) -> tuple:
+        number = read_number(pair[1])
+        same = (
+            number
+            and first
+            and number.units
+            and first.units
+            and number.units[0].dimensions == first.units[0].dimensions
+        )
+        return (
+            formed(pair[1], question.text),
+            bool(units and number and set(number.units) & set(units)),
+            is_value(pair[1]),
+            bool(same) and not P.ABOUT.match(pair[0]) and pair is not kept[0],  # in another unit
+            len(asked & stems(pair[0])),
+        )
+
+    return max(kept, key=fit)[1]
+
+
+def announced(said: str, question: Question) -> str:
+    """Return the answer in what an announcement says: its value, else all of it without what is said beside it."""
+    said = unwrap(said)
+    if len(said) <= 40 and question.kind == "text":
+        return said
+    kept = [run[0] for run in reversed(committed(said)) if run[0]] or [said]
+    value = value_of(kept[0], question) or question.kind in ("number", "count") and number_in(kept[0], question.text)
+    return value or unwrap(P.ASIDE.sub("", kept[0]))
+
+
+def stands_alone(text: str, question: Question) -> bool:
+    """Whether a response is nothing but its answer: maths or values without a sentence, or a few words."""
+    text, told = unwrap(text), statements(text)
+    if not text or len(text) > 300 or has_prose(text) and len(told) > 1:
+        return False
+    if len(told) > 1 and (text[0] in "\\([{" or isinstance(read(text).what, Sequence)) and is_value(text):
+        return True
+    if text[0] in "$\\" or MATHS.search(text):
+        return text[0] in "$\\" and len(_PROSE.findall(_MARKUP.sub(" ", text))) <= 2
+    short = len(text.split()) <= 4 and len(text) < (50 if text.isascii() else 12) and len(clauses(text)) == 1
+    bare = not has_prose(text) and not (text.count("=") > 2 and "," in text and not is_value(text))
+    sentence = P.VALUE.search(text) or P.READS.search(text) or _SUBJECT.match(text)
+    return "\n" not in text and not counts(question.text) and (bare or short and not sentence)
+
+
+def listed_in(text: str) -> list[str]:
+    """The items of a numbered list of short names that a text is, or ends with."""
+    found = _LISTED.search(text)
+    items = [re.sub(r"^\s*\d[.)]\s*", "", line).strip(" .") for line in found[1].strip().split("\n")] if found else []
+    return [] if any(re.search(r"[.=:]", item) or len(item.split()) > 4 for item in items) else items
+
+
+def telling(text: str, question: Question) -> list[str]:
+    """Return the statements of a response up to the last that may answer: the one under a name that is asked for, or with a value in bold."""
+    told = [part for part in statements(text) if tells(part, question.text)]
+    real = "would" in question.text
+    while len(told) > 1 and (P.ELABORATES.match(told[-1]) or not real and re.search(r"\bwould\b", told[-1])):
+        told.pop()
+    asked = stems(question.text[-300:])
+    named = [len(stems(found[1]) & asked) if (found := _LABEL.match(part)) else 0 for part in told]
+    if named and _LABEL.match(told[-1]) and named[-1] < max(named) and named.count(max(named)) == 1:
+        return told[: named.index(max(named)) + 1]
+    bold = [
+        place
+        for place, part in enumerate(told)
+        if (said := in_bold(part)) and re.search(r"\d", said) and is_value(said)
+    ]
+    return told[: bold[-1] + 1] if bold else told
+
+
+def last_said(text: str, question: Question, where: str) -> Answer:
+    """Return the value that a response says, in its last clause that commits to one."""
+    text = text[-4_000:]
+    if stands_alone(text, question):
+        return Answer(unwrap(text), "whole", where)
+    if items := listed_in(text):
+        return Answer(", ".join(items), "whole", where)
+    told = telling(text, question)
+    if not told:
+        return Answer("", "none", where)
+    if question.kind in ("text", "boolean", "date"):
+        plain = phrases.affirmed(told[-1], asides=False)
+        said = in_bold(told[-1]) or read_out(plain) or unwrap(plain)
+        return Answer(said[:MAX_ANSWER], "whole", where)
+    asked = P.NAME.search(question.text[-1_000:])
+    for statement in reversed(told[-1:] if phrases.states(text) else told):
+        runs = committed(statement)
+        if asked:  # "x = 12, so the other side is 24"
+            runs.sort(key=lambda run: not re.search(rf"(?<![A-Za-z]){asked[1]}\s*=", run[0]))
+        for run in runs:
+            if (value := chosen(run, question)) is not None:
+                unsaid = not value or any(map(phrases.refuses, told[-4:])) or P.DANGLES.search(text) or _is_torn(value)
+                rule = "bold" if f"**{value}" in statement else "number"
+                return Answer("", "none", where) if unsaid else Answer(value, rule, where)
+        if _CONCLUDED.match(statement):
+            break
+    last = next(iter(committed(told[-1])), [""])[0]
+    return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)
+
+
+def _is_torn(value: str) -> bool:
+    """Whether a formula breaks off."""
+    bare = value.replace("\\$", "")
+    return value.count("{") != value.count("}") or "\\" in bare and bare.count("$") % 2 == 1
