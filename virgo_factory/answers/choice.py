@@ -330,6 +330,8 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
             if whole and (chosen := _asserted(run[0], matched, options)) is not None:
                 return Answer(options[chosen], "option", where)
             break
+    if (begun := text.partition("\n")[0]) in options:
+        return Answer(begun, "option", where)
     if not told or len(text) > 200 or letter_of(text, len(options)):
         return Answer("", "none", where)
     numeric = options and all(read_number(option) is not None for option in options)

@@ -25,6 +25,9 @@ _CLAUSE_END = re.compile(r"(?<=[a-z)\d])\.\s|[\n。！？；;!]")
 _ITEMS = re.compile(r"[\s*_:]*(?:\n[ \t]*(?:[-•*]|\d+[.)])[ \t][^\n]{1,300}[:=][^\n]{1,300}){2,20}")
 BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 MATHS = re.compile(r"\$\$([^$]{1,1000})\$\$|\$([^$\n]{1,500})\$|\\\[(.{1,1000}?)\\\]|\\\((.{1,500}?)\\\)", re.DOTALL)
+_UNDER = re.compile(r"(?:\\(?:sqrt|frac)\s*(?:\[\d\])?\{?|\}\{|√)\Z")
+_TIMES = re.compile(r"\s?(?:\\(?:sqrt|pi)(?![a-z])|[√π]|\^(?!\s?\{?\s?\\circ))")
+"""What stands before and behind a number that is only a part of a formula: 4√5 is neither 4 nor 5."""
 _LIST_NUMBER = re.compile(r"^[ \t*_#>]*\d{1,2}[.)](?=[ \t*])", re.MULTILINE)
 
 
@@ -155,7 +158,7 @@ def numerals(text: str) -> list[str]:
 
 
 def quantities(text: str) -> list[str]:
-    """Return the numbers of a text, each with its scale, percent sign, unit and what else makes it another value.
+    """Return the numbers of a text that are no part of a formula, each with its scale, percent sign, unit and what else makes it another value.
 
     >>> quantities("It goes 60 mph, in 1887 BC, for 15 thousand dollars."), quantities("增长了25倍")
     (['60 mph', '1887 BC', '15 thousand dollars'], ['25倍'])
@@ -163,7 +166,8 @@ def quantities(text: str) -> list[str]:
     text = characters(_LIST_NUMBER.sub(" ", text))
     found = []
     for match in P.NUMERAL.finditer(text):
-        if match.group().strip():
+        in_formula = _UNDER.search(text, max(0, match.start() - 12), match.start()) or _TIMES.match(text, match.end())
+        if match.group().strip() and not in_formula:
             rest = re.sub(r"\^?\s?\\circ\s*", "°", text[match.end() : match.end() + 60])
             scale = P.SCALED.match(rest)
             end = scale.end() if scale else 0
