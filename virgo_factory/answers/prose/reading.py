@@ -37,13 +37,13 @@ _TO = re.compile(r"\A(?:at|in|on|by|to|about|only|exactly|points?|the)\s+(?=\S)"
 _EQUALS = re.compile(r"=(?!.*=)")
 _WHERE = re.compile(r"\s+(?:at|when|for)\s+\$?[A-Za-z]\s*=[^=]*$")
 _QUOTED = re.compile(r"[\"“「'`](.{1,80}?)[\"”」'`]")
-_ROW = re.compile(r"^\s*\|.*\|\s*$|\w\s+\|\s+[\w-]")
+_ROW = re.compile(r"^\s*\|.*\|\s*$|(?<!\{)(?<!\{ )\b\w+\s+\|\s+[\w-]")
 _CONCLUDED = re.compile(
     r"\W*(?:so|thus|hence|therefore|in conclusion|in summary|overall)\b|所以|因此|综上", re.IGNORECASE
 )
 _BOUNDED = re.compile(r"\A[a-z] is (?=greater|larger|more|less|smaller)")
 _WOULD = re.compile(r"\bwould\b|\bif\b|若|如果", re.IGNORECASE)
-_WHEN = re.compile(r"\b(?:on|at|until|since)\s+(?=\S)")
+_WHEN = re.compile(r"\b(?:on|at|until|since|dated|reads)\s+(?=\S)")
 _SUBJECT = re.compile(r"(?:It|They|He|She|This|There|I|We)\b")
 _LISTED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
 _LABEL = re.compile(r"[\s*_-]*([A-Za-z][\w '()-]{0,40}|[\u4e00-\u9fff]{1,12})[*_]*\s*[:：=]\s*[*_]*(?=\S)")
@@ -107,7 +107,8 @@ def value_of(clause: str, question: Question) -> str | None:
     for text in dict.fromkeys((whole, part)):
         for found in reversed(list(P.VALUE.finditer(text))[-4:]):
             tail = unwrap(_TO.sub("", text[found.end() :].lstrip()))
-            led = found[0] in "=≈" or found[0] in ":：" and re.search(r"\d", text[: found.start()])
+            said = found[0] in ":：" and (re.search(r"\d", text[: found.start()]) or P.THERE.search(text[: found.start()]))
+            led = found[0] in "=≈" or said
             if not led and tail.count("{") == tail.count("}") and (is_value(tail) or _NAMES.fullmatch(tail)):
                 if text == part or isinstance(read(tail).what, Sequence):
                     return tail
