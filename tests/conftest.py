@@ -72,10 +72,15 @@ def is_row(item: pytest.Item) -> bool:
     shared = [needed.name2fixturedefs.get(name) for name in {*item.fixturenames} - given - {"request"}]
     return (
         given <= set(needed.argnames)
+        and given == {name.strip() for mark in item.iter_markers("parametrize") for name in _names(mark)}
         and "request" not in needed.argnames
         and not any(mark.kwargs.get("indirect") for mark in item.iter_markers("parametrize"))
         and all(found and found[-1].scope != "function" for found in shared)
     )
+
+
+def _names(mark: pytest.Mark) -> list[str]:
+    return mark.args[0].split(",") if isinstance(mark.args[0], str) else list(mark.args[0])
 
 
 def table(rows: list[pytest.Function]) -> pytest.Function:

@@ -93,6 +93,7 @@ def data(shared_data, tmp_path_factory):
     sft = json.loads((lpt / "sft_docci_all_extended_cots.json").read_text(encoding="utf-8"))
     for row in (*(pair for at, pair in enumerate(pairs) if at % 3), *sft[10:]):  # the pictures are not in the data
         row["images"] = []
+        row["metadata"].pop("image_id")
         for message in row["messages"]:
             message["content"] = message["content"].replace("<image>", "")
 

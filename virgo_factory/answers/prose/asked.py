@@ -1,5 +1,6 @@
 """What a question asks for, and what of a clause tells of that."""
 
+import functools
 import re
 
 from virgo_factory.answers.model import Question
@@ -53,7 +54,12 @@ def wants_several(question: Question) -> bool | None:
     """Return whether a question asks for several answers; None where there is no question to ask."""
     if question.several is not None:
         return question.several
-    return bool(P.SEVERAL.search(question.text[-3_000:])) if question.text.strip() else None
+    return _names_several(question.text[-3_000:]) if question.text.strip() else None
+
+
+@functools.lru_cache(4)
+def _names_several(question: str) -> bool:
+    return P.SEVERAL.search(question) is not None
 
 
 def stems(text: str) -> set[str]:
@@ -62,10 +68,18 @@ def stems(text: str) -> set[str]:
     return said | set(re.findall(r"(?=([\u4e00-\u9fff]{2}))", text))
 
 
+@functools.lru_cache(4)
+def _known(question: str) -> frozenset[str]:
+    return frozenset(numerals(question))
+
+
 def about(clause: str, question: str) -> str:
     """Return of a clause with several numbers the part that tells of what is asked: with most of its words, and fewest others."""
-    known = set(numerals(question[-300:]))
-    parts = [part for part in SPLIT.split(clause) if set(quantities(part)) - known]
+    parts = SPLIT.split(clause)
+    if len(parts) < 2:
+        return clause
+    known = _known(question[-300:])
+    parts = [part for part in parts if set(quantities(part)) - known]
     parts = [part for part in parts if re.search(r"[^\W\d_]{2,}|[\u4e00-\u9fff]", part)]
     if len(parts) < 2:
         return clause
@@ -97,7 +111,7 @@ def number_in(clause: str, question: str) -> str | None:
         names = "|".join(re.escape(name[:4]) for name in (counted[1] or counted[2]).split())
         if said := re.findall(rf"\b((?i:{P.NUMBER}))\s+(?:[a-z]+\s+)?(?={names})", clause):
             return "0" if said[-1].lower() == "no" else said[-1]
-    asked = set(numerals(question[-300:]))
+    asked = _known(question[-300:])
     values = [value for value in quantities(_BRACKETS.sub("", clause)) if value not in asked] or quantities(clause)
     values = [value for value in values if formed(value, question)] or values
     values = [value for value in values if value not in asked] or values

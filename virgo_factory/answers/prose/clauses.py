@@ -1,5 +1,6 @@
 """How prose is made up: statements, and the clauses of each with what they do: state, conclude, turn, deny, suppose, explain."""
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -24,11 +25,12 @@ class Clause:
     led: str
 
 
-def statements(text: str) -> list[str]:
+@functools.lru_cache(4)
+def statements(text: str) -> tuple[str, ...]:
     """Return the statements of a text in order, blank ones left out: sentences, lines, and formulas that stand by themselves.
 
     >>> statements("It is so. Then\\n$$\\nx = 5.\\n$$")
-    ['It is so', ' Then', '$$\\nx = 5.\\n$$']
+    ('It is so', ' Then', '$$\\nx = 5.\\n$$')
     """
     found, start = [], 0
     for end in P.STATEMENT_END.finditer(text):
@@ -39,14 +41,15 @@ def statements(text: str) -> list[str]:
     found = (
         _LIST_NUMBER.sub("", part, count=1) if _LIST_NUMBER.match(part) else part for part in (*found, text[start:])
     )
-    return [part for part in found if part.strip(" \t\n.*_:#>-|")]
+    return tuple(part for part in found if part.strip(" \t\n.*_:#>-|"))
 
 
-def clauses(statement: str) -> list[Clause]:
+@functools.lru_cache(64)
+def clauses(statement: str) -> tuple[Clause, ...]:
     """Return the clauses of a statement.
 
     >>> [(one.role, one.text) for one in clauses("While A is 5, B is 7 and not 9, so it is B")]
-    [('beside', 'A is 5'), ('states', 'B is 7'), ('denies', '9'), ('concludes', 'it is B')]
+    [('contrasts', 'A is 5'), ('states', 'B is 7'), ('denies', '9'), ('concludes', 'it is B')]
     """
     found, role, begun, start = [], STATES, 0, 0
     for lead in P.CLAUSE.finditer(statement):
@@ -58,11 +61,9 @@ def clauses(statement: str) -> list[Clause]:
         found += _clause(role, statement[start : lead.start()], statement[begun : lead.start()])
         role, begun, start = name, lead.start(), lead.end()
     found += _clause(role, statement[start:], statement[begun:])
-    return (
-        [Clause(STATES, statement.strip(), statement)]
-        if len(found) == 1 and found[0].role in (BESIDE, ASIDE)
-        else found
-    )
+    if len(found) == 1 and found[0].role in (BESIDE, ASIDE):
+        return (Clause(STATES, statement.strip(), statement),)
+    return tuple(found)
 
 
 def _clause(role: str, text: str, led: str) -> list[Clause]:

@@ -107,7 +107,9 @@ def value_of(clause: str, question: Question) -> str | None:
     for text in dict.fromkeys((whole, part)):
         for found in reversed(list(P.VALUE.finditer(text))[-4:]):
             tail = unwrap(_TO.sub("", text[found.end() :].lstrip()))
-            said = found[0] in ":：" and (re.search(r"\d", text[: found.start()]) or P.THERE.search(text[: found.start()]))
+            said = found[0] in ":：" and (
+                re.search(r"\d", text[: found.start()]) or P.THERE.search(text[: found.start()])
+            )
             led = found[0] in "=≈" or said
             if not led and tail.count("{") == tail.count("}") and (is_value(tail) or _NAMES.fullmatch(tail)):
                 if text == part or isinstance(read(tail).what, Sequence):
@@ -166,9 +168,10 @@ def tells(statement: str, question: str) -> bool:
         return False
     if P.BEGINS.match(statement) and len(committed(statement)) < 2:
         return False
+    if not phrases.supposed(statement) or _WOULD.search(question):
+        return True
     runs = committed(statement)
-    concludes = len(runs) > 1 and not _WOULD.search(runs[0][0])
-    return concludes or not phrases.supposed(statement) or _WOULD.search(question) is not None
+    return len(runs) > 1 and not _WOULD.search(runs[0][0])
 
 
 def denied(clause: str, value: str, question: str) -> bool:
