@@ -198,8 +198,8 @@ COMPLETIONS = [
 def test_a_completion_that_is_a_list_of_messages(row):
     (part,) = read_row(row, "long_thought").parts
     assert (part.question, part.response, part.notes, part.history) == ("How?", LONG, (), ())
-    (marked,) = read_row(row | {"label": False}, "long_thought").parts  # TRL's for KTO
-    assert isinstance(marked, RejectedRow) == ("completion" in row)
+    (marked,) = read_row(row | {"label": False}, "long_thought").parts  # of rows for KTO
+    assert marked.reason == "the response is marked wrong"
 
 
 def test_a_completion_of_several_turns():

@@ -9,6 +9,7 @@ from virgo_factory.formats import Options, read_row
 from virgo_factory.formats.any_row.second_columns import NOT_TRAINED_BESIDE_CHAT
 from virgo_factory.formats.marks.names import Kind, kinds_of
 from virgo_factory.formats.marks.response_marks import UNREAD
+from virgo_factory.formats.options import options_of
 
 
 RESPONSE = "<think>\nA is larger.\n</think>\n\nIt is \\boxed{A}."
@@ -63,7 +64,7 @@ MARKS = [
         for value in (True, 1, "yes")
     ] + [
         *({name: False} for name in ("verification", "verify", "llm_judge", "deepseek_grade", "true_false", "verify_result")),
-        {"verify_result": [False]}, {"deepseek_grade": "No"}, {"grade": "F"}, {"gpt_eval": "False"}, {"status": "rejected"},
+        {"verify_result": [False]}, {"is_consistent": False, "consistency_analysis": "They differ."}, {"deepseek_grade": "No"}, {"grade": "F"}, {"gpt_eval": "False"}, {"status": "rejected"},
         {"review_status": "Rejected"}, {"state": "invalid"}, {"label": "incorrect", "gt": "A"}, {"label": "wrong"}, {"correct": -1},
         {"score": -1}, {"reward": -1.0}, {"correct": {"value": False}}, {"correct": [{"value": 0}]}, {"is_correct": "falsch"},
         {"correct": "faux"}, {"correct": "неверно"}, {"feedback": "thumbs_down"}, {"rating": "bad"}, {"quality": "discard"},
@@ -77,7 +78,7 @@ MARKS = [
         *({name: True} for name in ("truncation", "is_clipped", "truncated_response", "thought_truncated", "answer_cut_off", "trunc", "was_trunc")),
         *({name: "length"} for name in ("finish", "finish_state", "finish_type", "completion_reason", "generation_status",
                                         "exit_reason", "was_stopped", "response_status", "end_status")),
-        {"finish_reason": "FINISH_LENGTH"}, {"metadata": {"generation": {"finish_reason": "max_tokens"}}}, {"reached_max_steps": True}, {"native_finish_reason": "MAX_TOKENS"},
+        {"over_length": True}, {"is_overlength": 1}, {"finish_reason": "FINISH_LENGTH"}, {"metadata": {"generation": {"finish_reason": "max_tokens"}}}, {"reached_max_steps": True}, {"native_finish_reason": "MAX_TOKENS"},
     ]),
     ("nothing in it is marked to be learned", [
         {name: False} for name in ("train_on_this", "include_loss", "used_for_training", "selected_for_training", "apply_loss",
@@ -91,7 +92,7 @@ MARKS = [
         {name: value} for name in ("quality", "overall_quality", "response_quality", "quality_score", "rating", "human_rating")
         for value in (0, 1, 3.5, "2", "poor")
     ] + [
-        {name: False} for name in ("qwen_correct", "majority_correct", "is_best", "is_chosen", "selected", "consistent", "claude_grade", "result", "stop",
+        {name: False} for name in ("qwen_correct", "majority_correct", "is_best", "is_chosen", "selected", "consistent", "claude_grade", "gpt4o_correct", "gpt_4o_is_correct", "gpt4_passed", "correct_gpt4", "is_consistent", "result", "stop",
                                    "problem_is_valid", "solution_is_valid", "answer_verified", "human_verified", "checked",
                                    "used_in_training", "train_on_all", "my_loss")
     ] + [
@@ -196,6 +197,65 @@ def test_a_row_for_kto_has_its_verdict_in_its_label():
         for options in (Options(), Options(columns={"response": "completion"})):
             (part,) = read_row(row, "long_thought", options).parts
             assert getattr(part, "reason", "") == expected
+
+
+KTO = {
+    "chat": lambda response: {"messages": [{"role": "user", "content": "Which?"}, {"role": "assistant", "content": response}]},
+    "conversations": lambda response: {"conversations": [{"from": "human", "value": "Which?"}, {"from": "gpt", "value": response}]},
+    "alpaca": lambda response: {"instruction": "Which?", "input": "", "output": response},
+    "question": lambda response: {"question": "Which?", "response": response},
+}  # fmt: skip
+NO = "<think>\nIt is left of it.\n</think>\n\n"
+
+
+def fate(row, **options):
+    (part,) = read_row(row, "long_thought", Options(**options)).parts
+    if not isinstance(part, Example):
+        return part.reason
+
+    return NOTED if "mark not understood: label" in part.notes else ""
+
+
+@pytest.mark.parametrize("form", KTO)
+def test_a_label_of_false_is_ktos_where_it_can_be_nothing_else(form):
+    expected = NOTED if form == "question" else WRONG
+    assert fate({**KTO[form](RESPONSE), "label": False}) == expected
+    assert fate({**KTO[form](RESPONSE), "label": True}) == ""
+    assert fate({**KTO[form](RESPONSE), "label": False, "answer": "A"}) == NOTED
+    assert fate({**KTO[form](RESPONSE), "label": False, "options": ["x", "y"]}) == NOTED
+    for answer in (
+        "No.",
+        "No, it is not.",
+        "The statement is **false**.",
+        "It is \\boxed{\\text{No}}.",
+        "The answer is no: see above.",
+    ):
+        assert fate({**KTO[form](NO + answer), "label": False}) == NOTED
+
+
+def test_the_entry_may_name_the_verdict_of_kto():
+    columns = options_of({"columns": {"kto_tag": "label"}}).columns
+    for label, expected in ((False, WRONG), (True, "")):
+        for form in KTO.values():
+            assert fate({**form(NO + "No."), "label": label}, columns=columns) == expected
+
+
+def test_what_is_said_of_a_model_counts_where_its_response_is_learned():
+    row = {
+        "question": "Which?",
+        "gemini_thinking_trajectory": "A is larger, by far.",
+        "gemini_attempt": "It is \\boxed{A}.",
+        "gemini_grade": "No",
+    }
+    other = {name.replace("gemini", "deepseek"): value for name, value in row.items()}
+    other |= {"deepseek_thinking_trajectory": "B is smaller, by far.", "deepseek_grade": "Yes"}
+    assert fate(row) == WRONG
+    assert fate({**row, "gemini_grade": "Yes"}) == ""
+    assert outcome(gemini_response="It is B, since " * 9, gemini_grade="No") == NOTED  # perhaps a judge's
+    for model, expected in (("gemini", WRONG), ("deepseek", "")):
+        columns = {"thought": f"{model}_thinking_trajectory", "solution": f"{model}_attempt"}
+        (part,) = read_row({**row, **other}, "long_thought", Options(columns=columns)).parts
+        assert getattr(part, "reason", "") == expected and not getattr(part, "notes", ())
 
 
 OTHERS = st.sampled_from(

@@ -300,6 +300,13 @@ def test_a_mark_of_what_is_to_be_learned_is_never_guessed(marks):
         ({"mask_history": False}, [True, True]),
         ({"train_on_last_only": "yes"}, [False, True]),
         ({"last_turn_only": 0.5}, UNCLEAR),
+        ({"loss_scale": "last_round"}, [False, True]),
+        *(({name: word}, [True, True]) for name in ("loss", "loss_scale") for word in ("default", "all", "ALL")),
+        *(
+            ({name: word}, UNCLEAR)
+            for name in ("loss", "loss_scale")
+            for word in ("react", "last_round+react", "first")
+        ),
     ],
     ids=str,
 )
@@ -309,6 +316,21 @@ def test_a_row_may_say_it_for_all_turns(columns, expected):
         assert found.reason == expected
     else:
         assert [turn.learned for turn in found.turns] == expected
+
+
+@pytest.mark.parametrize("word", ["default", "all", "last_round"])
+def test_a_word_for_all_that_is_learned_says_nothing_of_one_response(word):
+    assert read(chat(loss_scale=word)).notes == () == read(chat(THINK, THINK, loss="all")).notes
+
+
+@pytest.mark.parametrize("nothing", [None, NAN])
+def test_a_blank_beside_a_response_that_is_marked_to_be_learned_is_never_guessed(nothing):
+    for marks in ([nothing, True], [True, nothing], [nothing, 1, False]):
+        assert read(chat(*({"train": mark} for mark in marks))).reason == UNCLEAR
+
+    for marks in ([nothing, nothing], [nothing, False], [True, True]):
+        found = read(chat(*({"train": mark} for mark in marks)))
+        assert [turn.learned for turn in found.turns] == [mark is not False for mark in marks]
 
 
 def test_a_response_of_which_all_typed_parts_are_marked_is_context():

@@ -17,9 +17,9 @@ RATED = ("virgo_dsd", "long_thought")
 """Values of `formatting` under which rows can tell their difficulty."""
 
 REQUIRED = ("messages", "prompt", "response", "chosen", "rejected", "question", "thought", "solution")
-COLUMNS = (*REQUIRED, "gold", "pass_rate", "query", "history", "images", "system", "assistant_prefix")
-"""Names of columns that some format reads: LLaMA-Factory's, three of the normal form, and two of prompts. A row must have
-those of REQUIRED that are named."""
+COLUMNS = (*REQUIRED, "gold", "pass_rate", "query", "history", "images", "system", "assistant_prefix", "kto_tag")
+"""Names of columns that some format reads: LLaMA-Factory's, three of the normal form, two of prompts, KTO's verdict. A row must
+have those of REQUIRED that are named."""
 
 
 TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant", "system_tag": "system",

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.core.lazy_pattern import LazyPattern
-from virgo_factory.core.reasons import Reason
 from virgo_factory.formats import fields
 from virgo_factory.formats.fields import (
     MESSAGE_FIELDS,
@@ -36,7 +35,6 @@ from virgo_factory.formats.layouts.messages import (
 from virgo_factory.formats.layouts.tags import format_of
 from virgo_factory.formats.layouts.unknown import TEMPLATED
 from virgo_factory.formats.marks.names import snake
-from virgo_factory.formats.marks.values import said
 from virgo_factory.formats.options import REQUIRED
 from virgo_factory.formats.pictures.columns import is_blank
 from virgo_factory.formats.pictures.tags import TAG
@@ -87,7 +85,6 @@ _CORRECTED = LazyPattern(
     r"(?:corrected|revised|edited|fixed|rewritten|improved|refined)_(?:response|output|completion|solution)"
 )
 _CHAT = LazyPattern(r"(?:\w+_)?(?:messages|conversations?|dialogs?|dialogues?|chat)(?:_\w+)?")
-_KTO = {"kto_tag", "completion"}
 _A_NAME = LazyPattern(r"\s*[\w./:+-]*\s*", re.ASCII)
 """A word that is none of a language, but the name of a prompt, a person or a file."""
 _CARRIED = LazyPattern(r"\s*[(\[（]?(?:[A-Za-z]|\d{1,2})[)\].:：、）]\s*\S")
@@ -150,7 +147,7 @@ def second_columns(columns: tuple[Any, ...]) -> SecondColumns | None:
     is_plain = (
         len(questions) + len(chats) < 2
         and len(responses) + len(chats) < 2
-        and not (contexts or options or systems or thoughts or not _KTO.isdisjoint(words))
+        and not (contexts or options or systems or thoughts)
         and not (questions and pair_columns(columns))  # its two conversations have the question, too
     )
     return None if is_plain else found
@@ -412,11 +409,8 @@ def _with_system_column(row: Mapping[str, Any], example: Example) -> Example:
     """Return the example with the system message in the row's column, where its format looks for none.
 
     Raises:
-        RejectedRow: it is no text; the response is one that KTO trains away from.
+        RejectedRow: it is no text.
     """
-    if said(row.get("kto_tag")) is False or row.get("label") is False and "completion" in row:
-        raise RejectedRow(Reason.MARKED_WRONG.text(), "kto_tag, or label beside completion (TRL), is false")
-
     system = row.get("system")
     if example.system or is_blank(system):
         return example

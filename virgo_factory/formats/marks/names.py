@@ -110,6 +110,8 @@ _SPEAKERS = frozenset(
 )
 TEACHERS = ("r1", "deepseek")
 """Models whose long thoughts are trained on: what is said of them is said of the response."""
+MODELS = (*TEACHERS, "gemini", "claude", "gpt", "qwen", "qwq", "llama")
+"""Models whose responses stand in columns called after them (`gemini_attempt`): what is said of them is said of those."""
 _SUBJECTS = _SPEAKERS.union(TEACHERS) | frozenset(
     "answer answers answered ans final response responses resp output outputs completion generation generations generated "
     "prediction pred predicted solution result overall total model symbolic sympy math rule teacher eval evaluation evaluator "
@@ -150,7 +152,8 @@ _NAMED = {
          "correct_or_not", "right_or_wrong", "correct_or_wrong", "true_false", "kto_tag"), Kind.RIGHT),
     **dict.fromkeys(("all_correct", "is_gold", "used_in_training"), Kind.MAYBE_RIGHT),
     **dict.fromkeys(("wrong_answer", "wrong_response", "wrong_output"), Kind.MAYBE_WRONG),  # or a distractor
-    **dict.fromkeys(("false_positive", "over_length", "overlength", "is_overlength", "too_long", "is_too_long"), Kind.MAYBE_WRONG),
+    **dict.fromkeys(("false_positive", "too_long", "is_too_long"), Kind.MAYBE_WRONG),
+    **dict.fromkeys(("over_length", "overlength", "is_over_length", "is_overlength"), Kind.CUT),
     **dict.fromkeys(("truncate", "is_truncate"), Kind.MAYBE_WRONG),  # or a setting
     **dict.fromkeys(("stopped_limit", "max_tokens_exceeded", "no_eos", "not_closed", "truncated_at"), Kind.CUT),
     **dict.fromkeys(("is_end", "is_full"), Kind.WHOLE),
@@ -183,6 +186,12 @@ _LABELS = LazyPattern(
     r"(?:human|annotator|expert|quality|grade|rm|prm|reward|eval|verifier|\w*judge|\w*llm|gpt\w*)_label"
 )
 _BY_MODEL = LazyPattern(r"(?:qwen|claude|gemini|llama|mistral|gemma|o\d)\w*?_(?:judge|judge?ment|verdict)")
+_OF_GPT = LazyPattern(
+    r"(?:is_)?(?:chat)?gpt[\d._]*o?(?:_mini|_turbo)?_(?:is_|was_|answer_|got_)?"
+    r"(?:correct|correctness|right|wrong|incorrect|solved|passed|pass)"
+    r"|(?:is_)?(?:in)?correct_(?:chat)?gpt[\d._]*o?(?:_mini|_turbo)?"
+)
+"""How GPT itself answered the question, or what it says as a judge."""
 _SPLIT = LazyPattern(r"(?:(?:data|dataset|original|source|subset)_?)?(?:split|subset|fold|partition)(?:_name)?")
 _HELD_OUT = LazyPattern(r"(?:is|in)_(?:the_)?(?:test|eval|evaluation|val|validation|dev|benchmark)(?:_set|_split)?"
                         r"|(?:is_)?held_?out")  # fmt: skip
@@ -325,6 +334,7 @@ _PATTERNS = (
     (_WHY, Kind.TROUBLE),
     (_LABELS, Kind.GRADE),
     (_BY_MODEL, Kind.OPINION),
+    (_OF_GPT, Kind.MAYBE_RIGHT),
     (_OF_JUDGES, Kind.OPINION),
     (_ENDED, Kind.ENDED),
     (_AT_LIMIT, Kind.CUT),

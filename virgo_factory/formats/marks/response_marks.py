@@ -25,9 +25,15 @@ UNREAD = "yes or no in a column that is not read"
 
 _GOLDS = (*ANSWER_COLUMNS, "final_answer", "expected_answer", "solution")
 _OPTIONS = ("options", "choices")
+_CHATS = ("messages", "conversations")
+_YES_OR_NO = re.compile(
+    r"^\W*(?:yes|no|not|true|false|correct|incorrect)\b|\b(?:yes|no|true|false|correct|incorrect)\W*$"
+    r"|(?:answer|is|statement|\bboxed|text)\W+(?:(?:is|text|not)\W+)*(?:yes|no|true|false|correct|incorrect)\b"
+    r"|^\W*(?:是|否|对|错|不是)|(?:是|否|对|错|正确|错误)\W*$", re.I)  # fmt: skip
+"""How a solution answers yes or no."""
 _LIMITS = ("max_tokens", "max_new_tokens", "max_completion_tokens")
 _COUNTS = ("completion_tokens", "output_tokens", "response_tokens", "generated_tokens")
-_QUESTIONS = (*QUESTION_COLUMNS, "messages", "conversations", "Question", "query")
+_QUESTIONS = (*QUESTION_COLUMNS, *_CHATS, "Question", "query")
 RESPONDING = ("assistant", "gpt", "model", "bot")
 _USES = frozenset({Kind.FIT, Kind.UNFIT})
 _YES = VERDICTS | {Kind.MAYBE_RIGHT}
@@ -189,11 +195,8 @@ def at_limit(row: Mapping[str, Any]) -> str:
 def _verdict(row: Mapping[str, Any], mark: Mark) -> Said:
     """Return whether a mark says that the response is right; "?" where it may be the gold answer, or no one knows."""
     if Kind.LABEL in mark.kinds:
-        if isinstance(mark.value, bool) and "completion" in row:  # TRL's rows for KTO
-            return mark.value
-
         has_options = any(row.get(name) for name in _OPTIONS)
-        has_gold = any(row.get(name) is not None for name in _GOLDS) and not has_options
+        has_gold = has_gold_answer(row) and not has_options
         is_wrong = is_right(_OUTCOME, mark.value) is False
         if isinstance(mark.value, str) and (is_wrong or is_right(_CATEGORY, mark.value) == "?"):
             return None if _asks(row, mark.value) else False if is_wrong and not has_options else "?"
@@ -205,6 +208,32 @@ def _verdict(row: Mapping[str, Any], mark: Mark) -> Said:
 
     answer = is_right(mark.kinds, mark.value)
     return "?" if answer is False and _is_asked_for(row, mark) else answer
+
+
+def has_gold_answer(row: Mapping[str, Any]) -> bool:
+    """Whether a row has a gold answer in a column of its own."""
+    return any(row.get(name) is not None for name in _GOLDS)
+
+
+def is_undesired(row: Mapping[str, Any], response: str) -> Said:
+    """Return whether a row for KTO says by its `label` that its response is undesired; "?" where that may be a class.
+
+    TRL's rows have a `completion` beside it; other rows for KTO are chats, or `instruction` and `output`, in which a false
+    is a class where there are options, a gold answer, or a response that answers yes or no.
+
+    Args:
+        row: with its `label`.
+        response: that is learned, without its thought.
+    """
+    if row.get("label") is not False:
+        return None
+
+    if "completion" in row:
+        return True
+
+    is_for_kto = any(isinstance(row.get(name), list) for name in _CHATS) or {"instruction", "output"} <= row.keys()
+    has_options = any(row.get(name) for name in _OPTIONS)
+    return "?" if not is_for_kto or has_options or has_gold_answer(row) or _YES_OR_NO.search(response) else True
 
 
 def _is_asked_for(row: Mapping[str, Any], mark: Mark) -> bool:

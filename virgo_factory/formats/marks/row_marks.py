@@ -12,7 +12,8 @@ from typing import Any
 
 from virgo_factory.core.example import Example
 from virgo_factory.core.reasons import Reason
-from virgo_factory.formats.marks.names import ANYTHING, LEARNS, TEACHERS, VERDICTS, Kind, snake
+from virgo_factory.core.thought import LongThought
+from virgo_factory.formats.marks.names import ANYTHING, LEARNS, MODELS, TEACHERS, VERDICTS, Kind, snake
 from virgo_factory.formats.marks.response_marks import (
     NOT_UNDERSTOOD,
     RESPONDING,
@@ -22,6 +23,7 @@ from virgo_factory.formats.marks.response_marks import (
     at_limit,
     check_marks,
     end_of,
+    is_undesired,
     marked,
     marks_of,
     unread,
@@ -54,8 +56,18 @@ _OF_TURNS = re.compile(r"(?:loss|train|turn|assistant|response|message)s?_?(?:lo
 _PART_OF_ROW = re.compile(
     r"(?:only\W)?(?:the\W)?(?:last|final|first|all|some|half|partial|assistant|response|prompt)\b.{,20}", re.I
 )
+_LOSS = ("loss", "loss_scale", "lossscale")
+_ALL_ROUNDS = ("all", "default")
+_LAST_ROUND = ("last_round", "last_turn")
+"""Words of a row's _LOSS that are understood (ms-swift): all of its responses are learned, or only the last."""
 _OF_RESPONSES = VERDICTS | {Kind.WRONG, Kind.RATE, Kind.GRADE, Kind.CUT, Kind.WHOLE, Kind.ENDED}
 """What speaks of a response, and so not of a prompt without one."""
+_OF_MODEL = re.compile(
+    rf"({'|'.join(MODELS)})_(?:(thinking(?:_trajectory)?|thoughts?|cot|attempt|solution)|reasoning|trace|response|answer|output|completion"
+    r"|generation|text)"
+)
+"""Columns with what a model thought or answered; those without the second group may be a judge's."""
+_JUDGES = re.compile(r"judge|judgment|verdict|verif|eval")
 _PREFERS = re.compile(r"(?:preferred|chosen|best|selected)_(?:response_)?(?:index|idx|id)")
 """Columns that choose among several responses by a number, from 0 or from 1."""
 _TIE = re.compile(r"(?:is_|was_|a_)*(?:tie|tied|draw)")
@@ -147,9 +159,11 @@ def learned_turns(
 
         why.append(reason)
 
+    _check_blanks(responses)
     for mark in marks_of(row, 0):
-        if Kind.LAST_ONLY in mark.kinds and turns > 1:
-            is_last_only = said(plain(mark.value))
+        word = _loss_word(mark)
+        if (Kind.LAST_ONLY in mark.kinds or word in _LAST_ROUND) and turns > 1:
+            is_last_only = word in _LAST_ROUND or said(plain(mark.value))
             if is_last_only == "?":
                 raise _unclear(mark)
 
@@ -166,6 +180,26 @@ def learned_turns(
         raise why[-1]
 
     return tuple(why), tuple(dict.fromkeys([*notes, *([UNLEARNED] if any(why) else [])]))
+
+
+def _check_blanks(responses: Sequence[Mapping[str, Any]]) -> None:
+    """Raise RejectedRow if a mark is true at one response and null at another, which may say that it is not learned.
+
+    A file that marks only what is learned has nulls at all others; where the key is absent nothing is said.
+    """
+    names = {name for response in responses for name, _, kinds in marked(tuple(response)) if Kind.LEARN in kinds}
+    for name in sorted(names, key=str):
+        values = [said(plain(response[name])) for response in responses if name in response]
+        if True in values and None in values:
+            raise RejectedRow(
+                UNCLEAR, f"{name} is true at one response and null at another; write true or false at each"
+            )
+
+
+def _loss_word(mark: Mark) -> str:
+    """Return the word that a row's `loss` or `loss_scale` is; "" where it is none, or nothing, yes or no."""
+    value = mark.value.strip().casefold() if isinstance(mark.value, str) and mark.name in _LOSS else ""
+    return value if said(value) == "?" else ""
 
 
 def _of_turns(mark: Mark, turns: int) -> Mark | None:
@@ -289,14 +323,14 @@ def check_row(row: Mapping[str, Any], reading: Reading, columns: Mapping[str, st
     if not examples:
         return reading
 
+    whole = row
     if columns:  # of the entry: a picture of the `right`, or an `accepted` response, is no mark
         named = {
             one.strip()
             for name, column in columns.items()
             if name != "pass_rate"
             for one in (*column.split(","), column)
-        }
-        named |= _of_other_teachers(row, named)
+        } - {"kto_tag"}  # under which the column is read that the entry names so
         named &= {column for column, *_ in marked(tuple(row))}
         row = {name: value for name, value in row.items() if name not in named}
 
@@ -313,6 +347,8 @@ def check_row(row: Mapping[str, Any], reading: Reading, columns: Mapping[str, st
         judged = [name for name, kinds in others.items() if Kind.RATE not in kinds]
         doubts = tuple(f"{NOT_UNDERSTOOD}: {name}" for name in judged if said(row[name]) is False)
         row = {name: value for name, value in row.items() if name not in others}
+    else:
+        row = _of_models(row, examples[-1].response)
 
     if found := unread(row):
         doubts += tuple([_told(name, value) for name, value in found if name not in columns.values()])
@@ -321,6 +357,9 @@ def check_row(row: Mapping[str, Any], reading: Reading, columns: Mapping[str, st
         return reading
 
     try:
+        if "label" in row and not is_pair and examples[0].asked is None:
+            doubts += _label(whole, examples[-1].response)
+
         learn = [mark for mark in marks_of(row, 0) if mark.kinds & LEARNS]
         if learn:
             _check_learned(learn, not is_pair and all(isinstance(p, Example) and not p.history for p in reading.parts))
@@ -342,13 +381,44 @@ def check_row(row: Mapping[str, Any], reading: Reading, columns: Mapping[str, st
     return replace(reading, parts=tuple(parts))
 
 
-def _of_other_teachers(row: Mapping[str, Any], named: set[str]) -> set[str]:
-    """Return the columns called after a teacher of whom the row has a response, but the entry names another."""
-    prefixes = {name.partition("_")[0] for name in named}
-    others = [f"{teacher}_" for teacher in TEACHERS if teacher not in prefixes]
-    columns = [str(name) for name, value in row.items() if isinstance(value, str) and len(value) > 40]
-    unused = tuple(other for other in others if any(name.startswith(other) for name in columns))
-    return {name for name in map(str, row) if name.startswith(unused)} if unused else set()
+def _label(row: Mapping[str, Any], response: LongThought | str) -> tuple[str, ...]:
+    """Return a note on a `label` of false that may be a class; raise RejectedRow where it is KTO's."""
+    is_wrong = is_undesired(row, response.solution if isinstance(response, LongThought) else response)
+    if is_wrong is True:
+        raise RejectedRow(WRONG, "label is False")
+
+    return (f"{NOT_UNDERSTOOD}: label",) if is_wrong else ()
+
+
+def _of_models(row: Mapping[str, Any], response: LongThought | str) -> Mapping[str, Any]:
+    """Return a row in which what is said of a model whose own response the row has is said of the response, or not at all.
+
+    Of s1K-1.1's `gemini_grade` and `deepseek_grade` one speaks of the response that is learned: the columns that hold
+    its thought tell which.
+    """
+    owners = {name: found for name in row if (found := _OF_MODEL.fullmatch(snake(str(name))))}
+    if not owners:
+        return row
+
+    thought = response.thought if isinstance(response, LongThought) else response
+    holding = [name for name, value in row.items() if isinstance(value, str) and thought in value]
+    if not holding:
+        return row
+
+    learned = {owners[name][1] for name in holding if name in owners}
+    others = {found[1] for found in owners.values() if found[2] or found[1] in TEACHERS} - learned
+    found = dict(row)
+    for column, name, _ in marked(tuple(row)):
+        model, _, own = name.partition("_")
+        if _JUDGES.search(own):
+            continue
+
+        if model in others:
+            del found[column]
+        elif model in learned and model not in TEACHERS and own not in row:
+            found[own] = found.pop(column)
+
+    return found
 
 
 def _of_chosen(row: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -436,6 +506,9 @@ def _check_learned(marks: list[Mark], is_one_turn: bool) -> None:
 
 def _is_odd(mark: Mark, values: list[Any] | None) -> bool:
     """Whether a mark that can only be one of turns has a value which is in no table."""
+    if word := _loss_word(mark):
+        return word not in _ALL_ROUNDS + _LAST_ROUND and bool(re.fullmatch(r"[\w+-]+", word))
+
     if not _OF_TURNS.fullmatch(mark.name):
         return False
 
@@ -447,7 +520,7 @@ def _is_odd(mark: Mark, values: list[Any] | None) -> bool:
 def _weight(mark: Mark) -> str:
     """Return the note on a mark that may weigh the row, such as a `weight` of 0.5, or is not understood; "" for any other."""
     value = plain(mark.value)
-    if _learned(mark) != "?":
+    if _learned(mark) != "?" or _loss_word(mark) in _ALL_ROUNDS + _LAST_ROUND:
         return ""
 
     if isinstance(value, Number) and mark.name not in _MASKS:
