@@ -23,6 +23,19 @@ CUT = [
     (f"{WHY} ... [truncated]", "with [truncated]"),
     (f"{WHY}\n[... output truncated at 4096 tokens]", "with [... output truncated at 4096 tokens]"),
     (f"{WHY} <truncated>", "with <truncated>"),
+    ("The answer is [TRUNCATED]", "with [TRUNCATED]"),
+    ("So x = 3 (TRUNCATED)", "with (TRUNCATED)"),
+    ("The answer is (output truncated)", "with (output truncated)"),
+    ("The answer is 5 [cut off]", "with [cut off]"),
+    ("The answer is 5 [max tokens reached]", "with [max tokens reached]"),
+    ("答案是（截断）", "with （截断）"),
+    ("It is $x = 3 + ", "inside of a formula, behind $"),
+    ("So $x = 1603$ and $y = \\frac{1", "inside of a formula, behind $"),
+    ("The area is $\\frac{1}{2} \\cdot 3", "inside of a formula, behind $"),
+    ("The result is \\frac{1}{", "inside of \\frac{1}{"),
+    ("It is \\sqrt{2", "inside of \\sqrt{"),
+    ("It is \\text{sheep", "inside of \\text{"),
+    ("The answer is \\left( 3, 4", "inside of \\left"),
 ]
 WHOLE = [
     WHY,
@@ -56,6 +69,24 @@ WHOLE = [
     "The list was truncated (see above).",
     "Floats are truncated toward zero [not rounded].",
     "The answer is 42",
+    "They cost $5 and $7 each, together $12",
+    "It costs $5, and three cost $5 \\times 3 = 15",
+    "The answer is $\\boxed{4}",
+    "Use echo $PATH",
+    "Run cd $HOME\\Documents",
+    "Use $i++",
+    "^abc$",
+    "[0, 1)",
+    "(0, 1]",
+    "\\{1, 2\\}",
+    "\\{",
+    "\\frac{1}{10}",
+    "\\left[0, 1\\right)",
+    "x \\leftarrow 4",
+    "Compute as follows: add 1 and 3.",
+    "Pass f(a, **b) or 2**3",
+    "- first\n- second",
+    "Error code: 404 is that of a page that is not found.",
     "B",
 ]
 
@@ -73,7 +104,17 @@ def test_a_response_that_stops_inside_of_something_is_dropped_as_cut(solution, p
 
 def test_a_thought_that_was_truncated_is_dropped_as_cut():
     assert read("It is 4.", f"{WHY} ... [truncated]").detail == "it ends with [truncated]"
+    assert read("It is 4.", f"{WHY} [TRUNCATED]").detail == "it ends with [TRUNCATED]"
     assert isinstance(read("It is 4.", f"The list is [truncated] here. {WHY}"), Example)
+
+
+@pytest.mark.parametrize(
+    "solution", ["Error code: 429 - {'error': {'message': 'rate limit'}}", "ERROR: rate limit exceeded"]
+)
+def test_an_error_of_an_api_is_no_solution(solution):
+    part = read(solution)
+    assert part.reason == "the response was broken off"
+    assert part.detail == f"an error stands in the place of its solution: {solution}"
 
 
 @pytest.mark.parametrize("solution", WHOLE)
@@ -102,13 +143,27 @@ MID = [
     f"{WHY} From this we see, as before, that the",
     f"{WHY} Therefore,",
     f"{WHY} This can be done by adding a + b =",
+    "The answer is:",
+    "The sheep are 3, 4,",
+    "The answer is **12",
+    "The answer is (3.5 + 4",
+    "The answer is [...]",
+    "- first\n- second\n-",
 ]
 
 
 @pytest.mark.parametrize("solution", MID)
 def test_a_solution_that_ends_in_mid_sentence_is_told(solution):
     (finding,) = row_findings(read(solution), ())
-    assert (finding.code, finding.severity) == ("mid_sentence", "warning") and solution.endswith(finding.detail)
+    assert (finding.code, finding.severity) == ("mid_sentence", "warning") and " ".join(solution.split()).endswith(
+        finding.detail
+    )
+
+
+def test_a_thought_that_ends_in_mid_sentence_is_told():
+    (finding,) = row_findings(read("The answer is 5.", "I add them up, and then the sum of the"), ())
+    assert (finding.code, finding.detail) == ("mid_sentence", "and then the sum of the")
+    assert row_findings(read("The answer is 5.", "I add them up, and the sum is as said:"), ()) == ()
 
 
 @pytest.mark.parametrize("solution", ["The", "Lord of the", "It is option a", "So 4 = 4", f"{WHY} Such grades are B+"])

@@ -680,3 +680,42 @@ def test_tags_around_a_thought_between_markers_are_left_out():
         row = {"question": ASKED, "response": LongThought(inside, SOLUTION).render()}
         (part,) = read_row(row, "long_thought").parts
         assert part.response == LONG
+
+
+@pytest.mark.parametrize(
+    ("behind", "solution", "format"),
+    [
+        ("It asks for `<answer>42</answer>` there.", "It asks for `<answer>42</answer>` there.", "think"),
+        ("As in `<answer>`, I say <answer>42</answer>", "As in `<answer>`, I say <answer>42</answer>", "think_answer"),
+        ("<answer>42</answer>", "42", "think_answer"),
+    ],
+)
+def test_quoted_tags_of_an_answer_are_text(behind, solution, format):
+    (part,) = read_row({"question": "?", "response": f"<think>I add.</think>\n\n{behind}"}, "long_thought").parts
+    assert (part.response.solution, part.format) == (solution, format)
+
+
+GIVING_4 = ["The answer is \\boxed{4}.", "It is 4.", "It is **4**", "It is so: <answer>4</answer>", "\\boxed{4}"]
+
+
+@pytest.mark.parametrize("solution", GIVING_4)
+def test_a_whole_response_in_the_column_of_a_thought_is_read_where_it_gives_the_answer_beside_it(solution):
+    row = {"question": "What is 1 + 3?", "answer": "4", "cot": f"<think>I add.</think>\n\n{solution}"}
+    (part,) = read_row(row, "long_thought").parts
+    assert part.response.thought == "I add."
+    if part.response.solution != "4":  # else the two columns are a thought and its solution
+        assert (part.response.solution, part.answer) == (solution, "4")
+
+    for other in ("5", "14", "B"):
+        (part,) = read_row(row | {"answer": other}, "long_thought").parts
+        assert part.reason == "another solution behind the thought"
+        line = part.detail.rpartition('"columns": ')[2]
+        (part,) = read_row(row | {"answer": other}, "long_thought", Options(columns=json.loads(line))).parts
+        assert (part.response.thought, part.answer) == ("I add.", other)
+
+
+def test_the_end_of_another_number_is_not_the_answer():
+    for solution in ("It is 14.", "It is 3.4", "It is -4", "It is \\boxed{14}, not 4"):
+        row = {"question": "?", "answer": "4", "cot": f"<think>I add.</think>\n\n{solution}"}
+        (part,) = read_row(row, "long_thought").parts
+        assert part.reason == "another solution behind the thought"

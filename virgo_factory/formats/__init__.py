@@ -7,7 +7,7 @@ from typing import Any
 
 from virgo_factory.core.example import Example
 from virgo_factory.formats.any_row.api_log import with_messages
-from virgo_factory.formats.any_row.cut_off import cut_off
+from virgo_factory.formats.any_row.cut_off import api_error, cut_off
 from virgo_factory.formats.any_row.earlier_turns import check_history, with_history
 from virgo_factory.formats.any_row.foreign_tokens import TAGGED, part_in_tags
 from virgo_factory.formats.any_row.next_turns import REASON as RUNS_ON
@@ -31,7 +31,7 @@ from virgo_factory.formats.layouts import chat, tags, thought_columns
 from virgo_factory.formats.layouts.messages import MESSAGE_COLUMNS
 from virgo_factory.formats.layouts.question_response import RESPONSE_COLUMNS
 from virgo_factory.formats.marks.row_marks import check_row, with_marks_of_parts
-from virgo_factory.formats.marks.values import CUT
+from virgo_factory.formats.marks.values import BROKEN_OFF, CUT
 from virgo_factory.formats.options import REQUIRED, Options, options_of
 from virgo_factory.formats.pictures.columns import at_path, picture_id, without_its_picture
 from virgo_factory.formats.pictures.pictures import with_pictures
@@ -155,6 +155,9 @@ def _checked(
 
             if thought and (place := cut_off(thought, solution)):  # else it is kept as the text it is
                 return RejectedRow(CUT, f"it ends {place}")
+
+            if "error" in solution[:100].lower() and (error := api_error(solution)):
+                return RejectedRow(BROKEN_OFF, f"an error stands in the place of its solution: {error}")
 
             if "</" in solution and (tag := part_in_tags(solution)):
                 example = replace(example, notes=(*example.notes, f"{TAGGED}: {tag}"))

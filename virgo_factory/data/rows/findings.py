@@ -86,7 +86,7 @@ KINDS = {
         "Cut it off there: the end of a response is what a model learns to stop by.",
     ),
     "next_question": ("behind the answer another question, or turn, seems to begin", "Cut it off there, unless the task has several questions."),
-    "mid_sentence": ("the solution seems to end in mid-sentence", "Leave the row out, or complete it: the end of a response is what a model learns to stop by."),
+    "mid_sentence": ("the thought or the solution seems to end in mid-sentence", "Leave the row out, or complete it: the end of a response is what a model learns to stop by."),
     "code_output": ("code, and its output behind it", "If an interpreter wrote the output, leave the row out: a model learns to make outputs up."),
     "tool_calls_are_not_trained": ("tools, which the prompt has no place for", "The row is not trained on. Where its response needs no tool, take the column out."),
     "malformed_kept": ("no long thought, kept by malformed: keep", "Use malformed: drop to leave them out."),

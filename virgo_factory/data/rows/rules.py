@@ -93,14 +93,15 @@ def run_on_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterabl
         if not turn.learned:
             continue
 
-        solution = turn.response if isinstance(turn.response, str) else turn.response.solution
+        said = turn.response
+        solution, thought = (said, "") if isinstance(said, str) else (said.solution, said.thought)
         if line := next_question(turn.question, solution):
             yield Finding("next_question", "warning", line)
 
-        if words := mid_sentence(solution):
+        if words := mid_sentence(solution, thought):
             yield Finding("mid_sentence", "warning", words)
 
-        if runs_code(solution) or solution is not turn.response and runs_code(turn.response.thought):
+        if runs_code(solution) or thought and runs_code(thought):
             yield Finding("code_output", "warning")
 
 

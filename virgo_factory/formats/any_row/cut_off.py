@@ -1,7 +1,6 @@
 """Responses that end where none ends, though no mark of the row says that they were cut off.
 
-Certain is an end inside of a box, a formula or a block of code, and a note that the text was truncated. What is closed in
-another way than it was opened (`$$x$`, print(1)```) is sloppy, and stays. An end in mid-sentence is only told.
+Certain is an end inside of a box, a formula or a block of code, and a note that the text was truncated. What is closed in another way than it was opened (`$$x$`, print(1)```) is sloppy, and stays. An end in mid-sentence is only told.
 """
 
 import re
@@ -14,18 +13,46 @@ _GOES_ON = LazyPattern(r"\$|\\[\])]|\n\s*\n|[\"'`]")
 """What stands behind a box or formula that was only not closed well: the end of a formula, a paragraph, code."""
 _PROSE = LazyPattern(r"(?<![\\{A-Za-z])[A-Za-z]{3,} [a-z]+\b|\A\W*\Z")
 """The same behind a formula: words, or nothing but signs."""
+_PROSE_BEHIND = LazyPattern(r"(?<![\\{A-Za-z])[A-Za-z]{2,} [a-z]+\b")
 _FENCE = LazyPattern(r"^[ \t>]*```[^`\n]*$", re.MULTILINE)
+_COMMAND = LazyPattern(
+    r"\\(?:[dt]?frac|sqrt|cdot|times|div|left|text|math[a-z]+|pi|theta|alpha|beta|[lg]eq?|neq|pm|sum|int|lim|log|ln|sin|cos|tan"
+    r"|angle|triangle|circ|overline|vec|infty|approx|binom|[lc]?dots|to|quad)(?![A-Za-z])"
+)
+"""A command of LaTeX; other words behind a backslash may be of a path."""
+_DOLLAR = LazyPattern(r"(?<![\\$])\$(?!\$)")
+_OPENS_FORMULA = LazyPattern(r"(?<![\w})\]\\$.,!])\$(?=[\w\\({\[|+-])")
+_OPEN_END = LazyPattern(r"[A-Za-z\\].*\s[-+=<>]\s*\Z|[\^_]\{[^{}]*\Z", re.DOTALL)
+_OPEN_ARGUMENT = LazyPattern(r"\\[A-Za-z]{3,}\s?(?:\[[^\[\]{}]*\])?(?:\{[^{}]*\})?\Z")
+_LEFT = LazyPattern(r"\\left(?![A-Za-z])")
 _NOTE = LazyPattern(
-    r"(?:[\[<][ .…]*|(?:\.{3}|…)\s*\(|\((?:\.{3}|…)\s*)(?:\w+ ){0,3}truncated"
-    r"(?: (?:at|after|due|for|by|here|because|in|to)\b[^\[\](){}<>\n]{0,40})?[ .…]*[\])>][\s.]*\Z",
+    r"(?:(?:[\[<][ .…]*|(?:\.{3}|…)\s*\(|\((?:\.{3}|…)\s*)(?:\w+ ){0,3}(?:truncated|cut[ -]off)"
+    r"(?: (?:at|after|due|for|by|here|because|in|to)\b[^\[\](){}<>\n]{0,40})?[ .…]*[\])>]"
+    r"|\[(?:reached )?(?:the )?(?:max(?:imum)?[ _-](?:new[ _-])?(?:tokens?|length)|(?:token|length|output)[ _-]limit)"
+    r"(?: (?:reached|exceeded|hit))?\]"
+    r"|\((?:output|response|text|generation|completion|message|thought|thinking|reasoning) (?:was )?truncated\)"
+    r"|(?-i:\(TRUNCATED\))|[（(\[【]\w{0,6}截断[）)\]】])[\s.。]*\Z",
+    re.IGNORECASE,
+)
+_CLOSING = ("]", ")", ">", "）", "】")
+_API_ERROR = LazyPattern(
+    r"\s*(?:Error code: \d{3} - (?=[{\[\"'])|(?:openai\.)?(?:RateLimit|APIConnection|APITimeout|APIStatus|InternalServer)Error: "
+    r"|(?:API )?error: (?=rate limit|too many requests|request timed out|connection error|internal server error))[^\n]*\Z",
     re.IGNORECASE,
 )
 _LONGEST_NOTE = 100
 _MID_SENTENCE = LazyPattern(
-    r"\w\s+(?:the|an|of|is|are|and|or|that|we|this|from|with|because|which|if|to|than|then|as)\Z|\w\s*[,(=]\Z"
+    r"\w\s+(?:the|an|of|is|are|and|or|that|we|this|from|with|because|which|if|to|than|then|as)\Z|\w\s*[(=]\Z"
 )
 _LEAST_WORDS = 8
-"""Of a solution whose last word is looked at; a shorter one may be the name of something."""
+"""Of a text whose last word is looked at; a shorter one may be the name of something."""
+_UNFINISHED = LazyPattern(
+    r"[\w*)][,:，：]\Z|(?<!\S)\*\*(?=\w)[^*\n)`]*\Z|\s[\[(](?:\.{3}|…+)[\])]\Z"
+    r"|(?<![:;\\])\((?=\S)(?:[^()\[\]{}\n`'\".!?。|]|\.(?=\d))+\Z"
+    r"|^[ \t]*(?:[-*+]|\d{1,2}[.)])[ \t][^\n]*\n\s*(?:[-*+]|\d{1,2}[.)])\Z",
+    re.MULTILINE,
+)
+"""The end of a solution whose last sentence, bold words, bracket or list certainly has no end."""
 
 
 def cut_off(thought: str, solution: str) -> str:
@@ -38,14 +65,24 @@ def cut_off(thought: str, solution: str) -> str:
     ... )
     ('inside of \\boxed{', '', 'inside of a block of code')
     """
-    if ("\\" in solution or "$$" in solution or "```" in solution) and (inside := _open(solution)):
+    if ("\\" in solution or "$" in solution or "```" in solution) and (inside := _open(solution)):
         return f"inside of {inside}"
 
     for text in (thought, solution):
-        if "runcated" in text[-_LONGEST_NOTE:] and (found := _NOTE.search(text, max(0, len(text) - _LONGEST_NOTE))):
-            return f"with {found.group().strip()}"
+        if text[-_LONGEST_NOTE:].rstrip(" \n\t.。").endswith(_CLOSING):
+            if found := _NOTE.search(text, max(0, len(text) - _LONGEST_NOTE)):
+                return f"with {found.group().strip()}"
 
     return ""
+
+
+def api_error(solution: str) -> str:
+    """Return the error of an API that stands in the place of a solution; "" for a solution.
+
+    >>> api_error("Error code: 429 - {'error': {}}"), api_error("Error code: 429 means too many requests.")
+    ("Error code: 429 - {'error': {}}", '')
+    """
+    return solution.strip()[:_LONGEST_NOTE] if _API_ERROR.match(solution) else ""
 
 
 def _open(solution: str) -> str:
@@ -73,6 +110,37 @@ def _open(solution: str) -> str:
         if is_open:
             return f"a formula, behind {opening}"
 
+    if "$" in solution and _is_inside_dollars(solution):
+        return "a formula, behind $"
+
+    return _open_command(solution) if "\\" in solution else ""
+
+
+def _is_inside_dollars(solution: str) -> bool:
+    """Whether a solution ends in an inline formula; prices, variables of a shell and patterns are none."""
+    last = solution.rindex("$")
+    behind = solution[last + 1 :]
+    if not _OPENS_FORMULA.match(solution, last) or len(_DOLLAR.findall(solution)) % 2 == 0:  # most: it closes one
+        return False
+
+    if _GOES_ON.search(behind) or _PROSE.search(behind) or "\\boxed{" in behind:  # a closed one: the answer is told
+        return False
+
+    is_formula = _COMMAND.search(behind) and not behind[0].isdigit() and not behind.rstrip().endswith((".", "!", "?"))
+    return bool(is_formula or _OPEN_END.search(behind))
+
+
+def _open_command(solution: str) -> str:
+    r"""Return what a solution ends inside of, if it is the argument of a command or a bracket behind \left; "" for nothing."""
+    before, found, behind = solution.rpartition("{")
+    if found and "}" not in behind and not _GOES_ON.search(behind) and not _PROSE_BEHIND.search(behind):
+        if command := _OPEN_ARGUMENT.search(before, max(0, len(before) - _LONGEST_NOTE)):
+            return f"{command.group()}{{"
+
+    before, found, behind = solution.rpartition("\\left")
+    if found and "\\right" not in behind and _LEFT.match(solution, len(before)):
+        return "" if _GOES_ON.search(behind) or _PROSE.search(behind) else "\\left"
+
     return ""
 
 
@@ -91,14 +159,20 @@ def _closes(text: str, start: int) -> bool:
     return False
 
 
-def mid_sentence(solution: str) -> str:
-    """Return the last words of a solution that seems to end in mid-sentence; "" where it does not.
+def mid_sentence(solution: str, thought: str = "") -> str:
+    """Return the last words of a solution, or of its thought, that seems to end in mid-sentence; "" where none does.
+
+    Of a thought only its last word tells.
 
     >>> mid_sentence("We add both and see, as was said before, that the"), mid_sentence("Therefore it is 7")
     ('as was said before, that the', '')
     """
-    end = solution.rstrip()
-    if not _MID_SENTENCE.search(end, max(0, len(end) - 40)) or len(words := end.split()) < _LEAST_WORDS:
-        return ""
+    if _UNFINISHED.search(end := solution.rstrip(), max(0, len(end) - 400)):
+        return " ".join(end[-400:].split()[-6:])
 
-    return " ".join(words[-6:])
+    for text in (solution, thought):
+        end = text[-400:].rstrip()
+        if _MID_SENTENCE.search(end, max(0, len(end) - 40)) and len(words := end.split()) >= _LEAST_WORDS:
+            return " ".join(words[-6:])
+
+    return ""

@@ -81,7 +81,7 @@ def _elements(*tags: str, rest: bool = False, out_of_place: tuple[str, ...] = ()
     def parse(text: str) -> LongThought:
         found, seen = find(text)
         if seen not in orders:  # tags that are talked about stay where they are
-            told = [match for match in outside_code(text, any_case) if not is_quoted(text, match)]
+            told = _unquoted(text, any_case)
             if (unquoted := [_name_of(match.group()) for match in told]) in orders:
                 found, seen = told, unquoted
 
@@ -108,6 +108,11 @@ def _elements(*tags: str, rest: bool = False, out_of_place: tuple[str, ...] = ()
         return LongThought("\n\n".join(part.strip() for part in thoughts if part.strip()), solution)
 
     return Format(tags, parse)
+
+
+def _unquoted(text: str, pattern: re.Pattern[str]) -> list[re.Match[str]]:
+    """Return the tags in a text that are not talked about, in code or quotation marks."""
+    return [match for match in outside_code(text, pattern) if not is_quoted(text, match)]
 
 
 _SOLUTION_TAGS = ("solution", "response", "final_answer", "conclusion", "output", "final")
@@ -312,6 +317,7 @@ def _told_last(strict: Format, thought: Format) -> Format:
 
         solution = found.solution
         tags = list(_ANSWER_TAG.finditer(solution))
+        tags = tags if len(tags) == len(_ANSWER) else _unquoted(solution, _ANSWER_TAG)
         is_last = _LAST_ANSWER.search(solution, max(0, len(solution) - 100))
         if not is_last or [tag.group().lower() for tag in tags] != list(_ANSWER):
             raise rejected
@@ -338,6 +344,8 @@ _AROUND_THOUGHT = [
 ]
 _BEGINS, _ENDS = tuple(row[0][:-1] for row in _AROUND_THOUGHT), tuple(row[1] for row in _AROUND_THOUGHT)
 _LONGEST_TAG = 30
+ANOTHER_SOLUTION = "another solution behind the thought"
+"""Reason of a row whose thought's column goes on with another solution than the one beside it."""
 _AROUND_SOLUTION_BESIDE = (MARKERS[2:], _ANSWER, *SOLUTIONS)
 
 
@@ -368,7 +376,7 @@ def bare_thought(thought: str, solution: str, is_apart: bool = True) -> str:
             continue
 
         text = thought[beginning(thought) :].rstrip()
-        found = [match for match in outside_code(text, pattern) if not is_quoted(text, match)]
+        found = _unquoted(text, pattern)
         opens = bool(found) and found[0].start() == 0 and _name_of(found[0].group()) == opening
         seen = [match.group().lower() == closing for match in found[opens:]]
         behind = text[found[-1].end() :] if seen == [True] else ""
@@ -377,7 +385,7 @@ def bare_thought(thought: str, solution: str, is_apart: bool = True) -> str:
         elif any(seen) and (opens or is_apart and closing in _CERTAIN):
             if behind.strip():
                 told = f"behind its {closing} stands {reprlib.repr(behind.strip())}"
-                raise RejectedRow("another solution behind the thought", told)
+                raise RejectedRow(ANOTHER_SOLUTION, told)
 
             raise _reject("a tag out of place", text, found[-1].start(), f"{found[-1].group()} in the thought")
 
@@ -498,7 +506,7 @@ def _with_solution(name: str | None, response: str) -> str | None:
 
     for wrapped, tags in _AROUND_SOLUTION[pair]:
         if (
-            any(_last(behind, tag) >= 0 for tag in tags)
+            any(_last(behind, tag) >= 0 for tag in tags) and _unquoted(behind, _ANSWER_TAG)
             if tags is _ANSWER
             else behind.lstrip()[: len(tags[0])].lower() == tags[0].lower()
         ):

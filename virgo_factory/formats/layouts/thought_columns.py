@@ -5,6 +5,8 @@ the project's own normal form, which also carries history, rejected response and
 question whose other columns are called as `fields` knows them.
 """
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +21,16 @@ from virgo_factory.formats.fields import (
     thought_text,
 )
 from virgo_factory.formats.layouts.messages import content_text, either, message_column, role_of
-from virgo_factory.formats.layouts.tags import PAIRS, TAG_SETS, bare_solution, bare_thought, ends_thought, format_of
+from virgo_factory.formats.layouts.tags import (
+    ANOTHER_SOLUTION,
+    PAIRS,
+    TAG_SETS,
+    bare_solution,
+    bare_thought,
+    ends_thought,
+    format_of,
+    parse_response,
+)
 from virgo_factory.formats.marks.response_marks import WRONG
 from virgo_factory.formats.marks.row_marks import learned_turns
 from virgo_factory.formats.marks.values import said
@@ -146,14 +157,23 @@ def _example(row: Mapping[str, Any], layout: Columns) -> Example:
             raise RejectedRow(f"{column} is not text", f"found {type(text).__name__}")
 
     is_learned = why[-1] is None
+    answers = tuple(name for name in layout.answer if name != layout.solution)
+    try:
+        response = _response(row, layout.thought, layout.solution, is_learned)
+    except RejectedRow as error:
+        if error.reason != ANOTHER_SOLUTION or layout.format != FOUND:
+            raise
+
+        response, answers = _with_gold(row, layout, error), (layout.solution,)
+
     return Example(
         id=row_id(row, question),
         question=question,
-        response=_response(row, layout.thought, layout.solution, is_learned),
+        response=response,
         images=images,
         history=history,
         system=row.get("system") or None,
-        answer=answer_of(row, tuple(name for name in layout.answer if name != layout.solution)),
+        answer=answer_of(row, answers),
         source=source_of(row) or layout.format,
         domain=domain_of(row),
         rejected=_response(rejected[0]) if rejected else None,
@@ -161,6 +181,39 @@ def _example(row: Mapping[str, Any], layout: Columns) -> Example:
         format=layout.format,
         learned=is_learned,
         notes=notes,
+    )
+
+
+def _with_gold(row: Mapping[str, Any], layout: Columns, error: RejectedRow) -> LongThought:
+    """Return the whole response in the column of a thought, where what stands beside it is the gold answer that it gives.
+
+    Raises:
+        RejectedRow: it gives another answer, none that is certain, or is not well formed.
+    """
+    text, gold = unix(thought_text(row[layout.thought]) or ""), text_of(row, layout.solution).strip()
+    found = parse_response(text, format_of(text))
+    if _gives(found.solution.strip(), gold):
+        return found
+
+    line = json.dumps({"question": layout.question[0], "response": layout.thought}, ensure_ascii=False)
+    told = (
+        f'{error.detail}; where {layout.thought} is the whole response, say so in dataset_info.json: "columns": {line}'
+    )
+    raise RejectedRow(error.reason, told)
+
+
+_BEHIND_ANSWER = re.compile(r"(?:</answer>|[\s.*$])*\Z", re.IGNORECASE)
+
+
+def _gives(solution: str, gold: str) -> bool:
+    """Whether the last box of a solution, or else its end, is the gold answer letter by letter."""
+    before, found, boxed = solution.rpartition("\\boxed{")
+    if found:
+        return boxed.startswith(f"{gold}}}")
+
+    end = solution[: _BEHIND_ANSWER.search(solution, max(0, len(solution) - 40)).start()]
+    return (
+        end.endswith(gold) and not end[: -len(gold)][-1:].isalnum() and not end[: -len(gold)].endswith((".", "-", ","))
     )
 
 
