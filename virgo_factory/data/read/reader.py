@@ -445,7 +445,11 @@ def _are_rows(text: str) -> bool:
     if not others:
         return not first.isdisjoint(ROW_KEYS)
 
-    are_alike = (len(first & other) * 2 >= len(first | other) for other in others)
+    shared = [first & other for other in others]
+    are_alike = (
+        len(both) * 2 >= len(first | other) or not both.isdisjoint(ROW_KEYS)
+        for both, other in zip(shared, others, strict=True)
+    )
     return all(like or other < first for like, other in zip(are_alike, others, strict=True))  # the last may be cut off
 
 
