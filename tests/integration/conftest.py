@@ -57,7 +57,6 @@ RECIPE = {
     "num_train_epochs": 1.0,
     "seed": 7,
     "use_cpu": True,
-    "bf16": True,
 }
 
 

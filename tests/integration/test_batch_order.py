@@ -23,7 +23,6 @@ STEPS = 3  # an epoch: 22 rows in global batches of 8, the last one padded where
 RUN = {
     "dataset": "uneven",
     "question_prefix": None,
-    "bf16": None,
     "global_batch_size": 8,
     "num_train_epochs": float(EPOCHS),
     "learning_rate": 3.0e-4,

@@ -177,7 +177,7 @@ def _expected(processor, fate: Learned, faults: Path) -> SimpleNamespace:
     learned = "".join(f"{response}<|im_end|>\n" for _, response, is_learned in fate.turns if is_learned)
     # a text alone goes with a white picture that it does not look at (llamafactory/data/collator.py)
     shown = processor.image_processor(images=pictures or [Image.new("RGB", (64, 64), "white")], return_tensors="pt")
-    pixels = shown["pixel_values"].to(torch.bfloat16).float().contiguous()  # as a bf16 run has them
+    pixels = shown["pixel_values"].float().contiguous()
     return SimpleNamespace(
         text=text,
         ids=batch["input_ids"][0].tolist(),

@@ -31,7 +31,7 @@ from virgo_factory.preflight.precision import is_float32
 from virgo_factory.preflight.smoke.logs import checkpoints, is_disk_full, logged_steps
 from virgo_factory.preflight.smoke.parse import parse
 from virgo_factory.preflight.smoke.processes import MARK, kill_all, started, stock_command, watch
-from virgo_factory.preflight.smoke.recipe import smoke_recipe
+from virgo_factory.preflight.smoke.recipe import has_bf16, smoke_recipe
 from virgo_factory.preflight.smoke.rows import rows
 from virgo_factory.preflight.smoke.trial import Found, Result, Smoke, StageFailed
 from virgo_factory.preflight.twin.small_config import TEXT_CONFIGS
@@ -119,7 +119,7 @@ def twin(smoke: Smoke) -> Found:
     log = smoke.work / "twin.log"
     make = _MAKE_TWIN if family in QWEN_VL_FAMILIES else _MAKE_REDUCED_TWIN
     head = "tied" if _is_tied(name, smoke.model) else "of its own"
-    dtype, width = ("float32", 4) if is_float32(name) else ("bfloat16", 2)
+    dtype, width = ("bfloat16", 2) if has_bf16() and not is_float32(name) else ("float32", 4)
     try:
         with started([sys.executable, "-c", make, str(smoke.twin), str(folder), family, dtype, head], log) as child:
             watch(child, log, smoke.output)
