@@ -14,6 +14,7 @@ from PIL import Image
 
 from virgo_factory.data.read.source import find_sources
 from virgo_factory.preflight.plan.models import find_family
+from virgo_factory.preflight.smoke import recipe as smoke_recipes
 from virgo_factory.preflight.smoke import stages
 from virgo_factory.preflight.smoke.logs import find_error, find_remedy
 from virgo_factory.preflight.smoke.parse import parse
@@ -154,12 +155,16 @@ def test_the_twin_has_one_matrix_for_both_where_the_model_has(tmp_path, tied):
     assert not stages._is_tied("Qwen/Qwen2-VL-7B-Instruct", None)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("dtype", "has_bf16", "made_in"),
+    [("float32", True, "float32"), ("bfloat16", True, "bfloat16"), ("bfloat16", False, "float32")],
+)
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen3"])
-def test_the_twin_has_the_number_type_of_the_model(folder, monkeypatch, dtype, family):
+def test_the_twin_has_the_number_type_of_the_model(folder, monkeypatch, dtype, has_bf16, made_in, family):
     made = "import json, pathlib, sys; at = pathlib.Path(sys.argv[1], 'config.json'); at.parent.mkdir(); "
     made += "at.write_text(json.dumps({'vocab_size': 8, 'dtype': sys.argv[4]}))"
     monkeypatch.setenv(MARK, f"twin-{dtype}-{family}")
+    monkeypatch.setattr(stages, "has_bf16", lambda: has_bf16)
     monkeypatch.setattr(stages, "_MAKE_TWIN", made)
     monkeypatch.setattr(stages, "_MAKE_REDUCED_TWIN", made)
     model = folder / "model"
@@ -169,7 +174,7 @@ def test_the_twin_has_the_number_type_of_the_model(folder, monkeypatch, dtype, f
     smoke = _smoke(folder, model_name_or_path=str(model), bf16=True)
     parse(smoke)
     twin(smoke)
-    assert json.loads((smoke.twin / "config.json").read_text())["dtype"] == dtype
+    assert json.loads((smoke.twin / "config.json").read_text())["dtype"] == made_in
     without = _smoke(folder, model_name_or_path=str(model), bf16=None)
     if dtype == "float32":
         parse(without)
@@ -338,7 +343,9 @@ def test_tables_stay_tables(folder):
 # the recipe of the smoke run
 
 
-def test_what_a_cpu_cannot_do_is_replaced_and_told(folder, base):
+@pytest.mark.parametrize("has_bf16", [True, False])
+def test_what_a_cpu_cannot_do_is_replaced_and_told(folder, base, monkeypatch, has_bf16):
+    monkeypatch.setattr(smoke_recipes, "has_bf16", lambda: has_bf16)
     zero = {"bf16": {"enabled": "auto"}, "zero_optimization": {"stage": 3}}
     offload = {"stage": 3, "offload_param": {"device": "cpu"}}
     (folder / "ds.json").write_text(json.dumps(zero | {"zero_optimization": offload}))
@@ -349,13 +356,24 @@ def test_what_a_cpu_cannot_do_is_replaced_and_told(folder, base):
     )  # fmt: skip
     _rows(smoke, base)
     keys = smoke_recipe(smoke)
-    wanted = {"flash_attn": "sdpa", "enable_liger_kernel": False, "optim": "adamw_torch", "bf16": True}
+    wanted = {"flash_attn": "sdpa", "enable_liger_kernel": False, "optim": "adamw_torch"}
     wanted |= {"global_batch_size": 8, "keep_model_at_epochs": [1], "learning_rate": 7e-6, "use_cpu": True}
     assert {key: keys[key] for key in wanted} == wanted
     assert not {"fp16", "tokenized_path", "max_samples"} & set(keys)
-    assert json.loads(Path(keys["deepspeed"]).read_text()) == zero
+    assert keys.get("bf16", False) == has_bf16
+    assert json.loads(Path(keys["deepspeed"]).read_text()) == {
+        key: zero[key] for key in zero if key != "bf16" or has_bf16
+    }
     untested = " ".join(item.untested for item in smoke.substituted)
-    for said in ("flash-attention", "liger", "offloading", "NCCL", "fp16", "that optimiser"):
+    for said in (
+        "flash-attention",
+        "liger",
+        "offloading",
+        "NCCL",
+        "fp16",
+        "that optimiser",
+        *["bfloat16"] * (not has_bf16),
+    ):
         assert said in untested, said
 
 
