@@ -346,7 +346,7 @@ def test_tables_stay_tables(folder):
 @pytest.mark.parametrize("has_bf16", [True, False])
 def test_what_a_cpu_cannot_do_is_replaced_and_told(folder, base, monkeypatch, has_bf16):
     monkeypatch.setattr(smoke_recipes, "has_bf16", lambda: has_bf16)
-    zero = {"bf16": {"enabled": "auto"}, "zero_optimization": {"stage": 3}}
+    zero = {"bf16": {"enabled": True}, "zero_optimization": {"stage": 3}}
     offload = {"stage": 3, "offload_param": {"device": "cpu"}}
     (folder / "ds.json").write_text(json.dumps(zero | {"zero_optimization": offload}))
     smoke = _smoke(

@@ -172,8 +172,8 @@ def _replace_hardware(smoke: Smoke, keys: dict[str, Any]) -> None:
         offloaded = [key for key in ("offload_optimizer", "offload_param") if key in zero]
         zero = {key: value for key, value in zero.items() if key not in offloaded}
         here = content | ({"zero_optimization": zero} if offloaded else {})
-        if not (keys.get("bf16") or keys.get("pure_bf16")):
-            here.pop("bf16", None)
+        if not has_bf16() and (content.get("bf16") or {}).get("enabled") is True:  # "auto" follows the recipe
+            del here["bf16"]
 
         keys["deepspeed"] = file if isinstance(file, dict) else str(Path(file).absolute())
         if here != content:
