@@ -455,6 +455,24 @@ def test_columns_whose_names_tell(thought, solution):
     assert (shown, part.response, part.question) == ("thought_columns", LONG, ASKED)
 
 
+@pytest.mark.parametrize(("names", "is_told"), [
+    (("thinking", "reasoning"), True), (("cot", "thought"), True), (("reasoning_content", "reasoning"), True),
+    (("r1_thinking", "r1_reasoning"), True), (("thinking", "gemini_thinking_trajectory"), False), (("reasoning", "rationale"), False),
+    (("reasoning", "reasoning_type"), False), (("reasoning", "reasoning_level"), False),
+])  # fmt: skip
+def test_two_thoughts_of_one_model_are_a_reason_whose_line_works(names, is_told):
+    row = {"question": ASKED, names[0]: THOUGHT, names[1]: "By counting: seven.", "answer": SOLUTION}
+    _, part = the_part(row)
+    assert isinstance(part, Example) != is_told
+    if is_told:
+        assert part.reason == "two thoughts in the row" and all(name in part.detail for name in names)
+        columns = {"thought": names[0], "solution": "answer"}
+        assert the_part(row, Options(columns=columns))[1].response == LONG
+
+    for same in (THOUGHT, f" {THOUGHT}\n", THOUGHT[:20], None, "", "high"):
+        assert the_part(row | {names[1]: same})[1].response.solution == SOLUTION
+
+
 def test_a_tagged_response_wins_over_a_column_of_notes():
     row = {"question": ASKED, "reasoning": "A short note of an annotator.", "response": THINK}
     format, part = the_part(row)
@@ -511,6 +529,19 @@ def test_options_in_a_column_of_their_own_are_part_of_the_question():
 def test_all_of_numbered_columns():
     parts = read_row(READ["deepmath_103k_tags"][0], "long_thought", Options(responses="all")).parts
     assert [part.id[-2:] for part in parts] == ["-0", "-1", "-2"] and parts[1].response == LONG
+
+
+@pytest.mark.parametrize("names", [("response_1", "response_2"), ("output_0", "output_1"), ("r1_solution_1", "r1_solution_2"),
+                                   ("response_a", "response_b"), ("qwen_response", "r1_response")])  # fmt: skip
+def test_of_several_columns_with_a_thought_none_is_taken_for_the_right_one(names):
+    row = {"question": ASKED, names[0]: THINK.replace("7", "8"), names[1]: THINK}
+    _, part = the_part(row)
+    assert part.reason == "several columns hold a thought" and f'"response": "{names[0]}"' in part.detail
+    assert the_part(row, Options(columns={"response": names[1]}))[1].response == LONG
+    assert the_part(row | {"correct": [False, True]})[1].response == LONG
+    assert the_part(row | {"correct": [True]})[1].reason == "responses and verdicts do not match"
+    for other in (THINK, None, ""):
+        assert the_part(row | {names[0]: other})[1].response == LONG
 
 
 def test_spellings_of_one_thought_are_one_kind():

@@ -223,6 +223,20 @@ def thought_columns(names: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]]
 
 
 @lru_cache(maxsize=256)
+def same_thoughts(names: tuple[str, ...], thought: str) -> tuple[str, ...]:
+    """Return the other columns that by their names hold the thought of the same model as one does.
+
+    >>> same_thoughts(("thinking", "reasoning", "gemini_thinking", "answer"), "thinking")
+    ('reasoning',)
+    """
+    found = {name: _THOUGHT.fullmatch(snake(name)) for name, _ in thought_columns(names)}
+    own = found.get(thought)
+    return tuple(
+        name for name, match in found.items() if own and name != thought and match and match["prefix"] == own["prefix"]
+    )
+
+
+@lru_cache(maxsize=256)
 def question_columns(names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the columns that may hold the question of a row, the likeliest first, in any spelling of their case."""
     words = {snake(name): name for name in reversed(names)}

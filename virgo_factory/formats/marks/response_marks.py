@@ -31,6 +31,8 @@ _YES_OR_NO = re.compile(
     r"|(?:answer|is|statement|\bboxed|text)\W+(?:(?:is|text|not)\W+)*(?:yes|no|true|false|correct|incorrect)\b"
     r"|^\W*(?:是|否|对|错|不是)|(?:是|否|对|错|正确|错误)\W*$", re.I)  # fmt: skip
 """How a solution answers yes or no."""
+_FALSE, _TRL = ("false", "0", "0.0"), frozenset(("id", "prompt", "completion", "label"))
+_ZERO = re.compile(r"(?<![\d.])0(?![\d.]*\d)")
 _LIMITS = ("max_tokens", "max_new_tokens", "max_completion_tokens")
 _COUNTS = ("completion_tokens", "output_tokens", "response_tokens", "generated_tokens")
 _QUESTIONS = (*QUESTION_COLUMNS, *_CHATS, "Question", "query")
@@ -219,21 +221,27 @@ def is_undesired(row: Mapping[str, Any], response: str) -> Said:
     """Return whether a row for KTO says by its `label` that its response is undesired; "?" where that may be a class.
 
     TRL's rows have a `completion` beside it; other rows for KTO are chats, or `instruction` and `output`, in which a false
-    is a class where there are options, a gold answer, or a response that answers yes or no.
+    is a class where there are options, a gold answer, or a response that answers yes or no. A false of CSV is a text, and
+    0 is one in TRL's rows that have nothing else: elsewhere it is a class, as is what the response answers.
 
     Args:
         row: with its `label`.
         response: that is learned, without its thought.
     """
-    if row.get("label") is not False:
+    label = row.get("label")
+    is_text = label is not False
+    if is_text and str(label).strip().casefold() not in (_FALSE if row.keys() <= _TRL else _FALSE[:1]):
+        return None
+
+    is_for_kto = any(isinstance(row.get(name), list) for name in _CHATS) or {"instruction", "output"} <= row.keys()
+    is_class = any(row.get(name) for name in _OPTIONS) or bool(_YES_OR_NO.search(response))
+    if is_text and (is_class or str(label)[:1] == "0" and _ZERO.search(response)):
         return None
 
     if "completion" in row:
         return True
 
-    is_for_kto = any(isinstance(row.get(name), list) for name in _CHATS) or {"instruction", "output"} <= row.keys()
-    has_options = any(row.get(name) for name in _OPTIONS)
-    return "?" if not is_for_kto or has_options or has_gold_answer(row) or _YES_OR_NO.search(response) else True
+    return "?" if not is_for_kto or is_class or has_gold_answer(row) else True
 
 
 def _is_asked_for(row: Mapping[str, Any], mark: Mark) -> bool:
@@ -277,20 +285,33 @@ def end_of(mark: Mark) -> str:
     return end_reason(mark.name, mark.kinds, mark.value) if mark.kinds & ENDS else ""
 
 
+def verdict_lists(row: Mapping[str, Any]) -> list[tuple[Mark, list[Any]]]:
+    """Return a row's lists of verdicts, with their marks."""
+    lists = [(mark, decoded(mark.value)) for mark in marks_of(row) if mark.kinds & VERDICTS]
+    return [(mark, values) for mark, values in lists if isinstance(values, list) and values]
+
+
 def verdicts(row: Mapping[str, Any], size: int) -> list[bool | None] | None:
     """Return which of `size` responses are right by the row's lists of verdicts; None where it has none.
 
-    A response is right where a list says so and none calls it wrong or ends before it; of a no of a verifier who misses
-    right answers (MISSES) the others are asked. None where all that is said of one is not understood (rewards of 0.12 and 0.93).
+    A response is right where a list says so and none calls it wrong; of a no of a verifier who misses right answers (MISSES)
+    the others are asked. None where all that is said of one is not understood (rewards of 0.12 and 0.93).
+
+    Raises:
+        RejectedRow: a list has more or fewer verdicts: of which response each speaks is not known.
     """
-    lists = [(mark, decoded(mark.value)) for mark in marks_of(row) if mark.kinds & VERDICTS]
-    judged = [(mark, values) for mark, values in lists if isinstance(values, list) and values]
+    judged = verdict_lists(row)
     if not judged:
         return None
 
+    if other := next(((mark, values) for mark, values in judged if len(values) != size), None):
+        raise RejectedRow(
+            "responses and verdicts do not match", f"{size} responses, {len(other[1])} verdicts in {other[0].where}"
+        )
+
     right: list[bool | None] = []
     for at in range(size):
-        answers = [(mark, said(values[at]) if at < len(values) else False) for mark, values in judged]
+        answers = [(mark, said(values[at])) for mark, values in judged]
         is_verified = any(Kind.VERIFIER in mark.kinds and answer is True for mark, answer in answers)
         counted = {answer for mark, answer in answers if answer is True or not (is_verified and mark.name in MISSES)}
         right.append(None if counted == {"?"} else counted - {None, "?"} == {True})

@@ -385,7 +385,7 @@ def _label(row: Mapping[str, Any], response: LongThought | str) -> tuple[str, ..
     """Return a note on a `label` of false that may be a class; raise RejectedRow where it is KTO's."""
     is_wrong = is_undesired(row, response.solution if isinstance(response, LongThought) else response)
     if is_wrong is True:
-        raise RejectedRow(WRONG, "label is False")
+        raise RejectedRow(WRONG, f"label is {row['label']}")
 
     return (f"{NOT_UNDERSTOOD}: label",) if is_wrong else ()
 
