@@ -33,11 +33,11 @@ def ask(columns=None, **row):
     return part
 
 
-def chat(*questions, inside=None, **row):
+def chat(*questions, inside=None, raw=False, **row):
     first = [{"role": "system", "content": inside}] if inside else []
     turns = [m for q in questions for m in ({"role": "user", "content": q}, {"role": "assistant", "content": THINK})]
-    (part,) = parts_of({"messages": [*first, *turns]} | row)
-    return part
+    row = {"messages": [*first, *turns]} | row
+    return row if raw else parts_of(row)[0]
 
 
 RED_BLUE = "Which is it?\nA. red\nB. blue"
@@ -479,11 +479,26 @@ def test_answers_beside_a_label_are_options(columns, told):
     assert (f"{NOT_TRAINED}: answers" in example.notes) == told
 
 
-@pytest.mark.parametrize(("corrected", "told"), [(THINK.replace("one", "two"), True), (THINK, False), ("", False)])
-def test_a_corrected_response_beside_the_response_is_told(corrected, told):
-    row = {"question": "Which?", "response": THINK, "corrected_response": corrected}
-    (example,) = read_row(row, "long_thought").parts
-    assert (f"{NOT_TRAINED}: corrected_response" in example.notes) == told
+TWO = THINK.replace("one", "two")
+CORRECTED = [
+    # (row, whether it is told): what was made of the response, and not of anything else
+    *(({name: TWO}, True) for name in ("corrected_response", "human_edit", "correction", "fixed", "rewritten", "edited", "post_edit",
+                                       "response_v2", "response_new", "improved_solution", "answer_edited")),
+    ({"correction": "It is two, I am quite sure, since one is less."}, True),
+    ({"corrected_messages": [{"role": "user", "content": "Which is it?"}, {"role": "assistant", "content": TWO}]}, True),
+    ({"corrected_messages": [{"role": "user", "content": "Which is it?"}, {"role": "assistant", "content": THINK}]}, False),
+    *(({name: value}, False) for name in ("corrected_response", "edited", "response_v2") for value in (THINK, "", None, 2, [], ["a"], "two")),
+    ({"rewritten_prompt": TWO}, False), ({"fixed_at": TWO}, False), ({"version": TWO}, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "told"), CORRECTED, ids=str)
+def test_a_corrected_response_beside_the_response_is_told(row, told):
+    for beside in ({"question": "Which is it?", "response": THINK}, chat("Which is it?", raw=True)):
+        (example,) = parts_of(beside | row)
+        assert [note for note in example.notes if "not trained" in note] == [
+            f"{SECOND_RESPONSE}: {next(iter(row))}"
+        ] * told
 
 
 SHOT = [
