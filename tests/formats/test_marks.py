@@ -110,7 +110,7 @@ RIGHT_MARKS = [
     for value in (True, 1, 1.0, "1", "1.0", "True", "yes", "Correct", None, NAN, "", "unknown", [True], [1, None])
 ] + [
     {"good": True}, {"bad": False}, {"error": "none"}, {"filtered": 0},
-    {"error": "Which is larger?"}, {"drop": 0.5}, {"status": "open"}, {"keep": 1}, {"done": True}, {"label": 0},
+    {"drop": 0.5}, {"status": "open"}, {"keep": 1}, {"done": True}, {"label": 0},
     {"wrong": False}, {"is_incorrect": 0}, {"correctness_math_verify": False, "correctness_llama": True},
     # golds and other columns that say nothing of the response
     {"answer": "False"}, {"label": 0}, {"gt": 0}, {"ground_truth": "no"}, {"correct_answer": "no"},
@@ -233,7 +233,7 @@ def test_a_row_in_which_nothing_is_learned_is_dropped(marks):
     [
         *({name: value} for name in ("loss", "weight", "train", "lossweight") for value in (1, 1.0, "true", None, NAN)),
         {"loss": True}, {"masked": False}, {"ignore": 0}, {"name": "x"}, {"correct": True}, {"finish_reason": "stop"},
-        {"train_detail": None}, {"mask": None}, {"content": [{"type": "text", "text": THINK, "loss": True}]},
+        {"train_detail": None}, {"training_detail": None}, {"mask": None}, {"content": [{"type": "text", "text": THINK, "loss": True}]},
     ],
     ids=str,
 )  # fmt: skip
@@ -246,7 +246,7 @@ def test_a_turn_with_another_mark_is_learned(marks):
     "marks",
     [{"weight": 0.5}, {"loss": "half"}, {"loss_scale": 2}, *({"mask": value} for value in (True, False, 1, "1", 0)), {"weight": -1}, {"loss_turns": [1]},
      {"content": [{"type": "thinking", "thinking": "A."}, {"type": "text", "text": "A", "loss": False}]},
-     {"train_detail": [{"begin_offset": 0, "end_offset": 4, "train": False}]}],
+     {"train_detail": [{"begin_offset": 0, "end_offset": 4, "train": False}]}, {"training_detail": "none"}],
     ids=str,
 )  # fmt: skip
 def test_a_mark_of_what_is_to_be_learned_is_never_guessed(marks):
@@ -665,6 +665,17 @@ def test_a_response_that_one_of_several_lists_calls_wrong_is_not_right(row):
 def test_more_names_of_marks(marks, reason):
     found = read(chat(**marks))
     assert found.reason == reason if isinstance(reason, str) else found.notes == reason
+
+
+@pytest.mark.parametrize(
+    ("marks", "is_told"),
+    [({"is_history": True}, True), ({"is_history": False}, True), ({"is_new": True}, False)],
+    ids=str,
+)
+def test_a_turn_that_may_be_history_is_told(marks, is_told):
+    (name,) = marks
+    assert (f"mark not understood: {name} of a message" in read(chat(marks, THINK)).notes) == is_told
+    assert f"mark not understood: {name} of a message" not in read(chat(marks, marks)).notes
 
 
 LABELS = [

@@ -53,6 +53,8 @@ _HOLDS_TEXT = re.compile(
     r"|(?:(?:true|gt|gold|ground_truth|class|answer|target|ref|reference|correct|right)_)?labels?"
 )
 """Names, in snake_case, of columns whose yes, no or "wrong" is what is asked, answered or named."""
+_ARGILLA = re.compile(r"\.(?:responses|suggestion)$")
+"""Ends the names of columns with what annotators said (`quality.responses`)."""
 _DEPTH = 2
 """Of objects in which marks are looked for (`metadata.eval.correct`)."""
 
@@ -74,7 +76,7 @@ class Mark(NamedTuple):
 @functools.lru_cache(1024)
 def marked(columns: tuple[Any, ...]) -> tuple[tuple[Any, str, frozenset[Kind]], ...]:
     """Return (column, name in snake_case, kinds) of the columns that are marks; the rows of a file mostly have the same."""
-    named = ((column, snake(str(column))) for column in columns)
+    named = ((column, snake(_ARGILLA.sub("", str(column)))) for column in columns)
     return tuple((column, name, kinds) for column, name in named if (kinds := kinds_of(name)))
 
 
@@ -85,11 +87,13 @@ def marks_of(row: Mapping[str, Any], depth: int = _DEPTH) -> Iterator[Mark]:
         if value is None:
             continue
 
-        inner = _object(value) if depth and Kind.NESTED in kinds else None
+        inner = _object(value, name) if depth and Kind.NESTED in kinds else None
         found = list(marks_of(inner, depth - 1)) if inner else []
-        if found:
-            yield from (mark._replace(where=f"{column}.{mark.where}") for mark in found)
-        elif inner is None and kinds != {Kind.NESTED} or inner and not kinds.isdisjoint(VERDICTS):
+        yield from (mark._replace(where=f"{column}.{mark.where}") for mark in found)
+        if inner and "value" in inner:
+            inner, value, found = None, inner["value"], []
+
+        if inner is None and kinds != {Kind.NESTED} or inner and not (found or kinds.isdisjoint(VERDICTS)):
             yield Mark(str(column), name, kinds, value)
 
 
@@ -121,15 +125,24 @@ def unread(row: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return found
 
 
-def _object(value: Any) -> Mapping[str, Any] | None:
-    """Return the object that a column holds, also as JSON text or alone in a list; of several what they agree on."""
+def _object(value: Any, name: str = "") -> Mapping[str, Any] | None:
+    """Return the object that a column holds, also as JSON text or alone in a list; of several what they agree on.
+
+    Of annotations each name and what was chosen: Label Studio's are a list of those, Argilla's `responses` hold `values`.
+    """
     if isinstance(value, str) and not value.lstrip().startswith("{"):
         return None
 
     value = decoded(value)
     if isinstance(value, list) and 0 < len(value) < 9 and all(isinstance(item, dict) for item in value):
+        if all(isinstance(item.get("from_name"), str) and isinstance(item.get("value"), dict) for item in value):
+            return {item["from_name"]: next(iter(item["value"].values()), None) for item in value}
+
         first, *others = value
         value = {key: inner for key, inner in first.items() if all(item.get(key) == inner for item in others)}
+
+    if name == "responses" and isinstance(value, dict):  # others of that name are responses
+        return {**chosen, "status": value.get("status")} if isinstance(chosen := value.get("values"), dict) else None
 
     return value if isinstance(value, dict) else None
 
@@ -200,8 +213,8 @@ def _verdict(row: Mapping[str, Any], mark: Mark) -> Said:
         has_options = any(row.get(name) for name in _OPTIONS)
         has_gold = has_gold_answer(row) and not has_options
         is_wrong = is_right(_OUTCOME, mark.value) is False
-        if isinstance(mark.value, str) and (is_wrong or is_right(_CATEGORY, mark.value) == "?"):
-            return None if _asks(row, mark.value) else False if is_wrong and not has_options else "?"
+        if isinstance(mark.value, str | list) and (is_wrong or is_right(_CATEGORY, mark.value) == "?"):
+            return None if _asks(row, str(mark.value)) else False if is_wrong and not has_options else "?"
 
         return "?" if has_gold and said(mark.value) is False else None
 

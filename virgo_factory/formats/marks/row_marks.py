@@ -260,7 +260,8 @@ def _doubtful_flags(responses: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 found.setdefault(name, []).append(value)
 
     for name, values in found.items():
-        is_mixed = False in values and any(response and response.get(name) is not False for response in responses)
+        flag = False if False in values or "history" not in name else True
+        is_mixed = flag in values and any(response and response.get(name) is not flag for response in responses)
         yield f"{NOT_UNDERSTOOD}: {name} of a message" if is_mixed else _told(f"{name} of a message", values[0])
 
 
@@ -430,7 +431,7 @@ def _of_chosen(row: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
     for column, value in row.items():
         name = snake(str(column))
         if (
-            name in ("chosen", "rejected")
+            name in ("chosen", "rejected", "rejected_reason")
             or name == "accepted"
             and isinstance(value, str | list)
             and said(value) == "?"

@@ -31,10 +31,26 @@ _CERTAIN = ("right", "correct", "passed", "wrong", "incorrect", "not correct", "
             "✗", "❌", "✅")  # fmt: skip
 """Words that judge a response wherever they stand."""
 _REFUSES = ("reject", "rejected", "discard", "discarded", "delete", "deleted", "invalid", "bad", "thumbs down", "dislike",
-            "disliked", "拒绝", "\U0001f44e")  # fmt: skip
+            "disliked", "delete", "拒绝", "删除", "已删除", "丢弃", "作废", "差", "很差", "\U0001f44e")  # fmt: skip
 """Words that say that a response is not to be used, in a column of what is thought of it or done with it."""
-_DOUBTFUL = ("failure", "mismatch", "negative", "down", "low", "poor", "worst", "unverified", *_REFUSES)
+_DOUBTFUL = (
+    "failure",
+    "mismatch",
+    "negative",
+    "neg",
+    "down",
+    "low",
+    "poor",
+    "worst",
+    "unverified",
+    "wa",
+    "tle",
+    "mle",
+    "不好",
+    *_REFUSES,
+)
 """Words that may say that a row is not to be used."""
+_FINE = ("ok", "success", "pass", "passed")
 _NONE = ("no", "n", "否")
 _JUDGING = frozenset((*_CERTAIN, *_DOUBTFUL))
 WORDS: dict[str, Said] = dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False) | dict.fromkeys(_NOTHING)
@@ -63,10 +79,17 @@ _TAGS = frozenset(
 _STATUS = _TAGS | {"error", "refusal"}
 """The same in the columns of Kind.STATUS: `stop` may be the texts that a request stops at."""
 _SENTENCE = re.compile(
-    r"(?:verdict|judge?ment|decision|conclusion|grade|grading|result|correctness|final)\W{0,9}(?:(?:is|answer|response)\W+){0,3}"
+    r"(?:verdict|judge?ment|decision|conclusion|grade|grading|result|correctness|final|^(?:the\W)?(?:answer|response|solution))\W{0,9}(?:(?:is|answer|response)\W+){0,3}"
     r"(incorrect|wrong|not correct|false|fail(?:ed)?|correct|right|true|pass(?:ed)?)\W*$", re.I)  # fmt: skip
 """How a judge's text ends."""
-_BLAMES = re.compile(r"\b(?:incorrect|wrong|not correct)\b[^?]{0,40}$", re.I)
+_BLAMES = re.compile(
+    r"(?<!not )(?<!nothing )\b(?:incorrect|wrong|not correct)\b[^?]{0,40}$|(?:错误|有误|不对|不正确)\W*$", re.I
+)
+_WHAT = re.compile(
+    r"(?!none\b|nothing\b|(?:no|without)\W+(?:\w+\W+)?(?:errors?|issues?|problems?|mistakes?)\b).*[^\W\d].*\s\S",
+    re.I | re.S,
+)
+"""What went wrong, told in several words."""
 _PARTS = (
     "test", "val", "valid", "validation", "dev", "eval", "evaluation", "testmini", "holdout", "heldout", "held_out",
 )  # fmt: skip
@@ -107,6 +130,9 @@ def said(value: Any, depth: int = 0) -> Said:
     if isinstance(value, dict) and "value" in value and depth <= 2:
         return said(value["value"], depth + 1)
 
+    if isinstance(value, dict) and value and all(isinstance(one, bool) for one in value.values()):
+        return said(list(value.values()))
+
     return "?" if value else None
 
 
@@ -118,7 +144,7 @@ def _said_in_words(text: str) -> Said:
     try:
         return said(float(word))
     except ValueError:
-        return "?"
+        return False if _number(word) == 0 else "?"  # 0%, 0/10
 
 
 def _word(value: Any) -> str:
@@ -131,6 +157,9 @@ def _word(value: Any) -> str:
 
 def is_right(kinds: frozenset[Kind], value: Any) -> Said:
     """Return whether a mark says that the response is right; None where it says nothing of it."""
+    while isinstance(value, list | dict) and len(value) == 1 and (value.__class__ is list or "value" in value):
+        (value,) = value.values() if isinstance(value, dict) else value
+
     if Kind.STATUS in kinds and _word(value) in _REFUSES:
         return False
 
@@ -171,16 +200,22 @@ def _opinion(value: Any) -> Said:
     if word in _REFUSES or _is_no(value):
         return False
 
-    if isinstance(value, str) and len(value) > len("incorrect."):
-        if sentence := _SENTENCE.search(value[-200:]):
-            return said(sentence[1])
-
-        if _BLAMES.search(value[-200:]):
-            return "?"
+    if (told := _words(value)) is not None:
+        return told
 
     is_letter = word in ("b", "c", "d", "e")  # graders' B is incorrect, or a school's
     is_no = said(value) is False or (_number(value) or 0) < 0
-    return "?" if is_no or is_letter or word in _DOUBTFUL else None
+    return "?" if is_no or is_letter else None
+
+
+def _words(value: Any) -> Said:
+    if (told := _outcome(value)) is not None or not isinstance(value, str):
+        return told
+
+    if sentence := _SENTENCE.search(value[-200:]):
+        return said(sentence[1])
+
+    return "?" if _BLAMES.search(value[-200:]) else None
 
 
 def _rate(value: Any) -> Said:
@@ -227,6 +262,11 @@ _READ: dict[Kind, Callable[[Any], Said]] = {
     Kind.GRADE: _grade,
     Kind.PROMPT_TOO: lambda value: "?" if said(value) not in (None, False) else None,
     Kind.TROUBLE: lambda value: "?" if said(value) not in (None, False) or _word(value) in _JUDGING else None,
+    Kind.ERROR: lambda value: (
+        "?" if isinstance(value, str) and _WHAT.match(value) else None if _word(value) in _FINE else _is_unfit(value)
+    ),
+    Kind.WORDS: _words,
+    Kind.COMMENT: lambda value: "?" if _words(value) in (False, "?") else None,
     Kind.LIKE_LEARN: lambda value: "?" if _is_yes_or_no(value) else None,
     Kind.TAGS: _tags,
     Kind.CATEGORY: lambda value: None if _word(value) in _CLASSES else _tags(value),
@@ -242,7 +282,14 @@ def _is_yes_or_no(value: Any) -> bool:
 
 
 def _is_bad(word: str) -> bool:
-    return WORDS.get(word) is False or word in ("bad", "discard", "discarded", "unverified")
+    return WORDS.get(word) is False or word in (
+        "bad",
+        "bad case",
+        "hallucination",
+        "discard",
+        "discarded",
+        "unverified",
+    )
 
 
 def _number(value: Any) -> float | None:
