@@ -177,6 +177,11 @@ READ = {
         {"question_id": 1, "question": ASKED, "reference_answer": "7", "prev_messages": None, "model_name": "r1",
          "model_answer": SOLUTION, "model_reasoning": THOUGHT, "task": "Counting"}, "thought_columns", LONG),
     "real_mulberry_comcts": (COMCTS, "headings", LongThought(MULBERRY, "7")),
+    "chinese_columns": ({"问题": ASKED, "回答": THINK, "答案": "7", "类型": "数学"}, "think", LONG),
+    "two_languages": ({"question": ASKED, "问题": "几个？", "response": THINK}, "think", LONG),
+    "lm_eval_sample": (
+        {"doc_id": 1, "doc": {"question": ASKED, "answer": "#### 7"}, "target": "7", "arguments": [[f"Q: {ASKED}\nA:", {}]],
+         "resps": [[THINK]], "filtered_resps": ["7"], "exact_match": 1.0}, "think", LONG),
     "real_llamav_o1": ({"conversations": four_stages()}, "four_stages", LongThought("I add.\n\nSeven balls.\n\n3 + 4 = 7.", "7")),
 }  # fmt: skip
 
@@ -387,6 +392,7 @@ def test_typed_items(items):
         ({"messages": roles(SOLUTION, reasoning=True)}, "no tags of a known format"),
         ({"question": ASKED, "reasoning": "off", "response": SOLUTION}, "no tags of a known format"),
         ({"messages": roles(SOLUTION, reasoning=THOUGHT, tool_calls=[{"id": "1"}])}, "tool calls are not trained"),
+        ({"messages": [roles("a")[0], {"role": "assistant", "channel": "commentary", "content": THINK}]}, "tool calls are not trained"),
         ({"messages": [*roles("a"), {"role": "Tool", "content": "7"}]}, "tool calls are not trained"),
         ({"question": ASKED, "deepseek_thinking_trajectory": THOUGHT, "deepseek_attempt": SOLUTION, "deepseek_grade": "No"}, "the response is marked wrong"),
         ({"question": ASKED, "thinking": ["a", "b"], "response": "c"}, "thinking is not one text"),
@@ -412,6 +418,7 @@ def test_a_field_that_repeats_what_the_content_has_is_one_thought():
         ("user", "bot"),
         ("User", "AI"),
         ("prompter", "assistant"),
+        ("用户", "助手"),
     ],
 )
 @pytest.mark.parametrize("as_text", [False, True])
@@ -447,11 +454,13 @@ def test_gemini_parts_and_thoughts_in_messages_of_their_own():
     [
         ("reasoning", "answer"), ("Reasoning", "Answer"), ("thinking", "response"), ("thoughts", "final_answer"),
         ("chain_of_thought", "answer"), ("Chain of Thought", "Answer"), ("cot", "output"), ("r1_reasoning", "r1_response"),
-        ("qwq_thinking", "qwq_answer"), ("reasoningContent", "content"), ("thinking_content", "completion"), ("reasoning_trace", "final"),
+        ("思考", "回答"), ("思维链", "答案"), ("推理过程", "最终答案"), ("qwq_thinking", "qwq_answer"), ("reasoningContent", "content"), ("thinking_content", "completion"), ("reasoning_trace", "final"),
     ],
 )  # fmt: skip
 def test_columns_whose_names_tell(thought, solution):
     shown, part = the_part({"question": ASKED, thought: THOUGHT, solution: SOLUTION, "id": "a", "model": "x"})
+    assert (shown, part.response, part.question) == ("thought_columns", LONG, ASKED)
+    shown, part = the_part({"问题": ASKED, thought: THOUGHT, solution: SOLUTION})
     assert (shown, part.response, part.question) == ("thought_columns", LONG, ASKED)
 
 

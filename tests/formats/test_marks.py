@@ -109,6 +109,7 @@ RIGHT_MARKS = [
     for name in ("correct", "judgment", "verdict", "score", "reward", "verifier_score", "passed")
     for value in (True, 1, 1.0, "1", "1.0", "True", "yes", "Correct", None, NAN, "", "unknown", [True], [1, None])
 ] + [
+    {"score": 9}, {"score": 10}, {"reward": 100.0}, {"refusal": None}, {"refusal": ""}, {"refusal": False},
     {"good": True}, {"bad": False}, {"error": "none"}, {"filtered": 0},
     {"drop": 0.5}, {"status": "open"}, {"keep": 1}, {"done": True}, {"label": 0},
     {"wrong": False}, {"is_incorrect": 0}, {"correctness_math_verify": False, "correctness_llama": True},
@@ -130,7 +131,7 @@ UNKNOWN_MARKS = [
     ({"score": "7 of 10"}, "score"), ({"verdict": "A"}, "verdict"), ({"correct": "B"}, "correct"),
     ({"correct": "partially"}, "correct"), ({"judgment": "It is right, since A is larger, as can be seen. " * 9}, "judgment"),
     ({"score": [1, 0]}, "score"), ({"extra_info": {"score": 0.5}}, "extra_info.score"), ({"accuracy": 0.25}, "accuracy"),
-    ({"finish_reason": 2}, "finish_reason"),
+    ({"finish_reason": 2}, "finish_reason"), ({"refusal": "I cannot help with that."}, "refusal"), ({"score": 5}, "score"),
     ({"stop_reason": "###"}, "stop_reason"), ({"truncated": 0.5}, "truncated"),
     ({"grammar_correct": False}, "grammar_correct"), ({"mask": 0}, "mask"), ({"mask": 1}, "mask"), ({"mask": True}, "mask"),
     *(({name: 0}, name) for name in ("error_score", "overlong_reward", "hallucination_score")),  # no error, or no reward

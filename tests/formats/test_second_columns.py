@@ -196,6 +196,7 @@ TRAINED = [
     {"input": 7}, {"prompt": "Which is it?"}, {"prompt": "base_v2"}, {"instruction": "<image>"}, {"user": "u_17"},
     {"prompt": "<|im_start|>user\nWhich is it?<|im_end|>"}, {"captions": []}, {"original_question": "What else?"},
     {"code": "python"}, {"text": "en"}, {"data": ["a.json"]}, {"code": "I look: one."}, {"given": None},
+    {"extra_info": {"index": 3, "split": "train", "answer": "one", "question": "Which is it?", "level": "hard"}},
     {"context_length": 4096}, {"input_tokens": 17}, {"system": "Be brief."},
 ]  # fmt: skip
 
@@ -204,6 +205,15 @@ TRAINED = [
 def test_what_is_trained_on_or_no_part_of_a_prompt_is_not_noted(row):
     part = ask(**row)
     assert isinstance(part, Example) and part.notes == ()
+
+
+def test_a_caption_beside_the_picture_is_not_noted_and_a_hint_is():
+    told = [
+        ask(image=image, **{name: "A red square."}).notes
+        for image in ("a.png", None)
+        for name in ("caption", "image_description", "hint")
+    ]
+    assert [bool(notes) for notes in told] == [False, False, True, True, True, True]
 
 
 TWO_QUESTIONS = [

@@ -232,7 +232,13 @@ def same_thoughts(names: tuple[str, ...], thought: str) -> tuple[str, ...]:
     found = {name: _THOUGHT.fullmatch(snake(name)) for name, _ in thought_columns(names)}
     own = found.get(thought)
     return tuple(
-        name for name, match in found.items() if own and name != thought and match and match["prefix"] == own["prefix"]
+        name
+        for name, match in found.items()
+        if own
+        and name != thought
+        and name.isascii() == thought.isascii()
+        and match
+        and match["prefix"] == own["prefix"]
     )
 
 

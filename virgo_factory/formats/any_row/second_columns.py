@@ -34,7 +34,7 @@ from virgo_factory.formats.layouts.messages import (
 )
 from virgo_factory.formats.layouts.tags import format_of
 from virgo_factory.formats.layouts.unknown import TEMPLATED
-from virgo_factory.formats.marks.names import snake
+from virgo_factory.formats.marks.names import Kind, kinds_of, snake
 from virgo_factory.formats.options import REQUIRED
 from virgo_factory.formats.pictures.columns import is_blank
 from virgo_factory.formats.pictures.tags import TAG
@@ -81,6 +81,9 @@ _CONTEXT = LazyPattern(
     r"|(?:prompt|question|instruction)_(?:prefix|suffix)"
     r"|(?:follow_?up|second|next|sub|previous|prior|earlier)_(?:question|prompt)s?|(?:question|prompt)_?\d"
 )
+_OF_PICTURE = LazyPattern(
+    r"(?:\w+_)?(?:captions?|(?:figure|diagram|geometry|scene|chart|image|picture)_descriptions?)"
+)
 _NOUN = r"(?:response|output|completion|solution|answer|generation|reply|text|version|messages|conversations?)"
 _EDITED = r"(?:correct(?:ed|ions?)|revis(?:ed|ion)|edit(?:ed)?|fixed|rewrit(?:ten|e)|improved|refined)"
 _CORRECTED = LazyPattern(
@@ -126,6 +129,7 @@ def second_columns(columns: tuple[Any, ...]) -> SecondColumns | None:
         return tuple(name for name, word in words.items() if pattern.fullmatch(word))
 
     questions, chats, options = named(_QUESTION), named(_CHAT), named(OPTION_COLUMN)
+    questions = tuple(filter(str.isascii, questions)) or questions  # one in Chinese beside it is the same
     letters = tuple(name for name in options if _LETTERED.fullmatch(snake(name)))
     if len(letters) < 2 or not all(name.isupper() for name in letters if len(name) == 1):
         options = tuple(name for name in options if name not in letters)
@@ -340,7 +344,10 @@ def _beside(row: Mapping[str, Any], example: Example, plan: SecondColumns) -> It
             yield f"{told}: {name}"
 
     for name in plan.contexts:
-        if name == chat:
+        if name == chat or example.images and _OF_PICTURE.fullmatch(snake(name)):
+            continue
+
+        if isinstance(row[name], dict) and Kind.NESTED in kinds_of(snake(name)):  # verl's extra_info
             continue
 
         is_anything = snake(name) in _ANYTHING

@@ -155,7 +155,7 @@ _NAMED = {
     **dict.fromkeys(("evaluation", "eval"), Kind.WORDS),
     **dict.fromkeys(("comment", "comments", "note", "notes", "remark", "remarks", "critique", "critiques",
                      "issue", "issues", "bug", "bugs"), Kind.COMMENT),
-    **dict.fromkeys(("error", "err", "mistake"), Kind.ERROR),
+    **dict.fromkeys(("error", "err", "mistake", "refusal"), Kind.ERROR),
     **dict.fromkeys(("thumbs_up", "reward_model", "gpt_eval", "llm_eval", "model_eval", "auto_eval"), Kind.OPINION),
     **dict.fromkeys(
         ("math_verify", "verification_result", "match_answer", "matches_answer", "has_correct_answer", "is_correct_answer",
@@ -292,13 +292,21 @@ _AROUND = "?!*: _"
 """What may stand around a column's name (`Correct?`)."""
 
 
-def snake(name: str) -> str:
-    """Return a column's name in snake_case.
+_COLUMNS = {
+    "问题": "question", "题目": "question", "提问": "question", "指令": "instruction", "输入": "input", "思考": "thinking", "思维链": "cot",
+    "思考过程": "thinking_process", "推理": "reasoning", "推理过程": "reasoning_process", "回答": "response", "回复": "response",
+    "答案": "answer", "最终答案": "final_answer", "输出": "output", "选项": "options",
+}  # fmt: skip
 
-    >>> snake("finishReason"), snake("Is-Correct")
-    ('finish_reason', 'is_correct')
+
+def snake(name: str) -> str:
+    """Return a column's name in snake_case, of the usual Chinese ones in English.
+
+    >>> snake("finishReason"), snake("Is-Correct"), snake("问题")
+    ('finish_reason', 'is_correct', 'question')
     """
-    return _WORD_EDGE.sub("_", name.strip(_AROUND)).lower()
+    words = _WORD_EDGE.sub("_", name.strip(_AROUND)).lower()
+    return _COLUMNS.get(words, words)
 
 
 @functools.lru_cache(4096)

@@ -50,6 +50,8 @@ _DOUBTFUL = (
     *_REFUSES,
 )
 """Words that may say that a row is not to be used."""
+_TOP = (9, 10, 100)
+"""Ends of scales on which a score says nothing against a response."""
 _FINE = ("ok", "success", "pass", "passed")
 _NONE = ("no", "n", "否")
 _JUDGING = frozenset((*_CERTAIN, *_DOUBTFUL))
@@ -248,7 +250,7 @@ def _tags(value: Any) -> Said:
 
 
 _READ: dict[Kind, Callable[[Any], Said]] = {
-    Kind.RIGHT: said,
+    Kind.RIGHT: lambda value: None if isinstance(value, Number) and value in _TOP else said(value),
     Kind.VERIFIER: said,
     Kind.WRONG: _is_wrong,
     Kind.FIT: _is_fit,
