@@ -39,16 +39,8 @@ REDACTED_PARTS = ("redacted_thinking", "redacted_reasoning", "reasoning.encrypte
 """Types of the items of a typed content that hold a thought, or one that the provider keeps for itself."""
 
 _TEXT_KEYS = (
-    "thinking",
-    "reasoning",
-    "thought",
-    "think",
-    "text",
-    "content",
-    "summary",
-    "reasoningContent",
-    "reasoningText",
-)
+    "thinking", "reasoning", "thought", "think", "text", "content", "summary", "reasoningContent", "reasoningText",
+)  # fmt: skip
 
 _THOUGHT = re.compile(
     r"(?!(?:.*_)?(?:query|prompt|instruction|input|system|user|template"  # a prompt that asks for one (MathVerse's `query_cot`)
@@ -229,17 +221,9 @@ def same_thoughts(names: tuple[str, ...], thought: str) -> tuple[str, ...]:
     >>> same_thoughts(("thinking", "reasoning", "gemini_thinking", "answer"), "thinking")
     ('reasoning',)
     """
-    found = {name: _THOUGHT.fullmatch(snake(name)) for name, _ in thought_columns(names)}
-    own = found.get(thought)
-    return tuple(
-        name
-        for name, match in found.items()
-        if own
-        and name != thought
-        and name.isascii() == thought.isascii()
-        and match
-        and match["prefix"] == own["prefix"]
-    )
+    matches = {name: _THOUGHT.fullmatch(snake(name)) for name, _ in thought_columns(names)}
+    models = {name: (match["prefix"], name.isascii()) for name, match in matches.items() if match}
+    return tuple(name for name, model in models.items() if name != thought and model == models.get(thought))
 
 
 @lru_cache(maxsize=256)

@@ -81,9 +81,7 @@ _CONTEXT = LazyPattern(
     r"|(?:prompt|question|instruction)_(?:prefix|suffix)"
     r"|(?:follow_?up|second|next|sub|previous|prior|earlier)_(?:question|prompt)s?|(?:question|prompt)_?\d"
 )
-_OF_PICTURE = LazyPattern(
-    r"(?:\w+_)?(?:captions?|(?:figure|diagram|geometry|scene|chart|image|picture)_descriptions?)"
-)
+_OF_PICTURE = LazyPattern(r"(?:\w+_)?captions?|(?:figure|diagram|geometry|scene|chart|image)_descriptions?")
 _NOUN = r"(?:response|output|completion|solution|answer|generation|reply|text|version|messages|conversations?)"
 _EDITED = r"(?:correct(?:ed|ions?)|revis(?:ed|ion)|edit(?:ed)?|fixed|rewrit(?:ten|e)|improved|refined)"
 _CORRECTED = LazyPattern(
@@ -187,9 +185,8 @@ def without_other_chats(row: Mapping[str, Any], columns: Mapping[str, str]) -> t
     same = [name for name in chats if all(text in own for text in _last_texts(row[name]))]
     unread = [name for name in chats if name not in same]
     kept = {name: value for name, value in row.items() if name not in (chats if is_named else unread)}
-    return kept, [
-        f"{SECOND_RESPONSE if _CORRECTED.fullmatch(snake(name)) else NOT_TRAINED}: {name}" for name in unread
-    ]
+    told = {name: SECOND_RESPONSE if _CORRECTED.fullmatch(snake(name)) else NOT_TRAINED for name in unread}
+    return kept, [f"{what}: {name}" for name, what in told.items()]
 
 
 def _is_object(value: Any) -> bool:
@@ -344,10 +341,8 @@ def _beside(row: Mapping[str, Any], example: Example, plan: SecondColumns) -> It
             yield f"{told}: {name}"
 
     for name in plan.contexts:
-        if name == chat or example.images and _OF_PICTURE.fullmatch(snake(name)):
-            continue
-
-        if isinstance(row[name], dict) and Kind.NESTED in kinds_of(snake(name)):  # verl's extra_info
+        is_about_row = isinstance(row[name], dict) and Kind.NESTED in kinds_of(snake(name))  # verl's extra_info
+        if name == chat or is_about_row or example.images and _OF_PICTURE.fullmatch(snake(name)):
             continue
 
         is_anything = snake(name) in _ANYTHING

@@ -157,12 +157,8 @@ def read_messages(
         else:
             content = plain(message.get("parts") if content is None else content)
             is_typed = is_typed or isinstance(content, list)
-            if (
-                role in TOOLS
-                or message.get("channel") == "commentary"
-                or plain(message.get("tool_calls"))
-                or plain(message.get("function_call"))
-            ):
+            calls = any(plain(message.get(key)) for key in ("tool_calls", "function_call"))
+            if calls or role in TOOLS or message.get("channel") == "commentary":
                 raise RejectedRow("tool calls are not trained", f"message {len(turns) + len(systems) + 1} of {column}")
 
             beside = thought_of_message(message) if role == "assistant" else None

@@ -86,9 +86,8 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
 
 def _are_right(row: Mapping[str, Any], columns: list[str]) -> bool:
     """Whether all columns are right: there is one, they say the same, or they are DeepMath's, which were checked."""
-    return (
-        len({row[name] for name in columns}) == 1 or "final_answer" in row and all(map(_DEEPMATH.fullmatch, columns))
-    )
+    is_deepmath = "final_answer" in row and all(map(_DEEPMATH.fullmatch, columns))
+    return is_deepmath or len({row[name] for name in columns}) == 1
 
 
 def _response(row: Mapping[str, Any], column: str, text: str) -> LongThought | str:

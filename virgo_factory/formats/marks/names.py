@@ -53,10 +53,8 @@ class Kind(Enum):
     """What went wrong, in words."""
     ERROR = auto()
     """As TROUBLE, but a clear yes is as good as wrong, and one word or a number may be anything."""
-    WORDS = auto()
-    """As OUTCOME, but a text may end in a verdict, or blame the response."""
     COMMENT = auto()
-    """As WORDS, but of what is not certain: only told."""
+    """A text may end in a verdict, or blame: of what is not certain."""
     CUT = auto()
     WHOLE = auto()
     ENDED = auto()
@@ -152,11 +150,10 @@ _CHINESE = {
 _IN_CHINESE = LazyPattern("|".join(sorted(_CHINESE, key=len, reverse=True)))
 
 _NAMED = {
-    **dict.fromkeys(("evaluation", "eval"), Kind.WORDS),
     **dict.fromkeys(("comment", "comments", "note", "notes", "remark", "remarks", "critique", "critiques",
                      "issue", "issues", "bug", "bugs"), Kind.COMMENT),
     **dict.fromkeys(("error", "err", "mistake", "refusal"), Kind.ERROR),
-    **dict.fromkeys(("thumbs_up", "reward_model", "gpt_eval", "llm_eval", "model_eval", "auto_eval"), Kind.OPINION),
+    **dict.fromkeys(("thumbs_up", "reward_model", "evaluation", "eval", "gpt_eval", "llm_eval", "model_eval", "auto_eval"), Kind.OPINION),
     **dict.fromkeys(
         ("math_verify", "verification_result", "match_answer", "matches_answer", "has_correct_answer", "is_correct_answer",
          "correct_or_not", "right_or_wrong", "correct_or_wrong", "true_false", "kto_tag"), Kind.RIGHT),
@@ -316,12 +313,8 @@ def kinds_of(name: str) -> frozenset[Kind]:
     >>> [sorted(kind.name for kind in kinds_of(name)) for name in ("llm_judge_score", "home_score", "correct_answer")]
     [['NESTED', 'RIGHT'], [], []]
     """
-    if (
-        name.startswith("rejected_")
-        and not _WHY.fullmatch(name)
-        or name.endswith("_rejected")
-        and not name.startswith(_FLAGS)
-    ):
+    is_rejected = name.startswith("rejected_") or name.endswith("_rejected") and not name.startswith(_FLAGS)
+    if is_rejected and not _WHY.fullmatch(name):
         return frozenset()  # of a preference pair: that response is not learned
 
     for spelling, usual in _SPELLINGS:

@@ -72,6 +72,7 @@ _PREFERS = re.compile(r"(?:preferred|chosen|best|selected)_(?:response_)?(?:inde
 """Columns that choose among several responses by a number, from 0 or from 1."""
 _TIE = re.compile(r"(?:is_|was_|a_)*(?:tie|tied|draw)")
 _WINNER = re.compile(r"winner|preference|preferred|better|(?:human|judge)_preference")
+_NO_WINNERS = ("tie", "tied", "equal", "both", "neither", "rejected")
 _MARGIN = re.compile(r"(?:(?:score|reward|rating|preference)_)?(?:margin|diff|difference|gap|delta)")
 _SCORE = re.compile(r"(?:\w+_)?(?:scores?|ratings?|rewards?|acc|accuracy)")
 """Columns called so are numbers that preference pairs carry: of which response a single one speaks is not known."""
@@ -463,14 +464,7 @@ def _prefers_none(name: str, value: Any) -> bool:
         return said(value) is True
 
     if _WINNER.fullmatch(name):
-        return isinstance(value, str) and value.strip().casefold() in (
-            "tie",
-            "tied",
-            "equal",
-            "both",
-            "neither",
-            "rejected",
-        )
+        return isinstance(value, str) and value.strip().casefold() in _NO_WINNERS
 
     if _MARGIN.fullmatch(name):
         return isinstance(value, Number) and value <= 0

@@ -33,25 +33,12 @@ _CERTAIN = ("right", "correct", "passed", "wrong", "incorrect", "not correct", "
 _REFUSES = ("reject", "rejected", "discard", "discarded", "delete", "deleted", "invalid", "bad", "thumbs down", "dislike",
             "disliked", "delete", "拒绝", "删除", "已删除", "丢弃", "作废", "差", "很差", "\U0001f44e")  # fmt: skip
 """Words that say that a response is not to be used, in a column of what is thought of it or done with it."""
-_DOUBTFUL = (
-    "failure",
-    "mismatch",
-    "negative",
-    "neg",
-    "down",
-    "low",
-    "poor",
-    "worst",
-    "unverified",
-    "wa",
-    "tle",
-    "mle",
-    "不好",
-    *_REFUSES,
-)
+_DOUBTFUL = ("failure", "mismatch", "negative", "neg", "down", "low", "poor", "worst", "unverified", "wa", "tle", "mle",
+             "不好", *_REFUSES)  # fmt: skip
 """Words that may say that a row is not to be used."""
 _TOP = (9, 10, 100)
 """Ends of scales on which a score says nothing against a response."""
+_BAD_TAGS = ("bad", "bad case", "hallucination", "discard", "discarded", "unverified")
 _FINE = ("ok", "success", "pass", "passed")
 _NONE = ("no", "n", "否")
 _JUDGING = frozenset((*_CERTAIN, *_DOUBTFUL))
@@ -84,12 +71,9 @@ _SENTENCE = re.compile(
     r"(?:verdict|judge?ment|decision|conclusion|grade|grading|result|correctness|final|^(?:the\W)?(?:answer|response|solution))\W{0,9}(?:(?:is|answer|response)\W+){0,3}"
     r"(incorrect|wrong|not correct|false|fail(?:ed)?|correct|right|true|pass(?:ed)?)\W*$", re.I)  # fmt: skip
 """How a judge's text ends."""
-_BLAMES = re.compile(
-    r"(?<!not )(?<!nothing )\b(?:incorrect|wrong|not correct)\b[^?]{0,40}$|(?:错误|有误|不对|不正确)\W*$", re.I
-)
+_BLAMES = re.compile(r"(?<!not )(?<!nothing )\b(?:incorrect|wrong|not correct)\b[^?]{0,40}$|(?:错误|有误|不对|不正确)\W*$", re.I)  # fmt: skip
 _WHAT = re.compile(
-    r"(?!none\b|nothing\b|(?:no|without)\W+(?:\w+\W+)?(?:errors?|issues?|problems?|mistakes?)\b).*[^\W\d].*\s\S",
-    re.I | re.S,
+    r"(?!(?:none|nothing|(?:no|without)\W+(?:\w+\W+)?(?:error|issue|problem|mistake)s?)\b).*[^\W\d].*\s\S", re.I | re.S
 )
 """What went wrong, told in several words."""
 _PARTS = (
@@ -110,10 +94,10 @@ def said(value: Any, depth: int = 0) -> Said:
 
     Args:
         value: of a mark.
-        depth: of lists that it stands in; what is deeper than 2 is not understood, nor is an object but `{"value": ...}`.
+        depth: of lists that it stands in; what is deeper than 2 is not understood, nor is an object but one of verdicts.
 
-    >>> said(0.0), said(-1), said("False"), said(float("nan")), said(0.37), said(["no", None]), said({"value": True})
-    (False, False, False, None, '?', False, True)
+    >>> said(0.0), said(-1), said("False"), said(float("nan")), said(0.37), said(["no", None])
+    (False, False, False, None, '?', False)
     """
     value = plain(value)
     if value is None or isinstance(value, bool):
@@ -129,10 +113,7 @@ def said(value: Any, depth: int = 0) -> Said:
         found = {said(item, depth + 1) for item in value} - {None}
         return None if not found else found.pop() if len(found) == 1 else "?"
 
-    if isinstance(value, dict) and "value" in value and depth <= 2:
-        return said(value["value"], depth + 1)
-
-    if isinstance(value, dict) and value and all(isinstance(one, bool) for one in value.values()):
+    if isinstance(value, dict) and len(value) > 1 and all(isinstance(one, bool) for one in value.values()):
         return said(list(value.values()))
 
     return "?" if value else None
@@ -159,8 +140,8 @@ def _word(value: Any) -> str:
 
 def is_right(kinds: frozenset[Kind], value: Any) -> Said:
     """Return whether a mark says that the response is right; None where it says nothing of it."""
-    while isinstance(value, list | dict) and len(value) == 1 and (value.__class__ is list or "value" in value):
-        (value,) = value.values() if isinstance(value, dict) else value
+    while isinstance(value, list) and len(value) == 1 or isinstance(value, dict) and "value" in value:
+        value = value[0] if isinstance(value, list) else value["value"]
 
     if Kind.STATUS in kinds and _word(value) in _REFUSES:
         return False
@@ -184,6 +165,13 @@ def _is_fit(value: Any) -> Said:
 def _is_unfit(value: Any) -> Said:
     is_told = isinstance(value, dict) and bool(value) or _end_word(value) in _BROKEN
     return False if said(value) is True else "?" if is_told else None
+
+
+def _error(value: Any) -> Said:
+    if isinstance(value, str) and _WHAT.match(value):
+        return "?"
+
+    return None if _word(value) in _FINE else _is_unfit(value)
 
 
 def _outcome(value: Any) -> Said:
@@ -221,7 +209,7 @@ def _words(value: Any) -> Said:
 
 
 def _rate(value: Any) -> Said:
-    return "?" if value is False or _number(_first(value)) == 0 else None
+    return "?" if value is False or _number(value) == 0 else None
 
 
 def _grade(value: Any) -> Said:
@@ -229,7 +217,7 @@ def _grade(value: Any) -> Said:
     if word in _CERTAIN or word in _REFUSES:
         return None if WORDS.get(word) else False
 
-    return "?" if value is False or _number(_first(value)) is not None or word in _DOUBTFUL else None
+    return "?" if value is False or _number(value) is not None or word in _DOUBTFUL else None
 
 
 def _is_no(value: Any) -> bool:
@@ -238,10 +226,6 @@ def _is_no(value: Any) -> bool:
         return bool(value) and all(map(_is_no, value))
 
     return value is False or WORDS.get(_word(value)) is False
-
-
-def _first(value: Any) -> Any:
-    return value[0] if isinstance(value, list) and value else value
 
 
 def _tags(value: Any) -> Said:
@@ -264,10 +248,7 @@ _READ: dict[Kind, Callable[[Any], Said]] = {
     Kind.GRADE: _grade,
     Kind.PROMPT_TOO: lambda value: "?" if said(value) not in (None, False) else None,
     Kind.TROUBLE: lambda value: "?" if said(value) not in (None, False) or _word(value) in _JUDGING else None,
-    Kind.ERROR: lambda value: (
-        "?" if isinstance(value, str) and _WHAT.match(value) else None if _word(value) in _FINE else _is_unfit(value)
-    ),
-    Kind.WORDS: _words,
+    Kind.ERROR: _error,
     Kind.COMMENT: lambda value: "?" if _words(value) in (False, "?") else None,
     Kind.LIKE_LEARN: lambda value: "?" if _is_yes_or_no(value) else None,
     Kind.TAGS: _tags,
@@ -284,14 +265,7 @@ def _is_yes_or_no(value: Any) -> bool:
 
 
 def _is_bad(word: str) -> bool:
-    return WORDS.get(word) is False or word in (
-        "bad",
-        "bad case",
-        "hallucination",
-        "discard",
-        "discarded",
-        "unverified",
-    )
+    return WORDS.get(word) is False or word in _BAD_TAGS
 
 
 def _number(value: Any) -> float | None:
