@@ -454,7 +454,7 @@ def test_gemini_parts_and_thoughts_in_messages_of_their_own():
     [
         ("reasoning", "answer"), ("Reasoning", "Answer"), ("thinking", "response"), ("thoughts", "final_answer"),
         ("chain_of_thought", "answer"), ("Chain of Thought", "Answer"), ("cot", "output"), ("r1_reasoning", "r1_response"),
-        ("思考", "回答"), ("思维链", "答案"), ("推理过程", "最终答案"), ("qwq_thinking", "qwq_answer"), ("reasoningContent", "content"), ("thinking_content", "completion"), ("reasoning_trace", "final"),
+        ("思考", "回答"), ("思维链", "答案"), ("推理过程", "最终答案"), ("推理", "解答"), ("qwq_thinking", "qwq_answer"), ("reasoningContent", "content"), ("thinking_content", "completion"), ("reasoning_trace", "final"),
     ],
 )  # fmt: skip
 def test_columns_whose_names_tell(thought, solution):

@@ -292,7 +292,7 @@ _AROUND = "?!*: _"
 _COLUMNS = {
     "问题": "question", "题目": "question", "提问": "question", "指令": "instruction", "输入": "input", "思考": "thinking", "思维链": "cot",
     "思考过程": "thinking_process", "推理": "reasoning", "推理过程": "reasoning_process", "回答": "response", "回复": "response",
-    "答案": "answer", "最终答案": "final_answer", "输出": "output", "选项": "options",
+    "答案": "answer", "解答": "solution", "最终答案": "final_answer", "输出": "output", "选项": "options",
 }  # fmt: skip
 
 
