@@ -53,7 +53,7 @@ def test_marks_of_turns(column):
 @pytest.mark.parametrize("column", ["answer", "label"])
 def test_golds_are_no_marks(column):
     assert f"`{column}`" in PAGE
-    assert isinstance(read_row({"messages": messages(), column: "False"}, "long_thought", Options()).parts[0], Example)
+    assert isinstance(read_row({"messages": messages(), column: "no"}, "long_thought", Options()).parts[0], Example)
 
 
 @pytest.mark.parametrize("token", ["</s>", "<|eot_id|>", "<end_of_turn>"])

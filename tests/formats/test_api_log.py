@@ -210,3 +210,18 @@ def test_a_completion_of_several_turns():
     ]
     (part,) = read_row({"prompt": "How?", "completion": turns}, "long_thought").parts
     assert [(turn.question, turn.response) for turn in part.turns] == [("How?", LONG), ("And?", LONG)]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"exact_match": 0.0}, "the response is marked wrong"),
+        ({"resps": [[WHOLE, WHOLE]]}, "no verdicts on the responses"),
+        ({"resps": [[WHOLE], [WHOLE]], "exact_match": [0, 0]}, "no correct response"),
+        ({"doc": {"text": "no question"}}, "format not known"),
+        ({"doc": "a.pdf"}, "a document, which is not trained on"),
+    ],
+)
+def test_a_sample_of_an_evaluation(change, reason):
+    row = {"doc": {"question": "How?", "answer": "7"}, "target": "7", "resps": [[WHOLE]], "exact_match": 1.0} | change
+    assert read_row(row, "long_thought").parts[0].reason == reason

@@ -177,6 +177,11 @@ READ = {
         {"question_id": 1, "question": ASKED, "reference_answer": "7", "prev_messages": None, "model_name": "r1",
          "model_answer": SOLUTION, "model_reasoning": THOUGHT, "task": "Counting"}, "thought_columns", LONG),
     "real_mulberry_comcts": (COMCTS, "headings", LongThought(MULBERRY, "7")),
+    "chinese_columns": ({"问题": ASKED, "回答": THINK, "答案": "7", "类型": "数学"}, "think", LONG),
+    "two_languages": ({"question": ASKED, "问题": "几个？", "response": THINK}, "think", LONG),
+    "lm_eval_sample": (
+        {"doc_id": 1, "doc": {"question": ASKED, "answer": "#### 7"}, "target": "7", "arguments": [[f"Q: {ASKED}\nA:", {}]],
+         "resps": [[THINK]], "filtered_resps": ["7"], "exact_match": 1.0}, "think", LONG),
     "real_llamav_o1": ({"conversations": four_stages()}, "four_stages", LongThought("I add.\n\nSeven balls.\n\n3 + 4 = 7.", "7")),
 }  # fmt: skip
 
@@ -387,6 +392,7 @@ def test_typed_items(items):
         ({"messages": roles(SOLUTION, reasoning=True)}, "no tags of a known format"),
         ({"question": ASKED, "reasoning": "off", "response": SOLUTION}, "no tags of a known format"),
         ({"messages": roles(SOLUTION, reasoning=THOUGHT, tool_calls=[{"id": "1"}])}, "tool calls are not trained"),
+        ({"messages": [roles("a")[0], {"role": "assistant", "channel": "commentary", "content": THINK}]}, "tool calls are not trained"),
         ({"messages": [*roles("a"), {"role": "Tool", "content": "7"}]}, "tool calls are not trained"),
         ({"question": ASKED, "deepseek_thinking_trajectory": THOUGHT, "deepseek_attempt": SOLUTION, "deepseek_grade": "No"}, "the response is marked wrong"),
         ({"question": ASKED, "thinking": ["a", "b"], "response": "c"}, "thinking is not one text"),
@@ -412,6 +418,7 @@ def test_a_field_that_repeats_what_the_content_has_is_one_thought():
         ("user", "bot"),
         ("User", "AI"),
         ("prompter", "assistant"),
+        ("用户", "助手"),
     ],
 )
 @pytest.mark.parametrize("as_text", [False, True])
@@ -447,12 +454,32 @@ def test_gemini_parts_and_thoughts_in_messages_of_their_own():
     [
         ("reasoning", "answer"), ("Reasoning", "Answer"), ("thinking", "response"), ("thoughts", "final_answer"),
         ("chain_of_thought", "answer"), ("Chain of Thought", "Answer"), ("cot", "output"), ("r1_reasoning", "r1_response"),
-        ("qwq_thinking", "qwq_answer"), ("reasoningContent", "content"), ("thinking_content", "completion"), ("reasoning_trace", "final"),
+        ("思考", "回答"), ("思维链", "答案"), ("推理过程", "最终答案"), ("推理", "解答"), ("qwq_thinking", "qwq_answer"), ("reasoningContent", "content"), ("thinking_content", "completion"), ("reasoning_trace", "final"),
     ],
 )  # fmt: skip
 def test_columns_whose_names_tell(thought, solution):
     shown, part = the_part({"question": ASKED, thought: THOUGHT, solution: SOLUTION, "id": "a", "model": "x"})
     assert (shown, part.response, part.question) == ("thought_columns", LONG, ASKED)
+    shown, part = the_part({"问题": ASKED, thought: THOUGHT, solution: SOLUTION})
+    assert (shown, part.response, part.question) == ("thought_columns", LONG, ASKED)
+
+
+@pytest.mark.parametrize(("names", "is_told"), [
+    (("thinking", "reasoning"), True), (("cot", "thought"), True), (("reasoning_content", "reasoning"), True),
+    (("r1_thinking", "r1_reasoning"), True), (("thinking", "gemini_thinking_trajectory"), False), (("reasoning", "rationale"), False),
+    (("reasoning", "reasoning_type"), False), (("reasoning", "reasoning_level"), False),
+])  # fmt: skip
+def test_two_thoughts_of_one_model_are_a_reason_whose_line_works(names, is_told):
+    row = {"question": ASKED, names[0]: THOUGHT, names[1]: "By counting: seven.", "answer": SOLUTION}
+    _, part = the_part(row)
+    assert isinstance(part, Example) != is_told
+    if is_told:
+        assert part.reason == "two thoughts in the row" and all(name in part.detail for name in names)
+        columns = {"thought": names[0], "solution": "answer"}
+        assert the_part(row, Options(columns=columns))[1].response == LONG
+
+    for same in (THOUGHT, f" {THOUGHT}\n", THOUGHT[:20], None, "", "high"):
+        assert the_part(row | {names[1]: same})[1].response.solution == SOLUTION
 
 
 def test_a_tagged_response_wins_over_a_column_of_notes():
@@ -511,6 +538,19 @@ def test_options_in_a_column_of_their_own_are_part_of_the_question():
 def test_all_of_numbered_columns():
     parts = read_row(READ["deepmath_103k_tags"][0], "long_thought", Options(responses="all")).parts
     assert [part.id[-2:] for part in parts] == ["-0", "-1", "-2"] and parts[1].response == LONG
+
+
+@pytest.mark.parametrize("names", [("response_1", "response_2"), ("output_0", "output_1"), ("r1_solution_1", "r1_solution_2"),
+                                   ("response_a", "response_b"), ("qwen_response", "r1_response")])  # fmt: skip
+def test_of_several_columns_with_a_thought_none_is_taken_for_the_right_one(names):
+    row = {"question": ASKED, names[0]: THINK.replace("7", "8"), names[1]: THINK}
+    _, part = the_part(row)
+    assert part.reason == "several columns hold a thought" and f'"response": "{names[0]}"' in part.detail
+    assert the_part(row, Options(columns={"response": names[1]}))[1].response == LONG
+    assert the_part(row | {"correct": [False, True]})[1].response == LONG
+    assert the_part(row | {"correct": [True]})[1].reason == "responses and verdicts do not match"
+    for other in (THINK, None, ""):
+        assert the_part(row | {names[0]: other})[1].response == LONG
 
 
 def test_spellings_of_one_thought_are_one_kind():

@@ -598,7 +598,8 @@ def test_openr1_takes_the_shortest_generation_that_is_complete_and_correct():
     [
         ({"correctness_math_verify": None}, "no verdicts on the responses"),
         ({"correctness_math_verify": [False] * 4}, "no correct response"),
-        ({"correctness_math_verify": [False]}, "no correct response"),
+        *(({name: marks}, "responses and verdicts do not match") for name in ("correctness_math_verify", "correctness_llama")
+          for marks in ([False], [True], [True] * 5)),
         ({"is_reasoning_complete": [False, True], "correctness_math_verify": [True] * 4, "finish_reasons": None}, "no </think>"),
         ({"problem": None}, "no question"),
     ],

@@ -69,6 +69,12 @@ MARKS = [
         {"score": -1}, {"reward": -1.0}, {"correct": {"value": False}}, {"correct": [{"value": 0}]}, {"is_correct": "falsch"},
         {"correct": "faux"}, {"correct": "неверно"}, {"feedback": "thumbs_down"}, {"rating": "bad"}, {"quality": "discard"},
         {"审核状态": "拒绝"}, {"审核结果": "不通过"}, {"grade_label": "incorrect"}, {"qwen_judge": "incorrect"}, {"row_status": "deleted"},
+        {"responses": [{"status": "discarded", "values": {}}]}, {"responses": [{"status": "submitted", "values": {"correct": {"value": "no"}}}]},
+        {"quality.responses": [{"status": "submitted", "value": "bad"}]}, {"correct.suggestion": "no"}, {"quality": {"value": "bad"}},
+        {"annotations": [{"result": [], "was_cancelled": True}]}, {"desirable": False}, {"状态": "已删除"}, {"质量": "差"},
+        {"annotations": [{"result": [{"from_name": "correct", "type": "choices", "value": {"choices": ["Incorrect"]}}], "was_cancelled": False}]},
+        {"score": "0%"}, {"judge_score": "0/10"}, {"judge_response": "The answer is INCORRECT."}, {"evaluation": "They differ. Verdict: FAIL"},
+        {"correctness": {"math_verify": False, "llm": False}},
         {"metadata": {"keep": False}}, {"extra_info": {"has_error": True}}, {"eval": {"is_valid": 0}},
     ]),
     (CUT, [
@@ -107,6 +113,13 @@ MARKS = [
         {"feedback": "negative"}, {"loss_on": "last"}, {"tags": ["wrong", "algebra"]}, {"flags": "truncated"},
         {"split": "test"}, {"split": "Validation"}, {"thumbs": "down"}, {"reward_model": 0.0}, {"prm_score": 0.2},
         {"gpt_score": 3}, {"label": 0, "answer": "A"}, {"label": -1, "gt": "A"}, {"quality_label": "low"}, {"truncated_at": 4096},
+        *({name: "The sum in step 2 is wrong."} for name in ("comment", "note", "notes", "issue", "issues", "critique", "evaluation", "err",
+                                                             "mistake", "rejected_reason", "review")),
+        {"critique": "The response is wrong."}, {"备注": "答案错误"}, {"comment": "wrong"},
+        *({"error": text} for text in ("Connection timed out", "HTTP 500", "no answer found", "wrong format")),
+        {"labels": ["incorrect"]}, {"flags": ["hallucination"]}, {"result": "WA"}, {"result": "TLE"}, {"sample_type": "neg"},
+        {"category": "bad_case"}, {"action": "delete"}, {"decision": "reject"}, {"label.responses": ["reject"]},
+        {"cancelled_annotations": 1}, {"correctness": {"math_verify": True, "llm": False}}, {"judge_score": "7/10"}, {"score": "10%"},
         {"reward": -0.5}, {"rm_score": -7.3}, {"verification": 0}, {"grade": "C"}, {"label": "incorrect", "options": ["x", "y"]},
     ]),
     ("", [
@@ -133,7 +146,19 @@ MARKS = [
         {"valid": 0.98}, {"keep": "both hands on the wheel"}, {"drop": 0.5}, {"error": "none"}, {"error": 0.02}, {"flagged": False},
         {"is_test": False}, {"fold": 3}, {"fold": "train"}, {"subset": "algebra"}, {"subset": "testing of hypotheses"}, {"partition": "2"},
         {"finish_reason": "FINISH_STOP"}, {"no_error": True}, {"not_wrong": True}, {"is_match": True}, {"true_false": True}, {"grade": "A"},
-        {"correct": {"value": True}}, {"mask": "User"}, {"critique": "The response is wrong."}, {"reviewed": None},
+        {"correct": {"value": True}}, {"mask": "User"}, {"reviewed": None}, {"critique": "The response is right."},
+        *({name: text} for name in ("comment", "note", "issues", "critique", "evaluation", "备注")
+          for text in ("All steps hold, and the sum is correct.", "none", "", "nothing wrong", "Is it wrong?", "algebra", "无")),
+        *({"error": text} for text in ("no errors found", "None found", "0.3%", "", "ok")), {"error_rate": "1 of 9"},
+        {"responses": [{"status": "submitted", "values": {"correct": {"value": "yes"}}}]}, {"responses": [{"status": "draft", "values": {}}]},
+        {"responses": [{"model": "x", "correct": False}]}, {"quality.responses": [{"status": "submitted", "value": "good"}]},
+        {"label.responses": ["algebra"]}, {"annotations": [{"was_cancelled": False, "result": []}], "cancelled_annotations": 0},
+        {"annotations": [{"result": [{"from_name": "correct", "value": {"choices": ["Correct"]}}]}]},
+        {"annotations": [{"result": [{"from_name": "box", "value": {"x": 0, "rectanglelabels": ["Car"]}}]}]},
+        {"correctness": {"math_verify": True, "llm": True}},
+        {"desirable": True}, {"decision": "accept"}, {"action": "run"}, {"result": "AC"}, {"labels": ["algebra"]}, {"labels": ["False"]},
+        {"flags": ["geometry"]}, {"sample_type": "positive"}, {"judge_response": "The answer is correct."}, {"状态": "正常"}, {"质量": "好"},
+
     ]),
 ]  # fmt: skip
 

@@ -109,11 +109,12 @@ RIGHT_MARKS = [
     for name in ("correct", "judgment", "verdict", "score", "reward", "verifier_score", "passed")
     for value in (True, 1, 1.0, "1", "1.0", "True", "yes", "Correct", None, NAN, "", "unknown", [True], [1, None])
 ] + [
+    {"score": 9}, {"score": 10}, {"reward": 100.0}, {"refusal": None}, {"refusal": ""}, {"refusal": False},
     {"good": True}, {"bad": False}, {"error": "none"}, {"filtered": 0},
-    {"error": "Which is larger?"}, {"drop": 0.5}, {"status": "open"}, {"keep": 1}, {"done": True}, {"label": 0},
+    {"drop": 0.5}, {"status": "open"}, {"keep": 1}, {"done": True}, {"label": 0},
     {"wrong": False}, {"is_incorrect": 0}, {"correctness_math_verify": False, "correctness_llama": True},
     # golds and other columns that say nothing of the response
-    {"answer": "False"}, {"label": "False"}, {"label": 0}, {"gt": 0}, {"ground_truth": "no"}, {"correct_answer": "no"},
+    {"answer": "False"}, {"label": 0}, {"gt": 0}, {"ground_truth": "no"}, {"correct_answer": "no"},
     {"answer": 0}, {"solution_label": 0}, {"correct_option": 0}, {"correct_index": 0}, {"num_correct": 3},
     {"correctness_count": 2}, {"format_reward": 0}, {"toxicity_score": 0}, {"difficulty_score": 0.3},
     {"pass_rate": 0.25}, {"metadata": {"image_score": 0.0, "answer": "no"}},
@@ -130,7 +131,7 @@ UNKNOWN_MARKS = [
     ({"score": "7 of 10"}, "score"), ({"verdict": "A"}, "verdict"), ({"correct": "B"}, "correct"),
     ({"correct": "partially"}, "correct"), ({"judgment": "It is right, since A is larger, as can be seen. " * 9}, "judgment"),
     ({"score": [1, 0]}, "score"), ({"extra_info": {"score": 0.5}}, "extra_info.score"), ({"accuracy": 0.25}, "accuracy"),
-    ({"finish_reason": 2}, "finish_reason"),
+    ({"finish_reason": 2}, "finish_reason"), ({"refusal": "I cannot help with that."}, "refusal"), ({"score": 5}, "score"),
     ({"stop_reason": "###"}, "stop_reason"), ({"truncated": 0.5}, "truncated"),
     ({"grammar_correct": False}, "grammar_correct"), ({"mask": 0}, "mask"), ({"mask": 1}, "mask"), ({"mask": True}, "mask"),
     *(({name: 0}, name) for name in ("error_score", "overlong_reward", "hallucination_score")),  # no error, or no reward
@@ -233,7 +234,7 @@ def test_a_row_in_which_nothing_is_learned_is_dropped(marks):
     [
         *({name: value} for name in ("loss", "weight", "train", "lossweight") for value in (1, 1.0, "true", None, NAN)),
         {"loss": True}, {"masked": False}, {"ignore": 0}, {"name": "x"}, {"correct": True}, {"finish_reason": "stop"},
-        {"train_detail": None}, {"mask": None}, {"content": [{"type": "text", "text": THINK, "loss": True}]},
+        {"train_detail": None}, {"training_detail": None}, {"mask": None}, {"content": [{"type": "text", "text": THINK, "loss": True}]},
     ],
     ids=str,
 )  # fmt: skip
@@ -246,7 +247,7 @@ def test_a_turn_with_another_mark_is_learned(marks):
     "marks",
     [{"weight": 0.5}, {"loss": "half"}, {"loss_scale": 2}, *({"mask": value} for value in (True, False, 1, "1", 0)), {"weight": -1}, {"loss_turns": [1]},
      {"content": [{"type": "thinking", "thinking": "A."}, {"type": "text", "text": "A", "loss": False}]},
-     {"train_detail": [{"begin_offset": 0, "end_offset": 4, "train": False}]}],
+     {"train_detail": [{"begin_offset": 0, "end_offset": 4, "train": False}]}, {"training_detail": "none"}],
     ids=str,
 )  # fmt: skip
 def test_a_mark_of_what_is_to_be_learned_is_never_guessed(marks):
@@ -383,6 +384,8 @@ SEVERAL_MARKS = [
     {"score": [0.2, 1]}, {"reward": [-1.0, 1.0]}, {"correct": [True, True], "score": [0, 1]},
     {"correctness_math_verify": [True, True], "finish_reasons": ["LENGTH", "STOP"]},
     {"is_correct": [True, True], "stop_reason": ["max_tokens", "end_turn"]},
+    {"evaluations": [{"correct": False}, {"correct": True}]}, {"metadata": [{"finish_reason": "length"}, {"finish_reason": "stop"}]},
+    {"correct": [False, True], "results": [{"passed": True}, {"passed": False}, {"passed": True}]},
     {"is_correct": [True, True], "truncated": [True, False]}, {"correct": [1, 1], "is_valid": [False, True]}, {"correct": [1, 1], "filtered": [1, 0]}, {"correct": [None, 1.0]}, {"verdict": ["wrong", "right"]},
 ]  # fmt: skip
 
@@ -428,6 +431,16 @@ def test_of_several_responses_without_verdicts_the_only_whole_one_is_taken():
 
     assert read({**row, "finish_reasons": ["length", "length"]}).reason == CUT
     assert read({**row, "finish_reasons": ["stop", "stop"]}).reason == "no verdicts on the responses"
+
+
+@pytest.mark.parametrize(("first", "second"), [("length", "stop"), ("stop", "length"), ("stop", "stop")])
+def test_of_responses_that_are_objects_the_only_whole_one_is_taken(first, second):
+    responses = [{"content": THINK, "finish_reason": first}, {"content": OTHER, "finish_reason": second}]
+    found = read({"question": "Which?", "responses": responses})
+    if first == second:
+        assert found.reason == "no verdicts on the responses"
+    else:
+        assert found.response.thought.startswith("B, or rather A") == (second == "stop")
 
 
 @pytest.mark.parametrize("rewards", [[0.12, 0.93], [0.12, 0], [None, 0.5]], ids=str)
@@ -653,6 +666,37 @@ def test_a_response_that_one_of_several_lists_calls_wrong_is_not_right(row):
 def test_more_names_of_marks(marks, reason):
     found = read(chat(**marks))
     assert found.reason == reason if isinstance(reason, str) else found.notes == reason
+
+
+@pytest.mark.parametrize(
+    ("marks", "is_told"),
+    [({"is_history": True}, True), ({"is_history": False}, True), ({"is_new": True}, False)],
+    ids=str,
+)
+def test_a_turn_that_may_be_history_is_told(marks, is_told):
+    (name,) = marks
+    assert (f"mark not understood: {name} of a message" in read(chat(marks, THINK)).notes) == is_told
+    assert f"mark not understood: {name} of a message" not in read(chat(marks, marks)).notes
+
+
+LABELS = [
+    # (row, reason or notes): CSV has no false, and 0 is a class, but in TRL's rows that have nothing else
+    *(({"prompt": "Which?", "completion": THINK, "label": label}, WRONG) for label in ("False", "false", "0", 0, 0.0, False)),
+    ({"instruction": "Which?", "output": THINK, "label": "False"}, WRONG), (chat(label="false"), WRONG),
+    ({"prompt": "Which?", "completion": THINK, "label": "False", "answer": "A"}, WRONG),
+    (chat(label="false", answer="A"), ("mark not understood: label",)),
+    *(({"prompt": "Which?", "completion": THINK, "label": label}, ()) for label in ("True", 1, "1", "0.5", "A", None, "")),
+    *(({"prompt": "Is it?", "completion": THINK.replace("A}", f"{said}}}"), "label": label}, ())
+      for said, label in (("no", "False"), ("False", "false"), ("0", 0), ("no", "0"))),
+    ({"prompt": "Which?", "completion": THINK, "label": 0, "category": "nli"}, ()), ({"prompt": "Which?", "response": THINK, "label": 0}, ()),
+    ({"instruction": "Which?", "output": THINK, "label": 0}, ()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "expected"), LABELS, ids=str)
+def test_a_label_of_rows_for_kto_in_any_type_and_one_that_is_a_class(row, expected):
+    found = read(row)
+    assert found.reason == expected if isinstance(expected, str) else found.notes == expected
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,8 @@ READ = [
     ({"image": OBJECT, "resized_image": {"bytes": OTHER, "path": None}}, OBJECT),
     ({"image": "4.png", "question_image": OBJECT}, OBJECT),
     ({"images": ["a.png"], "original_path": "b.png"}, "a.png"),
+    ({"image": "a.png", "reference": "https://example.org/b.png"}, "a.png"),
+    ({"image": "a.png", "reference": "x/a.png", "source_file": "b.png", "page_1": "p1.png"}, "a.png"),
     ({"image": "a.png", "mask": "m.png"}, "a.png"),
     ({"images": ["a.png"], "image": "x/a.png"}, "a.png"),
     ({"image": "b.png", "images": [OBJECT]}, OBJECT),
@@ -130,6 +132,11 @@ TEXT = [
     {"license": "cc-by.png"},
     {"id": "clevr-1.png"},
     {"answer": "a.png"},
+    {"reference_answer": "a.png"},
+    {"source_text": "a.png"},
+    {"page_1": "12"},
+    {"source_file": "book.json"},
+    {"code_file": "plot.png"},
     {"note": "see a.png"},
     {"asset": "what is drawn in a.png"},
     {"code": "plt.savefig('a.png')"},
@@ -288,6 +295,8 @@ REFUSED = [
             {"image": "images/1.png", "scan": "scans/1.png"},
             {"image": "a.png", "img_path": "b.png"},
             {"image": "a.png", "depth": "d.png"},
+            {"image": "a.png", "reference": "b.png"},
+            {"image": "a.png", "reference": ["b.png"]},
             {"image": "a.png", "path": "p.png"},
             {"image": "a.png", "context_image": OBJECT},
             {"image": "a.png", "image_2": "b.png", "figure": "b.png", "photo": "c.png"},
@@ -320,6 +329,7 @@ REFUSED = [
     ({"question": "<IMG_CONTEXT>\nHow many?"}, "a picture tag without a picture", "<IMG_CONTEXT>"),
     ({"question": "Is it <|media_pad|>?"}, "a picture tag without a picture", "<|media_pad|>"),
     ({"messages": [{"role": "user", "content": [{"type": "image", "index": 1}, {"type": "image", "index": 0}]}]}, "pictures out of order", "[1, 0]"),
+    ({"attachments": ["a.png"]}, "a picture in an unknown column", "attachments holds 'a.png'"),
     ({"attachments": [{"type": "image", "url": "https://example.org/x.png"}]},
      "a picture in an unknown column", '"columns": {"images": "attachments"}'),
     ({"messages": [{"role": "user", "content": "Q?", "attachments": [{"url": "https://example.org/x.png"}]}]},
@@ -328,7 +338,7 @@ REFUSED = [
     ({"link": "pics/x.jpg"}, "a picture in an unknown column", "pics/x.jpg"),
     *(
         ({name: value}, "a picture in an unknown column", f'"columns": {{"images": "{name}"}}')
-        for name in ("page", "source", "origin", "reference", "index", "key")
+        for name in ("page", "source", "origin", "reference", "index", "key", "page_1", "page_number", "key_frame", "source_file")
         for value in ("x/a.png", ["a.png"], '["a.png"]', {"bytes": BASE64}, {"path": "a.png"}, {"url": "https://example.org/a.png"})
     ),
     ({"source": "https://example.org/x.webp?w=9"}, "a picture in an unknown column", "source holds"),

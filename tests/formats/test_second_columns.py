@@ -33,11 +33,11 @@ def ask(columns=None, **row):
     return part
 
 
-def chat(*questions, inside=None, **row):
+def chat(*questions, inside=None, raw=False, **row):
     first = [{"role": "system", "content": inside}] if inside else []
     turns = [m for q in questions for m in ({"role": "user", "content": q}, {"role": "assistant", "content": THINK})]
-    (part,) = parts_of({"messages": [*first, *turns]} | row)
-    return part
+    row = {"messages": [*first, *turns]} | row
+    return row if raw else parts_of(row)[0]
 
 
 RED_BLUE = "Which is it?\nA. red\nB. blue"
@@ -196,6 +196,7 @@ TRAINED = [
     {"input": 7}, {"prompt": "Which is it?"}, {"prompt": "base_v2"}, {"instruction": "<image>"}, {"user": "u_17"},
     {"prompt": "<|im_start|>user\nWhich is it?<|im_end|>"}, {"captions": []}, {"original_question": "What else?"},
     {"code": "python"}, {"text": "en"}, {"data": ["a.json"]}, {"code": "I look: one."}, {"given": None},
+    {"extra_info": {"index": 3, "split": "train", "answer": "one", "question": "Which is it?", "level": "hard"}},
     {"context_length": 4096}, {"input_tokens": 17}, {"system": "Be brief."},
 ]  # fmt: skip
 
@@ -204,6 +205,15 @@ TRAINED = [
 def test_what_is_trained_on_or_no_part_of_a_prompt_is_not_noted(row):
     part = ask(**row)
     assert isinstance(part, Example) and part.notes == ()
+
+
+def test_a_caption_beside_the_picture_is_not_noted_and_a_hint_is():
+    told = [
+        ask(image=image, **{name: "A red square."}).notes
+        for image in ("a.png", None)
+        for name in ("caption", "image_description", "hint")
+    ]
+    assert [bool(notes) for notes in told] == [False, False, True, True, True, True]
 
 
 TWO_QUESTIONS = [
@@ -479,11 +489,26 @@ def test_answers_beside_a_label_are_options(columns, told):
     assert (f"{NOT_TRAINED}: answers" in example.notes) == told
 
 
-@pytest.mark.parametrize(("corrected", "told"), [(THINK.replace("one", "two"), True), (THINK, False), ("", False)])
-def test_a_corrected_response_beside_the_response_is_told(corrected, told):
-    row = {"question": "Which?", "response": THINK, "corrected_response": corrected}
-    (example,) = read_row(row, "long_thought").parts
-    assert (f"{NOT_TRAINED}: corrected_response" in example.notes) == told
+TWO = THINK.replace("one", "two")
+CORRECTED = [
+    # (row, whether it is told): what was made of the response, and not of anything else
+    *(({name: TWO}, True) for name in ("corrected_response", "human_edit", "correction", "fixed", "rewritten", "edited", "post_edit",
+                                       "response_v2", "response_new", "improved_solution", "answer_edited")),
+    ({"correction": "It is two, I am quite sure, since one is less."}, True),
+    ({"corrected_messages": [{"role": "user", "content": "Which is it?"}, {"role": "assistant", "content": TWO}]}, True),
+    ({"corrected_messages": [{"role": "user", "content": "Which is it?"}, {"role": "assistant", "content": THINK}]}, False),
+    *(({name: value}, False) for name in ("corrected_response", "edited", "response_v2") for value in (THINK, "", None, 2, [], ["a"], "two")),
+    ({"rewritten_prompt": TWO}, False), ({"fixed_at": TWO}, False), ({"version": TWO}, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "told"), CORRECTED, ids=str)
+def test_a_corrected_response_beside_the_response_is_told(row, told):
+    for beside in ({"question": "Which is it?", "response": THINK}, chat("Which is it?", raw=True)):
+        (example,) = parts_of(beside | row)
+        assert [note for note in example.notes if "not trained" in note] == [
+            f"{SECOND_RESPONSE}: {next(iter(row))}"
+        ] * told
 
 
 SHOT = [

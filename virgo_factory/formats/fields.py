@@ -39,16 +39,8 @@ REDACTED_PARTS = ("redacted_thinking", "redacted_reasoning", "reasoning.encrypte
 """Types of the items of a typed content that hold a thought, or one that the provider keeps for itself."""
 
 _TEXT_KEYS = (
-    "thinking",
-    "reasoning",
-    "thought",
-    "think",
-    "text",
-    "content",
-    "summary",
-    "reasoningContent",
-    "reasoningText",
-)
+    "thinking", "reasoning", "thought", "think", "text", "content", "summary", "reasoningContent", "reasoningText",
+)  # fmt: skip
 
 _THOUGHT = re.compile(
     r"(?!(?:.*_)?(?:query|prompt|instruction|input|system|user|template"  # a prompt that asks for one (MathVerse's `query_cot`)
@@ -220,6 +212,18 @@ def thought_columns(names: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]]
         return tuple(found)
 
     return tuple(sorted(found, key=lambda pair: bool(_THOUGHT.fullmatch(snake(pair[0]))["prefix"])))
+
+
+@lru_cache(maxsize=256)
+def same_thoughts(names: tuple[str, ...], thought: str) -> tuple[str, ...]:
+    """Return the other columns that by their names hold the thought of the same model as one does.
+
+    >>> same_thoughts(("thinking", "reasoning", "gemini_thinking", "answer"), "thinking")
+    ('reasoning',)
+    """
+    matches = {name: _THOUGHT.fullmatch(snake(name)) for name, _ in thought_columns(names)}
+    models = {name: (match["prefix"], name.isascii()) for name, match in matches.items() if match}
+    return tuple(name for name, model in models.items() if name != thought and model == models.get(thought))
 
 
 @lru_cache(maxsize=256)

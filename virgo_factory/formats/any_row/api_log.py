@@ -31,6 +31,9 @@ def with_messages(row: Mapping[str, Any]) -> Mapping[str, Any]:
     Raises:
         RejectedRow: question or answer is missing; several choices, a refusal, earlier turns in another log, or tools.
     """
+    if isinstance(row.get("doc"), dict) and isinstance(row.get("resps"), list):
+        return _of_sample(row)
+
     columns = [name for name in _columns(tuple(row)) if _may_hold_messages(row[name])]
     if not columns:
         return row
@@ -64,6 +67,14 @@ def with_messages(row: Mapping[str, Any]) -> Mapping[str, Any]:
         rest["system"] = system
 
     return _marks(given) | rest | {"messages": [*messages, *([answer] if answer else [])]}
+
+
+def _of_sample(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a sample of lm-eval as a row: its `doc` has the question, `resps` lists of responses, `target` the gold answer."""
+    responses = [text for one in row["resps"] for text in (one if isinstance(one, list) else [one])]
+    rest = {name: value for name, value in row.items() if name not in ("doc", "resps", "arguments", "filtered_resps")}
+    given = {"response": responses[0]} if len(responses) == 1 else {"responses": responses}
+    return {**row["doc"], **rest, **given, "answer": row.get("target")}
 
 
 @functools.lru_cache(1024)

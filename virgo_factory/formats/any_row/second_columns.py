@@ -34,7 +34,7 @@ from virgo_factory.formats.layouts.messages import (
 )
 from virgo_factory.formats.layouts.tags import format_of
 from virgo_factory.formats.layouts.unknown import TEMPLATED
-from virgo_factory.formats.marks.names import snake
+from virgo_factory.formats.marks.names import Kind, kinds_of, snake
 from virgo_factory.formats.options import REQUIRED
 from virgo_factory.formats.pictures.columns import is_blank
 from virgo_factory.formats.pictures.tags import TAG
@@ -81,9 +81,13 @@ _CONTEXT = LazyPattern(
     r"|(?:prompt|question|instruction)_(?:prefix|suffix)"
     r"|(?:follow_?up|second|next|sub|previous|prior|earlier)_(?:question|prompt)s?|(?:question|prompt)_?\d"
 )
+_OF_PICTURE = LazyPattern(r"(?:\w+_)?captions?|(?:figure|diagram|geometry|scene|chart|image)_descriptions?")
+_NOUN = r"(?:response|output|completion|solution|answer|generation|reply|text|version|messages|conversations?)"
+_EDITED = r"(?:correct(?:ed|ions?)|revis(?:ed|ion)|edit(?:ed)?|fixed|rewrit(?:ten|e)|improved|refined)"
 _CORRECTED = LazyPattern(
-    r"(?:corrected|revised|edited|fixed|rewritten|improved|refined)_(?:response|output|completion|solution)"
+    rf"(?:(?:human|expert|manual|manually|post|llm|model|gpt\d?|teacher|user)_)*{_EDITED}(?:_{_NOUN})?|{_NOUN}_(?:v\d|new|{_EDITED})"
 )
+"""Names of what someone made of the response."""
 _CHAT = LazyPattern(r"(?:\w+_)?(?:messages|conversations?|dialogs?|dialogues?|chat)(?:_\w+)?")
 _A_NAME = LazyPattern(r"\s*[\w./:+-]*\s*", re.ASCII)
 """A word that is none of a language, but the name of a prompt, a person or a file."""
@@ -111,6 +115,7 @@ class SecondColumns(NamedTuple):
     contexts: tuple[str, ...]
     options: tuple[str, ...]
     thoughts: tuple[str, ...]
+    corrections: tuple[str, ...]
 
 
 @functools.lru_cache(1024)
@@ -122,6 +127,7 @@ def second_columns(columns: tuple[Any, ...]) -> SecondColumns | None:
         return tuple(name for name, word in words.items() if pattern.fullmatch(word))
 
     questions, chats, options = named(_QUESTION), named(_CHAT), named(OPTION_COLUMN)
+    questions = tuple(filter(str.isascii, questions)) or questions  # one in Chinese beside it is the same
     letters = tuple(name for name in options if _LETTERED.fullmatch(snake(name)))
     if len(letters) < 2 or not all(name.isupper() for name in letters if len(name) == 1):
         options = tuple(name for name in options if name not in letters)
@@ -142,12 +148,12 @@ def second_columns(columns: tuple[Any, ...]) -> SecondColumns | None:
     contexts += tuple(
         name for name in columns if name == CANDIDATES or name == "answers" and "label" in words
     )  # options (ReClor)
-    contexts += named(_CORRECTED) if responses else ()
-    found = SecondColumns(systems, questions, chats, responses, contexts, options, tuple(thoughts))
+    corrections = named(_CORRECTED)
+    found = SecondColumns(systems, questions, chats, responses, contexts, options, tuple(thoughts), corrections)
     is_plain = (
         len(questions) + len(chats) < 2
         and len(responses) + len(chats) < 2
-        and not (contexts or options or systems or thoughts)
+        and not (contexts or options or systems or thoughts or corrections)
         and not (questions and pair_columns(columns))  # its two conversations have the question, too
     )
     return None if is_plain else found
@@ -179,7 +185,8 @@ def without_other_chats(row: Mapping[str, Any], columns: Mapping[str, str]) -> t
     same = [name for name in chats if all(text in own for text in _last_texts(row[name]))]
     unread = [name for name in chats if name not in same]
     kept = {name: value for name, value in row.items() if name not in (chats if is_named else unread)}
-    return kept, [f"{NOT_TRAINED}: {name}" for name in unread]
+    told = {name: SECOND_RESPONSE if _CORRECTED.fullmatch(snake(name)) else NOT_TRAINED for name in unread}
+    return kept, [f"{what}: {name}" for name, what in told.items()]
 
 
 def _is_object(value: Any) -> bool:
@@ -323,12 +330,19 @@ def _beside(row: Mapping[str, Any], example: Example, plan: SecondColumns) -> It
     if not chat and example.rejected is None:
         yield from (f"{SECOND_RESPONSE}: {name}" for name in plan.responses if _is_other_response(row, name, example))
 
+    for name in plan.corrections if example.rejected is None else ():
+        is_chat = isinstance(row[name], list) and row[name] and isinstance(row[name][0], dict)
+        texts = _last_texts(row[name])[:1] if is_chat else [row[name]] if isinstance(row[name], str) else []
+        if any(_is_whole(text) and _is_elsewhere(_TAGS.split(text), example) for text in texts):
+            yield f"{SECOND_RESPONSE}: {name}"
+
     for name in plan.thoughts if example.rejected is None else ():
         if is_thought(row[name]) and (text := thought_text(row[name])) and _is_elsewhere(_TAGS.split(text), example):
             yield f"{told}: {name}"
 
     for name in plan.contexts:
-        if name == chat:
+        is_about_row = isinstance(row[name], dict) and Kind.NESTED in kinds_of(snake(name))  # verl's extra_info
+        if name == chat or is_about_row or example.images and _OF_PICTURE.fullmatch(snake(name)):
             continue
 
         is_anything = snake(name) in _ANYTHING
@@ -362,12 +376,17 @@ def _is_other_response(row: Mapping[str, Any], name: str, example: Example) -> b
             or is_text
             and _RESPONSE.fullmatch(word := snake(name))
             and word not in _PROOFS
-            and len(text.split()) >= 8
+            and _is_whole(text)
         ):
             if _is_elsewhere(_TAGS.split(text) if tagged else [text], example):
                 return True
 
     return False
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a text may be a response: several words, or tags."""
+    return len(text.split()) >= 8 or format_of(text) is not None
 
 
 def _is_elsewhere(pieces: Sequence[str], example: Example) -> bool:

@@ -5,7 +5,7 @@ Sky-T1's evaluation (the real rows of SkyThought: `code` holds the responses the
 and correctness), and Mulberry's search (README of comcts in HJYao00/Mulberry).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from virgo_factory.core.example import Example
@@ -15,7 +15,7 @@ from virgo_factory.formats.layouts.responses import choose
 from virgo_factory.formats.layouts.tags import format_of, is_tagged, parse_response, shows
 from virgo_factory.formats.layouts.thought_columns import NAMED, layout_of
 from virgo_factory.formats.marks.names import VERDICTS
-from virgo_factory.formats.marks.response_marks import check_marks, marks_of, verdicts
+from virgo_factory.formats.marks.response_marks import check_marks, marks_of, verdict_lists, verdicts
 from virgo_factory.formats.marks.row_marks import check_response
 from virgo_factory.formats.marks.values import flags, said
 from virgo_factory.formats.options import Options
@@ -53,8 +53,11 @@ def listed_column(row: Mapping[str, Any]) -> str | None:
     for column in LISTS:
         responses = row.get(column)
         if isinstance(responses, list) and responses and all(isinstance(response, str) for response in responses):
-            is_known = verdicts(row, len(responses)) is not None or _is_alone(row) and any(map(is_tagged, responses))
-            return column if is_known else None
+            if any(map(is_tagged, responses)) and (_is_alone(row) or verdict_lists(row)):
+                return column
+
+            sizes = {len(values) for _, values in verdict_lists(row)}
+            return column if sizes == {len(responses)} else None
 
     return None
 
@@ -123,6 +126,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         )
 
     judged: list[Mapping[str, Any]] = []
+    row = _with_lists(row)
     if is_openr1(row):
         responses, answers = row["generations"], ("answer",)
         correct = _complete(row, verdicts(row, len(responses)))
@@ -142,7 +146,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         correct = [answer is True for answer in correct] if any(answer is not None for answer in correct) else None
 
     if correct is None:
-        correct = _taken(row, len(responses))
+        correct = _taken(row, judged or [{}] * len(responses))
 
     names = [(text, format_of(text)) for text in responses if isinstance(text, str)]
     format = next((name for text, name in names if shows(text, name)), None)
@@ -167,18 +171,32 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         return Reading(format, (bare(error),))
 
 
-def _taken(row: Mapping[str, Any], size: int) -> list[bool | None]:
+def _with_lists(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a row in which an object a response (`evaluations`) is an object of lists, as marks are read."""
+    size = next((len(row[name]) for name in ANY_OF if isinstance(row.get(name), list)), 0)
+    found = {}
+    for name, value in row.items():
+        if isinstance(value, list) and len(value) == size > 1 and all(isinstance(one, dict) for one in value):
+            if name not in ANY_OF:
+                found[name] = {key: [one.get(key) for one in value] for key in value[0]}
+
+    return {**row, **found} if found else row
+
+
+def _taken(row: Mapping[str, Any], responses: Sequence[Mapping[str, Any]]) -> list[bool | None]:
     """Return which responses without verdicts are taken: one alone, or the only one that was not cut off.
 
     Of several whole ones it is not known; where none is whole all are, and each is rejected for that.
     """
-    whole = [position for position in range(size) if _is_whole(row, position)]
-    return [None] * size if len(whole) > 1 else [position in whole or not whole for position in range(size)]
+    places = range(len(responses))
+    whole = [position for position in places if _is_whole(row, position, responses[position])]
+    return [None] * len(places) if len(whole) > 1 else [position in whole or not whole for position in places]
 
 
-def _is_whole(row: Mapping[str, Any], position: int) -> bool:
+def _is_whole(row: Mapping[str, Any], position: int, response: Mapping[str, Any]) -> bool:
     try:
         check_response(row, position)
+        check_marks(response)
     except RejectedRow:
         return False
 

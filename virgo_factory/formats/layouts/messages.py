@@ -11,9 +11,9 @@ from virgo_factory.formats.row import RejectedRow, plain
 from virgo_factory.formats.texts import decoded, unix
 
 
-USERS = ("user", "human", "prompter")
-ASSISTANTS = ("assistant", "gpt", "model", "chatgpt", "bot", "ai", "chatbot")
-SYSTEMS = ("system", "developer")
+USERS = ("user", "human", "prompter", "用户", "提问者", "人类")
+ASSISTANTS = ("assistant", "gpt", "model", "chatgpt", "bot", "ai", "chatbot", "助手", "助理", "模型", "机器人")
+SYSTEMS = ("system", "developer", "系统")
 THINKERS = ("reasoning", "thinking", "thought", "analysis")
 """Roles of a message that is the thought of the one behind it."""
 _ROLES = {
@@ -157,7 +157,8 @@ def read_messages(
         else:
             content = plain(message.get("parts") if content is None else content)
             is_typed = is_typed or isinstance(content, list)
-            if role in TOOLS or plain(message.get("tool_calls")) or plain(message.get("function_call")):
+            calls = any(plain(message.get(key)) for key in ("tool_calls", "function_call"))
+            if calls or role in TOOLS or message.get("channel") == "commentary":
                 raise RejectedRow("tool calls are not trained", f"message {len(turns) + len(systems) + 1} of {column}")
 
             beside = thought_of_message(message) if role == "assistant" else None

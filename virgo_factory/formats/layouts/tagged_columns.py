@@ -16,13 +16,13 @@ from virgo_factory.formats.layouts.responses import choose
 from virgo_factory.formats.layouts.tags import PAIRS, format_of, is_tagged, opens_thought, parse_response
 from virgo_factory.formats.layouts.thought_columns import FOUND, long_thought, response_of
 from virgo_factory.formats.marks.names import snake
+from virgo_factory.formats.marks.response_marks import verdicts
 from virgo_factory.formats.options import Options
 from virgo_factory.formats.row import Reading, RejectedRow, attempt, example_of, question_of, row_id
 from virgo_factory.formats.texts import unix
 
 
 ANSWERS = ("answer", "final_answer", "expected_answer", "original_answer", "gt", "ground_truth", "gold", "gold_answer")
-_NUMBERED = re.compile(r"(?P<stem>.+?)_?(?P<number>\d{1,2})")
 _DEEPMATH = re.compile(r"r1_solution_\d")
 
 
@@ -46,14 +46,14 @@ def _columns(row: Mapping[str, Any]) -> list[str]:
 
 
 def read(row: Mapping[str, Any], options: Options) -> Reading:
-    """Return the example of a row; of numbered columns the shortest, or all.
+    """Return the example of a row; of several columns that are right the shortest, or all.
 
     Raises:
-        RejectedRow: several columns that are no numbered ones; one whose name says that it is no response to learn.
+        RejectedRow: several columns, and nothing says which are right; one whose name says that it is no response to learn.
     """
     columns = _columns(row)
-    stems = {match["stem"] for name in columns if (match := _NUMBERED.fullmatch(name))}
-    if len(columns) > 1 and (len(stems) != 1 or not all(_NUMBERED.fullmatch(name) for name in columns)):
+    correct = [True] * len(columns) if _are_right(row, columns) else verdicts(row, len(columns))
+    if correct is None:
         raise RejectedRow(
             "several columns hold a thought",
             f'{", ".join(columns[:5])}; say which in dataset_info.json: "columns": {{"response": "{columns[0][:60]}"}}',
@@ -81,7 +81,13 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     if len(columns) == 1:
         return Reading(name, (attempt(lambda: make(0, None, options.keep_malformed)),))
 
-    return Reading(name, choose(texts, [True] * len(columns), options, make))
+    return Reading(name, choose(texts, correct, options, make), is_chosen=True)
+
+
+def _are_right(row: Mapping[str, Any], columns: list[str]) -> bool:
+    """Whether all columns are right: there is one, they say the same, or they are DeepMath's, which were checked."""
+    is_deepmath = "final_answer" in row and all(map(_DEEPMATH.fullmatch, columns))
+    return is_deepmath or len({row[name] for name in columns}) == 1
 
 
 def _response(row: Mapping[str, Any], column: str, text: str) -> LongThought | str:

@@ -16,6 +16,7 @@ from virgo_factory.core.thought import REASONS, LongThought, MalformedThought
 from virgo_factory.formats.fields import (
     is_thought,
     question_columns,
+    same_thoughts,
     thought_columns,
     thought_of_message,
     thought_text,
@@ -122,9 +123,27 @@ def recognises(row: Mapping[str, Any]) -> bool:
 
 
 def read(row: Mapping[str, Any], options: Options) -> Reading:
-    """Return the example of a row."""
+    """Return the example of a row. Raises RejectedRow where another column may as well hold its thought."""
     layout = layout_of(row)
+    if other := _other_thought(row, layout):
+        line = json.dumps({"thought": layout.thought, "solution": layout.solution}, ensure_ascii=False)
+        raise RejectedRow(
+            "two thoughts in the row",
+            f'{layout.thought} and {other} differ; say which is meant: "columns": {line} in its entry of dataset_info.json',
+        )
+
     return Reading(layout.format, (attempt(lambda: _example(row, layout)),))
+
+
+def _other_thought(row: Mapping[str, Any], layout: Columns) -> str | None:
+    """Return another column of the same model's thought that says something else; None without one."""
+    for name in same_thoughts(tuple(row), layout.thought):
+        if name != layout.solution and row[name] is not None and is_thought(row[name]):
+            own, other = (" ".join((thought_text(row[column]) or "").split()) for column in (layout.thought, name))
+            if not (other in own or own in other):
+                return name
+
+    return None
 
 
 def read_named(row: Mapping[str, Any], options: Options) -> Reading:

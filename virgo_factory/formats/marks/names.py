@@ -51,6 +51,10 @@ class Kind(Enum):
     """One of several verifiers: RIGHT, but a no of those of MISSES counts only where no other says yes."""
     TROUBLE = auto()
     """What went wrong, in words."""
+    ERROR = auto()
+    """As TROUBLE, but a clear yes is as good as wrong, and one word or a number may be anything."""
+    COMMENT = auto()
+    """A text may end in a verdict, or blame: of what is not certain."""
     CUT = auto()
     WHOLE = auto()
     ENDED = auto()
@@ -85,10 +89,10 @@ _ASPECTS = {
     "passes accepted accept success successful succeeded solved hit match matched matches equal equiv equivalent em exact score scores "
     "reward rewards accuracy acc verifications",
     Kind.WRONG: "wrong incorrect failed fail failure mistaken erroneous",
-    Kind.FIT: "verified valid validity validated approved good ok usable use keep kept include included",
+    Kind.FIT: "verified valid validity validated approved desirable good ok usable use keep kept include included",
     Kind.UNFIT: "bad discard discarded drop dropped filter filtered flagged error hallucinated hallucination hallucinations "
     "refusal refused delete deleted trash junk garbage unusable remove removed reject rejected contaminated corrupt corrupted "
-    "invalid unverified mistake removal deletion garbled repetitive blacklisted quarantined",
+    "invalid unverified undesirable cancelled canceled mistake removal deletion garbled repetitive blacklisted quarantined",
     Kind.MAYBE_RIGHT: "selected chosen best true consistent consistency truthful factual helpful preferred clean checked graded positive",
     Kind.MAYBE_WRONG: "exception timeout noisy negative partial false",
     Kind.OUTCOME: "result results status outcome state",
@@ -141,17 +145,20 @@ _CHINESE = {
     "质检": "check", "结果": "result", "可用": "usable", "判断": "verdict", "判定": "verdict", "通过": "passed", "有效": "valid", "合格": "valid",
     "无效": "invalid", "保留": "keep", "丢弃": "discarded", "删除": "deleted", "过滤": "filtered", "得分": "score", "评分": "score",
     "分数": "score", "质量": "quality", "截断": "truncated", "完整": "complete", "参与": "in", "训练": "train", "状态": "status",
+    "备注": "note", "评语": "comment", "评价": "evaluation",
 }  # fmt: skip
 _IN_CHINESE = LazyPattern("|".join(sorted(_CHINESE, key=len, reverse=True)))
 
 _NAMED = {
-    **dict.fromkeys(("evaluation", "eval"), Kind.OUTCOME),
-    **dict.fromkeys(("thumbs_up", "reward_model", "gpt_eval", "llm_eval", "model_eval", "auto_eval"), Kind.OPINION),
+    **dict.fromkeys(("comment", "comments", "note", "notes", "remark", "remarks", "critique", "critiques",
+                     "issue", "issues", "bug", "bugs"), Kind.COMMENT),
+    **dict.fromkeys(("error", "err", "mistake", "refusal"), Kind.ERROR),
+    **dict.fromkeys(("thumbs_up", "reward_model", "evaluation", "eval", "gpt_eval", "llm_eval", "model_eval", "auto_eval"), Kind.OPINION),
     **dict.fromkeys(
         ("math_verify", "verification_result", "match_answer", "matches_answer", "has_correct_answer", "is_correct_answer",
          "correct_or_not", "right_or_wrong", "correct_or_wrong", "true_false", "kto_tag"), Kind.RIGHT),
-    **dict.fromkeys(("all_correct", "is_gold", "used_in_training"), Kind.MAYBE_RIGHT),
-    **dict.fromkeys(("wrong_answer", "wrong_response", "wrong_output"), Kind.MAYBE_WRONG),  # or a distractor
+    **dict.fromkeys(("all_correct", "is_gold", "used_in_training", "decision", "action", "sample_type", "row_type"), Kind.MAYBE_RIGHT),
+    **dict.fromkeys(("wrong_answer", "wrong_response", "wrong_output", "cancelled_annotations"), Kind.MAYBE_WRONG),  # or a distractor
     **dict.fromkeys(("false_positive", "too_long", "is_too_long"), Kind.MAYBE_WRONG),
     **dict.fromkeys(("over_length", "overlength", "is_over_length", "is_overlength"), Kind.CUT),
     **dict.fromkeys(("truncate", "is_truncate"), Kind.MAYBE_WRONG),  # or a setting
@@ -162,10 +169,10 @@ _NAMED = {
                      "failures", "defects", "error_type", "error_types", "error_step", "first_error_step", "mistake_step",
                      "error_category", "error_reason"), Kind.TROUBLE),
     "label": Kind.LABEL,
-    **dict.fromkeys(("tags", "tag", "flags", "issues"), Kind.TAGS),
+    **dict.fromkeys(("tags", "tag", "flags"), Kind.TAGS),
     **dict.fromkeys(("category", "categories", "type", "class", "kind", "group", "bucket"), Kind.CATEGORY),
-    **dict.fromkeys(("response_type", "answer_type", "sample_type", "row_type", "response_class", "response_category"), Kind.CATEGORY),
-    "train_detail": Kind.SPANS,
+    **dict.fromkeys(("response_type", "answer_type", "response_class", "response_category"), Kind.CATEGORY),
+    **dict.fromkeys(("train_detail", "training_detail"), Kind.SPANS),
     **dict.fromkeys(("stop", "stopped", "was_stopped"), Kind.STATUS),
 }  # fmt: skip
 _CHECKS = r"(?:filter|verification|validation|quality|review|gate|qc|check|test|judge)s?"
@@ -181,7 +188,9 @@ _UNFIT = LazyPattern(
     rf"(?:drop|discard|delete|remove|exclude|reject)_{_ROWS}|(?:bad|invalid)_(?:{_ROWS}|response|reasoning|generation)"
     r"|(?:is_)?(?:low|bad|poor)_quality"
 )
-_WHY = LazyPattern(r"(?:exclude|exclusion|drop|reject|rejection|filter|discard|removal|failure|fail|invalid)_reasons?")
+_WHY = LazyPattern(
+    r"(?:excluded?|exclusion|drop(?:ped)?|reject(?:ed|ion)?|filter(?:ed)?|discard(?:ed)?|removed|removal|failure|fail(?:ed)?|invalid)_reasons?"
+)
 _LABELS = LazyPattern(
     r"(?:human|annotator|expert|quality|grade|rm|prm|reward|eval|verifier|\w*judge|\w*llm|gpt\w*)_label"
 )
@@ -270,7 +279,7 @@ ANYTHING = ("mask", "masks", "weights", "labels")
 _OBJECTS = frozenset(
     "metadata meta extra info additional verification evaluation evaluations eval evals result results response generation "
     "grading grade annotation annotations choices choice raw api judge verify score scores reward usage detail details "
-    "gen gens gpt claude qwen llama deepseek gemini run sampling inference completion completions trace teacher verifier grader quality "
+    "responses gen gens gpt claude qwen llama deepseek gemini run sampling inference completion completions trace teacher verifier grader quality "
     "properties attributes stats statistics labels feedback verdict verdicts output outputs model other misc llm debug log".split()
 )
 """Words of the names of columns whose objects are looked into, also as JSON text."""
@@ -280,13 +289,21 @@ _AROUND = "?!*: _"
 """What may stand around a column's name (`Correct?`)."""
 
 
-def snake(name: str) -> str:
-    """Return a column's name in snake_case.
+_COLUMNS = {
+    "问题": "question", "题目": "question", "提问": "question", "指令": "instruction", "输入": "input", "思考": "thinking", "思维链": "cot",
+    "思考过程": "thinking_process", "推理": "reasoning", "推理过程": "reasoning_process", "回答": "response", "回复": "response",
+    "答案": "answer", "解答": "solution", "最终答案": "final_answer", "输出": "output", "选项": "options",
+}  # fmt: skip
 
-    >>> snake("finishReason"), snake("Is-Correct")
-    ('finish_reason', 'is_correct')
+
+def snake(name: str) -> str:
+    """Return a column's name in snake_case, of the usual Chinese ones in English.
+
+    >>> snake("finishReason"), snake("Is-Correct"), snake("问题")
+    ('finish_reason', 'is_correct', 'question')
     """
-    return _WORD_EDGE.sub("_", name.strip(_AROUND)).lower()
+    words = _WORD_EDGE.sub("_", name.strip(_AROUND)).lower()
+    return _COLUMNS.get(words, words)
 
 
 @functools.lru_cache(4096)
@@ -296,7 +313,8 @@ def kinds_of(name: str) -> frozenset[Kind]:
     >>> [sorted(kind.name for kind in kinds_of(name)) for name in ("llm_judge_score", "home_score", "correct_answer")]
     [['NESTED', 'RIGHT'], [], []]
     """
-    if name.startswith("rejected_") or name.endswith("_rejected") and not name.startswith(_FLAGS):
+    is_rejected = name.startswith("rejected_") or name.endswith("_rejected") and not name.startswith(_FLAGS)
+    if is_rejected and not _WHY.fullmatch(name):
         return frozenset()  # of a preference pair: that response is not learned
 
     for spelling, usual in _SPELLINGS:
@@ -307,6 +325,9 @@ def kinds_of(name: str) -> frozenset[Kind]:
 
     words = name.split("_")
     kinds = {_kind(name, words)} - {None}
+    if name == "labels":  # of classes, which one may be
+        kinds.add(Kind.CATEGORY)
+
     if (
         _OBJECTS.issuperset(_DIGITS.sub("", word) for word in words) and name != "response"
     ):  # whose log is read by itself

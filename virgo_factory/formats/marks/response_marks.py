@@ -31,6 +31,8 @@ _YES_OR_NO = re.compile(
     r"|(?:answer|is|statement|\bboxed|text)\W+(?:(?:is|text|not)\W+)*(?:yes|no|true|false|correct|incorrect)\b"
     r"|^\W*(?:是|否|对|错|不是)|(?:是|否|对|错|正确|错误)\W*$", re.I)  # fmt: skip
 """How a solution answers yes or no."""
+_FALSE, _TRL = ("false", "0", "0.0"), frozenset(("id", "prompt", "completion", "label"))
+_ZERO = re.compile(r"(?<![\d.])0(?![\d.]*\d)")
 _LIMITS = ("max_tokens", "max_new_tokens", "max_completion_tokens")
 _COUNTS = ("completion_tokens", "output_tokens", "response_tokens", "generated_tokens")
 _QUESTIONS = (*QUESTION_COLUMNS, *_CHATS, "Question", "query")
@@ -51,6 +53,8 @@ _HOLDS_TEXT = re.compile(
     r"|(?:(?:true|gt|gold|ground_truth|class|answer|target|ref|reference|correct|right)_)?labels?"
 )
 """Names, in snake_case, of columns whose yes, no or "wrong" is what is asked, answered or named."""
+_ARGILLA = re.compile(r"\.(?:responses|suggestion)$")
+"""Ends the names of columns with what annotators said (`quality.responses`)."""
 _DEPTH = 2
 """Of objects in which marks are looked for (`metadata.eval.correct`)."""
 
@@ -72,7 +76,7 @@ class Mark(NamedTuple):
 @functools.lru_cache(1024)
 def marked(columns: tuple[Any, ...]) -> tuple[tuple[Any, str, frozenset[Kind]], ...]:
     """Return (column, name in snake_case, kinds) of the columns that are marks; the rows of a file mostly have the same."""
-    named = ((column, snake(str(column))) for column in columns)
+    named = ((column, snake(_ARGILLA.sub("", str(column)))) for column in columns)
     return tuple((column, name, kinds) for column, name in named if (kinds := kinds_of(name)))
 
 
@@ -83,11 +87,13 @@ def marks_of(row: Mapping[str, Any], depth: int = _DEPTH) -> Iterator[Mark]:
         if value is None:
             continue
 
-        inner = _object(value) if depth and Kind.NESTED in kinds else None
+        inner = _object(value, name) if depth and Kind.NESTED in kinds else None
         found = list(marks_of(inner, depth - 1)) if inner else []
-        if found:
-            yield from (mark._replace(where=f"{column}.{mark.where}") for mark in found)
-        elif inner is None and kinds != {Kind.NESTED} or inner and not kinds.isdisjoint(VERDICTS):
+        yield from (mark._replace(where=f"{column}.{mark.where}") for mark in found)
+        if inner and "value" in inner:
+            inner, value, found = None, inner["value"], []
+
+        if inner is None and kinds != {Kind.NESTED} or inner and not (found or kinds.isdisjoint(VERDICTS)):
             yield Mark(str(column), name, kinds, value)
 
 
@@ -119,15 +125,24 @@ def unread(row: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return found
 
 
-def _object(value: Any) -> Mapping[str, Any] | None:
-    """Return the object that a column holds, also as JSON text or alone in a list; of several what they agree on."""
+def _object(value: Any, name: str = "") -> Mapping[str, Any] | None:
+    """Return the object that a column holds, also as JSON text or alone in a list; of several what they agree on.
+
+    Of annotations each name and what was chosen: Label Studio's are a list of those, Argilla's `responses` hold `values`.
+    """
     if isinstance(value, str) and not value.lstrip().startswith("{"):
         return None
 
     value = decoded(value)
     if isinstance(value, list) and 0 < len(value) < 9 and all(isinstance(item, dict) for item in value):
+        if all(isinstance(item.get("from_name"), str) and isinstance(item.get("value"), dict) for item in value):
+            return {item["from_name"]: next(iter(item["value"].values()), None) for item in value}
+
         first, *others = value
         value = {key: inner for key, inner in first.items() if all(item.get(key) == inner for item in others)}
+
+    if name == "responses" and isinstance(value, dict):  # others of that name are responses
+        return {**chosen, "status": value.get("status")} if isinstance(chosen := value.get("values"), dict) else None
 
     return value if isinstance(value, dict) else None
 
@@ -198,8 +213,8 @@ def _verdict(row: Mapping[str, Any], mark: Mark) -> Said:
         has_options = any(row.get(name) for name in _OPTIONS)
         has_gold = has_gold_answer(row) and not has_options
         is_wrong = is_right(_OUTCOME, mark.value) is False
-        if isinstance(mark.value, str) and (is_wrong or is_right(_CATEGORY, mark.value) == "?"):
-            return None if _asks(row, mark.value) else False if is_wrong and not has_options else "?"
+        if isinstance(mark.value, str | list) and (is_wrong or is_right(_CATEGORY, mark.value) == "?"):
+            return None if _asks(row, str(mark.value)) else False if is_wrong and not has_options else "?"
 
         return "?" if has_gold and said(mark.value) is False else None
 
@@ -219,21 +234,27 @@ def is_undesired(row: Mapping[str, Any], response: str) -> Said:
     """Return whether a row for KTO says by its `label` that its response is undesired; "?" where that may be a class.
 
     TRL's rows have a `completion` beside it; other rows for KTO are chats, or `instruction` and `output`, in which a false
-    is a class where there are options, a gold answer, or a response that answers yes or no.
+    is a class where there are options, a gold answer, or a response that answers yes or no. A false of CSV is a text, and
+    0 is one in TRL's rows that have nothing else: elsewhere it is a class, as is what the response answers.
 
     Args:
         row: with its `label`.
         response: that is learned, without its thought.
     """
-    if row.get("label") is not False:
+    label = row.get("label")
+    is_text = label is not False
+    if is_text and str(label).strip().casefold() not in (_FALSE if row.keys() <= _TRL else _FALSE[:1]):
+        return None
+
+    is_for_kto = any(isinstance(row.get(name), list) for name in _CHATS) or {"instruction", "output"} <= row.keys()
+    is_class = any(row.get(name) for name in _OPTIONS) or bool(_YES_OR_NO.search(response))
+    if is_text and (is_class or str(label)[:1] == "0" and _ZERO.search(response)):
         return None
 
     if "completion" in row:
         return True
 
-    is_for_kto = any(isinstance(row.get(name), list) for name in _CHATS) or {"instruction", "output"} <= row.keys()
-    has_options = any(row.get(name) for name in _OPTIONS)
-    return "?" if not is_for_kto or has_options or has_gold_answer(row) or _YES_OR_NO.search(response) else True
+    return "?" if not is_for_kto or is_class or has_gold_answer(row) else True
 
 
 def _is_asked_for(row: Mapping[str, Any], mark: Mark) -> bool:
@@ -277,20 +298,33 @@ def end_of(mark: Mark) -> str:
     return end_reason(mark.name, mark.kinds, mark.value) if mark.kinds & ENDS else ""
 
 
+def verdict_lists(row: Mapping[str, Any]) -> list[tuple[Mark, list[Any]]]:
+    """Return a row's lists of verdicts, with their marks."""
+    lists = [(mark, decoded(mark.value)) for mark in marks_of(row) if mark.kinds & VERDICTS]
+    return [(mark, values) for mark, values in lists if isinstance(values, list) and values]
+
+
 def verdicts(row: Mapping[str, Any], size: int) -> list[bool | None] | None:
     """Return which of `size` responses are right by the row's lists of verdicts; None where it has none.
 
-    A response is right where a list says so and none calls it wrong or ends before it; of a no of a verifier who misses
-    right answers (MISSES) the others are asked. None where all that is said of one is not understood (rewards of 0.12 and 0.93).
+    A response is right where a list says so and none calls it wrong; of a no of a verifier who misses right answers (MISSES)
+    the others are asked. None where all that is said of one is not understood (rewards of 0.12 and 0.93).
+
+    Raises:
+        RejectedRow: a list has more or fewer verdicts: of which response each speaks is not known.
     """
-    lists = [(mark, decoded(mark.value)) for mark in marks_of(row) if mark.kinds & VERDICTS]
-    judged = [(mark, values) for mark, values in lists if isinstance(values, list) and values]
+    judged = verdict_lists(row)
     if not judged:
         return None
 
+    if other := next(((mark, values) for mark, values in judged if len(values) != size), None):
+        raise RejectedRow(
+            "responses and verdicts do not match", f"{size} responses, {len(other[1])} verdicts in {other[0].where}"
+        )
+
     right: list[bool | None] = []
     for at in range(size):
-        answers = [(mark, said(values[at]) if at < len(values) else False) for mark, values in judged]
+        answers = [(mark, said(values[at])) for mark, values in judged]
         is_verified = any(Kind.VERIFIER in mark.kinds and answer is True for mark, answer in answers)
         counted = {answer for mark, answer in answers if answer is True or not (is_verified and mark.name in MISSES)}
         right.append(None if counted == {"?"} else counted - {None, "?"} == {True})

@@ -72,6 +72,7 @@ _PREFERS = re.compile(r"(?:preferred|chosen|best|selected)_(?:response_)?(?:inde
 """Columns that choose among several responses by a number, from 0 or from 1."""
 _TIE = re.compile(r"(?:is_|was_|a_)*(?:tie|tied|draw)")
 _WINNER = re.compile(r"winner|preference|preferred|better|(?:human|judge)_preference")
+_NO_WINNERS = ("tie", "tied", "equal", "both", "neither", "rejected")
 _MARGIN = re.compile(r"(?:(?:score|reward|rating|preference)_)?(?:margin|diff|difference|gap|delta)")
 _SCORE = re.compile(r"(?:\w+_)?(?:scores?|ratings?|rewards?|acc|accuracy)")
 """Columns called so are numbers that preference pairs carry: of which response a single one speaks is not known."""
@@ -260,7 +261,8 @@ def _doubtful_flags(responses: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 found.setdefault(name, []).append(value)
 
     for name, values in found.items():
-        is_mixed = False in values and any(response and response.get(name) is not False for response in responses)
+        flag = False if False in values or "history" not in name else True
+        is_mixed = flag in values and any(response and response.get(name) is not flag for response in responses)
         yield f"{NOT_UNDERSTOOD}: {name} of a message" if is_mixed else _told(f"{name} of a message", values[0])
 
 
@@ -385,7 +387,7 @@ def _label(row: Mapping[str, Any], response: LongThought | str) -> tuple[str, ..
     """Return a note on a `label` of false that may be a class; raise RejectedRow where it is KTO's."""
     is_wrong = is_undesired(row, response.solution if isinstance(response, LongThought) else response)
     if is_wrong is True:
-        raise RejectedRow(WRONG, "label is False")
+        raise RejectedRow(WRONG, f"label is {row['label']}")
 
     return (f"{NOT_UNDERSTOOD}: label",) if is_wrong else ()
 
@@ -430,7 +432,7 @@ def _of_chosen(row: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
     for column, value in row.items():
         name = snake(str(column))
         if (
-            name in ("chosen", "rejected")
+            name in ("chosen", "rejected", "rejected_reason")
             or name == "accepted"
             and isinstance(value, str | list)
             and said(value) == "?"
@@ -462,14 +464,7 @@ def _prefers_none(name: str, value: Any) -> bool:
         return said(value) is True
 
     if _WINNER.fullmatch(name):
-        return isinstance(value, str) and value.strip().casefold() in (
-            "tie",
-            "tied",
-            "equal",
-            "both",
-            "neither",
-            "rejected",
-        )
+        return isinstance(value, str) and value.strip().casefold() in _NO_WINNERS
 
     if _MARGIN.fullmatch(name):
         return isinstance(value, Number) and value <= 0

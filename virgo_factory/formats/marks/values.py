@@ -31,10 +31,15 @@ _CERTAIN = ("right", "correct", "passed", "wrong", "incorrect", "not correct", "
             "✗", "❌", "✅")  # fmt: skip
 """Words that judge a response wherever they stand."""
 _REFUSES = ("reject", "rejected", "discard", "discarded", "delete", "deleted", "invalid", "bad", "thumbs down", "dislike",
-            "disliked", "拒绝", "\U0001f44e")  # fmt: skip
+            "disliked", "delete", "拒绝", "删除", "已删除", "丢弃", "作废", "差", "很差", "\U0001f44e")  # fmt: skip
 """Words that say that a response is not to be used, in a column of what is thought of it or done with it."""
-_DOUBTFUL = ("failure", "mismatch", "negative", "down", "low", "poor", "worst", "unverified", *_REFUSES)
+_DOUBTFUL = ("failure", "mismatch", "negative", "neg", "down", "low", "poor", "worst", "unverified", "wa", "tle", "mle",
+             "不好", *_REFUSES)  # fmt: skip
 """Words that may say that a row is not to be used."""
+_TOP = (9, 10, 100)
+"""Ends of scales on which a score says nothing against a response."""
+_BAD_TAGS = ("bad", "bad case", "hallucination", "discard", "discarded", "unverified")
+_FINE = ("ok", "success", "pass", "passed")
 _NONE = ("no", "n", "否")
 _JUDGING = frozenset((*_CERTAIN, *_DOUBTFUL))
 WORDS: dict[str, Said] = dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False) | dict.fromkeys(_NOTHING)
@@ -63,10 +68,14 @@ _TAGS = frozenset(
 _STATUS = _TAGS | {"error", "refusal"}
 """The same in the columns of Kind.STATUS: `stop` may be the texts that a request stops at."""
 _SENTENCE = re.compile(
-    r"(?:verdict|judge?ment|decision|conclusion|grade|grading|result|correctness|final)\W{0,9}(?:(?:is|answer|response)\W+){0,3}"
+    r"(?:verdict|judge?ment|decision|conclusion|grade|grading|result|correctness|final|^(?:the\W)?(?:answer|response|solution))\W{0,9}(?:(?:is|answer|response)\W+){0,3}"
     r"(incorrect|wrong|not correct|false|fail(?:ed)?|correct|right|true|pass(?:ed)?)\W*$", re.I)  # fmt: skip
 """How a judge's text ends."""
-_BLAMES = re.compile(r"\b(?:incorrect|wrong|not correct)\b[^?]{0,40}$", re.I)
+_BLAMES = re.compile(r"(?<!not )(?<!nothing )\b(?:incorrect|wrong|not correct)\b[^?]{0,40}$|(?:错误|有误|不对|不正确)\W*$", re.I)  # fmt: skip
+_WHAT = re.compile(
+    r"(?!(?:none|nothing|(?:no|without)\W+(?:\w+\W+)?(?:error|issue|problem|mistake)s?)\b).*[^\W\d].*\s\S", re.I | re.S
+)
+"""What went wrong, told in several words."""
 _PARTS = (
     "test", "val", "valid", "validation", "dev", "eval", "evaluation", "testmini", "holdout", "heldout", "held_out",
 )  # fmt: skip
@@ -85,10 +94,10 @@ def said(value: Any, depth: int = 0) -> Said:
 
     Args:
         value: of a mark.
-        depth: of lists that it stands in; what is deeper than 2 is not understood, nor is an object but `{"value": ...}`.
+        depth: of lists that it stands in; what is deeper than 2 is not understood, nor is an object but one of verdicts.
 
-    >>> said(0.0), said(-1), said("False"), said(float("nan")), said(0.37), said(["no", None]), said({"value": True})
-    (False, False, False, None, '?', False, True)
+    >>> said(0.0), said(-1), said("False"), said(float("nan")), said(0.37), said(["no", None])
+    (False, False, False, None, '?', False)
     """
     value = plain(value)
     if value is None or isinstance(value, bool):
@@ -104,8 +113,8 @@ def said(value: Any, depth: int = 0) -> Said:
         found = {said(item, depth + 1) for item in value} - {None}
         return None if not found else found.pop() if len(found) == 1 else "?"
 
-    if isinstance(value, dict) and "value" in value and depth <= 2:
-        return said(value["value"], depth + 1)
+    if isinstance(value, dict) and len(value) > 1 and all(isinstance(one, bool) for one in value.values()):
+        return said(list(value.values()))
 
     return "?" if value else None
 
@@ -118,7 +127,7 @@ def _said_in_words(text: str) -> Said:
     try:
         return said(float(word))
     except ValueError:
-        return "?"
+        return False if _number(word) == 0 else "?"  # 0%, 0/10
 
 
 def _word(value: Any) -> str:
@@ -131,6 +140,9 @@ def _word(value: Any) -> str:
 
 def is_right(kinds: frozenset[Kind], value: Any) -> Said:
     """Return whether a mark says that the response is right; None where it says nothing of it."""
+    while isinstance(value, list) and len(value) == 1 or isinstance(value, dict) and "value" in value:
+        value = value[0] if isinstance(value, list) else value["value"]
+
     if Kind.STATUS in kinds and _word(value) in _REFUSES:
         return False
 
@@ -155,6 +167,13 @@ def _is_unfit(value: Any) -> Said:
     return False if said(value) is True else "?" if is_told else None
 
 
+def _error(value: Any) -> Said:
+    if isinstance(value, str) and _WHAT.match(value):
+        return "?"
+
+    return None if _word(value) in _FINE else _is_unfit(value)
+
+
 def _outcome(value: Any) -> Said:
     word = _word(value)
     if word in _CERTAIN:
@@ -171,20 +190,26 @@ def _opinion(value: Any) -> Said:
     if word in _REFUSES or _is_no(value):
         return False
 
-    if isinstance(value, str) and len(value) > len("incorrect."):
-        if sentence := _SENTENCE.search(value[-200:]):
-            return said(sentence[1])
-
-        if _BLAMES.search(value[-200:]):
-            return "?"
+    if (told := _words(value)) is not None:
+        return told
 
     is_letter = word in ("b", "c", "d", "e")  # graders' B is incorrect, or a school's
     is_no = said(value) is False or (_number(value) or 0) < 0
-    return "?" if is_no or is_letter or word in _DOUBTFUL else None
+    return "?" if is_no or is_letter else None
+
+
+def _words(value: Any) -> Said:
+    if (told := _outcome(value)) is not None or not isinstance(value, str):
+        return told
+
+    if sentence := _SENTENCE.search(value[-200:]):
+        return said(sentence[1])
+
+    return "?" if _BLAMES.search(value[-200:]) else None
 
 
 def _rate(value: Any) -> Said:
-    return "?" if value is False or _number(_first(value)) == 0 else None
+    return "?" if value is False or _number(value) == 0 else None
 
 
 def _grade(value: Any) -> Said:
@@ -192,7 +217,7 @@ def _grade(value: Any) -> Said:
     if word in _CERTAIN or word in _REFUSES:
         return None if WORDS.get(word) else False
 
-    return "?" if value is False or _number(_first(value)) is not None or word in _DOUBTFUL else None
+    return "?" if value is False or _number(value) is not None or word in _DOUBTFUL else None
 
 
 def _is_no(value: Any) -> bool:
@@ -203,17 +228,13 @@ def _is_no(value: Any) -> bool:
     return value is False or WORDS.get(_word(value)) is False
 
 
-def _first(value: Any) -> Any:
-    return value[0] if isinstance(value, list) and value else value
-
-
 def _tags(value: Any) -> Said:
     tags = value if isinstance(value, list) else value.split(",") if isinstance(value, str) else ()
     return "?" if any(_is_bad(_word(tag)) or _end_word(tag) in _TAGS for tag in tags) else None
 
 
 _READ: dict[Kind, Callable[[Any], Said]] = {
-    Kind.RIGHT: said,
+    Kind.RIGHT: lambda value: None if isinstance(value, Number) and value in _TOP else said(value),
     Kind.VERIFIER: said,
     Kind.WRONG: _is_wrong,
     Kind.FIT: _is_fit,
@@ -227,6 +248,8 @@ _READ: dict[Kind, Callable[[Any], Said]] = {
     Kind.GRADE: _grade,
     Kind.PROMPT_TOO: lambda value: "?" if said(value) not in (None, False) else None,
     Kind.TROUBLE: lambda value: "?" if said(value) not in (None, False) or _word(value) in _JUDGING else None,
+    Kind.ERROR: _error,
+    Kind.COMMENT: lambda value: "?" if _words(value) in (False, "?") else None,
     Kind.LIKE_LEARN: lambda value: "?" if _is_yes_or_no(value) else None,
     Kind.TAGS: _tags,
     Kind.CATEGORY: lambda value: None if _word(value) in _CLASSES else _tags(value),
@@ -242,7 +265,7 @@ def _is_yes_or_no(value: Any) -> bool:
 
 
 def _is_bad(word: str) -> bool:
-    return WORDS.get(word) is False or word in ("bad", "discard", "discarded", "unverified")
+    return WORDS.get(word) is False or word in _BAD_TAGS
 
 
 def _number(value: Any) -> float | None:

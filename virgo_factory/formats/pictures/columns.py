@@ -84,9 +84,12 @@ _TEXTS = LazyPattern(
 """Names of columns that hold texts and origins: a file name in one of them is no picture of the question."""
 
 _ORIGINS = LazyPattern(
-    r"(?:\w+_)?(?:urls?|uri|links?|sources?|src|origin|references?|pages?|homepage|website|index|key)", re.IGNORECASE
+    r"(?:^|_)(?:urls?|uri|links?|sources?|src|origin|references?|pages?|homepage|website|index|key)(?=_|\d|$)",
+    re.IGNORECASE,
 )
-"""Of these, names of origins: the picture that one names is none of the question's where the row has another one."""
+"""Of these, words of origins: the picture that one names is none of the question's where the row has another one."""
+_REFERENCE = LazyPattern(r"references?")
+"""The name of an origin, or of a second picture: a file, which an address is not, is the latter."""
 _NUMBERS = LazyPattern(
     r"pixel_?values?(?:_\w+)?|(?:image|img|vision|visual|clip|vit|pixel|picture)_?(?:embeds?|embeddings?|features?|feats?"
     r"|latents?|tensors?|tokens?|codes|arrays?)"
@@ -203,7 +206,7 @@ def find_pictures(
         if value and (type(value) is not str or value.startswith(_CONTENTS)) and _is_embedded(value):
             unknown.append((name, value))
 
-    unknown += inside.items()
+    unknown += [(name, value) for name, value in inside.items() if name not in dict(unknown)]
     if not groups:
         if unknown:
             raise _unknown(unknown)
@@ -214,6 +217,9 @@ def find_pictures(
     for name, value in unknown:
         words = _words(name)
         if _column_of(name) or _BESIDE.search(words) or "images" in read and not _HAS_NOUN.search(words):
+            continue
+
+        if _REFERENCE.fullmatch(words) and _URL.match(str(value)):
             continue
 
         known = _column_of(name.rpartition(".")[2])
@@ -250,9 +256,15 @@ def _origins_of(columns: tuple[Any, ...]) -> tuple[tuple[str, ...], tuple[str, .
     """Return the columns that may say from which picture a row is, and those that may hold one as numbers."""
     words = {name: _words(name) for name in columns if isinstance(name, str)}
     return (
-        tuple(name for name, word in words.items() if _ORIGINS.fullmatch(word) and not _column_of(name)),
+        tuple(name for name, word in words.items() if _is_origin(word) and not _column_of(name)),
         tuple(name for name, word in words.items() if _NUMBERS.fullmatch(word)),
     )
+
+
+def _is_origin(words: str) -> bool:
+    """Whether a name in snake_case is one of an origin (`page_1`, `source_file`), and of no text (`reference_answer`)."""
+    others, count = _ORIGINS.subn("_", words)
+    return count > 0 and not _TEXTS.search(others)
 
 
 def _holds_numbers(value: Any) -> bool:
@@ -340,8 +352,8 @@ class Plan(NamedTuple):
 def plan_of(columns: tuple[Any, ...]) -> Plan:
     names = [name for name in columns if isinstance(name, str)]
     pictures = tuple((name, known) for name in names if (known := _column_of(name)))
-    others = tuple(name for name in names if not _is_text_column(name))
-    texts = tuple(name for name in names if _is_text_column(name))
+    others = tuple(name for name in names if not _is_text_column(name) or _REFERENCE.fullmatch(_words(name)))
+    texts = tuple(name for name in names if name not in others)
     known = {name for name, (head, *_) in pictures if head[0]}
     looked_at = []
     for name in names:
