@@ -16,10 +16,11 @@ from virgo_factory.answers.prose.asked import (
     stems,
     tells_of_another,
     wants_several,
+    with_noun,
 )
 from virgo_factory.answers.prose.clauses import clauses, committed, statements
 from virgo_factory.answers.prose.phrases import BOLD, MATHS, MAX_ANSWER, numerals
-from virgo_factory.answers.values.dates import read_moment
+from virgo_factory.answers.values.dates import Moment, read_moment
 from virgo_factory.answers.values.latex import tidy, unwrap
 from virgo_factory.answers.values.numbers import Number, read_number
 from virgo_factory.answers.values.reading import SAID, Words, read
@@ -35,6 +36,7 @@ _ITEM = r"[^\W\d_](?:[^\W\d_]|['’ -]){0,30}"
 _NAMES = re.compile(rf"(?:{_ITEM}, )*{_ITEM}(?:,|,? and) {_ITEM}")
 _TO = re.compile(r"\A(?:at|in|on|by|to|about|only|exactly|points?|the)\s+(?=\S)", re.IGNORECASE)
 _EQUALS = re.compile(r"=(?!.*=)")
+_AGAIN = re.compile(r"(?<![A-Za-z])([A-Za-z]) ?= ?[^=]{1,40}?(?:,|\band|\bor|[和或])\s?\1 ?=[^=]*$")
 _WHERE = re.compile(r"\s+(?:at|when|for)\s+\$?[A-Za-z]\s*=[^=]*$")
 _QUOTED = re.compile(r"[\"“「'`](.{1,80}?)[\"”」'`]")
 _ROW = re.compile(r"^\s*\|.*\|\s*$|(?<!\{)(?<!\{ )\b\w+\s+\|\s+[\w-]")
@@ -69,7 +71,7 @@ def is_value(text: str) -> bool:
             name and name in part.partition("=")[2] for name, part in zip(names, said.what.parts, strict=True)
         )
         return len(names) > 1 and not recurs and all(map(_is_part, said.what.parts, names))
-    return not isinstance(said.what, Words) and not has_prose(_BOUNDED.sub("", text))
+    return isinstance(said.what, Moment) or not isinstance(said.what, Words) and not has_prose(_BOUNDED.sub("", text))
 
 
 def _is_part(text: str, name: str) -> bool:
@@ -103,6 +105,8 @@ def value_of(clause: str, question: Question) -> str | None:
         values = [is_value(part) and part or value_of(part, replace(question, several=False)) for part in parts]
         if all(values):
             return ", ".join(values)
+    if (again := _AGAIN.search(whole)) and is_value(tail := whole[again.start() :]):
+        return tail
     part = about(whole, question.text)
     for text in dict.fromkeys((whole, part)):
         for found in reversed(list(P.VALUE.finditer(text))[-4:]):
@@ -140,7 +144,7 @@ def read_out(clause: str) -> str | None:
     if not (told := P.READS.search(clause)):
         return None
     said = clause[told.end() :].strip(" .\n")
-    quoted = _QUOTED.fullmatch(said)
+    quoted = _QUOTED.fullmatch(re.sub(r"(?<=[”」]),[^“「]*$", "", said))
     return (
         quoted[1].strip(" .")
         if quoted
@@ -211,6 +215,7 @@ def chosen(run: list[str], question: Question) -> str | None:
             and number.units[0].dimensions == first.units[0].dimensions
         )
         return (
+            bool(with_noun(pair[0], question.text)),
             formed(pair[1], question.text),
             bool(units and number and set(number.units) & set(units)),
             is_value(pair[1]),
@@ -283,7 +288,8 @@ def last_said(text: str, question: Question, where: str) -> Answer:
         return Answer("", "none", where)
     if question.kind in ("text", "boolean", "date"):
         plain = phrases.affirmed(told[-1], asides=False)
-        said = in_bold(told[-1]) or read_out(plain) or unwrap(plain)
+        named = re.split(r"\b(?:are|were) ", unwrap(plain))[-1]
+        said = in_bold(told[-1]) or read_out(plain) or (named if _NAMES.fullmatch(named) else unwrap(plain))
         return Answer(said[:MAX_ANSWER], "whole", where)
     asked = P.NAME.search(question.text[-1_000:])
     for statement in reversed(told[-1:] if phrases.states(text) else told):
