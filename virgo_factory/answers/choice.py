@@ -354,6 +354,12 @@ def _asserted(told: str, matched: list[int], options: tuple[str, ...]) -> int | 
 _AUXILIARIES = frozenset("is are was were do does did has have had can could will would".split())
 _UNSAID = _AUXILIARIES | frozenset("any some".split())
 _NO = frozenset(("not", "no", "never"))
+_OPEN = frozenset(("whether", "if", "unless", "unclear", "doubt"))
+_GOES_ON = frozenset(
+    "in on at to of by with near next behind beside under over above below and or but because since as so while which that if than from"
+    " for there here it they compared".split()
+)
+"""Words behind a statement that leave its last word as it is: no "dog house"."""
 _PICTURE = re.compile(r" (?:in|on) (?:the|this|that) (?:image|picture|photo|figure|scene|diagram|chart|graph)\b")
 
 
@@ -369,13 +375,16 @@ def restated(question: str, text: str) -> bool | None:
     if len(asked) < 3 or asked[0] not in _AUXILIARIES:
         return None
     wanted = [word for word in asked[1:] if word not in _UNSAID]
-    for told in re.split(r"(?<=[.!?])\s+|\n+", text[-4_000:]):
+    for told in re.split(r"(?<=[.!?;])\s+|\n+", text[-4_000:]):
         stated = _stems(told)
         while stated[:1] and stated[0] in ("so", "thus", "therefore", "hence"):
             del stated[0]
         said = [place for place, word in enumerate(stated) if word not in _UNSAID and word not in _NO]
         for start in range(len(said) - len(wanted) + 1 if not told.rstrip().endswith("?") else 0):
             if [stated[place] for place in said[start : start + len(wanted)]] == wanted:
+                ended = said[start + len(wanted) - 1] + 1
+                if _OPEN & set(stated[: said[start]]) or not _GOES_ON.issuperset(stated[ended : ended + 1]):
+                    break
                 return not _NO & set(stated[: said[start + len(wanted) - 1]])
     return None
 

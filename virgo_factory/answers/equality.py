@@ -98,7 +98,7 @@ def _approximate(gold: str, answer: str, question: Question, config: GradingConf
 
 # --- booleans and text ---------------------------------------------------------------------------------------------
 
-_STATES = r"(?:^|\s)(?:is|are|was|were|be|called|named|in|answer|belongs to|by|gives|facing|(?:falls|lands) on|(?:image|picture|photo|scan|view) of)"
+_STATES = r"(?:^|\s)(?:is|are|was|were|be|called|named|in|answer|belongs to|by|gives|facing|(?:falls|lands) on)"
 _IS = r"(?:^|(?<= ))(?:is|are|was|were)"
 _SAYING = frozenset(
     "it he she they this that there i is are was were see got has have by of got a an in to located placed positioned situated sitting standing lying shown seen".split()
@@ -140,6 +140,7 @@ _WHERE = re.compile(r"\s+(?:on|in|at|near|beside|behind|against|inside|outside) 
 _SECOND = re.compile(r"\s+and (?:(?:is|was) )?([a-z]+ed|sent|given) (?:to|by|in|on|at|for|from|with)\b.*$")
 _SUBSTANCE = r"[A-Z](?:[A-Z]|[a-z]?[\d_^])[\w^{}+-]*"
 _APPOSED = re.compile(rf"(?<!\S)(?:{_SUBSTANCE}, [a-z ]+|[a-z ]+, {_SUBSTANCE})$")
+_PICTURED = re.compile(r"\b(?:image|picture|photo|scan|view) of (.+)$")
 _DENIES = re.compile(r"\b(?:not|never|or|neither|nor|cannot|but)\b|n['’]t\b|不|或")
 
 
@@ -154,6 +155,8 @@ def _parts(answer: str, question: str) -> list[str]:
         return []
     if (second := _SECOND.search(plain)) and second[1][:4] not in question:
         plain = plain[: second.start()]
+    if pictured := _PICTURED.search(plain):
+        return [_WHERE.sub("", pictured[1])]
     if appos := _APPOSED.search(plain):
         return [plain[: appos.start()] + part for part in appos[0].split(", ")]
     head, is_, tail = plain.rpartition("是")

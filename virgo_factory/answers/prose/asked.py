@@ -15,7 +15,7 @@ SPLIT = re.compile(
 )
 _YEAR = re.compile(r"(?<![\d.$])(?<!\d,)(?:1[5-9]|20)\d\d(?![.,]?\d|%)")
 _COUNTS = re.compile(
-    r"\bhow many ((?:[a-z]+ ){1,3}?)(?:are|is|was|were|do|does|did|have|has|had|can|will|would|of|in|on|with|there)\b|\bnumber of ([a-z]+)",
+    r"\bhow many (?:of (?:the |these )?(?:\d+ )?)?((?:[a-z]+ ){1,3}?)(?:are|is|was|were|do|does|did|have|has|had|can|will|would|of|in|on|with|there)\b|\bnumber of ([a-z]+)",
     re.IGNORECASE,
 )
 _ASKS_YEAR = re.compile(r"\b(?:which|what) year\b|哪一?年", re.IGNORECASE)
