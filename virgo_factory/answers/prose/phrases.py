@@ -181,7 +181,7 @@ def quantities(text: str) -> list[str]:
 
 def states(text: str) -> bool:
     """Return whether a response has a heading or ends with a statement that announces its answer, however that reads."""
-    return P.HEADED.search(text) is not None or any(any(announcements(part)) for part in sentences(text)[-1:])
+    return P.HEADED.search(text) is not None or any(any(announcements(part)) for part in sentences(text[-2_000:])[-1:])
 
 
 def without_courtesy(text: str) -> str:

@@ -168,7 +168,7 @@ def in_bold(clause: str) -> str | None:
 
 def tells(statement: str, question: str) -> bool:
     """Whether a statement may answer: it is no question, no beginning, no check and no word on what has been said."""
-    if _ROW.search(statement) or statement.rstrip(" *_").endswith(("?", "？")) or P.CHECKS.search(statement):
+    if "|" in statement and _ROW.search(statement) or statement.rstrip(" *_").endswith(("?", "？")) or P.CHECKS.search(statement):
         return False
     if P.BEGINS.match(statement) and len(committed(statement)) < 2:
         return False

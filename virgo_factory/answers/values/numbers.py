@@ -339,6 +339,7 @@ _OTHER_NUMBER = re.compile(r"squared$|cubed$|factorial|的?(?:一半|平方$|立
 _COUNTED = re.compile(r"mod\w+|[^\W\d_]+(?:['-][^\W\d_]+)*|[$€£¥°]|[^\s\w,.()'\"-]")
 
 
+@lru_cache(maxsize=1_000)
 def told(text: str) -> tuple[frozenset[tuple[str, int]], frozenset[str]]:
     """Return the marks among the words of a text, and its other words, singular and in lower case."""
     marks, words = set(), set()
