@@ -42,7 +42,6 @@ _JOINED = (
 _JOINED_UPPER, _JOINED_LOWER = re.compile(_JOINED % "[A-J]"), re.compile(_JOINED % "[a-j]")
 _LAST_NOUN = re.compile(P.NOUN + r"\s*$")
 _CHOSEN = re.compile(r"(?!answer|choice|option|ans\b|final)[a-z]", re.IGNORECASE)
-_ARTICLE = re.compile(r"A (?!is\b|was\b|it is\b|because|and\b|or\b|since|as\b|in\b)[a-z]|I(?!\W*(?:$|[.):\n]|is\b))")
 _KIND_LETTER = re.compile(rf"\b(?i:{P.KINDS})\s+\(?([A-Z])(?![A-Za-z])")
 _LISTED = re.compile(r"[*_)\]]*\s*(?:选项|项|是|[,、]?\s*(?:and|or|和|或)?\s*[A-J](?![A-Za-z]))")
 _NEXT = {True: re.compile(r"[(\[][A-J][)\]]"), False: re.compile(r"(?<![A-Za-z(\[])[A-J]\s*[.:：、]\s")}
@@ -128,8 +127,6 @@ def claimed(text: str, count: int, asks_wrong: bool = False) -> tuple[str, int] 
         for match, after in _mentions(text, 0, count)
         if bool(P.REJECTED_OF.match(after)) is asks_wrong and (asks_wrong or P.TICKED_OF.match(after))
     }
-    if asks_wrong and len(ticked) > 1:
-        ticked = set()
     only = {
         found[1]
         for found in re.finditer(
@@ -176,11 +173,8 @@ def _letters_at(text: str, start: int, count: int) -> tuple[str, int] | None:
     match = _AHEAD.match(text, start)
     if match is None:
         return None
-    after = text[match.end() : match.end() + _AFTER]
     said = match["b"] or match["l"]
     if len(said) > 1 and (list(said) != sorted(set(said)) or said[-1] > LETTERS[count - 1]):
-        return None
-    if P.TAKEN_BACK.match(after.strip()) and not P.STATED_OF.match(after):
         return None
     letters, end = [said.upper()], match.end()
     joined = _JOINED_LOWER if said.islower() and match["l"] else _JOINED_UPPER
@@ -201,8 +195,6 @@ def _mentions(text: str, start: int, count: int) -> Iterator[tuple[re.Match[str]
         letter, after = match["b"] or match["l"], text[match.end() : match.end() + _AFTER]
         small = letter.islower() and not re.match(r"\s+is (?:the )?(?:correct|right|best)\b", after)
         if letter.upper() > LETTERS[count - 1] or (match["l"] and (small or len(letter) > 1)):
-            continue
-        if match["l"] and _ARTICLE.match(letter + after):
             continue
         if not _negated(text, match.start()):
             yield match, after
@@ -447,8 +439,6 @@ def _spoken(text: str, options: tuple[str, ...]) -> int | None:
 def options_named(text: str, options: tuple[str, ...]) -> list[int]:
     """Return the options whose text a text names without taking it back, by their last place; one inside another's does not count."""
     text = affirmed(text[-4_000:])
-    if (spoken := _spoken(text, options)) is not None:
-        return [spoken]
     places = []
     for index, option in enumerate(options):
         pattern, written = _pattern(option) or (None, False)

@@ -20,7 +20,7 @@ from virgo_factory.answers.prose.asked import (
 )
 from virgo_factory.answers.prose.clauses import clauses, committed, statements
 from virgo_factory.answers.prose.phrases import BOLD, MATHS, MAX_ANSWER, numerals
-from virgo_factory.answers.values.dates import Moment, read_moment
+from virgo_factory.answers.values.dates import Moment
 from virgo_factory.answers.values.latex import tidy, unwrap
 from virgo_factory.answers.values.numbers import Number, read_number
 from virgo_factory.answers.values.reading import SAID, Words, read
@@ -45,7 +45,6 @@ _CONCLUDED = re.compile(
 )
 _BOUNDED = re.compile(r"\A[a-z] is (?=greater|larger|more|less|smaller)")
 _WOULD = re.compile(r"\bwould\b|\bif\b|若|如果", re.IGNORECASE)
-_WHEN = re.compile(r"\b(?:on|at|until|since|dated|reads)\s+(?=\S)")
 _SUBJECT = re.compile(r"(?:It|They|He|She|This|There|I|We)\b")
 _LISTED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
 _LABEL = re.compile(r"[\s*_-]*([A-Za-z][\w '()-]{0,40}|[\u4e00-\u9fff]{1,12})[*_]*\s*[:：=]\s*[*_]*(?=\S)")
@@ -118,9 +117,6 @@ def value_of(clause: str, question: Question) -> str | None:
             if not led and tail.count("{") == tail.count("}") and (is_value(tail) or _NAMES.fullmatch(tail)):
                 if text == part or isinstance(read(tail).what, Sequence):
                     return tail
-    for found in _WHEN.finditer(part):
-        if read_moment(tail := part[found.end() :].strip(" .")) is not None:
-            return tail
     found = list(MATHS.finditer(part))
     if len(found) > 1 and is_value(tail := unwrap(part[found[0].start() :])):
         return tail
@@ -168,7 +164,12 @@ def in_bold(clause: str) -> str | None:
 
 def tells(statement: str, question: str) -> bool:
     """Whether a statement may answer: it is no question, no beginning, no check and no word on what has been said."""
-    if "|" in statement and _ROW.search(statement) or statement.rstrip(" *_").endswith(("?", "？")) or P.CHECKS.search(statement):
+    if (
+        "|" in statement
+        and _ROW.search(statement)
+        or statement.rstrip(" *_").endswith(("?", "？"))
+        or P.CHECKS.search(statement)
+    ):
         return False
     if P.BEGINS.match(statement) and len(committed(statement)) < 2:
         return False
@@ -281,8 +282,6 @@ def last_said(text: str, question: Question, where: str) -> Answer:
     text = text[-4_000:]
     if stands_alone(text, question):
         return Answer(unwrap(text), "whole", where)
-    if items := listed_in(text):
-        return Answer(", ".join(items), "whole", where)
     told = telling(text, question)
     if not told:
         return Answer("", "none", where)
