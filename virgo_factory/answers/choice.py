@@ -42,6 +42,7 @@ _JOINED = (
 _JOINED_UPPER, _JOINED_LOWER = re.compile(_JOINED % "[A-J]"), re.compile(_JOINED % "[a-j]")
 _LAST_NOUN = re.compile(P.NOUN + r"\s*$")
 _CHOSEN = re.compile(r"(?!answer|choice|option|ans\b|final)[a-z]", re.IGNORECASE)
+_ARTICLE = re.compile(r"A (?!is\b|was\b|it is\b|because|and\b|or\b|since|as\b|in\b)[a-z]|I(?!\W*(?:$|[.):\n]|is\b))")
 _KIND_LETTER = re.compile(rf"\b(?i:{P.KINDS})\s+\(?([A-Z])(?![A-Za-z])")
 _LISTED = re.compile(r"[*_)\]]*\s*(?:选项|项|是|[,、]?\s*(?:and|or|和|或)?\s*[A-J](?![A-Za-z]))")
 _NEXT = {True: re.compile(r"[(\[][A-J][)\]]"), False: re.compile(r"(?<![A-Za-z(\[])[A-J]\s*[.:：、]\s")}
@@ -195,6 +196,8 @@ def _mentions(text: str, start: int, count: int) -> Iterator[tuple[re.Match[str]
         letter, after = match["b"] or match["l"], text[match.end() : match.end() + _AFTER]
         small = letter.islower() and not re.match(r"\s+is (?:the )?(?:correct|right|best)\b", after)
         if letter.upper() > LETTERS[count - 1] or (match["l"] and (small or len(letter) > 1)):
+            continue
+        if match["l"] and _ARTICLE.match(letter + after):
             continue
         if not _negated(text, match.start()):
             yield match, after

@@ -117,7 +117,6 @@ def number_in(clause: str, question: str) -> str | None:
     asked = _known(question[-300:])
     values = [value for value in quantities(_BRACKETS.sub("", clause)) if value not in asked] or quantities(clause)
     values = [value for value in values if formed(value, question)] or values
-    values = [value for value in values if value not in asked] or values
     return values[-1] if values else None
 
 

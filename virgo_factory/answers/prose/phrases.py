@@ -103,15 +103,13 @@ def supposed(told: str) -> bool:
     return P.UNREAL.search(told) is not None and P.SUPPOSED.search(told) is not None
 
 
-def affirmed(told: str, asides: bool = True) -> str:
-    """Return a statement without what it takes back, and unless `asides` without remarks in brackets; whole where nothing would be left.
+def affirmed(told: str) -> str:
+    """Return a statement without what it takes back, whole where nothing would be left.
 
-    >>> affirmed("It is 9, not 12"), affirmed("12 (3 rows of 4)", asides=False)
-    ('It is 9', '12')
+    >>> affirmed("It is 9, not 12")
+    'It is 9'
     """
     kept = P.CONTRAST.sub("", told)
-    if not asides and "(" in kept:
-        kept = P.ASIDE.sub("", kept)
     return kept if kept.strip(" .,") else told
 
 

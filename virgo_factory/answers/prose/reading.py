@@ -286,7 +286,7 @@ def last_said(text: str, question: Question, where: str) -> Answer:
     if not told:
         return Answer("", "none", where)
     if question.kind in ("text", "boolean", "date"):
-        plain = phrases.affirmed(told[-1], asides=False)
+        plain = phrases.affirmed(told[-1])
         named = re.split(r"\b(?:are|were) ", unwrap(plain))[-1]
         said = in_bold(told[-1]) or read_out(plain) or (named if _NAMES.fullmatch(named) else unwrap(plain))
         return Answer(said[:MAX_ANSWER], "whole", where)
