@@ -132,13 +132,9 @@ def with_noun(clause: str, question: str) -> str | None:
 
 def counted_at(clause: str, found: re.Match[str]) -> str:
     """A number of a clause with what makes it another value: its unit and scale; 0 for no."""
-    return (
-        "0"
-        if found[1].lower() == "no"
-        else next(iter(quantities(clause[found.start(1) :])), found[1])
-        if found[1][0].isdigit()
-        else found[1]
-    )
+    if found[1][0].isdigit():
+        return next(iter(quantities(clause[found.start(1) :])), found[1])
+    return "0" if found[1].lower() == "no" else found[1]
 
 
 def formed(value: str, question: str) -> bool:
@@ -148,13 +144,8 @@ def formed(value: str, question: str) -> bool:
 
 def sought(clause: str, question: str) -> bool:
     """Whether a question asks for one of the numbers of a clause that its words tell: a year, by how much something changed."""
-    return bool(
-        _ASKS_YEAR.search(question)
-        or _COUNTS.search(question)
-        and _TOTAL.search(clause)
-        or _ASKS_CHANGE.search(question)
-        and _BY.search(clause)
-    )
+    total = _COUNTS.search(question) and _TOTAL.search(clause)
+    return bool(total or _ASKS_YEAR.search(question) or _ASKS_CHANGE.search(question) and _BY.search(clause))
 
 
 def counts(question: str) -> bool:

@@ -110,9 +110,8 @@ def value_of(clause: str, question: Question) -> str | None:
     for text in dict.fromkeys((whole, part)):
         for found in reversed(list(P.VALUE.finditer(text))[-4:]):
             tail = unwrap(_TO.sub("", text[found.end() :].lstrip()))
-            said = found[0] in ":：" and (
-                re.search(r"\d", text[: found.start()]) or P.THERE.search(text[: found.start()])
-            )
+            head = text[: found.start()]
+            said = found[0] in ":：" and (re.search(r"\d", head) or P.THERE.search(head))
             led = found[0] in "=≈" or said
             if not led and tail.count("{") == tail.count("}") and (is_value(tail) or _NAMES.fullmatch(tail)):
                 if text == part or isinstance(read(tail).what, Sequence):
@@ -126,13 +125,8 @@ def value_of(clause: str, question: Question) -> str | None:
             behind = tidy(part[found[-1].end() :])
             return f"{segment} {behind[: read_unit(behind)[1]]}".strip()
     equal = _EQUALS.search(part)
-    if (
-        equal
-        and (has_prose(part[: equal.start()]) or part.count("=") > 1)
-        and is_value(tail := unwrap(part[equal.end() :]))
-    ):
-        return tail
-    return None
+    led = equal and (has_prose(part[: equal.start()]) or part.count("=") > 1)
+    return tail if led and is_value(tail := unwrap(part[equal.end() :])) else None
 
 
 def read_out(clause: str) -> str | None:
@@ -141,13 +135,9 @@ def read_out(clause: str) -> str | None:
         return None
     said = clause[told.end() :].strip(" .\n")
     quoted = _QUOTED.fullmatch(re.sub(r"(?<=[”」]),[^“「]*$", "", said))
-    return (
-        quoted[1].strip(" .")
-        if quoted
-        else None
-        if re.search('["“「]', said) or P.VALUE.search(said)
-        else unwrap(said)
-    )
+    if quoted:
+        return quoted[1].strip(" .")
+    return None if re.search('["“「]', said) or P.VALUE.search(said) else unwrap(said)
 
 
 def in_bold(clause: str) -> str | None:
@@ -164,12 +154,8 @@ def in_bold(clause: str) -> str | None:
 
 def tells(statement: str, question: str) -> bool:
     """Whether a statement may answer: it is no question, no beginning, no check and no word on what has been said."""
-    if (
-        "|" in statement
-        and _ROW.search(statement)
-        or statement.rstrip(" *_").endswith(("?", "？"))
-        or P.CHECKS.search(statement)
-    ):
+    asks = statement.rstrip(" *_").endswith(("?", "？"))
+    if asks or "|" in statement and _ROW.search(statement) or P.CHECKS.search(statement):
         return False
     if P.BEGINS.match(statement) and len(committed(statement)) < 2:
         return False
@@ -191,13 +177,8 @@ def chosen(run: list[str], question: Question) -> str | None:
     text, said = question.text, []
     for clause in run:
         plain = not in_bold(clause) and not is_value(unwrap(clause))
-        if (
-            value := plain
-            and sought(clause, text)
-            and number_in(clause, text)
-            or value_of(clause, question)
-            or number_in(clause, text)
-        ):
+        told = plain and sought(clause, text) and number_in(clause, text)
+        if value := told or value_of(clause, question) or number_in(clause, text):
             said.append((clause, value))
     kept = [pair for pair in said if not denied(*pair, question.text)]
     if len(kept) < 2:
@@ -208,13 +189,8 @@ def chosen(run: list[str], question: Question) -> str | None:
 
     def fit(pair: tuple[str, str]) -> tuple:
         number = read_number(pair[1])
-        same = (
-            number
-            and first
-            and number.units
-            and first.units
-            and number.units[0].dimensions == first.units[0].dimensions
-        )
+        both = number and first and number.units and first.units
+        same = both and number.units[0].dimensions == first.units[0].dimensions
         return (
             bool(with_noun(pair[0], question.text)),
             formed(pair[1], question.text),
