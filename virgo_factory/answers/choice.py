@@ -350,10 +350,7 @@ _AUXILIARIES = frozenset("is are was were do does did has have had can could wil
 _UNSAID = _AUXILIARIES | frozenset("any some".split())
 _NO = frozenset(("not", "no", "never"))
 _OPEN = frozenset(("whether", "if", "unless", "unclear", "doubt"))
-_GOES_ON = frozenset(
-    "in on at to of by with near next behind beside under over above below and or but because since as so while which that if than from"
-    " for there here it they compared".split()
-)
+_GOES_ON = frozenset("in on at to of by with near next behind beside under over above below and or but because since as so while which that if than from for there here it they compared".split())  # fmt: skip
 """Words behind a statement that leave its last word as it is: no "dog house"."""
 _PICTURE = re.compile(r" (?:in|on) (?:the|this|that) (?:image|picture|photo|figure|scene|diagram|chart|graph)\b")
 

@@ -230,7 +230,7 @@ def stands_alone(text: str, question: Question) -> bool:
 
 def listed_in(text: str) -> list[str]:
     """The items of a numbered list of short names that a text is, or ends with."""
-    found = _LISTED.search(text)
+    found = _LISTED.search(text) if text.rstrip().rpartition("\n")[2].lstrip()[:1].isdigit() else None
     items = [re.sub(r"^\s*\d[.)]\s*", "", line).strip(" .") for line in found[1].strip().split("\n")] if found else []
     return [] if any(re.search(r"[.=:]", item) or len(item.split()) > 4 for item in items) else items
 
@@ -273,7 +273,8 @@ def last_said(text: str, question: Question, where: str) -> Answer:
             runs.sort(key=lambda run: not re.search(rf"(?<![A-Za-z]){asked[1]}\s*=", run[0]))
         for run in runs:
             if (value := chosen(run, question)) is not None:
-                unsaid = not value or any(map(phrases.refuses, told[-4:])) or P.DANGLES.search(text) or _is_torn(value)
+                torn = P.DANGLES.search(text[-300:]) or _is_torn(value)
+                unsaid = torn or not value or any(map(phrases.refuses, told[-4:]))
                 rule = "bold" if f"**{value}" in statement else "number"
                 return Answer("", "none", where) if unsaid else Answer(value, rule, where)
         if _CONCLUDED.match(statement):
