@@ -128,8 +128,6 @@ def claimed(text: str, count: int, asks_wrong: bool = False) -> tuple[str, int] 
         for match, after in _mentions(text, 0, count)
         if bool(P.REJECTED_OF.match(after)) is asks_wrong and (asks_wrong or P.TICKED_OF.match(after))
     }
-    if asks_wrong and len(ticked) > 1:
-        ticked = set()
     only = {
         found[1]
         for found in re.finditer(
@@ -176,11 +174,8 @@ def _letters_at(text: str, start: int, count: int) -> tuple[str, int] | None:
     match = _AHEAD.match(text, start)
     if match is None:
         return None
-    after = text[match.end() : match.end() + _AFTER]
     said = match["b"] or match["l"]
     if len(said) > 1 and (list(said) != sorted(set(said)) or said[-1] > LETTERS[count - 1]):
-        return None
-    if P.TAKEN_BACK.match(after.strip()) and not P.STATED_OF.match(after):
         return None
     letters, end = [said.upper()], match.end()
     joined = _JOINED_LOWER if said.islower() and match["l"] else _JOINED_UPPER
@@ -303,8 +298,9 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
     """The option whose text the last or the first statement commits to; none of a text that breaks off or refuses."""
     told = telling(text[-4_000:], question)
     if not told or (options and all(re.fullmatch("[A-Za-z]", option) for option in options)):
-        point = rf"\b(?:{P.KINDS}|point|line|angle)\s+([A-Za-z])\b"
-        named = {found for found in re.findall(point, told[-1] if told else "") if found in options}
+        point = rf"\b(?:{P.KINDS}|point|line|angle|labell?ed|marked|letter)\s+([A-Za-z])\b"
+        found = re.finditer(point, said := told[-1] if told else "")
+        named = {one[1] for one in found if one[1] in options and not P.DENIED.search(said[: one.start()])}
         return Answer(named.pop(), "option", where) if len(named) == 1 else Answer("", "none", where)
     if (spoken := _spoken(told[-1], options)) is not None:
         return Answer(options[spoken], "option", where)
@@ -332,10 +328,10 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
             break
     if (begun := text.partition("\n")[0]) in options:
         return Answer(begun, "option", where)
-    if not told or len(text) > 200 or letter_of(text, len(options)):
+    if not told or len(text) > 200 or letter_of(text, len(options)) or options and re.search(P.NOT, told[-1]):
         return Answer("", "none", where)
-    numeric = options and all(read_number(option) is not None for option in options)
-    return Answer(numeric and value_of(told[-1], question) or unwrap(text), "whole", where)
+    run = next(iter(committed(told[-1])), [""]) if options and all(map(_FORMULA.search, options)) else [""]
+    return Answer(value_of(run[0], question) or unwrap(text), "whole", where)
 
 
 def _asserted(told: str, matched: list[int], options: tuple[str, ...]) -> int | None:
@@ -353,6 +349,10 @@ def _asserted(told: str, matched: list[int], options: tuple[str, ...]) -> int | 
 _AUXILIARIES = frozenset("is are was were do does did has have had can could will would".split())
 _UNSAID = _AUXILIARIES | frozenset("any some".split())
 _NO = frozenset(("not", "no", "never"))
+_OPEN = frozenset(("whether", "if", "unless", "unclear", "doubt"))
+_GOES_ON = frozenset("in on at to of by with near next behind beside under over above below and or but because since as so while which that if than from for there here it they compared".split())  # fmt: skip
+"""Words behind a statement that leave its last word as it is: no "dog house"."""
+_PICTURE = re.compile(r" (?:in|on) (?:the|this|that) (?:image|picture|photo|figure|scene|diagram|chart|graph)\b")
 
 
 def restated(question: str, text: str) -> bool | None:
@@ -360,17 +360,23 @@ def restated(question: str, text: str) -> bool | None:
 
     Only a statement with the question's own words in their order decides.
     """
-    asked = _stems((re.findall(r"[^.?!\n]+\?", question) or question.strip().splitlines() or [""])[-1])
+    question = (re.findall(r"[^.?!\n]+\?", question) or question.strip().splitlines() or [""])[-1]
+    if (shorter := _PICTURE.sub("", question)) != question and len(shorter.split()) > 3:
+        question, text = shorter, _PICTURE.sub("", text)
+    asked = _stems(question)
     if len(asked) < 3 or asked[0] not in _AUXILIARIES:
         return None
     wanted = [word for word in asked[1:] if word not in _UNSAID]
-    for told in re.split(r"(?<=[.!?])\s+|\n+", text[-4_000:]):
+    for told in re.split(r"(?<=[.!?;])\s+|\n+", text[-4_000:]):
         stated = _stems(told)
         while stated[:1] and stated[0] in ("so", "thus", "therefore", "hence"):
             del stated[0]
         said = [place for place, word in enumerate(stated) if word not in _UNSAID and word not in _NO]
         for start in range(len(said) - len(wanted) + 1 if not told.rstrip().endswith("?") else 0):
             if [stated[place] for place in said[start : start + len(wanted)]] == wanted:
+                ended = said[start + len(wanted) - 1] + 1
+                if _OPEN & set(stated[: said[start]]) or not _GOES_ON.issuperset(stated[ended : ended + 1]):
+                    break
                 return not _NO & set(stated[: said[start + len(wanted) - 1]])
     return None
 
@@ -400,6 +406,8 @@ def _pattern(option: str) -> tuple[re.Pattern[str], bool] | None:
     wanted = words(option)
     if not wanted:
         return None
+    if len(wanted) == 1 and wanted > "\u4dff":
+        return re.compile(rf"(?:[是为选]|(?<= )(?=.图?(?:正确|符合)))(?P<o>{wanted})(?=图?(?:正确|符合| ))"), False
     if len(wanted) == 1 and wanted.isalpha() or wanted in ("yes", "no", "true", "false"):
         return re.compile(rf"(?:^|\b(?:is|are|answer|be)) (?P<o>{re.escape(wanted)}) (?!(?:information|context|data|such|more|other|further|way)\b)"), False  # fmt: skip
     if _FORMULA.search(tidy(option)) and not re.search(
@@ -431,8 +439,6 @@ def _spoken(text: str, options: tuple[str, ...]) -> int | None:
 def options_named(text: str, options: tuple[str, ...]) -> list[int]:
     """Return the options whose text a text names without taking it back, by their last place; one inside another's does not count."""
     text = affirmed(text[-4_000:])
-    if (spoken := _spoken(text, options)) is not None:
-        return [spoken]
     places = []
     for index, option in enumerate(options):
         pattern, written = _pattern(option) or (None, False)
@@ -451,6 +457,7 @@ def options_named(text: str, options: tuple[str, ...]) -> list[int]:
 
 def _searched(text: str, written: bool) -> str:
     """A text as the pattern of an option looks at it."""
+    text = re.sub("n['’]t\\b", " not", text)
     return tidy(text).casefold().replace("$", "") if written else f" {words(_SCRIPTS.sub(' ', text))} "
 
 

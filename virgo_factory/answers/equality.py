@@ -9,6 +9,7 @@ from itertools import product
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
 from virgo_factory.answers.patterns import P
+from virgo_factory.answers.prose.clauses import committed
 from virgo_factory.answers.prose.phrases import BOOLEANS, refuses, said_boolean, says_boolean
 from virgo_factory.answers.values.dates import Moment, same_moment
 from virgo_factory.answers.values.formulas import GREEK, MP, TooLarge, as_float, divide, multiply, same_expression
@@ -116,12 +117,16 @@ def _boolean(gold: str, answer: str) -> Verdict:
 
 def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> Verdict:
     synonyms = dict(config.synonyms)
-    wanted, got = (synonyms.get(text, text) for text in (words(gold), words(answer)))
+    wanted, got = (synonyms.get(text, text) for text in (_worded(gold, question), _worded(answer, question)))
     equal = _spelled(wanted) == _spelled(got) or refuses(gold) and refuses(answer)
     if not equal and wanted[:1] > "\u4dff" and (titled := _TITLED.search(got)):
         equal = titled[1] == wanted  # 是清代小说家曹雪芹
+    if not equal and (called := _CALLED.fullmatch(wanted)):
+        asked = rf"(?:\b(?:which|what) |哪一?[条个幅张辆只]?){called[1]}(?![a-z])"
+        equal = got == called[2] and bool(re.search(asked, question.lower()))
     if not equal and len(wanted) > 1 and len(got) <= 400:
-        equal = any(_stated(wanted, words(part), question) for part in _parts(tidy(answer), question))
+        parts = _parts(tidy(answer), question, bool(_DENIES.search(wanted)))
+        equal = any(_stated(wanted, _worded(part, question), question) for part in parts)
     if not equal:  # a direction in other words
         (marks, others), (same_marks, more) = told(tidy(gold)[:60]), told(tidy(answer)[:60])
         named = marks == same_marks and marks and {mark[0] for mark in marks} <= _DIRECTIONS
@@ -129,24 +134,31 @@ def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> 
     return _verdict(equal and _same_letters(tidy(gold), tidy(answer)), "text", "text")
 
 
+_CALLED = re.compile(r"([a-z]{3,}|[\u4e00-\u9fff]{1,4}) ?([a-z\d]{1,2})")
 _TITLED = re.compile(r"是[^不没非是]{1,8}?(?:家|人|者|师)([\u4e00-\u9fff]{2,4})$")
-_WHILE = re.compile(r"^(?:while|although|though|even though|whereas)\b[^,;]*,\s*", re.IGNORECASE)
 _WHERE = re.compile(r"\s+(?:on|in|at|near|beside|behind|against|inside|outside) (?:an?|the|his|her|their|its) [^,;]*$")
-"""What is granted before a statement, and where it holds."""
+"""Where a statement holds."""
+_SECOND = re.compile(r"\s+and (?:(?:is|was) )?([a-z]+ed|sent|given) (?:to|by|in|on|at|for|from|with)\b.*$")
+_SUBSTANCE = r"[A-Z](?:[A-Z]|[a-z]?[\d_^])[\w^{}+-]*"
+_APPOSED = re.compile(rf"(?<!\S)(?:{_SUBSTANCE}, [a-z ]+|[a-z ]+, {_SUBSTANCE})$")
+_PICTURED = re.compile(r"\b(?:image|picture|photo|scan|view) of (.+)$")
 _DENIES = re.compile(r"\b(?:not|never|or|neither|nor|cannot|but)\b|n['’]t\b|不|或")
 
 
-def _parts(answer: str, question: str) -> list[str]:
-    """A statement without what is said beside it; in Chinese what it says something is."""
-    if concluded := P.CONCLUDED.search(answer):
-        said = concluded[1]
-        told = [said.rpartition(is_)[2] for is_ in "是为" if is_ in said] if not re.search("[不没]", said) else []
-        return [said, *told]
-    plain = _WHILE.sub("", P.BESIDE_THAT.sub("", answer))
-    if _DENIES.search(plain):
+def _parts(answer: str, question: str, denials: bool) -> list[str]:
+    """What a statement commits to without what is said beside it, and unless `denials` not denied; in Chinese what it says something is."""
+    runs = committed(answer, denials)
+    plain = P.BESIDE_THAT.sub("", runs[0][0]) if runs else ""
+    if not denials and (_DENIES.search(plain) or _DENIES.search(answer) and not P.VALUE.search(plain)):
         return []
+    if (second := _SECOND.search(plain)) and second[1][:4] not in question:
+        plain = plain[: second.start()]
+    if pictured := _PICTURED.search(plain):
+        return [_WHERE.sub("", pictured[1])]
+    if appos := _APPOSED.search(plain):
+        return [plain[: appos.start()] + part for part in appos[0].split(", ")]
     head, is_, tail = plain.rpartition("是")
-    if is_ and (head in question or head in ("答案", "它", "这", "")):
+    if is_ and (len(runs) > 1 or head in question or head in ("答案", "它", "这", "")):
         return [tail]
     return [] if re.search("[,;]", plain) else [plain, _WHERE.sub("", plain)]
 
@@ -180,6 +192,16 @@ def _spelled(text: str) -> str:
     text = text[:-1] if text.endswith("s") and text[:-1] in MARKS else text
     apart = re.fullmatch(r"(?:\w )+\w", text) and re.search(r"[^\W\d_]", text) and not re.search(r"\d \d", text)
     return text.replace(" ", "") if apart else text
+
+
+_KIND = re.compile(r"\b(right|acute|obtuse) (isosceles|scalene)\b")
+_MOST = re.compile(r"\b(?:most|least) ", re.IGNORECASE)
+
+
+def _worded(text: str, question: str) -> str:
+    """The words of an answer, the two of a triangle in one order, in the singular where a question asks for the most popular kind."""
+    text = _KIND.sub(r"\2 \1", words(text))
+    return text.removesuffix("s") if len(text) > 4 and _MOST.search(question) else text
 
 
 def _same_letters(gold: str, answer: str) -> bool:

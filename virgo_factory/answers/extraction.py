@@ -23,7 +23,7 @@ _END = 300
 """In a response that was cut off, a phrase counts only within so many last characters."""
 _LONG = 2_000
 """A response longer than this that stops inside a sentence was cut off by a token limit."""
-_WEAK = frozenset(("whole", "bold", "maths", "number", "option", "none", "cut"))
+_WEAK = frozenset(("whole", "bold", "number", "option", "none", "cut"))
 
 
 def extract(response: str, question: Question | None = None) -> Answer:
@@ -56,7 +56,8 @@ def extract(response: str, question: Question | None = None) -> Answer:
         return inner if kept else Answer(short, "answer_tag", "answer_tag")
 
     found = _from_box(text, question, options, where)
-    if P.UNDONE.search(text[-100:]) or found and where == "thought" and not ended and _is_revised(text):
+    undone = re.search("(?i)wait|that|等等|不对|错了", text[-100:]) and P.UNDONE.search(text[-100:])
+    if undone or found and where == "thought" and not ended and _is_revised(text):
         return Answer("", "cut", where)
     if found is None:
         text = phrases.without_courtesy(text)
@@ -65,14 +66,12 @@ def extract(response: str, question: Question | None = None) -> Answer:
             found = _from_text(text[-_END:], question, options, where)
             return found if found.rule == "phrase" else Answer("", "cut", where)
         found = _from_text(text[-_TAIL:], question, options, where)
-        if found.rule in ("option", "letter", "number", "maths") and (
-            len(text.split()) > 3
-            and P.DANGLES.search(text)
-            and not re.search(r"(?:\banswer is|:) a\W*\Z", text, re.IGNORECASE)
-            or phrases.refuses_at_end(text)
-            and not phrases.refuses(found.text)
-        ):
-            return Answer("", "none", where)
+        if found.rule in ("option", "letter", "number"):
+            breaks_off = len(text.split()) > 3 and P.DANGLES.search(text[-300:])
+            if breaks_off and not re.search(r"(?:\banswer is|:) a\W*\Z", text[-300:], re.IGNORECASE):
+                return Answer("", "none", where)
+            if phrases.refuses_at_end(text) and not phrases.refuses(found.text):
+                return Answer("", "none", where)
     if where == "solution" and found.rule in _WEAK and BEGIN_SOLUTION in response and END_SOLUTION not in response:
         # The solution was cut off before it came to an answer: the thought is all there is.
         concluded = _from_box(response.partition(END_THOUGHT)[0], question, options, "thought")

@@ -11,11 +11,11 @@ from virgo_factory.answers.values.numbers import told
 
 
 SPLIT = re.compile(
-    r"[;；，]\s*|(?<=[a-z]):\s(?=\d+ [a-z])|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])|,(?=[\u4e00-\u9fff])"
+    r"[;；，]\s*|(?<=[a-z]):\s(?=\d+ [a-z])|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])|,(?=[\u4e00-\u9fff])|(?<=[\u4e00-\u9fff]),"
 )
 _YEAR = re.compile(r"(?<![\d.$])(?<!\d,)(?:1[5-9]|20)\d\d(?![.,]?\d|%)")
 _COUNTS = re.compile(
-    r"\bhow many ((?:[a-z]+ ){1,3}?)(?:are|is|was|were|do|does|did|have|has|had|can|will|would|of|in|on|with|there)\b|\bnumber of ([a-z]+)",
+    r"\bhow many (?:of (?:the |these )?(?:\d+ )?)?((?:[a-z]+ ){1,3}?)(?:are|is|was|were|do|does|did|have|has|had|can|will|would|of|in|on|with|there)\b|\bnumber of ([a-z]+)",
     re.IGNORECASE,
 )
 _ASKS_YEAR = re.compile(r"\b(?:which|what) year\b|哪一?年", re.IGNORECASE)
@@ -32,6 +32,8 @@ _FORMS = tuple(
         (r"\bpercent|百分", "%|％|‰"),
         (r"\bratio\b|之比", r"[:：]|\bto\b|frac|/"),
         (r"\bfraction\b", "/|frac"),
+        (r"\b(?:what|which) date\b|\bdate (?:on|of|is|was)\b|日期", "[A-Z][a-z][a-z]|[/年月]|\\d-\\d"),
+        (r"\b(?:what|which) time\b|几点", "\\d:\\d|[点时]| past | to |clock|[AaPp]\\.?[Mm]|noon|night"),
     )
 )
 """What a question asks for, and what such a value holds."""
@@ -79,7 +81,10 @@ def about(clause: str, question: str) -> str:
     if len(parts) < 2:
         return clause
     known = _known(question[-300:])
-    parts = [part for part in parts if set(quantities(part)) - known]
+    held = {part: set(quantities(part)) - known for part in parts}
+    parts = [part for part in parts if any(formed(value, question) for value in held[part])] or [
+        *filter(held.get, parts)
+    ]
     parts = [part for part in parts if re.search(r"[^\W\d_]{2,}|[\u4e00-\u9fff]", part)]
     if len(parts) < 2:
         return clause
@@ -107,26 +112,29 @@ def number_in(clause: str, question: str) -> str | None:
         return next(iter(quantities(clause[by.end() :])), None)
     if (counted or not question) and (there := P.THERE.search(clause)):
         return counted_at(clause, there)
-    if counted:
-        names = "|".join(re.escape(name[:4]) for name in (counted[1] or counted[2]).split())
-        if said := re.findall(rf"\b((?i:{P.NUMBER}))\s+(?:[a-z]+\s+)?(?={names})", clause):
-            return "0" if said[-1].lower() == "no" else said[-1]
+    if said := with_noun(clause, question):
+        return "0" if said.lower() == "no" else said
     asked = _known(question[-300:])
     values = [value for value in quantities(_BRACKETS.sub("", clause)) if value not in asked] or quantities(clause)
     values = [value for value in values if formed(value, question)] or values
-    values = [value for value in values if value not in asked] or values
     return values[-1] if values else None
+
+
+def with_noun(clause: str, question: str) -> str | None:
+    """The number of a clause that stands with what a question counts: 3 in "3 of the 8 years"."""
+    if not (counted := _COUNTS.search(question)):
+        return None
+    names = "|".join(re.escape(name[:4]) for name in (counted[1] or counted[2]).split())
+    among = rf"(?:(?:out )?of (?:the |all )?(?:{P.NUMBER})\s+)?(?:[a-z]+\s+)?(?={names})"
+    said = re.findall(rf"(?<!of )(?<!of the )(?<!of all )\b({P.NUMBER})\s+{among}", clause, re.IGNORECASE)
+    return said[-1] if said else None
 
 
 def counted_at(clause: str, found: re.Match[str]) -> str:
     """A number of a clause with what makes it another value: its unit and scale; 0 for no."""
-    return (
-        "0"
-        if found[1].lower() == "no"
-        else next(iter(quantities(clause[found.start(1) :])), found[1])
-        if found[1][0].isdigit()
-        else found[1]
-    )
+    if found[1][0].isdigit():
+        return next(iter(quantities(clause[found.start(1) :])), found[1])
+    return "0" if found[1].lower() == "no" else found[1]
 
 
 def formed(value: str, question: str) -> bool:
@@ -136,13 +144,8 @@ def formed(value: str, question: str) -> bool:
 
 def sought(clause: str, question: str) -> bool:
     """Whether a question asks for one of the numbers of a clause that its words tell: a year, by how much something changed."""
-    return bool(
-        _ASKS_YEAR.search(question)
-        or _COUNTS.search(question)
-        and _TOTAL.search(clause)
-        or _ASKS_CHANGE.search(question)
-        and _BY.search(clause)
-    )
+    total = _COUNTS.search(question) and _TOTAL.search(clause)
+    return bool(total or _ASKS_YEAR.search(question) or _ASKS_CHANGE.search(question) and _BY.search(clause))
 
 
 def counts(question: str) -> bool:

@@ -38,10 +38,10 @@ BOOLEANS = {
 """Words that answer yes or no."""
 _BOOLEAN = "|".join(sorted(map(re.escape, BOOLEANS), key=len, reverse=True))
 _EDGE = r"(?![A-Za-z])(?=[ \t]*(?:[.,;:!*\"'’”)\]}。，；：！、（(\-–—|\n]|$|(?:it|there|they|the|this|that|because|since|as|we|both|all)\b))"
-_FIRST = re.compile(rf"[\s*_\"'“#]*({_BOOLEAN}){_EDGE}", re.IGNORECASE)
+_FIRST = re.compile(rf"[\s*_\"'“#]*(?:(?:unfortunately|sadly|well|{P.ADVERB}),?\s)?({_BOOLEAN}){_EDGE}", re.IGNORECASE)
 _STATED = re.compile(
-    rf"(?:\b(?:(?P<firm>so|therefore|thus|hence|answer)|statement|claim|assertion|conclusion|proposition|it)(?: (?:above"
-    rf"|given))?(?:\s{{0,3}}\([^()\n]{{1,30}}\))?(?:[:,]?\s{{1,3}}(?:the (?:answer|statement|claim) )?(?:is|must be|should be|returns|prints"
+    rf"(?:\b(?:(?P<firm>so|therefore|thus|hence|answer)|statement|claim|assertion|conclusion|impression|assessment|proposition|it)(?: (?:above"
+    rf"|given))?(?:\s{{0,3}}\([^()\n]{{1,30}}\))?(?:[:,]?[*_]*\s{{1,3}}(?:the (?:answer|statement|claim) )?(?:is|must be|should be|returns|prints"
     rf"|outputs|evaluates to)?|['’]s)\s{{0,3}}(?:{P.ADVERB}\s{{1,3}})?"
     rf"|(?:(?P<solid>答案|因此|所以|故)|说法|这句话|这个?话|本题|判断|结论|命题|叙述|描述)(?:应该|应|就|也)?(?:是|为|[:：，,])*\s{{0,3}})[\s*_\"'“]{{0,6}}(?P<no>not\s{{1,3}}"
     rf"|isn['’]t\s{{1,3}})?(?P<said>{_BOOLEAN}){_EDGE}(?!\s{{1,3}}that\b)",
@@ -103,15 +103,13 @@ def supposed(told: str) -> bool:
     return P.UNREAL.search(told) is not None and P.SUPPOSED.search(told) is not None
 
 
-def affirmed(told: str, asides: bool = True) -> str:
-    """Return a statement without what it takes back, and unless `asides` without remarks in brackets; whole where nothing would be left.
+def affirmed(told: str) -> str:
+    """Return a statement without what it takes back, whole where nothing would be left.
 
-    >>> affirmed("It is 9, not 12"), affirmed("12 (3 rows of 4)", asides=False)
-    ('It is 9', '12')
+    >>> affirmed("It is 9, not 12")
+    'It is 9'
     """
     kept = P.CONTRAST.sub("", told)
-    if not asides and "(" in kept:
-        kept = P.ASIDE.sub("", kept)
     return kept if kept.strip(" .,") else told
 
 
@@ -181,7 +179,7 @@ def quantities(text: str) -> list[str]:
 
 def states(text: str) -> bool:
     """Return whether a response has a heading or ends with a statement that announces its answer, however that reads."""
-    return P.HEADED.search(text) is not None or any(any(announcements(part)) for part in sentences(text)[-1:])
+    return P.HEADED.search(text) is not None or any(any(announcements(part)) for part in sentences(text[-2_000:])[-1:])
 
 
 def without_courtesy(text: str) -> str:

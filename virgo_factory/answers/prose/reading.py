@@ -16,10 +16,11 @@ from virgo_factory.answers.prose.asked import (
     stems,
     tells_of_another,
     wants_several,
+    with_noun,
 )
 from virgo_factory.answers.prose.clauses import clauses, committed, statements
 from virgo_factory.answers.prose.phrases import BOLD, MATHS, MAX_ANSWER, numerals
-from virgo_factory.answers.values.dates import read_moment
+from virgo_factory.answers.values.dates import Moment
 from virgo_factory.answers.values.latex import tidy, unwrap
 from virgo_factory.answers.values.numbers import Number, read_number
 from virgo_factory.answers.values.reading import SAID, Words, read
@@ -35,6 +36,7 @@ _ITEM = r"[^\W\d_](?:[^\W\d_]|['’ -]){0,30}"
 _NAMES = re.compile(rf"(?:{_ITEM}, )*{_ITEM}(?:,|,? and) {_ITEM}")
 _TO = re.compile(r"\A(?:at|in|on|by|to|about|only|exactly|points?|the)\s+(?=\S)", re.IGNORECASE)
 _EQUALS = re.compile(r"=(?!.*=)")
+_AGAIN = re.compile(r"(?<![A-Za-z])([A-Za-z]) ?= ?[^=]{1,40}?(?:,|\band|\bor|[和或])\s?\1 ?=[^=]*$")
 _WHERE = re.compile(r"\s+(?:at|when|for)\s+\$?[A-Za-z]\s*=[^=]*$")
 _QUOTED = re.compile(r"[\"“「'`](.{1,80}?)[\"”」'`]")
 _ROW = re.compile(r"^\s*\|.*\|\s*$|(?<!\{)(?<!\{ )\b\w+\s+\|\s+[\w-]")
@@ -43,7 +45,6 @@ _CONCLUDED = re.compile(
 )
 _BOUNDED = re.compile(r"\A[a-z] is (?=greater|larger|more|less|smaller)")
 _WOULD = re.compile(r"\bwould\b|\bif\b|若|如果", re.IGNORECASE)
-_WHEN = re.compile(r"\b(?:on|at|until|since|dated|reads)\s+(?=\S)")
 _SUBJECT = re.compile(r"(?:It|They|He|She|This|There|I|We)\b")
 _LISTED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
 _LABEL = re.compile(r"[\s*_-]*([A-Za-z][\w '()-]{0,40}|[\u4e00-\u9fff]{1,12})[*_]*\s*[:：=]\s*[*_]*(?=\S)")
@@ -69,7 +70,7 @@ def is_value(text: str) -> bool:
             name and name in part.partition("=")[2] for name, part in zip(names, said.what.parts, strict=True)
         )
         return len(names) > 1 and not recurs and all(map(_is_part, said.what.parts, names))
-    return not isinstance(said.what, Words) and not has_prose(_BOUNDED.sub("", text))
+    return isinstance(said.what, Moment) or not isinstance(said.what, Words) and not has_prose(_BOUNDED.sub("", text))
 
 
 def _is_part(text: str, name: str) -> bool:
@@ -103,20 +104,18 @@ def value_of(clause: str, question: Question) -> str | None:
         values = [is_value(part) and part or value_of(part, replace(question, several=False)) for part in parts]
         if all(values):
             return ", ".join(values)
+    if (again := _AGAIN.search(whole)) and is_value(tail := whole[again.start() :]):
+        return tail
     part = about(whole, question.text)
     for text in dict.fromkeys((whole, part)):
         for found in reversed(list(P.VALUE.finditer(text))[-4:]):
             tail = unwrap(_TO.sub("", text[found.end() :].lstrip()))
-            said = found[0] in ":：" and (
-                re.search(r"\d", text[: found.start()]) or P.THERE.search(text[: found.start()])
-            )
+            head = text[: found.start()]
+            said = found[0] in ":：" and (re.search(r"\d", head) or P.THERE.search(head))
             led = found[0] in "=≈" or said
             if not led and tail.count("{") == tail.count("}") and (is_value(tail) or _NAMES.fullmatch(tail)):
                 if text == part or isinstance(read(tail).what, Sequence):
                     return tail
-    for found in _WHEN.finditer(part):
-        if read_moment(tail := part[found.end() :].strip(" .")) is not None:
-            return tail
     found = list(MATHS.finditer(part))
     if len(found) > 1 and is_value(tail := unwrap(part[found[0].start() :])):
         return tail
@@ -126,13 +125,8 @@ def value_of(clause: str, question: Question) -> str | None:
             behind = tidy(part[found[-1].end() :])
             return f"{segment} {behind[: read_unit(behind)[1]]}".strip()
     equal = _EQUALS.search(part)
-    if (
-        equal
-        and (has_prose(part[: equal.start()]) or part.count("=") > 1)
-        and is_value(tail := unwrap(part[equal.end() :]))
-    ):
-        return tail
-    return None
+    led = equal and (has_prose(part[: equal.start()]) or part.count("=") > 1)
+    return tail if led and is_value(tail := unwrap(part[equal.end() :])) else None
 
 
 def read_out(clause: str) -> str | None:
@@ -140,14 +134,10 @@ def read_out(clause: str) -> str | None:
     if not (told := P.READS.search(clause)):
         return None
     said = clause[told.end() :].strip(" .\n")
-    quoted = _QUOTED.fullmatch(said)
-    return (
-        quoted[1].strip(" .")
-        if quoted
-        else None
-        if re.search('["“「]', said) or P.VALUE.search(said)
-        else unwrap(said)
-    )
+    quoted = _QUOTED.fullmatch(re.sub(r"(?<=[”」]),[^“「]*$", "", said))
+    if quoted:
+        return quoted[1].strip(" .")
+    return None if re.search('["“「]', said) or P.VALUE.search(said) else unwrap(said)
 
 
 def in_bold(clause: str) -> str | None:
@@ -164,7 +154,8 @@ def in_bold(clause: str) -> str | None:
 
 def tells(statement: str, question: str) -> bool:
     """Whether a statement may answer: it is no question, no beginning, no check and no word on what has been said."""
-    if _ROW.search(statement) or statement.rstrip(" *_").endswith(("?", "？")) or P.CHECKS.search(statement):
+    asks = statement.rstrip(" *_").endswith(("?", "？"))
+    if asks or "|" in statement and _ROW.search(statement) or P.CHECKS.search(statement):
         return False
     if P.BEGINS.match(statement) and len(committed(statement)) < 2:
         return False
@@ -186,13 +177,8 @@ def chosen(run: list[str], question: Question) -> str | None:
     text, said = question.text, []
     for clause in run:
         plain = not in_bold(clause) and not is_value(unwrap(clause))
-        if (
-            value := plain
-            and sought(clause, text)
-            and number_in(clause, text)
-            or value_of(clause, question)
-            or number_in(clause, text)
-        ):
+        told = plain and sought(clause, text) and number_in(clause, text)
+        if value := told or value_of(clause, question) or number_in(clause, text):
             said.append((clause, value))
     kept = [pair for pair in said if not denied(*pair, question.text)]
     if len(kept) < 2:
@@ -203,14 +189,10 @@ def chosen(run: list[str], question: Question) -> str | None:
 
     def fit(pair: tuple[str, str]) -> tuple:
         number = read_number(pair[1])
-        same = (
-            number
-            and first
-            and number.units
-            and first.units
-            and number.units[0].dimensions == first.units[0].dimensions
-        )
+        both = number and first and number.units and first.units
+        same = both and number.units[0].dimensions == first.units[0].dimensions
         return (
+            bool(with_noun(pair[0], question.text)),
             formed(pair[1], question.text),
             bool(units and number and set(number.units) & set(units)),
             is_value(pair[1]),
@@ -248,7 +230,7 @@ def stands_alone(text: str, question: Question) -> bool:
 
 def listed_in(text: str) -> list[str]:
     """The items of a numbered list of short names that a text is, or ends with."""
-    found = _LISTED.search(text)
+    found = _LISTED.search(text) if text.rstrip().rpartition("\n")[2].lstrip()[:1].isdigit() else None
     items = [re.sub(r"^\s*\d[.)]\s*", "", line).strip(" .") for line in found[1].strip().split("\n")] if found else []
     return [] if any(re.search(r"[.=:]", item) or len(item.split()) > 4 for item in items) else items
 
@@ -276,14 +258,13 @@ def last_said(text: str, question: Question, where: str) -> Answer:
     text = text[-4_000:]
     if stands_alone(text, question):
         return Answer(unwrap(text), "whole", where)
-    if items := listed_in(text):
-        return Answer(", ".join(items), "whole", where)
     told = telling(text, question)
     if not told:
         return Answer("", "none", where)
     if question.kind in ("text", "boolean", "date"):
-        plain = phrases.affirmed(told[-1], asides=False)
-        said = in_bold(told[-1]) or read_out(plain) or unwrap(plain)
+        plain = phrases.affirmed(told[-1])
+        named = re.split(r"\b(?:are|were) ", unwrap(plain))[-1]
+        said = in_bold(told[-1]) or read_out(plain) or (named if _NAMES.fullmatch(named) else unwrap(plain))
         return Answer(said[:MAX_ANSWER], "whole", where)
     asked = P.NAME.search(question.text[-1_000:])
     for statement in reversed(told[-1:] if phrases.states(text) else told):
@@ -292,7 +273,8 @@ def last_said(text: str, question: Question, where: str) -> Answer:
             runs.sort(key=lambda run: not re.search(rf"(?<![A-Za-z]){asked[1]}\s*=", run[0]))
         for run in runs:
             if (value := chosen(run, question)) is not None:
-                unsaid = not value or any(map(phrases.refuses, told[-4:])) or P.DANGLES.search(text) or _is_torn(value)
+                torn = P.DANGLES.search(text[-300:]) or _is_torn(value)
+                unsaid = torn or not value or any(map(phrases.refuses, told[-4:]))
                 rule = "bold" if f"**{value}" in statement else "number"
                 return Answer("", "none", where) if unsaid else Answer(value, rule, where)
         if _CONCLUDED.match(statement):

@@ -88,6 +88,8 @@ def without_turn_end(response: str) -> str:
     >>> without_turn_end("It is 4.<|im_end|><|endoftext|>")
     'It is 4.'
     """
+    if not response.rstrip().endswith((">", "user")):
+        return response
     turn_end = P.TURN_END.search(response, max(0, len(response) - 400))
     return response[: turn_end.start()] if turn_end else response
 
@@ -115,7 +117,7 @@ def boxes(text: str) -> tuple[list[Box], int | None]:
     ['\\\\frac{1}{2}', '\\\\text{a}']
     """
     found: list[Box] = []
-    if (first := _BOX.search(text)) is None:
+    if "box" not in text and "oxed" not in text or (first := _BOX.search(text)) is None:
         return found, None
     stack: list[tuple[int, int] | None] = []
     for match in _BRACE.finditer(text, len(text[: first.start()].rstrip("\\"))):

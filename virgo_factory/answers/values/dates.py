@@ -28,9 +28,9 @@ _PIECES = tuple(
         r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?(?:\s*(?P<clock>h|hours?|o'clock)\b)?",
         r"(?P<hour>\d{1,2})\s?(?P<clock>o'clock)(?:\s+in the (?P<part>morning|afternoon|evening)\b)?",
         r"(?:12\s*)?(?P<part>noon|midday|midnight|中午|正午|午夜)(?!\s*\d)",
-        rf"(?P<part>{_PART})?(?P<hour>\d{{1,2}})[点时](?P<minute>\d{{1,2}})分?(?!\d)",
+        rf"(?P<part>{_PART})?(?P<hour>\d{{1,2}})[点时](?P<minute>\d{{1,2}})分?(?![\d刻])",
         rf"(?P<part>{_PART})(?P<hour>\d{{1,2}}):(?P<minute>\d{{2}})",
-        rf"(?:(?P<part>{_PART})(?P<hour>\d{{1,2}})[点时]|(?P<bare>\d{{1,2}})点)钟?整?(?P<minutes>半)?(?!\d)",
+        rf"(?:(?P<part>{_PART})(?P<hour>\d{{1,2}})[点时]|(?P<bare>\d{{1,2}})点)钟?整?(?P<minutes>半|[13]刻)?(?!\d)",
         r"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})",
         r"(?P<year>\d{4})[-/年.](?P<month>\d{1,2})[-/月.](?P<day>\d{1,2})(?:日|号)?",
         r"(?:(?P<year>\d{4})年)?(?P<month>\d{1,2})月(?:(?P<day>\d{1,2})(?:日|号)?)?",
@@ -118,7 +118,8 @@ def _time(parts: dict) -> dict | None:
     parts["hour"] = parts.get("hour") or parts.get("bare")
     if not parts["hour"]:
         return {"seconds": 0 if part in ("midnight", "午夜") else 43_200, "definite": True}
-    hour, minute = int(parts["hour"]), 30 if parts.get("minutes") else int(parts.get("minute") or 0)
+    quarters = {"半": 30, "1刻": 15, "3刻": 45}
+    hour, minute = int(parts["hour"]), quarters.get(parts.get("minutes")) or int(parts.get("minute") or 0)
     second = int(parts.get("second") or 0)
     if hour > 24 or minute > 59 or second > 59 or (parts.get("half") and not 1 <= hour <= 12):
         return None

@@ -122,7 +122,6 @@ _LAST = _table(
     (_SWITCH, " "),
     (r"\\hat\s*\{?\s*\\?([ijk])(?:math)?(?![A-Za-z])\s*\}?", r"\1"),  # a unit vector
 )
-_DOTS = _table(_ELLIPSIS)
 _MODULUS = _table(
     (r"\\pmod\s*(?:\{([^{}]*)\}|(\w))|\(?\s*\\bmod\s*(\w+)\s*\)?|\(\s*mod\s+(\w+)\s*\)",
      lambda found: f" mod{_inside(found)} ")
@@ -131,7 +130,6 @@ _SPACES = re.compile(r"\s+")
 _TWICE = re.compile(r"\\\\(?=[A-Za-z]{2,})")
 _PAIR = re.compile(r"\$(?! )([^$\n]+)(?<! )\$(?!\d)")
 _CHECK = re.compile(r"\s*(?:\\checkmark|[✓✔✅☑])\s*$")
-_EXCLAIMED = re.compile(r"[^\W\d_]{3,}!$")
 _WHOLE = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed|fbox)\s*\{(.*)\}|\{(.*)\}", re.DOTALL)
 _BRACKETED = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
 _DECORATION = re.compile(r"\\(?:vec|overleftrightarrow|widehat)\s*\{([^{}]*)\}|\\overline\{([A-Z]\s*[A-Z])\}")
@@ -180,8 +178,6 @@ def tidy(text: str) -> str:
             if text == before:
                 break
         text = _rewritten(text, _LAST)
-    elif "..." in text:
-        text = _rewritten(text, _DOTS)
     if "mod" in text:
         text = _rewritten(text, _MODULUS)
     if text.count("$") >= 2:
@@ -230,8 +226,6 @@ def unwrap(text: str) -> str:
         text = text.lstrip(_STARTS).rstrip(_ENDS) or text.strip()
         if text[-1:] in "k✓✔✅☑":
             text = _CHECK.sub("", text)
-        if text[-1:] == "!" and _EXCLAIMED.search(text):
-            text = text[:-1]
         for left, right in _WRAPPERS if text[:1] in "$\\*`_" else ():
             inner = text[len(left) : -len(right)]
             if text.startswith(left) and text.endswith(right) and left not in inner and inner:
@@ -280,6 +274,7 @@ def words(text: str) -> str:
 
 _WORDING = _table(
     (r"\s*_\s*\{?(\d+)\}?|\s*\^\s*\{?(\d*[+-])\}?(?!\w)|(?<=\bsp)\^\{?([23])\}?", r"\1\2\3"),
+    (r"(?<![\w.])[A-Za-z](?:\.[A-Za-z])+(?!\w|\.?\s[A-Z][a-z])", lambda found: found[0].replace(".", "")),  # U.S.A.
     (r"-[(\\]", "-"),
     (r"\{\s*\\?emptyset", "set of nothing"),
     (r"(?<!\w)(\w(?:\s?\d)?)('+)(?!\w)", lambda found: found[1] + "\u2032" * len(found[2])),

@@ -30,7 +30,6 @@ MAX_LENGTH = 400
 """Longest text that is read as one number."""
 _CURRENCY = re.compile(r"\s*(?:(?:US|CA|A|HK)\s*(?=\$)|(?:USD|Rs\.?|RM)\s*(?=[$\d]))?([$€£¥₹])?\s*")
 _SIGN = re.compile(r"(?:(negative|minus|负|零下)|(?:positive|plus|正|零上))\s*(?=[\w.\\(])", re.IGNORECASE)
-_ITEM = re.compile(r"\(\d\)\s*(?:[\u4e00-\u9fff]|[A-Za-z]+ [A-Za-z])")
 """The number of an item, and what it says."""
 _BELOW = re.compile(r"\b(below|above) (?:zero|0)\b", re.IGNORECASE)
 _ORDINAL = re.compile(r"(?<=\d)\s*\^?\s*\{?\s*(?:st|nd|rd|th)\b\s*\}?")
@@ -141,8 +140,6 @@ def _from_words(text: str) -> tuple[Fraction, int] | None:
     before = ""
     for found in _WORD.finditer(text):
         word, following = found[0].lower(), _FOLLOWING.match(text, found.end())
-        if text[end : found.start()].strip(" -") or (end and found.start() == end):
-            break
         if word in _SMALL:
             current += _SMALL[word]
         elif word in _PARTS and (before or word in ("half", "quarter")) and current < 100:
@@ -207,8 +204,6 @@ def read_number(text: str) -> Number | None:
 
 def _quantity(text: str) -> Number | None:
     sign = 1
-    if _ITEM.match(text):
-        return None
     if found := _SIGN.match(text):
         sign, text = -1 if found[1] else 1, P.ABOUT.sub("", text[found.end() :])
     text = _ORDINAL.sub("", text)
@@ -216,8 +211,6 @@ def _quantity(text: str) -> Number | None:
         text = _MINUTES.sub(lambda found: "′" if found[1] == "'" else "″", text)
     if era := re.match(r"(AD|BC|公元前?)\s*(?=\d)", text):
         text = f"{text[era.end() :]} {era[1]}"
-    if text[:1] == "-" and (minus := _CURRENCY.match(text[1:])) and minus[1]:
-        sign, text = -sign, text[1:]
     currency = _CURRENCY.match(text)
     text = text[currency.end() :]
     number, end = _value(text)
@@ -291,8 +284,6 @@ def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
     lone = rest[:end].strip()
     if len(lone) == 1 and lone.isascii() and (lone not in _ONE_LETTER or glued and rest[end : end + 1].isalpha()):
         units, end = (), 0
-    if end and re.match(r"[A-Za-z\u4e00-\u9fff]", rest[end:]) and re.match(r"[A-Za-z]", rest[end - 1]):
-        units, end = (), 0
     if units:
         number, rest = replace(number, unit=lone, units=units), rest[end:].strip()
         more = re.match(r"(?:,|and|&|又|零)?\s*(?=\d)", rest)
@@ -339,6 +330,7 @@ _OTHER_NUMBER = re.compile(r"squared$|cubed$|factorial|的?(?:一半|平方$|立
 _COUNTED = re.compile(r"mod\w+|[^\W\d_]+(?:['-][^\W\d_]+)*|[$€£¥°]|[^\s\w,.()'\"-]")
 
 
+@lru_cache(maxsize=1_000)
 def told(text: str) -> tuple[frozenset[tuple[str, int]], frozenset[str]]:
     """Return the marks among the words of a text, and its other words, singular and in lower case."""
     marks, words = set(), set()

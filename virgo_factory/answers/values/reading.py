@@ -77,7 +77,7 @@ _SPELLINGS = (
     (re.compile(r"^(['\"])(.*)\1$"), r"\2"),
     (re.compile(r"^(\d+) (?:in|out of) (?:every )?(\d+)$"), r"\1/\2"),
     (re.compile(r"^(?:\\therefore|\\because|\\Rightarrow|\\to(?![a-z])|=>|->)\s*(?=\S)"), ""),
-    (re.compile(r"\b([ABC])\.\s?([CDE])\b\.?(?!\w)"), r"\1\2"),  # B.C.
+    (re.compile(r"(?<![\w.])([ABC])\.\s?([CDE])\b\.?(?!\w)"), r"\1\2"),  # B.C.
     (re.compile(r"^(p(?:H|OH))\s*:?\s*(?=-?[\d.])"), r"\1 = "),
 )
 _PLACES = (

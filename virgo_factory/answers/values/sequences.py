@@ -98,12 +98,8 @@ def read_sequence(text: str) -> Sequence | None:
     if len(text) < 2:
         return None
     text = P.SEQUENCES_AROUND.sub("", text)
-    if len(both := _both(text)) > 1 and not re.search(r"[,;]", text):
-        return Sequence("", both)
     if _STRINGS.fullmatch(text):
         return Sequence("", tuple(part.strip(" '\"") for part in split(text[1:-1])))
-    if re.fullmatch(r"-?[\d.]+(?: -?[\d.]+)+", text):
-        return Sequence("", tuple(text.split()))
     if _TOGETHER.fullmatch(text):
         return Sequence("1", tuple(re.findall(r"\w", text)))
     numbers = [found[1] or found[2] for found in _NUMBERED.finditer(text)]
