@@ -32,7 +32,7 @@ _LIST_NUMBER = re.compile(r"^[ \t*_#>]*\d{1,2}[.)](?=[ \t*])", re.MULTILINE)
 
 
 BOOLEANS = {
-    **dict.fromkeys(("yes", "true", "correct", "yep", "yeah", "是", "是的", "对", "对的", "正确", "正确的", "√", "✓", "成立"), True),
+    **dict.fromkeys(("yes", "true", "correct", "yep", "yeah", "是", "是的", "对", "对的", "正确", "正确的", "√", "✓", "成立", "有的"), True),
     **dict.fromkeys(("no", "false", "incorrect", "nope", "否", "不", "不是", "不是的", "不对", "错", "错误", "错误的", "错的", "不正确", "×", "✗", "不成立"), False),
 }  # fmt: skip
 """Words that answer yes or no."""
