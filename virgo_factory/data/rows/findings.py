@@ -64,6 +64,10 @@ KINDS = {
         "the prompt names tags, or a mode, that the target does not have",
         "Take the sentence out: the target has the four markers, whatever the prompt asks for.",
     ),
+    "prompt_in_a_template": (
+        "the question seems to be a prompt that a template has rendered",
+        "Take its frame out: the question alone belongs into the row, a system message into a column `system`, earlier turns into messages.",
+    ),
     "foreign_token_in_the_prompt": (
         "a control token of another model in the prompt",
         "Take the frame of the other model's template out: the prompt alone belongs into the row.",

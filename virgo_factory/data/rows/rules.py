@@ -10,7 +10,7 @@ from virgo_factory.data.rows.repetition import Loop, find_loop
 from virgo_factory.formats.any_row.cut_off import mid_sentence
 from virgo_factory.formats.any_row.foreign_tokens import TAGGED, foreign_token
 from virgo_factory.formats.any_row.next_turns import next_question
-from virgo_factory.formats.any_row.prompts import asks_for_tags
+from virgo_factory.formats.any_row.prompts import asks_for_tags, ends_with_speaker
 from virgo_factory.formats.any_row.second_columns import NOT_TRAINED, NOT_TRAINED_BESIDE_CHAT, SECOND_RESPONSE
 from virgo_factory.formats.any_row.tool_calls import runs_code
 from virgo_factory.formats.marks.response_marks import NOT_UNDERSTOOD, UNREAD
@@ -71,6 +71,10 @@ def prompt_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterabl
 
         if token := foreign_token(text):
             yield Finding("foreign_token_in_the_prompt", "warning", token)
+
+    for turn in example.turns:
+        if name := ends_with_speaker(turn.question):
+            yield Finding("prompt_in_a_template", "warning", f"it ends with {name}")
 
     for turn in () if example.images else example.turns:
         if words := spoken_of(turn.question):
