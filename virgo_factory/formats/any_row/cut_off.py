@@ -46,8 +46,25 @@ _MID_SENTENCE = LazyPattern(
 )
 _LEAST_WORDS = 8
 """Of a text whose last word is looked at; a shorter one may be the name of something."""
+_NO_LAST_WORD = LazyPattern(
+    r"(?:\w+,?\s+){3}(?:the|an|and|or|because|if|than|into|our|its|their|your|every|(?:by|with|of|as|for|in|to|from|has|get|gives)\s+a)\Z"
+    r"|(?:[Nn]ow|[Tt]hen|So|Thus|Hence|Therefore|Next|First|Finally|,)\s+we\s+(?:get|have|find|need|can|obtain|must|also|first|will|use)\Z"
+    r"|(?:answer|result|solution|value|sum|total|product|difference|number)\s+(?:of\s+(?:\w+\s+){1,4})?(?:is|are|was|equals|of)\Z"
+    r"|[\w)}]\s+[+*/\u00d7\u00f7-]\Z|[\w)}]\s*(?<!is )(?<!sign )(?<!symbol )(?<!operator )=\Z"
+    r"|(?:\u548c|\u4e0e|\u56e0\u4e3a|\u6240\u4ee5|\u7b49\u4e8e|\u6211\u4eec|\u4ee5\u53ca|\u6216\u8005|\u5982\u679c|\u90a3\u4e48|\u7684\u7b54\u6848\u662f)\Z"
+)
+"""Words and signs that certainly end no sentence, whatever is its length."""
+_LAST = (".", "!", "?", ")", "]", "}", "$", ">", "`", "|", '"', "。")
+_LOOKED_AT = 4000
+"""Characters at the end of a solution in which a table or JSON is looked for."""
+_JSON = LazyPattern(
+    r'\{\s*"[^"\n]*"\s*:(?:[\s\[\]{},:\d.eE+-]|"(?:[^"\\]|\\.)*"|true|false|null)*+(?:"[^"]*|[a-z]{1,4})?\Z'
+)
+_JSON_TEXT = LazyPattern(r'"(?:[^"\\]|\\.)*+(?:"|\Z)')
+_RULE = LazyPattern(r"^[ \t]*\|[ \t:|-]*-[ \t:|-]*$", re.MULTILINE)
 _UNFINISHED = LazyPattern(
     r"[\w*)][,:，：]\Z|(?<!\S)\*\*(?=\w)[^*\n)`]*\Z|\s[\[(](?:\.{3}|…+)[\])]\Z"
+    r"|(?:\.{3}|…)[（(](?:\w\w)?省略[）)]\Z|[（(\[【](?:未完(?:待续)?|[Tt]o be continued|(?:rest|remainder) omitted)\.*[）)\]】]\Z"
     r"|(?<![:;\\])\((?=\S)(?:[^()\[\]{}\n`'\".!?。|]|\.(?=\d))+\Z"
     r"|^[ \t]*(?:[-*+]|\d{1,2}[.)])[ \t][^\n]*\n\s*(?:[-*+]|\d{1,2}[.)])\Z",
     re.MULTILINE,
@@ -167,7 +184,16 @@ def mid_sentence(solution: str, thought: str = "") -> str:
     >>> mid_sentence("We add both and see, as was said before, that the"), mid_sentence("Therefore it is 7")
     ('as was said before, that the', '')
     """
-    if _UNFINISHED.search(end := solution.rstrip(), max(0, len(end) - 400)):
+    end = solution.rstrip()
+    if (
+        _UNFINISHED.search(end, max(0, len(end) - 400))
+        or not end.endswith(_LAST)
+        and _NO_LAST_WORD.search(end, max(0, len(end) - 100))
+        or ('{"' in end or "{\n" in end)
+        and _is_open_json(end[-_LOOKED_AT:])
+        or "\n|" in end
+        and _is_short_row(end[-_LOOKED_AT:])
+    ):
         return " ".join(end[-400:].split()[-6:])
 
     for text in (solution, thought):
@@ -176,3 +202,21 @@ def mid_sentence(solution: str, thought: str = "") -> str:
             return " ".join(words[-6:])
 
     return ""
+
+
+def _is_open_json(text: str) -> bool:
+    """Whether a text ends inside of an object of JSON."""
+    found = _JSON.search(text)
+    signs = _JSON_TEXT.sub("", found.group()) if found else ""
+    return signs.count("{") + signs.count("[") > signs.count("}") + signs.count("]")
+
+
+def _is_short_row(text: str) -> bool:
+    """Whether a text ends with a row of a table that has fewer cells than the line below the table's head."""
+    *_, rule = [None, *_RULE.finditer(text)]
+    rows = text[rule.end() :].split("\n")[1:] if rule else []
+    return (
+        bool(rows)
+        and all(row.lstrip().startswith("|") for row in rows)
+        and rows[-1].count("|") < rule.group().count("|")
+    )
