@@ -127,13 +127,71 @@ def test_a_thought_that_was_truncated_is_dropped_as_cut():
     assert isinstance(read("It is 4.", f"The list is [truncated] here. {WHY}"), Example)
 
 
-@pytest.mark.parametrize(
-    "solution", ["Error code: 429 - {'error': {'message': 'rate limit'}}", "ERROR: rate limit exceeded"]
-)
-def test_an_error_of_an_api_is_no_solution(solution):
+NO_SOLUTION = [
+    "Error code: 429 - {'error': {'message': 'rate limit'}}",
+    "ERROR: rate limit exceeded",
+    "ERROR: timeout",
+    "[ERROR]",
+    "API Error: Connection reset by peer",
+    "Request timed out.",
+    "Generation failed",
+    "Internal Server Error",
+    "null",
+    "NULL",
+    "[no answer]",
+    "<empty>",
+    "(no response)",
+    "<openai.types.Completion object at 0x7f3c00>",
+]
+
+
+@pytest.mark.parametrize("solution", NO_SOLUTION)
+def test_an_error_of_an_api_or_a_word_for_nothing_is_no_solution(solution):
     part = read(solution)
     assert part.reason == "the response was broken off"
-    assert part.detail == f"an error stands in the place of its solution: {solution}"
+    assert part.detail == f"in the place of its solution stands {solution}"
+
+
+@pytest.mark.parametrize("solution", NO_SOLUTION[2:])
+def test_the_same_is_one_where_the_question_is_of_it_or_the_thought_has_found_it(solution):
+    for question, thought in (("What does it print?", "Let me run it."), ("Which is it?", f"So it is: {solution}")):
+        row = {"question": question, "response": f"<think>{thought}</think>\n\n{solution}"}
+        (part,) = read_row(row, "long_thought").parts
+        assert isinstance(part, Example) and part.response.solution == solution
+
+
+NO_ANSWER = [
+    "N/A",
+    "undefined",
+    "...",
+    "TODO",
+    "No answer found.",
+    "I'm sorry, but I can't help with that.",
+    "Sorry, I can't help with images of people yet.",
+    "I cannot answer the question because I do not see any image. Can you please send it again?",
+    "As an AI, I am not able to assist with this request.",
+    "对不起，我无法回答这个问题。",
+]
+ANSWERS = ["None of them.", "no", "It cannot be determined.", "Unknown", "-", "<", "I'm sorry that this is late: it is 4, which may help.",
+           "Unfortunately there are 3.", "Sorry is the word that she says.", "无法判断", "0", "[]", "I cannot be 5."]  # fmt: skip
+
+
+@pytest.mark.parametrize("solution", NO_ANSWER)
+def test_a_solution_that_says_nothing_is_told(solution):
+    (example,) = read_row(
+        {"question": "What is 3 + 4?", "response": f"<think>It is 7.</think>\n\n{solution}"}, "long_thought"
+    ).parts
+    (finding,) = row_findings(example, ())
+    assert (finding.code, finding.severity, finding.detail) == ("no_answer", "warning", solution)
+    (finding,) = row_findings(read(solution), ())  # a question that may be one to refuse
+    assert finding.severity == "info"
+    row = {"question": "What is 3 + 4?", "response": f"<think>So it is: {solution}</think>\n\n{solution}"}
+    assert row_findings(read_row(row, "long_thought").parts[0], ()) == ()
+
+
+@pytest.mark.parametrize("solution", ANSWERS)
+def test_a_short_answer_is_one(solution):
+    assert row_findings(read(solution), ()) == ()
 
 
 @pytest.mark.parametrize("solution", WHOLE)

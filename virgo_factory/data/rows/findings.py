@@ -30,6 +30,10 @@ KINDS = {
         "the solution's answer is not the row's gold answer",
         "Look which is right; leave the row out where the solution is wrong. No more than 50 are looked for in a part of a file.",
     ),
+    "no_answer": (
+        "the solution says nothing, or refuses to answer",
+        "Leave the row out, unless its question is one to be refused: its thought ends in an answer that nobody gets.",
+    ),
     "loop": ("the response repeats itself", "Remove it: it teaches never to stop."),
     "the_response_is_marked_wrong": ("the response is marked wrong", "Nothing to do: it is not trained on."),
     "no_correct_response": ("no correct response", "Nothing to do: it is not trained on."),

@@ -7,7 +7,7 @@ from virgo_factory.core.example import Example
 from virgo_factory.core.finding import Finding
 from virgo_factory.data.rows.final_answer import unmentioned_answer
 from virgo_factory.data.rows.repetition import Loop, find_loop
-from virgo_factory.formats.any_row.cut_off import mid_sentence
+from virgo_factory.formats.any_row.cut_off import mid_sentence, no_answer
 from virgo_factory.formats.any_row.foreign_tokens import TAGGED, foreign_token
 from virgo_factory.formats.any_row.next_turns import next_question
 from virgo_factory.formats.any_row.prompts import asks_for_tags, ends_with_speaker
@@ -99,6 +99,12 @@ def run_on_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterabl
 
         said = turn.response
         solution, thought = (said, "") if isinstance(said, str) else (said.solution, said.thought)
+        if words := no_answer(solution, turn.question, thought):
+            is_task = (
+                example.answer or example.images or any(map(str.isdigit, turn.question))
+            )  # else a refusal may be right
+            yield Finding("no_answer", "warning" if is_task else "info", words)
+
         if line := next_question(turn.question, solution):
             yield Finding("next_question", "warning", line)
 

@@ -40,6 +40,26 @@ _API_ERROR = LazyPattern(
     r"|(?:API )?error: (?=rate limit|too many requests|request timed out|connection error|internal server error))[^\n]*\Z",
     re.IGNORECASE,
 )
+_ERROR = LazyPattern(
+    r"\W*(?:\w+ ){0,2}(?:error|exception)\W{1,4}(?:\w+ ){0,3}(?:time(?:d |-)?out|rate.?limit|too many requests|connection|overloaded|unavailable"
+    r"|content.?(?:filter|policy)|max(?:imum)? (?:retries|context|tokens)|(?:no|empty) (?:response|output)|fail(?:ed|ure)|quota|bad gateway|5\d\d|429)\b[^\n]*"
+    r"|\W*(?:ERROR|(?:request|generation|inference|connection) (?:timed out|timeout|failed|error)|internal server error|bad gateway)\W*"
+    r"|<[\w.]+ object at 0x[0-9A-Fa-f]+>|\W*(?:null|NULL)\W*"
+    r"|\W*[\[(<](?:(?:no|empty|blank|missing) ?(?:answer|response|solution|output|content|text)|empty|blank|deleted|removed|missing)[\])>]\W*",
+    re.IGNORECASE,
+)
+"""What stands for a solution where there is none; of a question of errors, messages or outputs it may be one."""
+_OF_OUTPUT = LazyPattern(r"error|exception|message|print|output|return|status|\blog\b|null|报错|输出", re.IGNORECASE)
+_NO_ANSWER = LazyPattern(
+    r"\W*(?:n/a|undefined|todo|tbd|not available|no (?:answer|response|solution|output)(?: (?:found|available|given))?)\W*"
+    r"|\.{3,}|…+|[-–—_]{2,}|\?{2,}"
+    r"|(?:i|i['’]m|sorry|i apologi[sz]e|unfortunately|as an ai)\b[^\n]{0,80}?\b(?:can(?:['’]?t|not| not)|unable to|won['’]t|not able to|do not see)\b[^\n]{0,60}?"
+    r"\b(?:help|assist|comply|fulfil|process|engage|continue|answer (?:that|this|your|the) (?:question|request)|any (?:image|picture|figure)|do that)\b[^\n]{0,160}"
+    r"|(?:很?抱歉|对不起|作为一个?(?:AI|人工智能))[^\n]{0,20}(?:无法|不能)[^\n]{0,60}",
+    re.IGNORECASE,
+)
+"""A solution that says nothing, or that nothing will be said."""
+_LONGEST_REFUSAL = 240
 _LONGEST_NOTE = 100
 _MID_SENTENCE = LazyPattern(
     r"\w\s+(?:the|an|of|is|are|and|or|that|we|this|from|with|because|which|if|to|than|then|as)\Z|\w\s*[(=]\Z"
@@ -93,13 +113,33 @@ def cut_off(thought: str, solution: str) -> str:
     return ""
 
 
-def api_error(solution: str) -> str:
-    """Return the error of an API that stands in the place of a solution; "" for a solution.
+def api_error(solution: str, question: str = "", thought: str = "") -> str:
+    """Return the error of an API, or the word for nothing, that stands in the place of a solution; "" for a solution.
 
     >>> api_error("Error code: 429 - {'error': {}}"), api_error("Error code: 429 means too many requests.")
     ("Error code: 429 - {'error': {}}", '')
+    >>> api_error("null"), api_error("null", "What does it print?"), api_error("null", "What is x?", "Then x is null.")
+    ('null', '', '')
     """
-    return solution.strip()[:_LONGEST_NOTE] if _API_ERROR.match(solution) else ""
+    said = solution.strip()
+    if not _API_ERROR.match(solution):
+        if not _ERROR.fullmatch(said) or _OF_OUTPUT.search(question) or said in thought:
+            return ""
+
+    return said[:_LONGEST_NOTE]
+
+
+def no_answer(solution: str, question: str, thought: str = "") -> str:
+    """Return a solution that says nothing or refuses to answer, where question and thought do not have its words; else "".
+
+    >>> no_answer("I'm sorry, but I can't help with that.", "What is 3 + 4?"), no_answer("N/A", "Yes, no, or n/a?")
+    ("I'm sorry, but I can't help with that.", '')
+    """
+    if len(solution) > _LONGEST_REFUSAL or not _NO_ANSWER.fullmatch(solution):
+        return ""
+
+    is_meant = (solution.strip(" .") or solution).casefold() in f"{question}\n{thought}".casefold()
+    return "" if is_meant else " ".join(solution.split())[:_LONGEST_NOTE]
 
 
 def _open(solution: str) -> str:
