@@ -3,6 +3,7 @@
 import pytest
 
 from virgo_factory.core.example import Example
+from virgo_factory.data.rows.rules import row_findings
 from virgo_factory.formats import read_row
 
 
@@ -51,3 +52,53 @@ FILLED = [
 @pytest.mark.parametrize("row", FILLED)
 def test_what_no_column_fills_is_text(row):
     assert isinstance(part := read(**row), Example) and part.question == row.get("question", "Where is it?")
+
+
+WHOLE_QUESTIONS = ["{question}", "{{problem}}", "{{ item.question }}", "${question}", "<question>", "[Question]", "<insert question here>",
+                   "[your_question]", "...", "…", "%s", "%(question)s", "[deleted]", "[removed]", "???", "{context}"]  # fmt: skip
+
+
+@pytest.mark.parametrize("question", WHOLE_QUESTIONS)
+def test_a_question_that_is_a_placeholder_is_none(question):
+    for asked, images in ((question, {}), (f"<image>\n{question}", {"images": ["a.png"]})):
+        part = read(asked, **images)
+        assert (part.reason, part.detail) == (
+            "a placeholder that is not filled",
+            f"{question} is the whole question; write its value into the text",
+        )
+
+
+@pytest.mark.parametrize("solution", ["{answer}", "${response}", "{{ solution }}", "[final_answer]"])
+def test_a_solution_that_is_a_placeholder_is_none(solution):
+    part = read(response=f"<think>\nIt is left.\n</think>\n\n{solution}")
+    assert part.detail == f"{solution} is the whole solution; write its value into the text"
+
+
+@pytest.mark.parametrize(
+    ("question", "solution"),
+    [("<b>", "[2]"), ("{a}", "{red}"), ("[1, 2]", "{1, 2}"), ("?", "[target audience]"), ("<html>", "<p>"), ("Why...", "answer"), ("{x | x > 3}", "{x}")],
+)  # fmt: skip
+def test_what_looks_nearly_so_is_a_question_and_its_answer(question, solution):
+    part = read(question, f"<think>\nIt is left.\n</think>\n\n{solution}")
+    assert isinstance(part, Example) and (part.question, part.response.solution) == (question, solution)
+
+
+TOLD = [
+    ("Answer this question: {question}", "{question}"),
+    ("{{problem}}\n\nPut the answer into \\boxed{}.", "{{problem}}"),
+    ("Q: ${user_input}\nA:", "${user_input}"),
+    ("Solve <insert problem here> now.", "<insert problem here>"),
+    ("What does `{question}` mean in a prompt?", ""),
+    ("Why is {context} not filled?", ""),
+    ("```\nprint(f'{question}')\n```\nWhat is printed?", ""),
+    ("Let \\text{input} be x.", ""),
+    ("Is <question> a tag?", ""),
+    ("Say f'{input}'.", ""),
+]
+
+
+@pytest.mark.parametrize(("question", "placeholder"), TOLD)
+def test_a_placeholder_inside_of_a_question_is_told(question, placeholder):
+    example = read(question)
+    found = [finding.detail for finding in row_findings(example, ()) if finding.code == "placeholder"]
+    assert found == ([placeholder] if placeholder else [])

@@ -1,9 +1,10 @@
-"""Placeholders that another column of the row is to fill: a model would learn to write them."""
+"""Placeholders that nobody has filled, or that another column of the row is to fill: a model would learn to write them."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from virgo_factory.core.example import Example
+from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.formats.any_row.foreign_tokens import outside_code
 from virgo_factory.formats.any_row.second_columns import SecondColumns
@@ -18,12 +19,51 @@ _GROUNDING = LazyPattern(r"<(?:bbox|ref-object)>")
 _OF_TEMPLATE = LazyPattern(r"(?<![\\\w$^{}'])\{{1,2} ?(?P<name>[A-Za-z_]\w{3,}) ?\}{1,2}(?![\w{}'])")
 
 
+_LONGEST = 40
+_QUESTIONS = (
+    r"(?:(?:user|full|original|math)[ _])?(?:question|problem|prompt|instruction|query|input|task|text|content|message|statement)s?"
+    r"(?:[ _](?:text|here|\d+))?"
+)
+_OF_QUESTION = LazyPattern(
+    rf"(?<![\\\w$^{{}}'])(?:\$?\{{{{1,2}} ?(?:\w+\.)?{_QUESTIONS} ?\}}{{1,2}}|<(?:(?:insert|your|the)[ _])*{_QUESTIONS} here>)(?![\w{{}}'])",
+    re.IGNORECASE,
+)
+"""A placeholder of a question, in a text that may ask something else."""
+_WHOLE = LazyPattern(
+    rf"\$?\{{{{1,2}}\s*[A-Za-z_][\w.]{{2,}}\s*\}}{{1,2}}|[<\[](?:(?:insert|your|the)[ _])*{_QUESTIONS}[>\]]"
+    r"|%s|%\(\w+\)s|[.…]{1,9}|\?{2,9}|[\[<(](?:deleted|removed|empty|blank|missing|no question)[\])>]",
+    re.IGNORECASE,
+)
+"""A question that is nothing else."""
+_OF_ANSWER = frozenset(
+    "answer response solution output completion final_answer reasoning thought ground_truth target".split()
+)
+
+
+def of_question(text: str) -> str:
+    """Return a placeholder of a question that stands in one, outside of code and quotations; "" without one.
+
+    >>> of_question("Answer this: {{ question }}"), of_question("What does `{question}` mean?")
+    ('{{ question }}', '')
+    """
+    may_be = "{" in text or "here>" in text
+    return next((found.group() for found in outside_code(text, _OF_QUESTION)), "") if may_be else ""
+
+
 def unfilled(row: Mapping[str, Any], example: Example, plan: SecondColumns | None) -> str:
     """Return a placeholder in a text of an example that a column of its row is to fill, and which; "" without one.
 
     `plan`: the columns that may hold a part of the prompt; others, such as `name`, fill nothing.
     """
     turns = (*example.history, example)
+    for turn in turns:
+        if len(asked := turn.question.replace(IMAGE, "").strip()) < _LONGEST and _WHOLE.fullmatch(asked):
+            return f"{asked} is the whole question"
+
+        said = turn.response if isinstance(turn.response, str) else turn.response.solution
+        if len(said) < _LONGEST and said[:1] in "{$<[" and said.strip("${}<>[] ").lower() in _OF_ANSWER:
+            return f"{said} is the whole solution"
+
     if (objects := row.get("objects")) and not is_blank(decoded(objects) if isinstance(objects, str) else objects):
         for turn in turns:
             if found := _GROUNDING.search(f"{turn.question}\n{rendered(turn.response)}"):
