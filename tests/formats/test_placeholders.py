@@ -3,7 +3,6 @@
 import pytest
 
 from virgo_factory.core.example import Example
-from virgo_factory.data.rows.rules import row_findings
 from virgo_factory.formats import read_row
 
 
@@ -81,24 +80,3 @@ def test_a_solution_that_is_a_placeholder_is_none(solution):
 def test_what_looks_nearly_so_is_a_question_and_its_answer(question, solution):
     part = read(question, f"<think>\nIt is left.\n</think>\n\n{solution}")
     assert isinstance(part, Example) and (part.question, part.response.solution) == (question, solution)
-
-
-TOLD = [
-    ("Answer this question: {question}", "{question}"),
-    ("{{problem}}\n\nPut the answer into \\boxed{}.", "{{problem}}"),
-    ("Q: ${user_input}\nA:", "${user_input}"),
-    ("Solve <insert problem here> now.", "<insert problem here>"),
-    ("What does `{question}` mean in a prompt?", ""),
-    ("Why is {context} not filled?", ""),
-    ("```\nprint(f'{question}')\n```\nWhat is printed?", ""),
-    ("Let \\text{input} be x.", ""),
-    ("Is <question> a tag?", ""),
-    ("Say f'{input}'.", ""),
-]
-
-
-@pytest.mark.parametrize(("question", "placeholder"), TOLD)
-def test_a_placeholder_inside_of_a_question_is_told(question, placeholder):
-    example = read(question)
-    found = [finding.detail for finding in row_findings(example, ()) if finding.code == "placeholder"]
-    assert found == ([placeholder] if placeholder else [])

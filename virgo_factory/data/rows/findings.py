@@ -68,10 +68,6 @@ KINDS = {
         "the prompt names tags, or a mode, that the target does not have",
         "Take the sentence out: the target has the four markers, whatever the prompt asks for.",
     ),
-    "placeholder": (
-        "the question has a placeholder of a question",
-        "Write its value into the text, or leave the row out: what was to stand there is not in the row.",
-    ),
     "prompt_in_a_template": (
         "the question seems to be a prompt that a template has rendered",
         "Take its frame out: the question alone belongs into the row, a system message into a column `system`, earlier turns into messages.",

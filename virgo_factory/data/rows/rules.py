@@ -10,7 +10,6 @@ from virgo_factory.data.rows.repetition import Loop, find_loop
 from virgo_factory.formats.any_row.cut_off import mid_sentence, no_answer
 from virgo_factory.formats.any_row.foreign_tokens import TAGGED, foreign_token
 from virgo_factory.formats.any_row.next_turns import next_question
-from virgo_factory.formats.any_row.placeholders import of_question
 from virgo_factory.formats.any_row.prompts import asks_for_tags, ends_with_speaker
 from virgo_factory.formats.any_row.second_columns import NOT_TRAINED, NOT_TRAINED_BESIDE_CHAT, SECOND_RESPONSE
 from virgo_factory.formats.any_row.tool_calls import runs_code
@@ -74,9 +73,6 @@ def prompt_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterabl
             yield Finding("foreign_token_in_the_prompt", "warning", token)
 
     for turn in example.turns:
-        if placeholder := of_question(turn.question):
-            yield Finding("placeholder", "warning", placeholder)
-
         if name := ends_with_speaker(turn.question):
             yield Finding("prompt_in_a_template", "warning", f"it ends with {name}")
 

@@ -24,11 +24,6 @@ _QUESTIONS = (
     r"(?:(?:user|full|original|math)[ _])?(?:question|problem|prompt|instruction|query|input|task|text|content|message|statement)s?"
     r"(?:[ _](?:text|here|\d+))?"
 )
-_OF_QUESTION = LazyPattern(
-    rf"(?<![\\\w$^{{}}'])(?:\$?\{{{{1,2}} ?(?:\w+\.)?{_QUESTIONS} ?\}}{{1,2}}|<(?:(?:insert|your|the)[ _])*{_QUESTIONS} here>)(?![\w{{}}'])",
-    re.IGNORECASE,
-)
-"""A placeholder of a question, in a text that may ask something else."""
 _WHOLE = LazyPattern(
     rf"\$?\{{{{1,2}}\s*[A-Za-z_][\w.]{{2,}}\s*\}}{{1,2}}|[<\[](?:(?:insert|your|the)[ _])*{_QUESTIONS}[>\]]"
     r"|%s|%\(\w+\)s|[.…]{1,9}|\?{2,9}|[\[<(](?:deleted|removed|empty|blank|missing|no question)[\])>]",
@@ -38,16 +33,6 @@ _WHOLE = LazyPattern(
 _OF_ANSWER = frozenset(
     "answer response solution output completion final_answer reasoning thought ground_truth target".split()
 )
-
-
-def of_question(text: str) -> str:
-    """Return a placeholder of a question that stands in one, outside of code and quotations; "" without one.
-
-    >>> of_question("Answer this: {{ question }}"), of_question("What does `{question}` mean?")
-    ('{{ question }}', '')
-    """
-    may_be = "{" in text or "here>" in text
-    return next((found.group() for found in outside_code(text, _OF_QUESTION)), "") if may_be else ""
 
 
 def unfilled(row: Mapping[str, Any], example: Example, plan: SecondColumns | None) -> str:
