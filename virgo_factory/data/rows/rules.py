@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from virgo_factory.core.example import Example
 from virgo_factory.core.finding import Finding
+from virgo_factory.data.rows.damaged import damage
 from virgo_factory.data.rows.final_answer import unmentioned_answer
 from virgo_factory.data.rows.repetition import Loop, find_loop
 from virgo_factory.formats.any_row.cut_off import mid_sentence, no_answer
@@ -99,6 +100,9 @@ def run_on_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterabl
 
         said = turn.response
         solution, thought = (said, "") if isinstance(said, str) else (said.solution, said.thought)
+        if seen := damage(solution) or damage(thought):
+            yield Finding("damaged_text", "warning", seen)
+
         if words := no_answer(solution, turn.question, thought):
             is_task = (
                 example.answer or example.images or any(map(str.isdigit, turn.question))
