@@ -60,7 +60,7 @@ def thought_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterab
         elif answer := unmentioned_answer(response.thought, response.solution):
             yield Finding("answer_not_in_thought", "warning", f"boxes {_short(answer)}")
 
-        if loop := find_loop(response.thought):
+        if loop := find_loop(response.thought) or find_loop(response.solution):
             yield _loop_finding(loop)
 
 
