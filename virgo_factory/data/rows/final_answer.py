@@ -1,11 +1,16 @@
 """The final answer of a solution: whether its thought ever mentions it, and whether the row's gold answer is another one."""
 
+import functools
 import re
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from virgo_factory.answers.prose.response import boxes
 from virgo_factory.answers.values.latex import compact, unwrap
 from virgo_factory.core.example import Example
+from virgo_factory.formats.marks.names import snake
+from virgo_factory.formats.row import GOLD_COLUMN, plain
 
 
 LOOKED_AT = 1_000_000
@@ -140,11 +145,42 @@ JUDGED = 50
 _END, _JUDGED_END = 300, 4000
 """Characters at the end of a solution without a box where a right answer mostly stands, and of any that are judged."""
 _PLAIN = re.compile(r"\(?(?:[-+]?\d+(?:,\d{3})*(?:\.\d+)?|[a-j]|yes|no|true|false)\)?")
+_AROUND = ("reward_model", "extra_info", "metadata", "meta", "info", "extra")
+"""Columns in which a gold answer may stand."""
 _TOKEN = re.compile(r"[-+]?\d+(?:,\d{3})*(?:\.\d+)?|[^\W\d_]+")
 _CERTAIN = ("other_value", "other_option", "other_unit")
 """Reasons of verdicts that leave no doubt; two texts may say the same."""
 _RULES = ("answer_tag", "box", "phrase", "option", "letter", "whole")
 """What finds an answer that certainly is the final one."""
+
+
+@functools.lru_cache(1024)
+def _gold_columns(columns: tuple[Any, ...]) -> tuple[str, ...]:
+    return tuple(name for name in columns if isinstance(name, str) and GOLD_COLUMN.fullmatch(snake(name)))
+
+
+def with_gold(example: Example, row: Any) -> Example:
+    r"""Return an example with its gold answer plainly written, of a column of any usual name where formats read none.
+
+    >>> example = Example("a", "6 * 7?", "42")
+    >>> with_gold(example, {"expected_answer": r"$\boxed{42}$"}).answer, with_gold(example, {"label": 1}).answer
+    ('42', None)
+    """
+    values = [example.answer]
+    for place in (row, *map(row.get, _AROUND)) if example.answer is None and isinstance(row, Mapping) else ():
+        for name in _gold_columns(tuple(place)) if isinstance(place, Mapping) else ():
+            value = plain(place[name])
+            value = value[0] if isinstance(value, list) and len(value) == 1 else value
+            is_class = name == "label" and str(value) in ("-1", "0", "1")
+            values += [str(value)] if type(value) in (str, int, float) and not is_class else []
+
+    for text in filter(None, values):
+        found = boxes(text[text.rfind(r"\boxed") :])[0] if r"\boxed" in text else ()
+        text = found[-1].text if found else text.rpartition("####")[2]
+        if len(text := text.strip(" \n$")) <= 20 and _PLAIN.fullmatch(text.casefold()):
+            return example if text == example.answer else replace(example, answer=text)
+
+    return example
 
 
 def may_contradict(example: Example) -> bool:

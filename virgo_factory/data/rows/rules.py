@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from virgo_factory.core.example import Example
 from virgo_factory.core.finding import Finding
-from virgo_factory.data.rows.damaged import damage
 from virgo_factory.data.rows.final_answer import unmentioned_answer
 from virgo_factory.data.rows.repetition import Loop, find_loop
 from virgo_factory.formats.any_row.cut_off import mid_sentence, no_answer
+from virgo_factory.formats.any_row.damaged import damage
 from virgo_factory.formats.any_row.foreign_tokens import TAGGED, foreign_token
 from virgo_factory.formats.any_row.next_turns import next_question
 from virgo_factory.formats.any_row.prompts import asks_for_tags, ends_with_speaker

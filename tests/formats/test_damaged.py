@@ -4,8 +4,8 @@ import pytest
 
 from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought
-from virgo_factory.data.rows.damaged import damage
 from virgo_factory.data.rows.rules import row_findings
+from virgo_factory.formats.any_row.damaged import damage
 
 
 DAMAGED = [
