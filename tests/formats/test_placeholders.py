@@ -67,12 +67,6 @@ def test_a_question_that_is_a_placeholder_is_none(question):
         )
 
 
-@pytest.mark.parametrize("solution", ["{answer}", "${response}", "{{ solution }}", "[final_answer]"])
-def test_a_solution_that_is_a_placeholder_is_none(solution):
-    part = read(response=f"<think>\nIt is left.\n</think>\n\n{solution}")
-    assert part.detail == f"{solution} is the whole solution; write its value into the text"
-
-
 @pytest.mark.parametrize(
     ("question", "solution"),
     [("<b>", "[2]"), ("{a}", "{red}"), ("[1, 2]", "{1, 2}"), ("?", "[target audience]"), ("<html>", "<p>"), ("Why...", "answer"), ("{x | x > 3}", "{x}")],

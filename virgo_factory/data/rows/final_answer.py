@@ -160,18 +160,13 @@ def _gold_columns(columns: tuple[Any, ...]) -> tuple[str, ...]:
 
 
 def with_gold(example: Example, row: Any) -> Example:
-    r"""Return an example with its gold answer plainly written, of a column of any usual name where formats read none.
-
-    >>> example = Example("a", "6 * 7?", "42")
-    >>> with_gold(example, {"expected_answer": r"$\boxed{42}$"}).answer, with_gold(example, {"label": 1}).answer
-    ('42', None)
-    """
+    """Return an example with its gold answer plainly written, of a column of any usual name where formats read none."""
     values = [example.answer]
     for place in (row, *map(row.get, _AROUND)) if example.answer is None and isinstance(row, Mapping) else ():
         for name in _gold_columns(tuple(place)) if isinstance(place, Mapping) else ():
             value = plain(place[name])
             value = value[0] if isinstance(value, list) and len(value) == 1 else value
-            is_class = name == "label" and str(value) in ("-1", "0", "1")
+            is_class = name in ("label", "target") and value in (-1, 0, 1, "0", "1")
             values += [str(value)] if type(value) in (str, int, float) and not is_class else []
 
     for text in filter(None, values):

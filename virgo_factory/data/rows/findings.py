@@ -31,10 +31,7 @@ KINDS = {
         "Look which is right; leave the row out where the solution is wrong. No more than 50 are looked for in a part of a file.",
     ),
     "damaged_text": ("the response holds damaged text", "Write the row again from its source: escapes, or an encoding, were read wrongly; it is trained on as it is."),
-    "no_answer": (
-        "the solution says nothing, or refuses to answer",
-        "Leave the row out, unless its question is one to be refused: its thought ends in an answer that nobody gets.",
-    ),
+    "no_answer": ("the solution says nothing, or refuses to answer", "Leave the row out, unless its question is one to be refused."),
     "loop": ("the response repeats itself", "Remove it: it teaches never to stop."),
     "the_response_is_marked_wrong": ("the response is marked wrong", "Nothing to do: it is not trained on."),
     "no_correct_response": ("no correct response", "Nothing to do: it is not trained on."),
@@ -69,12 +66,8 @@ KINDS = {
         "the prompt names tags, or a mode, that the target does not have",
         "Take the sentence out: the target has the four markers, whatever the prompt asks for.",
     ),
-    "prompt_in_a_template": (
-        "the question seems to be a prompt that a template has rendered",
-        "Take its frame out: the question alone belongs into the row, a system message into a column `system`, earlier turns into messages.",
-    ),
     "foreign_token_in_the_prompt": (
-        "a control token of another model in the prompt",
+        "a control token, or who speaks, of another model's template in the prompt",
         "Take the frame of the other model's template out: the prompt alone belongs into the row.",
     ),
     "part_in_tags": (

@@ -1,5 +1,6 @@
 """What can be wrong with one row that the formats accept: its thought, its answer, its prompt, its images."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -70,12 +71,8 @@ def prompt_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterabl
         if sentence := asks_for_tags(text):
             yield Finding("prompt_names_tags", "warning", sentence)
 
-        if token := foreign_token(text):
+        if token := foreign_token(text) or ends_with_speaker(text):
             yield Finding("foreign_token_in_the_prompt", "warning", token)
-
-    for turn in example.turns:
-        if name := ends_with_speaker(turn.question):
-            yield Finding("prompt_in_a_template", "warning", f"it ends with {name}")
 
     for turn in () if example.images else example.turns:
         if words := spoken_of(turn.question):
@@ -105,8 +102,8 @@ def run_on_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterabl
 
         if words := no_answer(solution, turn.question, thought):
             is_task = (
-                example.answer or example.images or any(map(str.isdigit, turn.question))
-            )  # else a refusal may be right
+                example.answer or example.images or re.search(r"\d", turn.question)
+            )  # else to refuse may be right
             yield Finding("no_answer", "warning" if is_task else "info", words)
 
         if line := next_question(turn.question, solution):

@@ -164,11 +164,10 @@ class Measurer:
             from virgo_factory.data.rows import rules as check
 
             found = [*check.row_findings(example, seen)]
-            if self._verdicts and may_contradict(
-                judged := with_gold(example, raw if origin.options.turns == "history" else {})
-            ):
+            gold = with_gold(example, raw if origin.options.turns == "history" else None)
+            if self._verdicts and may_contradict(gold):
                 self._verdicts -= 1
-                if told := contradiction(judged):
+                if told := contradiction(gold):
                     found.append(check.Finding("gold_contradicted", "warning", told))
 
             part["findings"] = [[one.code, one.severity, _plain(one.detail)] for one in found]

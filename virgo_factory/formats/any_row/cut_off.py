@@ -36,15 +36,14 @@ _NOTE = LazyPattern(
 )
 _CLOSING = ("]", ")", ">", "）", "】")
 _API_ERROR = LazyPattern(
-    r"\s*(?:Error code: \d{3} - (?=[{\[\"'])|(?:openai\.)?(?:RateLimit|APIConnection|APITimeout|APIStatus|InternalServer)Error: "
-    r"|(?:API )?error: (?=rate limit|too many requests|request timed out|connection error|internal server error))[^\n]*\Z",
-    re.IGNORECASE,
+    r"(?:Error code: \d{3} - (?=[{\[\"'])|(?:openai\.)?(?:RateLimit|API\w+|InternalServer)Error: )[^\n]*"
 )
 _ERROR = LazyPattern(
-    r"\W*(?:\w+ ){0,2}(?:error|exception)\W{1,4}(?:\w+ ){0,3}(?:time(?:d |-)?out|rate.?limit|too many requests|connection|overloaded|unavailable"
-    r"|content.?(?:filter|policy)|max(?:imum)? (?:retries|context|tokens)|(?:no|empty) (?:response|output)|fail(?:ed|ure)|quota|bad gateway|5\d\d|429)\b[^\n]*"
-    r"|\W*(?:ERROR|(?:request|generation|inference|connection) (?:timed out|timeout|failed|error)|internal server error|bad gateway)\W*"
-    r"|<[\w.]+ object at 0x[0-9A-Fa-f]+>|\W*(?:null|NULL)\W*"
+    r"\W*(?:(?:API|HTTP|OpenAI|model|server|request|network|generation|internal|runtime) ?){0,2}(?:error|exception)\W{1,4}(?:(?!an? |the )\w+ ){0,3}"
+    r"(?:time(?:d |-)?out|rate.?limit|too many requests|connection|overloaded|unavailable|content.?(?:filter|policy)|max(?:imum)? (?:retries|context|tokens)"
+    r"|(?:no|empty) (?:response|output)|fail(?:ed|ure)|quota|bad gateway|internal server error|5\d\d|429)\b[^\n]*"
+    r"|\W*(?:ERROR|(?:request|generation|inference|connection) (?:timed out|timeout|failed|error)|internal server error|bad gateway|(?-i:null|NULL))\W*"
+    r"|<[\w.]+ object at 0x[0-9a-f]+>"
     r"|\W*[\[(<](?:(?:no|empty|blank|missing) ?(?:answer|response|solution|output|content|text)|empty|blank|deleted|removed|missing)[\])>]\W*",
     re.IGNORECASE,
 )
@@ -59,24 +58,17 @@ _NO_ANSWER = LazyPattern(
     re.IGNORECASE,
 )
 """A solution that says nothing, or that nothing will be said."""
-_LONGEST_REFUSAL = 240
 _LONGEST_NOTE = 100
-_MID_SENTENCE = LazyPattern(
-    r"\w\s+(?:the|an|of|is|are|and|or|that|we|this|from|with|because|which|if|to|than|then|as)\Z|\w\s*[(=]\Z"
-)
-_LEAST_WORDS = 8
-"""Of a text whose last word is looked at; a shorter one may be the name of something."""
 _NO_LAST_WORD = LazyPattern(
-    r"(?:\w+,?\s+){3}(?:the|an|and|or|because|if|than|into|our|its|their|your|every|(?:by|with|of|as|for|in|to|from|has|get|gives)\s+a)\Z"
+    r"(?<!\w)(?:\w+,?\s+){3}(?:the|an|and|or|because|if|than|into|our|its|their|your|every|(?:by|with|of|as|for|in|to|from|has|get|gives)\s+a)\Z"
+    r"|(?<!\S)(?:\S+\s+){7}(?:of|is|are|that|we|this|from|with|which|to|then|as)\Z|(?<!\S)(?:\S+\s+){6}\S*\w\s*\(\Z"
     r"|(?:[Nn]ow|[Tt]hen|So|Thus|Hence|Therefore|Next|First|Finally|,)\s+we\s+(?:get|have|find|need|can|obtain|must|also|first|will|use)\Z"
     r"|(?:answer|result|solution|value|sum|total|product|difference|number)\s+(?:of\s+(?:\w+\s+){1,4})?(?:is|are|was|equals|of)\Z"
     r"|[\w)}]\s+[+*/\u00d7\u00f7-]\Z|[\w)}]\s*(?<!is )(?<!sign )(?<!symbol )(?<!operator )=\Z"
     r"|(?:\u548c|\u4e0e|\u56e0\u4e3a|\u6240\u4ee5|\u7b49\u4e8e|\u6211\u4eec|\u4ee5\u53ca|\u6216\u8005|\u5982\u679c|\u90a3\u4e48|\u7684\u7b54\u6848\u662f)\Z"
 )
-"""Words and signs that certainly end no sentence, whatever is its length."""
+"""Words and signs that end no sentence; some of them may end the name of something, which has fewer words."""
 _LAST = (".", "!", "?", ")", "]", "}", "$", ">", "`", "|", '"', "。")
-_LOOKED_AT = 4000
-"""Characters at the end of a solution in which a table or JSON is looked for."""
 _JSON = LazyPattern(
     r'\{\s*"[^"\n]*"\s*:(?:[\s\[\]{},:\d.eE+-]|"(?:[^"\\]|\\.)*"|true|false|null)*+(?:"[^"]*|[a-z]{1,4})?\Z'
 )
@@ -118,15 +110,9 @@ def api_error(solution: str, question: str = "", thought: str = "") -> str:
 
     >>> api_error("Error code: 429 - {'error': {}}"), api_error("Error code: 429 means too many requests.")
     ("Error code: 429 - {'error': {}}", '')
-    >>> api_error("null"), api_error("null", "What does it print?"), api_error("null", "What is x?", "Then x is null.")
-    ('null', '', '')
     """
-    said = solution.strip()
-    if not _API_ERROR.match(solution):
-        if not _ERROR.fullmatch(said) or _OF_OUTPUT.search(question) or said in thought:
-            return ""
-
-    return said[:_LONGEST_NOTE]
+    is_error = _ERROR.fullmatch(solution) and not _OF_OUTPUT.search(question) and solution not in thought
+    return solution[:_LONGEST_NOTE] if is_error or _API_ERROR.fullmatch(solution) else ""
 
 
 def no_answer(solution: str, question: str, thought: str = "") -> str:
@@ -135,7 +121,7 @@ def no_answer(solution: str, question: str, thought: str = "") -> str:
     >>> no_answer("I'm sorry, but I can't help with that.", "What is 3 + 4?"), no_answer("N/A", "Yes, no, or n/a?")
     ("I'm sorry, but I can't help with that.", '')
     """
-    if len(solution) > _LONGEST_REFUSAL or not _NO_ANSWER.fullmatch(solution):
+    if len(solution) > 240 or not _NO_ANSWER.fullmatch(solution):
         return ""
 
     is_meant = (solution.strip(" .") or solution).casefold() in f"{question}\n{thought}".casefold()
@@ -225,38 +211,22 @@ def mid_sentence(solution: str, thought: str = "") -> str:
     ('as was said before, that the', '')
     """
     end = solution.rstrip()
-    if (
-        _UNFINISHED.search(end, max(0, len(end) - 400))
-        or not end.endswith(_LAST)
-        and _NO_LAST_WORD.search(end, max(0, len(end) - 100))
-        or ('{"' in end or "{\n" in end)
-        and _is_open_json(end[-_LOOKED_AT:])
-        or "\n|" in end
-        and _is_short_row(end[-_LOOKED_AT:])
-    ):
+    if _UNFINISHED.search(end, max(0, len(end) - 400)) or ('{"' in end or "\n|" in end) and _is_open(end[-4000:]):
         return " ".join(end[-400:].split()[-6:])
 
-    for text in (solution, thought):
-        end = text[-400:].rstrip()
-        if _MID_SENTENCE.search(end, max(0, len(end) - 40)) and len(words := end.split()) >= _LEAST_WORDS:
-            return " ".join(words[-6:])
+    for text in (end, thought.rstrip()):
+        if not text.endswith(_LAST) and _NO_LAST_WORD.search(text, max(0, len(text) - 100)):
+            return " ".join(text[-400:].split()[-6:])
 
     return ""
 
 
-def _is_open_json(text: str) -> bool:
-    """Whether a text ends inside of an object of JSON."""
-    found = _JSON.search(text)
-    signs = _JSON_TEXT.sub("", found.group()) if found else ""
-    return signs.count("{") + signs.count("[") > signs.count("}") + signs.count("]")
+def _is_open(text: str) -> bool:
+    """Whether a text ends inside of an object of JSON, or with a row of fewer cells than the line below the table's head has."""
+    if found := _JSON.search(text):
+        signs = _JSON_TEXT.sub("", found.group())
+        return signs.count("{") + signs.count("[") > signs.count("}") + signs.count("]")
 
-
-def _is_short_row(text: str) -> bool:
-    """Whether a text ends with a row of a table that has fewer cells than the line below the table's head."""
     *_, rule = [None, *_RULE.finditer(text)]
-    rows = text[rule.end() :].split("\n")[1:] if rule else []
-    return (
-        bool(rows)
-        and all(row.lstrip().startswith("|") for row in rows)
-        and rows[-1].count("|") < rule.group().count("|")
-    )
+    rows = text[rule.end() + 1 :].split("\n") if rule else [""]
+    return all(row.lstrip()[:1] == "|" for row in rows) and rows[-1].count("|") < rule.group().count("|")

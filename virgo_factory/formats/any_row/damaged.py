@@ -14,7 +14,6 @@ _IN_PLAIN = LazyPattern(
     re.DOTALL,
 )
 _ENCODED_TWICE = LazyPattern(r"â€[\x80-\xbf™œ“”¦˜]|Ã[\x80-\xbf]|Â[\xa0°±²³·£§«»¼½]|ï¿½|ðŸ|[\x80-\x9f]")
-_AROUND = 12
 
 
 def damage(text: str) -> str:
@@ -30,4 +29,4 @@ def damage(text: str) -> str:
     if start < 0 and (text[:1] == "b" or any(sign in text for sign in ("\\n", "\\\\", "\t", "\night", "\nabla"))):
         start = next((found.start() for found in outside_code(text, _IN_PLAIN)), -1)
 
-    return repr(text[max(0, start - _AROUND) : start + _AROUND]) if start >= 0 else ""
+    return repr(text[max(0, start - 12) : start + 12]) if start >= 0 else ""

@@ -19,20 +19,12 @@ _GROUNDING = LazyPattern(r"<(?:bbox|ref-object)>")
 _OF_TEMPLATE = LazyPattern(r"(?<![\\\w$^{}'])\{{1,2} ?(?P<name>[A-Za-z_]\w{3,}) ?\}{1,2}(?![\w{}'])")
 
 
-_LONGEST = 40
-_QUESTIONS = (
-    r"(?:(?:user|full|original|math)[ _])?(?:question|problem|prompt|instruction|query|input|task|text|content|message|statement)s?"
-    r"(?:[ _](?:text|here|\d+))?"
-)
 _WHOLE = LazyPattern(
-    rf"\$?\{{{{1,2}}\s*[A-Za-z_][\w.]{{2,}}\s*\}}{{1,2}}|[<\[](?:(?:insert|your|the)[ _])*{_QUESTIONS}[>\]]"
-    r"|%s|%\(\w+\)s|[.…]{1,9}|\?{2,9}|[\[<(](?:deleted|removed|empty|blank|missing|no question)[\])>]",
+    r"\$?\{{1,2}\s*[A-Za-z_][\w.]{2,}\s*\}{1,2}|%s|%\(\w+\)s|[.…]{1,9}|\?{2,9}|[\[<(](?:deleted|removed|empty|blank|missing|no question)[\])>]"
+    r"|[<\[](?:(?:insert|your|the|user)[ _])*(?:question|problem|prompt|instruction|query|input|task|text|content|message)s?(?:[ _](?:text|here))?[>\]]",
     re.IGNORECASE,
 )
 """A question that is nothing else."""
-_OF_ANSWER = frozenset(
-    "answer response solution output completion final_answer reasoning thought ground_truth target".split()
-)
 
 
 def unfilled(row: Mapping[str, Any], example: Example, plan: SecondColumns | None) -> str:
@@ -42,12 +34,8 @@ def unfilled(row: Mapping[str, Any], example: Example, plan: SecondColumns | Non
     """
     turns = (*example.history, example)
     for turn in turns:
-        if len(asked := turn.question.replace(IMAGE, "").strip()) < _LONGEST and _WHOLE.fullmatch(asked):
+        if len(asked := turn.question.replace(IMAGE, "").strip()) < 40 and _WHOLE.fullmatch(asked):
             return f"{asked} is the whole question"
-
-        said = turn.response if isinstance(turn.response, str) else turn.response.solution
-        if len(said) < _LONGEST and said[:1] in "{$<[" and said.strip("${}<>[] ").lower() in _OF_ANSWER:
-            return f"{said} is the whole solution"
 
     if (objects := row.get("objects")) and not is_blank(decoded(objects) if isinstance(objects, str) else objects):
         for turn in turns:

@@ -32,18 +32,14 @@ UNFRAMED = "with the question read out of a rendered template"
 """Note of rows whose question was a whole prompt, with who speaks."""
 
 _FRAMES = [
-    LazyPattern(pattern)
-    for pattern in (
-        r"\s*(?:system\n(?P<system>[\s\S]*?)(?:\n|(?<=[.!?])))?user\n(?P<asked>[\s\S]+?)(?:\n|(?<=[.!?:)}\]$]))(?:assistant|model)",
-        r"\s*(?:(?P<system>A (?:chat|conversation) between [\s\S]{0,700}?)\s)?(?:Human|HUMAN|User|USER):\s(?P<asked>[\s\S]+?)\s(?:Assistant|ASSISTANT):",
-        r"\s*(?:Below is an instruction [^\n]+\n+)?\#\#\# ?(?:Instruction|Human|User):?\n(?P<asked>[\s\S]+?)\n+\#\#\# ?(?:Response|Assistant):",
-    )
-]
+    LazyPattern(r"\s*(?:system\n(?P<system>[\s\S]*?)(?:\n|(?<=[.!?])))?user\n(?P<asked>[\s\S]+?)(?:\n|(?<=[.!?:)}\]$]))(?:assistant|model)"),
+    LazyPattern(r"\s*(?:(?P<system>A (?:chat|conversation) between [\s\S]{0,700}?)\s)?(?:Human|HUMAN|User|USER):\s(?P<asked>[\s\S]+?)\s(?:Assistant|ASSISTANT):"),
+    LazyPattern(r"\s*(?:Below is an instruction [^\n]+\n+)?\#\#\# ?(?:Instruction|Human|User):?\n(?P<asked>[\s\S]+?)\n+\#\#\# ?(?:Response|Assistant):"),
+]  # fmt: skip
 """A prompt with nothing around it, as templates render it: ChatML's and Llama 3's without control tokens, Vicuna's, Alpaca's."""
 _INPUT = LazyPattern(r"\n+\#\#\# ?Input:\n")
 _SPEAKER = LazyPattern(
-    r"(?:^|\s)(?:(?:(?:Human|HUMAN|User|USER|Assistant|ASSISTANT):|\#\#\# ?(?:Instruction|Human|User|Response|Assistant):?)(?=\s|\Z)"
-    r"|(?:user|assistant|model)(?=\n|\Z))"
+    r"(?:^|\s)(?:(?:Human|HUMAN|User|USER|Assistant|ASSISTANT):|\#{3} ?(?:Instruction|Human|User|Assistant)|(?:user|assistant|model)(?:\n|\Z))"
 )
 _SPEAKERS = ("assistant", "model", "Assistant:", "ASSISTANT:", "Response:")
 """With which a rendered prompt ends."""
