@@ -5,6 +5,7 @@ import pytest
 from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought
 from virgo_factory.data.rows import final_answer
+from virgo_factory.data.rows.rules import row_findings
 
 
 CHOICE = "Which?\nA. red\nB. blue"
@@ -102,3 +103,22 @@ def test_so_many_are_judged_and_no_more(check, monkeypatch):
         for n in range(final_answer.JUDGED + 9)
     ]
     assert [kind.count for kind in check({"rows.jsonl": rows}).kinds] == [final_answer.JUDGED]
+
+
+@pytest.mark.parametrize(
+    ("solution", "told"),
+    [
+        ("It is \\boxed{486}.\n<answer>999</answer>", "boxes 486, and has 999 in <answer>"),
+        ("\\boxed{B}\n\n<answer> (C). </answer>", "boxes B, and has C in <answer>"),
+        ("First \\boxed{5}, then \\boxed{7}. <answer>7</answer>", ""),
+        ("\\boxed{7}\n<answer>7.0</answer>", ""),
+        ("\\boxed{3}\n<answer>B</answer>", ""),
+        ("<answer>\\boxed{7}</answer>", ""),
+        ("\\boxed{\\frac{1}{2}}\n<answer>0.5</answer>", ""),
+        ("\\boxed{7}\n<answer>seven</answer>", ""),
+    ],
+)
+def test_two_different_answers_of_one_solution_are_told(solution, told):
+    assert final_answer.two_answers(solution) == told
+    found = [finding.detail for finding in row_findings(Example("a", "Q?", LongThought("5, 7", solution)), ())]
+    assert [detail for detail in found if "in <answer>" in detail] == ([told] if told else [])

@@ -62,8 +62,8 @@ def test_a_question_that_is_a_placeholder_is_none(question):
     for asked, images in ((question, {}), (f"<image>\n{question}", {"images": ["a.png"]})):
         part = read(asked, **images)
         assert (part.reason, part.detail) == (
-            "a placeholder that is not filled",
-            f"{question} is the whole question; write its value into the text",
+            "the question is a missing value",
+            f"the text {question!r}",
         )
 
 

@@ -1,12 +1,11 @@
 """What can be wrong with one row that the formats accept: its thought, its answer, its prompt, its images."""
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from virgo_factory.core.example import Example
 from virgo_factory.core.finding import Finding
-from virgo_factory.data.rows.final_answer import unmentioned_answer
+from virgo_factory.data.rows.final_answer import two_answers, unmentioned_answer
 from virgo_factory.data.rows.repetition import Loop, find_loop
 from virgo_factory.formats.any_row.cut_off import mid_sentence, no_answer
 from virgo_factory.formats.any_row.damaged import damage
@@ -61,6 +60,9 @@ def thought_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterab
         elif answer := unmentioned_answer(response.thought, response.solution):
             yield Finding("answer_not_in_thought", "warning", f"boxes {_short(answer)}")
 
+        if told := two_answers(response.solution):
+            yield Finding("two_answers", "warning", told)
+
         if loop := find_loop(response.thought) or find_loop(response.solution):
             yield _loop_finding(loop)
 
@@ -101,9 +103,7 @@ def run_on_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterabl
             yield Finding("damaged_text", "warning", seen)
 
         if words := no_answer(solution, turn.question, thought):
-            is_task = (
-                example.answer or example.images or re.search(r"\d", turn.question)
-            )  # else to refuse may be right
+            is_task = example.answer or example.images or any(map(str.isdigit, turn.question))
             yield Finding("no_answer", "warning" if is_task else "info", words)
 
         if line := next_question(turn.question, solution):

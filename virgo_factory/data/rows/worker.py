@@ -124,7 +124,7 @@ class Measurer:
                     if isinstance(found, RejectedRow):
                         part |= {"id": _text_id(row.raw), "reason": found.reason, "detail": _plain(found.detail)}
                     else:
-                        sizes = self._examine(origin, found, row.raw, part, files)
+                        sizes = self._examine(origin, found, row.raw if len(reading.parts) < 2 else None, part, files)
                         if sizes is not None:
                             examples.append((len(parts), found if origin.options.ranking else _single(found), sizes))
 
@@ -164,8 +164,7 @@ class Measurer:
             from virgo_factory.data.rows import rules as check
 
             found = [*check.row_findings(example, seen)]
-            gold = with_gold(example, raw if origin.options.turns == "history" else None)
-            if self._verdicts and may_contradict(gold):
+            if self._verdicts and may_contradict(gold := with_gold(example, raw)):
                 self._verdicts -= 1
                 if told := contradiction(gold):
                     found.append(check.Finding("gold_contradicted", "warning", told))

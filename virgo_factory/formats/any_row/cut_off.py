@@ -116,11 +116,7 @@ def api_error(solution: str, question: str = "", thought: str = "") -> str:
 
 
 def no_answer(solution: str, question: str, thought: str = "") -> str:
-    """Return a solution that says nothing or refuses to answer, where question and thought do not have its words; else "".
-
-    >>> no_answer("I'm sorry, but I can't help with that.", "What is 3 + 4?"), no_answer("N/A", "Yes, no, or n/a?")
-    ("I'm sorry, but I can't help with that.", '')
-    """
+    """Return a solution that says nothing or refuses to answer, where question and thought do not have its words; else ""."""
     if len(solution) > 240 or not _NO_ANSWER.fullmatch(solution):
         return ""
 

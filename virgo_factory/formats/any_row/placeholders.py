@@ -1,10 +1,9 @@
-"""Placeholders that nobody has filled, or that another column of the row is to fill: a model would learn to write them."""
+"""Placeholders that another column of the row is to fill: a model would learn to write them."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from virgo_factory.core.example import IMAGE, Example
+from virgo_factory.core.example import Example
 from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.formats.any_row.foreign_tokens import outside_code
 from virgo_factory.formats.any_row.second_columns import SecondColumns
@@ -19,24 +18,12 @@ _GROUNDING = LazyPattern(r"<(?:bbox|ref-object)>")
 _OF_TEMPLATE = LazyPattern(r"(?<![\\\w$^{}'])\{{1,2} ?(?P<name>[A-Za-z_]\w{3,}) ?\}{1,2}(?![\w{}'])")
 
 
-_WHOLE = LazyPattern(
-    r"\$?\{{1,2}\s*[A-Za-z_][\w.]{2,}\s*\}{1,2}|%s|%\(\w+\)s|[.…]{1,9}|\?{2,9}|[\[<(](?:deleted|removed|empty|blank|missing|no question)[\])>]"
-    r"|[<\[](?:(?:insert|your|the|user)[ _])*(?:question|problem|prompt|instruction|query|input|task|text|content|message)s?(?:[ _](?:text|here))?[>\]]",
-    re.IGNORECASE,
-)
-"""A question that is nothing else."""
-
-
 def unfilled(row: Mapping[str, Any], example: Example, plan: SecondColumns | None) -> str:
     """Return a placeholder in a text of an example that a column of its row is to fill, and which; "" without one.
 
     `plan`: the columns that may hold a part of the prompt; others, such as `name`, fill nothing.
     """
     turns = (*example.history, example)
-    for turn in turns:
-        if len(asked := turn.question.replace(IMAGE, "").strip()) < 40 and _WHOLE.fullmatch(asked):
-            return f"{asked} is the whole question"
-
     if (objects := row.get("objects")) and not is_blank(decoded(objects) if isinstance(objects, str) else objects):
         for turn in turns:
             if found := _GROUNDING.search(f"{turn.question}\n{rendered(turn.response)}"):

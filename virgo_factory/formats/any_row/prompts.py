@@ -37,9 +37,11 @@ _FRAMES = [
     LazyPattern(r"\s*(?:Below is an instruction [^\n]+\n+)?\#\#\# ?(?:Instruction|Human|User):?\n(?P<asked>[\s\S]+?)\n+\#\#\# ?(?:Response|Assistant):"),
 ]  # fmt: skip
 """A prompt with nothing around it, as templates render it: ChatML's and Llama 3's without control tokens, Vicuna's, Alpaca's."""
-_INPUT = LazyPattern(r"\n+\#\#\# ?Input:\n")
 _SPEAKER = LazyPattern(
     r"(?:^|\s)(?:(?:Human|HUMAN|User|USER|Assistant|ASSISTANT):|\#{3} ?(?:Instruction|Human|User|Assistant)|(?:user|assistant|model)(?:\n|\Z))"
+)
+_NEXT_SPEAKER = LazyPattern(
+    r"(?:\n|\s(?=[A-Z#]))(?:\#\#\# )?(assistant|model|Assistant:|ASSISTANT:|Response:)\s*(?:<think>\s*)?\Z"
 )
 _SPEAKERS = ("assistant", "model", "Assistant:", "ASSISTANT:", "Response:")
 """With which a rendered prompt ends."""
@@ -242,7 +244,7 @@ def _without_frame(example: Example) -> Example:
             if example.system not in (None, system):
                 break
 
-            question = asked[:at] + _INPUT.sub("\n", found["asked"]).strip()
+            question = asked[:at] + re.sub(r"\n+### ?Input:\n", "\n", found["asked"]).strip()
             return replace(example, question=question, system=system, notes=(*example.notes, UNFRAMED))
 
     return example
@@ -250,10 +252,8 @@ def _without_frame(example: Example) -> Example:
 
 def ends_with_speaker(text: str) -> str:
     """Return the name of who is to speak next, with which a question ends; "" where it ends as questions do."""
-    end = text[-30:].rstrip().removesuffix("<think>").rstrip()
-    name = next((name for name in _SPEAKERS if end.endswith(name)), "")
-    before = end.removesuffix(name).removesuffix("### ")[-1:]
-    return name if name and (before == "\n" or before == " " and name[0].isupper()) else ""
+    found = _NEXT_SPEAKER.search(text, max(0, len(text) - 40))
+    return found[1] if found else ""
 
 
 def without_request(text: str, may_be_empty: bool = False) -> str:
