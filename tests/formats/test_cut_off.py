@@ -224,6 +224,7 @@ MID = [
     f"{WHY}\n\nNow we get",
     "It has to be divided by a",
     "So 3 + 4 =",
+    "They are: apples, pears, and",
     "The sum is 3 +",
     "所以我们",
     "| a | b |\n|---|---|\n| 1 | 2 |\n| 3 |",

@@ -263,6 +263,7 @@ UNCERTAIN = [
     ("How does a medical assistant help?\nThe user: nobody.", ""),
     ("Who is a better assistant", ""),
     ("Which is a language model", ""),
+    ("Which is a language\nmodel", ""),
     ("Describe the user and the assistant.", ""),
     ("User: Tom\nRole: admin\nIs he an admin?", ""),
     ("Question: How many?\nAnswer:", ""),

@@ -60,7 +60,7 @@ _NO_ANSWER = LazyPattern(
 """A solution that says nothing, or that nothing will be said."""
 _LONGEST_NOTE = 100
 _NO_LAST_WORD = LazyPattern(
-    r"(?<!\w)(?:\w+,?\s+){3}(?:the|an|and|or|because|if|than|into|our|its|their|your|every|(?:by|with|of|as|for|in|to|from|has|get|gives)\s+a)\Z"
+    r"(?<!\S)(?:\S+\s+){3}(?:the|an|and|or|because|if|than|into|our|its|their|your|every|(?:by|with|of|as|for|in|to|from|has|get|gives)\s+a)\Z"
     r"|(?<!\S)(?:\S+\s+){7}(?:of|is|are|that|we|this|from|with|which|to|then|as)\Z|(?<!\S)(?:\S+\s+){6}\S*\w\s*\(\Z"
     r"|(?:[Nn]ow|[Tt]hen|So|Thus|Hence|Therefore|Next|First|Finally|,)\s+we\s+(?:get|have|find|need|can|obtain|must|also|first|will|use)\Z"
     r"|(?:answer|result|solution|value|sum|total|product|difference|number)\s+(?:of\s+(?:\w+\s+){1,4})?(?:is|are|was|equals|of)\Z"

@@ -41,7 +41,7 @@ _SPEAKER = LazyPattern(
     r"(?:^|\s)(?:(?:Human|HUMAN|User|USER|Assistant|ASSISTANT):|\#{3} ?(?:Instruction|Human|User|Assistant)|(?:user|assistant|model)(?:\n|\Z))"
 )
 _NEXT_SPEAKER = LazyPattern(
-    r"(?:\n|\s(?=[A-Z#]))(?:\#\#\# )?(assistant|model|Assistant:|ASSISTANT:|Response:)\s*(?:<think>\s*)?\Z"
+    r"(?:\n|\s(?=[A-Z#]))(?:\#\#\# )?(assistant|Assistant:|ASSISTANT:|Response:)\s*(?:<think>\s*)?\Z"
 )
 _SPEAKERS = ("assistant", "model", "Assistant:", "ASSISTANT:", "Response:")
 """With which a rendered prompt ends."""
