@@ -277,6 +277,12 @@ def test_a_prompt_that_may_be_more_than_a_frame_stays_and_is_told(text, name):
     assert example.question == text and ends_with_speaker(example.question) == name
 
 
+@pytest.mark.parametrize("text", ["user\n<image>\nassistant\n", "system\nSee <image>.\nuser\nHow many?\nassistant\n"])
+def test_a_frame_without_a_question_or_with_a_picture_elsewhere_stays(text):
+    (example,) = read_row(_row(text, images=["a.png"]), "long_thought").parts
+    assert example.question.strip() == text.strip() and example.system is None
+
+
 def test_a_frame_with_another_system_message_stays():
     text = f"system\nBe kind.\nuser\n{ASKED}\nassistant"
     (example,) = read_row(_row(text, system="Be brief."), "long_thought").parts

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from virgo_factory.answers.prose.response import boxes
 from virgo_factory.answers.values.latex import compact, unwrap
@@ -167,7 +166,7 @@ _RULES = ("answer_tag", "box", "phrase", "option", "letter", "whole")
 """What finds an answer that certainly is the final one."""
 
 
-def with_gold(example: Example, row: Any) -> Example:
+def with_gold(example: Example, row: object) -> Example:
     """Return an example with its gold answer plainly written, of a column of any usual name where formats read none."""
     row = row if isinstance(row, Mapping) and example.answer is None else {}
     places = [place for place in (row, *map(row.get, _AROUND)) if isinstance(place, Mapping)]

@@ -35,23 +35,19 @@ _NOTE = LazyPattern(
     re.IGNORECASE,
 )
 _CLOSING = ("]", ")", ">", "）", "】")
-_API_ERROR = LazyPattern(
-    r"(?:Error code: \d{3} - (?=[{\[\"'])|(?:openai\.)?(?:RateLimit|API\w+|InternalServer)Error: )[^\n]*"
-)
+_API_ERROR = LazyPattern(r"(?:Error code: \d{3} - (?=[{\[\"'])|\S*(?:RateLimit|API\w+|InternalServer)Error: )[^\n]*")
 _ERROR = LazyPattern(
     r"\W*(?:(?:API|HTTP|OpenAI|model|server|request|network|generation|internal|runtime) ?){0,2}(?:error|exception)\W{1,4}(?:(?!an? |the )\w+ ){0,3}"
     r"(?:time(?:d |-)?out|rate.?limit|too many requests|connection|overloaded|unavailable|content.?(?:filter|policy)|max(?:imum)? (?:retries|context|tokens)"
     r"|(?:no|empty) (?:response|output)|fail(?:ed|ure)|quota|bad gateway|internal server error|5\d\d|429)\b[^\n]*"
     r"|\W*(?:ERROR|(?:request|generation|inference|connection) (?:timed out|timeout|failed|error)|internal server error|bad gateway|(?-i:null|NULL))\W*"
-    r"|<[\w.]+ object at 0x[0-9a-f]+>"
-    r"|\W*[\[(<](?:(?:no|empty|blank|missing) ?(?:answer|response|solution|output|content|text)|empty|blank|deleted|removed|missing)[\])>]\W*",
+    r"|<[\w.]+ object at 0x[0-9a-f]+>|\W*[\[(<](?:(?:no|empty|blank|missing) ?(?:answer|response|solution|output|content|text)|empty|blank|deleted|removed|missing)[\])>]\W*",
     re.IGNORECASE,
 )
 """What stands for a solution where there is none; of a question of errors, messages or outputs it may be one."""
 _OF_OUTPUT = LazyPattern(r"error|exception|message|print|output|return|status|\blog\b|null|报错|输出", re.IGNORECASE)
 _NO_ANSWER = LazyPattern(
-    r"\W*(?:n/a|undefined|todo|tbd|not available|no (?:answer|response|solution|output)(?: (?:found|available|given))?)\W*"
-    r"|\.{3,}|…+|[-–—_]{2,}|\?{2,}"
+    r"\W*(?:n/a|undefined|todo|tbd|not available|no (?:answer|response|solution|output)(?: (?:found|available|given))?)\W*|\.{3,}|…+|[-–—_]{2,}|\?{2,}"
     r"|(?:i|i['’]m|sorry|i apologi[sz]e|unfortunately|as an ai)\b[^\n]{0,80}?\b(?:can(?:['’]?t|not| not)|unable to|won['’]t|not able to|do not see)\b[^\n]{0,60}?"
     r"\b(?:help|assist|comply|fulfil|process|engage|continue|answer (?:that|this|your|the) (?:question|request)|any (?:image|picture|figure)|do that)\b[^\n]{0,160}"
     r"|(?:很?抱歉|对不起|作为一个?(?:AI|人工智能))[^\n]{0,20}(?:无法|不能)[^\n]{0,60}",
@@ -70,13 +66,15 @@ _NO_LAST_WORD = LazyPattern(
 """Words and signs that end no sentence; some of them may end the name of something, which has fewer words."""
 _LAST = (".", "!", "?", ")", "]", "}", "$", ">", "`", "|", '"', "。")
 _JSON = LazyPattern(
-    r'\{\s*"[^"\n]*"\s*:(?:[\s\[\]{},:\d.eE+-]|"(?:[^"\\]|\\.)*"|true|false|null)*+(?:"[^"]*|[a-z]{1,4})?\Z'
+    r'\{\s*"[^"\n]*"\s*:(?:[\s\[\]{},:\d.eE+-]|"(?:[^"\\]|\\.)*"|true|false|null)*+(?:"[^"]*|[a-z]+)?\Z'
 )
 _JSON_TEXT = LazyPattern(r'"(?:[^"\\]|\\.)*+(?:"|\Z)')
 _RULE = LazyPattern(r"^[ \t]*\|[ \t:|-]*-[ \t:|-]*$", re.MULTILINE)
+_CONTINUED = LazyPattern(
+    r"(?:(?:\.{3}|…)[（(](?:\w\w)?省略|[（(\[【](?:未完(?:待续)?|[Tt]o be continued)\.*)[）)\]】]\Z"
+)
 _UNFINISHED = LazyPattern(
     r"[\w*)][,:，：]\Z|(?<!\S)\*\*(?=\w)[^*\n)`]*\Z|\s[\[(](?:\.{3}|…+)[\])]\Z"
-    r"|(?:\.{3}|…)[（(](?:\w\w)?省略[）)]\Z|[（(\[【](?:未完(?:待续)?|[Tt]o be continued|(?:rest|remainder) omitted)\.*[）)\]】]\Z"
     r"|(?<![:;\\])\((?=\S)(?:[^()\[\]{}\n`'\".!?。|]|\.(?=\d))+\Z"
     r"|^[ \t]*(?:[-*+]|\d{1,2}[.)])[ \t][^\n]*\n\s*(?:[-*+]|\d{1,2}[.)])\Z",
     re.MULTILINE,
@@ -207,7 +205,9 @@ def mid_sentence(solution: str, thought: str = "") -> str:
     ('as was said before, that the', '')
     """
     end = solution.rstrip()
-    if _UNFINISHED.search(end, max(0, len(end) - 400)) or ('{"' in end or "\n|" in end) and _is_open(end[-4000:]):
+    goes_on = end.endswith(_CLOSING) and _CONTINUED.search(end, max(0, len(end) - 40))
+    is_open = ('{"' in end or "\n|" in end) and _is_open(end[-4000:])
+    if goes_on or is_open or _UNFINISHED.search(end, max(0, len(end) - 400)):
         return " ".join(end[-400:].split()[-6:])
 
     for text in (end, thought.rstrip()):

@@ -41,7 +41,7 @@ _SPEAKER = LazyPattern(
     r"(?:^|\s)(?:(?:Human|HUMAN|User|USER|Assistant|ASSISTANT):|\#{3} ?(?:Instruction|Human|User|Assistant)|(?:user|assistant|model)(?:\n|\Z))"
 )
 _NEXT_SPEAKER = LazyPattern(
-    r"(?:\n|\s(?=[A-Z#]))(?:\#\#\# )?(assistant|Assistant:|ASSISTANT:|Response:)\s*(?:<think>\s*)?\Z"
+    r"(?:\n|\s(?=[A-Z#]))(?:### )?(assistant|Assistant:|ASSISTANT:|Response:)\s*(?:<think>)?\s*\Z"
 )
 _SPEAKERS = ("assistant", "model", "Assistant:", "ASSISTANT:", "Response:")
 """With which a rendered prompt ends."""
@@ -239,9 +239,10 @@ def _without_frame(example: Example) -> Example:
     asked = example.question.rstrip().removesuffix("<think>").rstrip()
     at = asked.rfind(IMAGE) + len(IMAGE) if asked.startswith(IMAGE) else 0
     for frame in _FRAMES if asked.endswith(_SPEAKERS) and asked.count("user\n") < 9 else ():
-        if (found := frame.fullmatch(asked, at)) and not _SPEAKER.search(found["asked"]):
+        found = frame.fullmatch(asked, at)
+        if found and found["asked"].replace(IMAGE, "").strip() and not _SPEAKER.search(found["asked"]):
             system = (found.groupdict().get("system") or "").strip() or example.system
-            if example.system not in (None, system):
+            if IMAGE in (system or "") or example.system not in (None, system):
                 break
 
             question = asked[:at] + re.sub(r"\n+### ?Input:\n", "\n", found["asked"]).strip()
@@ -252,8 +253,7 @@ def _without_frame(example: Example) -> Example:
 
 def ends_with_speaker(text: str) -> str:
     """Return the name of who is to speak next, with which a question ends; "" where it ends as questions do."""
-    found = _NEXT_SPEAKER.search(text, max(0, len(text) - 40))
-    return found[1] if found else ""
+    return next(iter(_NEXT_SPEAKER.findall(text[-40:])), "")
 
 
 def without_request(text: str, may_be_empty: bool = False) -> str:
