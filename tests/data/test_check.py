@@ -152,6 +152,9 @@ def test_real_loops_among_cut_off_and_among_complete_responses(real_responses):
         "I need to check this again, carefully, and then once more. " * 60,
         "A sentence of its own that opens the thought. " + "= e^{i\\pi/6} " * 400,
         "1" * 5_000,
+        "7 " * 400,
+        "The sum is 7. " * 60,
+        "It is 7.\n" * 60,
         "好的，我们来看。" * 400,
         "\n" * 5_000,
         "".join(f"Let me try {n}: that does not work either, so I go on to the next one. " for n in range(80)),
@@ -169,9 +172,24 @@ def test_a_loop_in_the_middle_of_a_long_thought_is_found():
     assert find_loop(f"{before} {'wait, that is not right, let me do it again; ' * 150} {after}").times >= 100
 
 
-@pytest.mark.parametrize("text", ["", "Short.", "ab " * 50, "\n".join(f"{n} * 7 = {7 * n}" for n in range(300))])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Short.",
+        "ab " * 50,
+        "\n".join(f"{n} * 7 = {7 * n}" for n in range(300)),
+        "| n | even |\n|---|---|\n" + "\n".join(f"| {n} | {'yes' if n % 2 else 'no'} |" for n in range(40)),
+        "\n".join(f"def f{n}(x):\n    return x + {n}" for n in range(15)),
+    ],
+)
 def test_what_is_no_loop(text):
     assert find_loop(text) is None
+
+
+def test_a_loop_in_the_solution_is_told_as_one_in_the_thought():
+    example = Example("a", "What is 3 + 4?", LongThought("It is 7.", "The sum is 7. " * 60))
+    assert [finding.code for finding in row_findings(example, ())] == ["loop"]
 
 
 def test_a_loop_is_a_warning_that_quotes_it():

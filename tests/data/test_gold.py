@@ -5,6 +5,7 @@ import pytest
 from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought
 from virgo_factory.data.rows import final_answer
+from virgo_factory.data.rows.rules import row_findings
 
 
 CHOICE = "Which?\nA. red\nB. blue"
@@ -57,7 +58,11 @@ def test_a_gold_answer_that_stands_in_the_solution_costs_nothing(monkeypatch):
         assert not final_answer.may_contradict(Example("a", "Q?", LongThought("t", solution), answer=answer))
 
 
-@pytest.mark.parametrize("column", ["answer", "gold", "ground_truth", "gold_answer"])
+NAMES = ["answer", "gold", "ground_truth", "gold_answer", "expected_answer", "reference_answer", "target", "final_answer", "correct_answer", "gts", "Answer",
+         "gold_label", "correct_option", "answerKey", "标准答案"]  # fmt: skip
+
+
+@pytest.mark.parametrize("column", NAMES)
 def test_they_are_a_finding_and_are_trained_on(check, column):
     rows = [
         {
@@ -73,9 +78,47 @@ def test_they_are_a_finding_and_are_trained_on(check, column):
     assert kind.shown[0].detail == "the answer is 3, the row's gold answer 2"
 
 
+WRITTEN = [
+    # (columns of the row, the gold answer)
+    ({"answer": "\\boxed{999}"}, "999"), ({"answer": "$999$"}, "999"), ({"answer": "So 999.\n#### 999"}, "999"), ({"answer": ["999"]}, "999"),
+    ({"solution": "First \\boxed{5}, so \\boxed{999}."}, "999"), ({"reward_model": {"style": "rule", "ground_truth": "999"}}, "999"),
+    ({"extra_info": {"answer": 999, "index": 3}}, "999"), ({"label": "B"}, "B"), ({"label": 999}, "999"), ({"ground_truth_solution": "999"}, "999"),
+    ({"label": 1}, ""), ({"label": True}, ""), ({"label": "0"}, ""), ({"answer": ["5", "6"]}, ""), ({"answer_index": 3}, ""), ({"answer_type": "999"}, ""),
+    ({"model_answer": "999"}, ""), ({"wrong_answer": "999"}, ""), ({"extra_info": "999"}, ""), ({"target_length": 999}, ""), ({"options": ["999"]}, ""),
+    ({"answer": "It follows that 999 is not 998"}, ""), ({"source": {"answer": "999"}}, ""), ({"final_answer": "\\frac{1}{2}"}, ""), ({"difficulty_label": 999}, ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("columns", "gold"), WRITTEN)
+def test_a_gold_answer_is_read_by_its_usual_names_and_spellings(columns, gold):
+    example = Example("a", "How many?", LongThought("I see 5.", "It is \\boxed{5}."), answer=None)
+    found = final_answer.with_gold(example, columns)
+    assert (found.answer or "") == gold
+    assert bool(gold) == final_answer.may_contradict(found)
+
+
 def test_so_many_are_judged_and_no_more(check, monkeypatch):
     rows = [
         {"question": f"{n}?", "response": f"<think>I add: {n}.</think>\\boxed{{{n}}}", "answer": -1}
         for n in range(final_answer.JUDGED + 9)
     ]
     assert [kind.count for kind in check({"rows.jsonl": rows}).kinds] == [final_answer.JUDGED]
+
+
+@pytest.mark.parametrize(
+    ("solution", "told"),
+    [
+        ("It is \\boxed{486}.\n<answer>999</answer>", "boxes 486, and has 999 in <answer>"),
+        ("\\boxed{B}\n\n<answer> (C). </answer>", "boxes B, and has C in <answer>"),
+        ("First \\boxed{5}, then \\boxed{7}. <answer>7</answer>", ""),
+        ("\\boxed{7}\n<answer>7.0</answer>", ""),
+        ("\\boxed{3}\n<answer>B</answer>", ""),
+        ("<answer>\\boxed{7}</answer>", ""),
+        ("\\boxed{\\frac{1}{2}}\n<answer>0.5</answer>", ""),
+        ("\\boxed{7}\n<answer>seven</answer>", ""),
+    ],
+)
+def test_two_different_answers_of_one_solution_are_told(solution, told):
+    assert final_answer.two_answers(solution) == told
+    found = [finding.detail for finding in row_findings(Example("a", "Q?", LongThought("5, 7", solution)), ())]
+    assert [detail for detail in found if "in <answer>" in detail] == ([told] if told else [])

@@ -88,6 +88,25 @@ WHOLE = [
     "- first\n- second",
     "Error code: 404 is that of a page that is not found.",
     "B",
+    "Lord of the Rings",
+    "what dreams are made of",
+    "the",
+    'The missing word is "the"',
+    "B+",
+    "The sign is =",
+    "\\boxed{x =}",
+    "The best we can",
+    "It is who we are",
+    "是",
+    "答案是5（单位省略）",
+    "This story is to be continued.",
+    "| a | b |\n|---|---|\n| 1 | 2 |",
+    "| a | b |\n|---|---|\n| 1 |\n\nIt is 1.",
+    "|x| + |y|\n|z|",
+    '{"answer": 4, "parts": [{"a": 1}, {"b": "t{o"}]}',
+    'It prints {"a": 1, where a is the name.',
+    "Let f(x) = {1 if x > 0",
+    "{'a': 1}",
 ]
 
 
@@ -108,13 +127,71 @@ def test_a_thought_that_was_truncated_is_dropped_as_cut():
     assert isinstance(read("It is 4.", f"The list is [truncated] here. {WHY}"), Example)
 
 
-@pytest.mark.parametrize(
-    "solution", ["Error code: 429 - {'error': {'message': 'rate limit'}}", "ERROR: rate limit exceeded"]
-)
-def test_an_error_of_an_api_is_no_solution(solution):
+NO_SOLUTION = [
+    "Error code: 429 - {'error': {'message': 'rate limit'}}",
+    "ERROR: rate limit exceeded",
+    "ERROR: timeout",
+    "[ERROR]",
+    "API Error: Connection reset by peer",
+    "Request timed out.",
+    "Generation failed",
+    "Internal Server Error",
+    "null",
+    "NULL",
+    "[no answer]",
+    "<empty>",
+    "(no response)",
+    "<openai.types.Completion object at 0x7f3c00>",
+]
+
+
+@pytest.mark.parametrize("solution", NO_SOLUTION)
+def test_an_error_of_an_api_or_a_word_for_nothing_is_no_solution(solution):
     part = read(solution)
     assert part.reason == "the response was broken off"
-    assert part.detail == f"an error stands in the place of its solution: {solution}"
+    assert part.detail == f"in the place of its solution stands {solution}"
+
+
+@pytest.mark.parametrize("solution", NO_SOLUTION[2:])
+def test_the_same_is_one_where_the_question_is_of_it_or_the_thought_has_found_it(solution):
+    for question, thought in (("What does it print?", "Let me run it."), ("Which is it?", f"So it is: {solution}")):
+        row = {"question": question, "response": f"<think>{thought}</think>\n\n{solution}"}
+        (part,) = read_row(row, "long_thought").parts
+        assert isinstance(part, Example) and part.response.solution == solution
+
+
+NO_ANSWER = [
+    "N/A",
+    "undefined",
+    "...",
+    "TODO",
+    "No answer found.",
+    "I'm sorry, but I can't help with that.",
+    "Sorry, I can't help with images of people yet.",
+    "I cannot answer the question because I do not see any image. Can you please send it again?",
+    "As an AI, I am not able to assist with this request.",
+    "对不起，我无法回答这个问题。",
+]
+ANSWERS = ["None of them.", "no", "It cannot be determined.", "Unknown", "-", "<", "I'm sorry that this is late: it is 4, which may help.",
+           "Unfortunately there are 3.", "Sorry is the word that she says.", "无法判断", "0", "[]", "I cannot be 5."]  # fmt: skip
+
+
+@pytest.mark.parametrize("solution", NO_ANSWER)
+def test_a_solution_that_says_nothing_is_told(solution):
+    (example,) = read_row(
+        {"question": "What is 3 + 4?", "response": f"<think>It is 7.</think>\n\n{solution}"}, "long_thought"
+    ).parts
+    (finding,) = row_findings(example, ())
+    assert (finding.code, finding.severity, finding.detail) == ("no_answer", "warning", solution)
+    (finding,) = row_findings(read(solution), ())  # a question that may be one to refuse
+    assert finding.severity == "info"
+    row = {"question": "What is 3 + 4?", "response": f"<think>So it is: {solution}</think>\n\n{solution}"}
+    assert row_findings(read_row(row, "long_thought").parts[0], ()) == ()
+
+
+@pytest.mark.parametrize("solution", ANSWERS)
+def test_a_short_answer_is_one(solution):
+    assert row_findings(read(solution), ()) == ()
 
 
 @pytest.mark.parametrize("solution", WHOLE)
@@ -140,6 +217,25 @@ def test_an_earlier_turn_that_was_cut_off_drops_the_row_and_context_that_was_doe
 
 
 MID = [
+    "The final answer is",
+    "So the total number of red dots is",
+    "We multiply both sides by the",
+    "1. Add.\n2. Then multiply by the",
+    f"{WHY}\n\nNow we get",
+    "It has to be divided by a",
+    "So 3 + 4 =",
+    "They are: apples, pears, and",
+    "The sum is 3 +",
+    "所以我们",
+    "| a | b |\n|---|---|\n| 1 | 2 |\n| 3 |",
+    "| a | b |\n| :-- | --: |\n| 1 | 2",
+    'It is {"answer": 4, "unit": ',
+    'It is {"answer": 4, "parts": [{"a": 1}, {"b": "tw',
+    '{"answer": {"value": 4}',
+    "先算三加四...(省略)",
+    "先算三加四，得七。……（以下省略）",
+    "先算三加四（未完待续）",
+    f"{WHY} (to be continued)",
     f"{WHY} From this we see, as before, that the",
     f"{WHY} Therefore,",
     f"{WHY} This can be done by adding a + b =",

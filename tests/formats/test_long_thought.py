@@ -577,7 +577,7 @@ OPENR1 = {
     "generations": ["<think>\nDivide by two.\n</think>\n\nx = 3", "<think>\n...", "<think>b</think>x = 3", "<think>c</think>4"],
     "is_reasoning_complete": [True, False, True, True], "correctness_math_verify": [True, False, False, False],
     "correctness_llama": None, "finish_reasons": ["stop", "length", "stop", "stop"],
-    "messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "<think>b</think>x"}],
+    "messages": [{"role": "user", "content": "Solve it."}, {"role": "assistant", "content": "<think>b</think>x"}],
 }  # fmt: skip
 
 

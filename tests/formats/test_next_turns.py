@@ -12,14 +12,22 @@ CERTAIN = (
     "\n\nHuman: And now?", "\n\nUser: And now?", "\nUser: And now?\n\nAssistant: It is 5.", "\n### Instruction:\nAdd 1.\n### Response:\n5",
     " Human: And now?", "Human: And now?", "\n\n**User:** And now?", "\n\n用户：现在呢？", "\nUSER: And now?\nASSISTANT: 5", "\n[User]: And now?",
     "\n### Human\nAnd now?", "\n<User>: And now?", "\n\nStudent: And now?",
+    "\nuser\nAnd what is it now?\nassistant\nIt is 5.", "assistant\n\nThere are 4 dots.", "user\n\nAnd what is it now?assistant\n\nIt is 5.",
+    "\nuser\nAnd what is it now?\nmodel\nIt is 5.", "\nassistant\nThere are 4 dots.", "\nUser\nAnd what is it now?\nAssistant\nIt is 5.", "\nuser", "assistant", "\nuser\nAnd what is it now?",
 )  # fmt: skip
 UNCERTAIN = (
     "\n\nQuestion 2: And now?", "\n\nQ: And now?", "\n\n**Problem 2:** And now?", "\n\nNext question: And now?", "\n\n## Question\nAnd now?",
     "\n\n题目2：现在呢？", f"\n\n{'It is so. ' * 30}\n\nUser: And now?",
+    f"\n\n{'It is so. ' * 30}\nuser\nAnd what is it now?",
 )  # fmt: skip
 NONE = (
     "", "\n\nUser guides say the same.", "\n\nThe user: Tom.", "\n\nThe Human: a study of man.", "\n\n- User: Tom\n- Role: admin",
     "\n\n```\nUser: hi\nAssistant: hello\n```", "\n\nThe question is whether it holds.", "\n\n`Human: hi` is a head.",
+    "\n\nThe roles are:\nuser\nwho asks a question\nassistant\nwho answers it",
+    "\n\nThe roles are:\n\nuser\nThe one who asks.\n\nassistant\nThe one who answers.", "\n\nThe words are\nadmin\nuser\nassistant\nmodel",
+    "\n\nIt is told by the user\nand not by the assistant\nthat there are four.", "\n\n```\nuser\nHow are you?\nassistant\nFine.\n```",
+    "\n\nThe word is\nuser", "\n\nIt is told by the user", "\n\n**Word**\nassistant",
+    "\n\nIt is a statistical\nmodel\nof them all.",
 )  # fmt: skip
 
 

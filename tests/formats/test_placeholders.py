@@ -51,3 +51,26 @@ FILLED = [
 @pytest.mark.parametrize("row", FILLED)
 def test_what_no_column_fills_is_text(row):
     assert isinstance(part := read(**row), Example) and part.question == row.get("question", "Where is it?")
+
+
+WHOLE_QUESTIONS = ["{question}", "{{problem}}", "{{ item.question }}", "${question}", "<question>", "[Question]", "<insert question here>",
+                   "[your_question]", "...", "…", "%s", "%(question)s", "[deleted]", "[removed]", "???", "{context}"]  # fmt: skip
+
+
+@pytest.mark.parametrize("question", WHOLE_QUESTIONS)
+def test_a_question_that_is_a_placeholder_is_none(question):
+    for asked, images in ((question, {}), (f"<image>\n{question}", {"images": ["a.png"]})):
+        part = read(asked, **images)
+        assert (part.reason, part.detail) == (
+            "the question is a missing value",
+            f"the text {question!r}",
+        )
+
+
+@pytest.mark.parametrize(
+    ("question", "solution"),
+    [("<b>", "[2]"), ("{a}", "{red}"), ("[1, 2]", "{1, 2}"), ("?", "[target audience]"), ("<html>", "<p>"), ("Why...", "answer"), ("{x | x > 3}", "{x}")],
+)  # fmt: skip
+def test_what_looks_nearly_so_is_a_question_and_its_answer(question, solution):
+    part = read(question, f"<think>\nIt is left.\n</think>\n\n{solution}")
+    assert isinstance(part, Example) and (part.question, part.response.solution) == (question, solution)

@@ -3,7 +3,13 @@
 import pytest
 
 from virgo_factory.formats import Options, read_row
-from virgo_factory.formats.any_row.prompts import TAKEN_OUT, asks_for_tags, without_request
+from virgo_factory.formats.any_row.prompts import (
+    TAKEN_OUT,
+    UNFRAMED,
+    asks_for_tags,
+    ends_with_speaker,
+    without_request,
+)
 
 
 ASKED = "How many dots are red?"
@@ -222,3 +228,64 @@ def test_the_token_that_switches_gemmas_thought_on_is_taken_out_in_front(text):
     assert example.question == "How many?" and TAKEN_OUT in example.notes
     (example,) = read_row(row | {"question": "What is <|think|>?"}, "long_thought").parts
     assert example.question == "What is <|think|>?"
+
+
+FRAMES = [
+    # (question, the question that is read, the system message)
+    (f"system\nYou are a helpful assistant.\nuser\n{ASKED}\nassistant\n", ASKED, "You are a helpful assistant."),
+    (f"system\n\nBe kind.user\n\n{ASKED}assistant\n\n", ASKED, "Be kind."),
+    (f"user\n{ASKED}\nassistant\n<think>\n", ASKED, None),
+    (f"user\n{ASKED}\nmodel\n", ASKED, None),
+    (f"system\n{REQUESTS['R1-V']}\nuser\n{ASKED}\nassistant\n", ASKED, None),
+    (f"<image>\nuser\n{ASKED}\nassistant", f"<image>{ASKED}", None),
+    (f"User: {ASKED}\nAssistant:", ASKED, None),
+    (f"Human: {ASKED}\n\nWhich are blue?\n\nAssistant: <think>", f"{ASKED}\n\nWhich are blue?", None),
+    (f"{REQUESTS['EasyR1, r1v']}. User: {ASKED} Assistant: <think>", ASKED, None),
+    (f"A chat between a user and an assistant. USER: {ASKED} ASSISTANT:", ASKED, "A chat between a user and an assistant."),
+    (f"### Instruction:\n{ASKED}\n\n### Response:\n", ASKED, None),
+    (f"Below is an instruction that describes a task.\n\n### Instruction:\n{ASKED}\n\n### Input:\nA table.\n\n### Response:", f"{ASKED}\nA table.", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "asked", "system"), FRAMES)
+def test_a_question_is_read_out_of_a_whole_rendered_prompt(text, asked, system):
+    row = _row(text, **({"images": ["a.png"]} if "<image>" in text else {}))
+    (example,) = read_row(row, "long_thought").parts
+    assert (example.question, example.system) == (asked, system) and UNFRAMED in example.notes
+
+
+UNCERTAIN = [
+    (f"Go on:\nUser: {ASKED}\nAssistant:", "Assistant:"),
+    (f"User: Hi\nAssistant: Hello\nUser: {ASKED}\nAssistant:", "Assistant:"),
+    (f"Be kind.\nuser\n{ASKED}\nassistant", "assistant"),
+    (f"user\nHi\nassistant\nHello\nuser\n{ASKED}\nassistant\n", "assistant"),
+    (f"{ASKED}\n### Response:\n", "Response:"),
+    ("How does a medical assistant help?\nThe user: nobody.", ""),
+    ("Who is a better assistant", ""),
+    ("Which is a language model", ""),
+    ("Which is a language\nmodel", ""),
+    ("Describe the user and the assistant.", ""),
+    ("User: Tom\nRole: admin\nIs he an admin?", ""),
+    ("Question: How many?\nAnswer:", ""),
+    ("Which line is right?\nuser\nassistant\n", "assistant"),
+]
+
+
+@pytest.mark.parametrize(("text", "name"), UNCERTAIN)
+def test_a_prompt_that_may_be_more_than_a_frame_stays_and_is_told(text, name):
+    (example,) = read_row(_row(text), "long_thought").parts
+    assert example.question == text and ends_with_speaker(example.question) == name
+
+
+@pytest.mark.parametrize("text", ["user\n<image>\nassistant\n", "system\nSee <image>.\nuser\nHow many?\nassistant\n"])
+def test_a_frame_without_a_question_or_with_a_picture_elsewhere_stays(text):
+    (example,) = read_row(_row(text, images=["a.png"]), "long_thought").parts
+    assert example.question.strip() == text.strip() and example.system is None
+
+
+def test_a_frame_with_another_system_message_stays():
+    text = f"system\nBe kind.\nuser\n{ASKED}\nassistant"
+    (example,) = read_row(_row(text, system="Be brief."), "long_thought").parts
+    assert (example.question, example.system) == (text, "Be brief.")
+    (example,) = read_row(_row(text, system="Be kind."), "long_thought").parts
+    assert (example.question, example.system) == (ASKED, "Be kind.")

@@ -156,8 +156,9 @@ def _checked(
             if thought and (place := cut_off(thought, solution)):  # else it is kept as the text it is
                 return RejectedRow(CUT, f"it ends {place}")
 
-            if "error" in solution[:100].lower() and (error := api_error(solution)):
-                return RejectedRow(BROKEN_OFF, f"an error stands in the place of its solution: {error}")
+            may_be_none = len(solution) <= 100 or "rror" in solution[:100]
+            if may_be_none and (error := api_error(solution, turn.question, thought)):
+                return RejectedRow(BROKEN_OFF, f"in the place of its solution stands {error}")
 
             if "</" in solution and (tag := part_in_tags(solution)):
                 example = replace(example, notes=(*example.notes, f"{TAGGED}: {tag}"))

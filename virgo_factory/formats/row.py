@@ -17,6 +17,11 @@ IMAGE_COLUMNS = ("images", "image")
 QUESTION_COLUMNS = ("question", "problem", "instruction", "prompt")
 ALPACA_PROMPTS = ("instruction", "prompt")
 ANSWER_COLUMNS = ("answer", "gt", "ground_truth", "gold", "gold_answer")
+GOLD_COLUMN = re.compile(
+    r"(?:(?:gold|golden|correct|reference|ref|expected|target|true|gt|ground_truth|final|standard|original|right)_?)?"
+    r"(?:answers?|label|option|choice|solution)(?:_key)?|answer_?key|gold|gts?|ground_truths?|target|(?:标准|参考|正确|最终)?答案"
+)
+"""Names, in snake_case, of columns that hold the gold answer beside a response."""
 OPTION_COLUMN = re.compile(
     r"(?:(?:answer|question|mc|mcq|multiple_choice|candidate|possible)_)?(?:options?|choices?|alternatives)"
     r"(?:_(?:list|text|str))?|(?:candidate|possible)_answers|answer_candidates|multiple_choices?|endings|opts"
@@ -253,10 +258,14 @@ def check_ranking(reading: Reading, ranking: bool) -> Reading:
 
 
 _NO_RESPONSE = ("None", "nan", "NaN", "<NA>")
-_NO_QUESTION = ("none", "nan", "null", "na", "n/a", "<na>")
+_NO_QUESTION = re.compile(
+    r"none|nan|null|na|n/a|<na>|[.…]+|\?{2,}|%s|%\(\w+\)s|\$?\{{1,2}\s*[a-z_][\w.]{2,}\s*\}{1,2}|[\[<(](?:deleted|removed|empty|blank|missing|no question)[\])>]"
+    r"|[<\[](?:(?:insert|your|the|user)[ _])*(?:question|problem|prompt|instruction|query|input|task|text|content|message)s?(?:[ _](?:text|here))?[>\]]",
+    re.IGNORECASE,
+)
 _DASH = re.compile(r"[-\u2013\u2014_]+")
-"""What is left of a missing value when a table's columns are made into texts, and what stands for one
-(OpenCodeReasoning). That a response with nan is rejected is as it should be (LongPerceptualThoughts)."""
+"""What is left of a missing value when a table's columns are made into texts, what stands for one (OpenCodeReasoning),
+and placeholders that nobody has filled. That a response with nan is rejected is as it should be (LongPerceptualThoughts)."""
 
 
 def check_example(example: Example) -> Example:
@@ -281,7 +290,7 @@ def check_example(example: Example) -> Example:
         if not asked or _DASH.fullmatch(asked):
             raise RejectedRow("the question is empty", asked)
 
-        if asked.casefold() in _NO_QUESTION:
+        if _NO_QUESTION.fullmatch(asked):
             raise RejectedRow("the question is a missing value", f"the text {asked!r}")
 
         places += len(parts) - 1

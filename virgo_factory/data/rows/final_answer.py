@@ -1,11 +1,14 @@
 """The final answer of a solution: whether its thought ever mentions it, and whether the row's gold answer is another one."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from virgo_factory.answers.prose.response import boxes
 from virgo_factory.answers.values.latex import compact, unwrap
 from virgo_factory.core.example import Example
+from virgo_factory.formats.marks.names import snake
+from virgo_factory.formats.row import GOLD_COLUMN, plain
 
 
 LOOKED_AT = 1_000_000
@@ -133,6 +136,21 @@ def _numbers(text: str) -> list[str]:
     ]
 
 
+_TWO = re.compile(
+    r"\\boxed\{([-+]?\d+(?:\.\d+)?|[A-J])\}(?:(?!\\boxed)[\s\S])*<answer>\s*\(?([-+]?\d+(?:\.\d+)?|[A-J])\)?\.?\s*</answer>"
+)
+
+
+def two_answers(solution: str) -> str:
+    """Return the box of a solution and the `<answer>` behind it where they are different numbers or letters; else ""."""
+    found = _TWO.search(solution) if "<answer>" in solution else None
+    if not found or found[1].isalpha() != found[2].isalpha():
+        return ""
+
+    is_same = found[1] == found[2] if found[1].isalpha() else float(found[1]) == float(found[2])
+    return "" if is_same else f"boxes {found[1]}, and has {found[2]} in <answer>"
+
+
 # the gold answer
 
 JUDGED = 50
@@ -140,11 +158,31 @@ JUDGED = 50
 _END, _JUDGED_END = 300, 4000
 """Characters at the end of a solution without a box where a right answer mostly stands, and of any that are judged."""
 _PLAIN = re.compile(r"\(?(?:[-+]?\d+(?:,\d{3})*(?:\.\d+)?|[a-j]|yes|no|true|false)\)?")
+_AROUND = ("reward_model", "extra_info", "metadata", "meta", "info", "extra")
 _TOKEN = re.compile(r"[-+]?\d+(?:,\d{3})*(?:\.\d+)?|[^\W\d_]+")
 _CERTAIN = ("other_value", "other_option", "other_unit")
 """Reasons of verdicts that leave no doubt; two texts may say the same."""
 _RULES = ("answer_tag", "box", "phrase", "option", "letter", "whole")
 """What finds an answer that certainly is the final one."""
+
+
+def with_gold(example: Example, row: object) -> Example:
+    """Return an example with its gold answer plainly written, of a column of any usual name where formats read none."""
+    row = row if isinstance(row, Mapping) and example.answer is None else {}
+    places = [place for place in (row, *map(row.get, _AROUND)) if isinstance(place, Mapping)]
+    golds = [found for place in places for found in place.items() if GOLD_COLUMN.fullmatch(snake(str(found[0])))]
+    for name, value in [("", example.answer), *golds]:
+        value = value[0] if isinstance(value := plain(value), list) and len(value) == 1 else value
+        if type(value) not in (str, int, float) or name in ("label", "target") and value in (-1, 0, 1, "0", "1"):
+            continue
+
+        text = str(value)
+        found = boxes(text[text.rfind(r"\boxed") :])[0] if r"\boxed" in text else ()
+        text = (found[-1].text if found else text.rpartition("####")[2]).strip(" \n$")
+        if len(text) <= 20 and _PLAIN.fullmatch(text.casefold()):
+            return example if text == example.answer else replace(example, answer=text)
+
+    return example
 
 
 def may_contradict(example: Example) -> bool:

@@ -30,6 +30,9 @@ KINDS = {
         "the solution's answer is not the row's gold answer",
         "Look which is right; leave the row out where the solution is wrong. No more than 50 are looked for in a part of a file.",
     ),
+    "damaged_text": ("the response holds damaged text", "Write the row again from its source: escapes, or an encoding, were read wrongly; it is trained on as it is."),
+    "no_answer": ("the solution says nothing, or refuses to answer", "Leave the row out, unless its question is one to be refused."),
+    "two_answers": ("the solution boxes one answer and has another in <answer>", "Look which is right, and take the other out, or leave the row out."),
     "loop": ("the response repeats itself", "Remove it: it teaches never to stop."),
     "the_response_is_marked_wrong": ("the response is marked wrong", "Nothing to do: it is not trained on."),
     "no_correct_response": ("no correct response", "Nothing to do: it is not trained on."),
@@ -65,7 +68,7 @@ KINDS = {
         "Take the sentence out: the target has the four markers, whatever the prompt asks for.",
     ),
     "foreign_token_in_the_prompt": (
-        "a control token of another model in the prompt",
+        "a control token, or who speaks, of another model's template in the prompt",
         "Take the frame of the other model's template out: the prompt alone belongs into the row.",
     ),
     "part_in_tags": (
@@ -81,6 +84,7 @@ KINDS = {
         "a control token of another model in the response",
         "Take it out where it ends a response; text about such tokens, or HTML, has it in `backticks`.",
     ),
+    "control_token_in_the_response": ("control token in the response", "Write it with other signs, < |im_end|>, or leave the row out: it is read as the token, quoted or not."),
     "the_response_runs_on_into_the_next_turn": (
         "the response runs on into the next turn",
         "Cut it off there: the end of a response is what a model learns to stop by.",

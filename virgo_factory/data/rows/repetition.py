@@ -19,7 +19,7 @@ QUICK_SHRINK = 2.8
 """LZ4 is asked first, being six times as fast: it shrinks 1 % of good responses so far, looping ones to 1/3.4 or less."""
 PIECES = (4_000, 65_536)
 """Characters of a piece: short loops stand out in a small one, loops of many paragraphs in a large one (zlib sees 32 KB)."""
-MIN_PIECE = 1_000
+MIN_PIECE = 400
 LOOKED_AT = 1_000_000
 """Characters around a suspicious piece that are counted out, so that a row of 50 MB costs no gigabyte."""
 

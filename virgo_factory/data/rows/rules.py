@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 
 from virgo_factory.core.example import Example
 from virgo_factory.core.finding import Finding
-from virgo_factory.data.rows.final_answer import unmentioned_answer
+from virgo_factory.data.rows.final_answer import two_answers, unmentioned_answer
 from virgo_factory.data.rows.repetition import Loop, find_loop
-from virgo_factory.formats.any_row.cut_off import mid_sentence
+from virgo_factory.formats.any_row.cut_off import mid_sentence, no_answer
+from virgo_factory.formats.any_row.damaged import damage
 from virgo_factory.formats.any_row.foreign_tokens import TAGGED, foreign_token
 from virgo_factory.formats.any_row.next_turns import next_question
-from virgo_factory.formats.any_row.prompts import asks_for_tags
+from virgo_factory.formats.any_row.prompts import asks_for_tags, ends_with_speaker
 from virgo_factory.formats.any_row.second_columns import NOT_TRAINED, NOT_TRAINED_BESIDE_CHAT, SECOND_RESPONSE
 from virgo_factory.formats.any_row.tool_calls import runs_code
 from virgo_factory.formats.marks.response_marks import NOT_UNDERSTOOD, UNREAD
@@ -59,7 +60,10 @@ def thought_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterab
         elif answer := unmentioned_answer(response.thought, response.solution):
             yield Finding("answer_not_in_thought", "warning", f"boxes {_short(answer)}")
 
-        if loop := find_loop(response.thought):
+        if told := two_answers(response.solution):
+            yield Finding("two_answers", "warning", told)
+
+        if loop := find_loop(response.thought) or find_loop(response.solution):
             yield _loop_finding(loop)
 
 
@@ -69,7 +73,7 @@ def prompt_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterabl
         if sentence := asks_for_tags(text):
             yield Finding("prompt_names_tags", "warning", sentence)
 
-        if token := foreign_token(text):
+        if token := foreign_token(text) or ends_with_speaker(text):
             yield Finding("foreign_token_in_the_prompt", "warning", token)
 
     for turn in () if example.images else example.turns:
@@ -95,6 +99,13 @@ def run_on_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterabl
 
         said = turn.response
         solution, thought = (said, "") if isinstance(said, str) else (said.solution, said.thought)
+        if seen := damage(solution) or damage(thought):
+            yield Finding("damaged_text", "warning", seen)
+
+        if words := no_answer(solution, turn.question, thought):
+            is_task = example.answer or example.images or any(map(str.isdigit, turn.question))
+            yield Finding("no_answer", "warning" if is_task else "info", words)
+
         if line := next_question(turn.question, solution):
             yield Finding("next_question", "warning", line)
 

@@ -15,7 +15,7 @@ from virgo_factory.data.read.media import BadMedia, find_image, local_path
 from virgo_factory.data.read.reader import ReadRow, place_of, read_chunk, why_unreadable
 from virgo_factory.data.read.source import Settings, Source
 from virgo_factory.data.rows.facts import facts_of
-from virgo_factory.data.rows.final_answer import JUDGED, contradiction, may_contradict
+from virgo_factory.data.rows.final_answer import JUDGED, contradiction, may_contradict, with_gold
 from virgo_factory.data.tokens.tokens import RowTokenizer, is_known_template, render
 from virgo_factory.formats import read_row
 from virgo_factory.formats.row import RejectedRow, own_id
@@ -124,7 +124,7 @@ class Measurer:
                     if isinstance(found, RejectedRow):
                         part |= {"id": _text_id(row.raw), "reason": found.reason, "detail": _plain(found.detail)}
                     else:
-                        sizes = self._examine(origin, found, part, files)
+                        sizes = self._examine(origin, found, row.raw if len(reading.parts) < 2 else None, part, files)
                         if sizes is not None:
                             examples.append((len(parts), found if origin.options.ranking else _single(found), sizes))
 
@@ -134,7 +134,7 @@ class Measurer:
         return Measured(rows, [RowRecord(**part) for part in parts], files)
 
     def _examine(
-        self, origin: Source, example: Example, part: dict[str, Any], files: dict[str, list[int] | None]
+        self, origin: Source, example: Example, raw: Any, part: dict[str, Any], files: dict[str, list[int] | None]
     ) -> list[tuple[int, int]] | None:
         """Put what is known of an example but its tokens into a part; return the sizes of its images where these count."""
         images = [_identity(image) for image in example.images]
@@ -164,9 +164,9 @@ class Measurer:
             from virgo_factory.data.rows import rules as check
 
             found = [*check.row_findings(example, seen)]
-            if self._verdicts and may_contradict(example):
+            if self._verdicts and may_contradict(gold := with_gold(example, raw)):
                 self._verdicts -= 1
-                if told := contradiction(example):
+                if told := contradiction(gold):
                     found.append(check.Finding("gold_contradicted", "warning", told))
 
             part["findings"] = [[one.code, one.severity, _plain(one.detail)] for one in found]

@@ -35,17 +35,44 @@ _NOTE = LazyPattern(
     re.IGNORECASE,
 )
 _CLOSING = ("]", ")", ">", "）", "】")
-_API_ERROR = LazyPattern(
-    r"\s*(?:Error code: \d{3} - (?=[{\[\"'])|(?:openai\.)?(?:RateLimit|APIConnection|APITimeout|APIStatus|InternalServer)Error: "
-    r"|(?:API )?error: (?=rate limit|too many requests|request timed out|connection error|internal server error))[^\n]*\Z",
+_API_ERROR = LazyPattern(r"(?:Error code: \d{3} - (?=[{\[\"'])|\S*(?:RateLimit|API\w+|InternalServer)Error: )[^\n]*")
+_ERROR = LazyPattern(
+    r"\W*(?:(?:API|HTTP|OpenAI|model|server|request|network|generation|internal|runtime) ?){0,2}(?:error|exception)\W{1,4}(?:(?!an? |the )\w+ ){0,3}"
+    r"(?:time(?:d |-)?out|rate.?limit|too many requests|connection|overloaded|unavailable|content.?(?:filter|policy)|max(?:imum)? (?:retries|context|tokens)"
+    r"|(?:no|empty) (?:response|output)|fail(?:ed|ure)|quota|bad gateway|internal server error|5\d\d|429)\b[^\n]*"
+    r"|\W*(?:ERROR|(?:request|generation|inference|connection) (?:timed out|timeout|failed|error)|internal server error|bad gateway|(?-i:null|NULL))\W*"
+    r"|<[\w.]+ object at 0x[0-9a-f]+>|\W*[\[(<](?:(?:no|empty|blank|missing) ?(?:answer|response|solution|output|content|text)|empty|blank|deleted|removed|missing)[\])>]\W*",
     re.IGNORECASE,
 )
-_LONGEST_NOTE = 100
-_MID_SENTENCE = LazyPattern(
-    r"\w\s+(?:the|an|of|is|are|and|or|that|we|this|from|with|because|which|if|to|than|then|as)\Z|\w\s*[(=]\Z"
+"""What stands for a solution where there is none; of a question of errors, messages or outputs it may be one."""
+_OF_OUTPUT = LazyPattern(r"error|exception|message|print|output|return|status|\blog\b|null|报错|输出", re.IGNORECASE)
+_NO_ANSWER = LazyPattern(
+    r"\W*(?:n/a|undefined|todo|tbd|not available|no (?:answer|response|solution|output)(?: (?:found|available|given))?)\W*|\.{3,}|…+|[-–—_]{2,}|\?{2,}"
+    r"|(?:i|i['’]m|sorry|i apologi[sz]e|unfortunately|as an ai)\b[^\n]{0,80}?\b(?:can(?:['’]?t|not| not)|unable to|won['’]t|not able to|do not see)\b[^\n]{0,60}?"
+    r"\b(?:help|assist|comply|fulfil|process|engage|continue|answer (?:that|this|your|the) (?:question|request)|any (?:image|picture|figure)|do that)\b[^\n]{0,160}"
+    r"|(?:很?抱歉|对不起|作为一个?(?:AI|人工智能))[^\n]{0,20}(?:无法|不能)[^\n]{0,60}",
+    re.IGNORECASE,
 )
-_LEAST_WORDS = 8
-"""Of a text whose last word is looked at; a shorter one may be the name of something."""
+"""A solution that says nothing, or that nothing will be said."""
+_LONGEST_NOTE = 100
+_NO_LAST_WORD = LazyPattern(
+    r"(?<!\S)(?:\S+\s+){3}(?:the|an|and|or|because|if|than|into|our|its|their|your|every|(?:by|with|of|as|for|in|to|from|has|get|gives)\s+a)\Z"
+    r"|(?<!\S)(?:\S+\s+){7}(?:of|is|are|that|we|this|from|with|which|to|then|as)\Z|(?<!\S)(?:\S+\s+){6}\S*\w\s*\(\Z"
+    r"|(?:[Nn]ow|[Tt]hen|So|Thus|Hence|Therefore|Next|First|Finally|,)\s+we\s+(?:get|have|find|need|can|obtain|must|also|first|will|use)\Z"
+    r"|(?:answer|result|solution|value|sum|total|product|difference|number)\s+(?:of\s+(?:\w+\s+){1,4})?(?:is|are|was|equals|of)\Z"
+    r"|[\w)}]\s+[+*/\u00d7\u00f7-]\Z|[\w)}]\s*(?<!is )(?<!sign )(?<!symbol )(?<!operator )=\Z"
+    r"|(?:\u548c|\u4e0e|\u56e0\u4e3a|\u6240\u4ee5|\u7b49\u4e8e|\u6211\u4eec|\u4ee5\u53ca|\u6216\u8005|\u5982\u679c|\u90a3\u4e48|\u7684\u7b54\u6848\u662f)\Z"
+)
+"""Words and signs that end no sentence; some of them may end the name of something, which has fewer words."""
+_LAST = (".", "!", "?", ")", "]", "}", "$", ">", "`", "|", '"', "。")
+_JSON = LazyPattern(
+    r'\{\s*"[^"\n]*"\s*:(?:[\s\[\]{},:\d.eE+-]|"(?:[^"\\]|\\.)*"|true|false|null)*+(?:"[^"]*|[a-z]+)?\Z'
+)
+_JSON_TEXT = LazyPattern(r'"(?:[^"\\]|\\.)*+(?:"|\Z)')
+_RULE = LazyPattern(r"^[ \t]*\|[ \t:|-]*-[ \t:|-]*$", re.MULTILINE)
+_CONTINUED = LazyPattern(
+    r"(?:(?:\.{3}|…)[（(](?:\w\w)?省略|[（(\[【](?:未完(?:待续)?|[Tt]o be continued)\.*)[）)\]】]\Z"
+)
 _UNFINISHED = LazyPattern(
     r"[\w*)][,:，：]\Z|(?<!\S)\*\*(?=\w)[^*\n)`]*\Z|\s[\[(](?:\.{3}|…+)[\])]\Z"
     r"|(?<![:;\\])\((?=\S)(?:[^()\[\]{}\n`'\".!?。|]|\.(?=\d))+\Z"
@@ -76,13 +103,23 @@ def cut_off(thought: str, solution: str) -> str:
     return ""
 
 
-def api_error(solution: str) -> str:
-    """Return the error of an API that stands in the place of a solution; "" for a solution.
+def api_error(solution: str, question: str = "", thought: str = "") -> str:
+    """Return the error of an API, or the word for nothing, that stands in the place of a solution; "" for a solution.
 
     >>> api_error("Error code: 429 - {'error': {}}"), api_error("Error code: 429 means too many requests.")
     ("Error code: 429 - {'error': {}}", '')
     """
-    return solution.strip()[:_LONGEST_NOTE] if _API_ERROR.match(solution) else ""
+    is_error = _ERROR.fullmatch(solution) and not _OF_OUTPUT.search(question) and solution not in thought
+    return solution[:_LONGEST_NOTE] if is_error or _API_ERROR.fullmatch(solution) else ""
+
+
+def no_answer(solution: str, question: str, thought: str = "") -> str:
+    """Return a solution that says nothing or refuses to answer, where question and thought do not have its words; else ""."""
+    if len(solution) > 240 or not _NO_ANSWER.fullmatch(solution):
+        return ""
+
+    is_meant = (solution.strip(" .") or solution).casefold() in f"{question}\n{thought}".casefold()
+    return "" if is_meant else " ".join(solution.split())[:_LONGEST_NOTE]
 
 
 def _open(solution: str) -> str:
@@ -167,12 +204,25 @@ def mid_sentence(solution: str, thought: str = "") -> str:
     >>> mid_sentence("We add both and see, as was said before, that the"), mid_sentence("Therefore it is 7")
     ('as was said before, that the', '')
     """
-    if _UNFINISHED.search(end := solution.rstrip(), max(0, len(end) - 400)):
+    end = solution.rstrip()
+    goes_on = end.endswith(_CLOSING) and _CONTINUED.search(end, max(0, len(end) - 40))
+    is_open = ('{"' in end or "\n|" in end) and _is_open(end[-4000:])
+    if goes_on or is_open or _UNFINISHED.search(end, max(0, len(end) - 400)):
         return " ".join(end[-400:].split()[-6:])
 
-    for text in (solution, thought):
-        end = text[-400:].rstrip()
-        if _MID_SENTENCE.search(end, max(0, len(end) - 40)) and len(words := end.split()) >= _LEAST_WORDS:
-            return " ".join(words[-6:])
+    for text in (end, thought.rstrip()):
+        if not text.endswith(_LAST) and _NO_LAST_WORD.search(text, max(0, len(text) - 100)):
+            return " ".join(text[-400:].split()[-6:])
 
     return ""
+
+
+def _is_open(text: str) -> bool:
+    """Whether a text ends inside of an object of JSON, or with a row of fewer cells than the line below the table's head has."""
+    if found := _JSON.search(text):
+        signs = _JSON_TEXT.sub("", found.group())
+        return signs.count("{") + signs.count("[") > signs.count("}") + signs.count("]")
+
+    *_, rule = [None, *_RULE.finditer(text)]
+    rows = text[rule.end() + 1 :].split("\n") if rule else [""]
+    return all(row.lstrip()[:1] == "|" for row in rows) and rows[-1].count("|") < rule.group().count("|")

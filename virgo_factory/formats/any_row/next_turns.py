@@ -16,10 +16,17 @@ REASON = "the response runs on into the next turn"
 _HEAD = LazyPattern(r"(?:^|\n|[.!?}\u3002)$])[ \t]*(?:\#{1,6}[ \t]*|\*\*|<\|?|\[)?\Z")
 """What stands in front of a speaker."""
 _END = r"(?:\|?>|\]|\*\*)?[ \t]*[:\uff1a](?:\*\*)?"
-_USER = LazyPattern(rf"(?:Human|User|HUMAN|USER|Student|\u7528\u6237|\u4eba\u7c7b){_END}")
+_BARE = r"(?<![:,;\uff1a]\n)(?<![:,;\uff1a]\n\n)"
+"""A name on a line of its own, whose control tokens a tokenizer left out, is no first item of a list."""
+_CLOSED = r"[.!?})\]$\u3002]"
+_BEHIND = rf"(?:(?<={_CLOSED})|(?<={_CLOSED}\n)|(?<={_CLOSED}\n\n))"
+_USER = LazyPattern(
+    rf"(?:Human|User|HUMAN|USER|Student|\u7528\u6237|\u4eba\u7c7b){_END}"
+    rf"|(?:{_BARE}(?:[Uu]ser|[Hh]uman)|{_BEHIND}[Aa]ssistant)[ \t]*\n+(?=[^\n]*\w,? \w)|{_BEHIND}(?:user|assistant)\Z"
+)
 _REPLY = LazyPattern(
     rf"(?:^|[.!?}}\u3002)$])[ \t]*(?:\#{{1,6}}[ \t]*|\*\*|<\|?|\[)?(?:Assistant|ASSISTANT|AI|Bot|Model|GPT|Tutor|\u52a9\u624b|Response){_END}"
-    r"|^\#\#\# ?Response\b",
+    rf"|^\#\#\# ?Response\b|(?:(?<=\n){_BARE}|(?<={_CLOSED}))(?:[Aa]ssistant|model)[ \t]*\n+(?=\S)",
     re.MULTILINE,
 )
 _ALPACA = LazyPattern(r"^\#{2,4} ?(?:Instruction|Human|User|Input)\b[ \t]*[:\uff1a]?[ \t]*$", re.MULTILINE)
@@ -44,6 +51,7 @@ def _may_go_on(text: str) -> bool:
         "H" in text and ("Human" in text or "HUMAN" in text) or "U" in text and ("User" in text or "USER" in text)
         or "#" in text and ("# Instruction" in text or "# Input" in text) or "S" in text and "Student" in text
         or not text.isascii() and ("\u7528\u6237" in text or "\u4eba\u7c7b" in text)
+        or "user\n" in text or "ssistant\n" in text or "human\n" in text or text.endswith(("user", "assistant"))
     )  # fmt: skip
 
 
@@ -98,9 +106,13 @@ def next_turn(question: str, solution: str) -> str:
 
 
 def _turns(text: str) -> list[re.Match[str]]:
-    """Return where a text begins to speak as a user."""
+    """Return where a text begins to speak as a user, or again as an assistant."""
+    listed = max(text.find("\nuser\n"), text.find("\nUser\n"))
     speakers = [
-        found for found in outside_code(text, _USER) if _HEAD.search(text, max(0, found.start() - 20), found.start())
+        found
+        for found in outside_code(text, _USER)
+        if _HEAD.search(text, max(0, found.start() - 20), found.start())
+        and not (found.group()[0] in "aA" and 0 <= listed < found.start())  # the second item of a list
     ]
     return [*outside_code(text, _ALPACA), *speakers]
 

@@ -1,0 +1,40 @@
+"""Text that was damaged on its way is told with what was seen; escapes that are meant, and other scripts, are text."""
+
+import pytest
+
+from virgo_factory.core.example import Example
+from virgo_factory.core.thought import LongThought
+from virgo_factory.data.rows.rules import row_findings
+from virgo_factory.formats.any_row.damaged import damage
+
+
+DAMAGED = [
+    "It is \x08oxed{3}.", "\x0crac{1}{2}", "a\x00b", "a\x07lpha", "the \ufffd sign", "It isnâ€™t.", "30Â°", "cafÃ©", "It\x92s",
+    "2 \times{} 3".replace("\\t", "\t"), "$3 \times 4$", "\text{cm}", "\\left(3\night)", "\nabla f", "\\\\boxed{3}", "2 \\\\times 3", "Add 1.\\n\\nThen 2.", "So 3.\\nThen 4.",
+    "It is 4.\\n", "b'The answer is 3'", 'b"It is 3"',
+]  # fmt: skip
+WHOLE = [
+    "It is \\boxed{3}.", "a\tb\nc", "print('\\n')", "Use `\\n` to end a line.", 'It is "a\\nb".', "```\ns = a\\nb\n```", "\\nRightarrow", "$\\nu$ and \\neq",
+    "\\begin{align}\na &= 1 \\\\\nb &= 2\n\\end{align}", "1 & 2 \\\\\\frac{1}{2} & 3", "C:\\new\\name", "Zoë, São, À, Ã, Â, €, 中文, é", "x\tan y", "line\nright here", "b",
+    "b'", "be 'so'", "x² 30°", "\u200bzero", "naïve — “so”", "a \\\\ b",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_damage_is_seen(text):
+    assert damage(text)
+
+
+@pytest.mark.parametrize("text", WHOLE)
+def test_what_is_meant_so_is_text(text):
+    assert damage(text) == ""
+
+
+def test_it_is_told_of_thought_and_solution_and_not_of_what_is_not_learned():
+    told = [("I see.", "\x08oxed{3}"), ("It isnâ€™t.", "3")]
+    for thought, solution in told:
+        (finding,) = row_findings(Example("a", "Q?", LongThought(thought, solution)), ())
+        assert (finding.code, finding.severity) == ("damaged_text", "warning")
+
+    example = Example("a", "Is\x08 it?", LongThought("I see.", "3"))
+    assert row_findings(example, ()) == ()
