@@ -15,7 +15,7 @@ from virgo_factory.preflight.twin.twin import CHAT_TEMPLATE, make_twin
 
 @pytest.fixture(scope="module", params=["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
 def twin(request, tmp_path_factory):
-    return make_twin(tmp_path_factory.mktemp(request.param), family=request.param, dtype="bfloat16")
+    return make_twin(tmp_path_factory.mktemp(request.param), family=request.param)
 
 
 def test_the_same_seed_gives_the_same_files(tmp_path):

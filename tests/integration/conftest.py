@@ -260,7 +260,7 @@ def base(tmp_path_factory) -> Path:
     from virgo_factory.preflight.twin.twin import make_twin
 
     folder = tmp_path_factory.mktemp("twin") / "base"
-    make_twin(folder)
+    make_twin(folder, dtype="float32")
     return folder
 
 

@@ -72,7 +72,7 @@ def model(tmp_path_factory, shared_data, make_bench, demo_lines) -> Path:
     from virgo_factory.preflight.twin.twin import make_twin
 
     folder = tmp_path_factory.mktemp("distilled")
-    bench = make_bench(folder, make_twin(folder / "base", shared_data / "qwen2.5_vl_tokenizer"))
+    bench = make_bench(folder, make_twin(folder / "base", shared_data / "qwen2.5_vl_tokenizer", dtype="float32"))
     bench.add_dataset("thoughts", sorted(demo_lines, key=len)[:8])
     bench.train(max_steps=1)
     return folder / "out"

@@ -117,7 +117,7 @@ def serving(tmp_path_factory, shared_data):
     from virgo_factory.preflight.twin.twin import make_twin
 
     folder = tmp_path_factory.mktemp("policy")
-    base = make_twin(folder / "base", seed=3)
+    base = make_twin(folder / "base", seed=3, dtype="float32")
     model = Qwen2VLForConditionalGeneration.from_pretrained(base, dtype=torch.float32)
     model.save_pretrained(base)
     processor = AutoProcessor.from_pretrained(base)

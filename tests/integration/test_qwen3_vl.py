@@ -47,7 +47,7 @@ def test_mmfinereasons_recipe_on_a_qwen3_vl(make_bench, tmp_path, root):
         row(number, f"<think>\n{thought}\n</think>\n\nRed.\n\nTherefore, the final answer is <answer>A</answer>.")
         for number, thought in enumerate(thoughts)
     ]
-    bench = make_bench(tmp_path, make_twin(tmp_path / "base", family="qwen3_vl"))
+    bench = make_bench(tmp_path, make_twin(tmp_path / "base", family="qwen3_vl", dtype="float32"))
     bench.add_dataset("mmfr", [], file_name="mmfr.parquet", formatting="long_thought")
     table = Dataset.from_list([*rows, row(8, "<think>\nI look")]).cast_column("image", Picture())
     table.to_parquet(tmp_path / "data" / "mmfr.parquet")

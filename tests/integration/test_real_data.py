@@ -29,7 +29,7 @@ def real(tmp_path_factory, shared_data, make_bench):
     from virgo_factory.preflight.twin.twin import make_twin
 
     folder = tmp_path_factory.mktemp("real")
-    make_twin(folder / "base", shared_data / "qwen2.5_vl_tokenizer", family="qwen2_5_vl")
+    make_twin(folder / "base", shared_data / "qwen2.5_vl_tokenizer", family="qwen2_5_vl", dtype="float32")
     bench = make_bench(folder, folder / "base")
     rows = []
     for file in sorted((shared_data / "skythought").glob("*.jsonl")):

@@ -45,7 +45,7 @@ def adapter(request, tmp_path_factory, make_bench, base, demo_lines):
     bench.add_dataset("thoughts", sorted(demo_lines, key=len)[:8])
     targets = "embed_tokens,lm_head"
     if request.param == "tied":
-        bench.base, targets = make_twin(bench.folder / "tied", tied=True), "embed_tokens"
+        bench.base, targets = make_twin(bench.folder / "tied", tied=True, dtype="float32"), "embed_tokens"
 
     lora = {"finetuning_type": "lora", "lora_target": "all", "lora_rank": 4, "additional_target": targets}
     bench.train(

@@ -85,7 +85,7 @@ def runs(make_bench, demo_lines, shared_data, tmp_path_factory):
     from virgo_factory.preflight.twin.twin import make_twin
 
     folder = tmp_path_factory.mktemp("visual")
-    base = make_twin(folder / "base", family="qwen2_5_vl")
+    base = make_twin(folder / "base", family="qwen2_5_vl", dtype="float32")
     shutil.copyfile(
         shared_data / "qwen2.5_vl_tokenizer" / "preprocessor_config.json", base / "preprocessor_config.json"
     )

@@ -95,7 +95,7 @@ class Base:
         entry["columns"] = {"messages": "messages", "images": "images"}
         entry["tags"] = {f"{name}_tag": name for name in ("role", "content", "user", "assistant")}
         (self.pictures / DATASET_INFO.name).write_text(json.dumps({"pictures": entry}), encoding="utf-8")
-        make_twin(self.start, texts=texts, **self.twin)
+        make_twin(self.start, texts=texts, dtype="float32", **self.twin)
         _make_learnable(self.start)
         keys = {"model_name_or_path": self.start, "dataset_dir": self.pictures, "media_dir": self.pictures}
         recipe = {key: str(path) for key, path in keys.items()} | self.recipe | {"output_dir": str(self.output)}

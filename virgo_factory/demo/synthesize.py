@@ -43,7 +43,7 @@ def prepare() -> None:
         shutil.copy(RECORDED / f"{name}.jsonl", ROWS)
 
     said = (row["response"] for name in (WRITTEN, THINKING, EXPANDING) for row in _rows(RECORDED, name))
-    make_twin(START, texts=said, **_TWIN)
+    make_twin(START, texts=said, dtype="float32", **_TWIN)
 
 
 def prove() -> Iterator[Proof]:

@@ -18,7 +18,7 @@ def prepare() -> None:
     from virgo_factory.preflight.twin.twin import make_twin
 
     begin(FOLDER, (BASE, TRAINING.output))
-    make_twin(BASE, seed=SEED)
+    make_twin(BASE, seed=SEED, dtype="float32")
 
 
 def prove() -> Iterator[Proof]:
