@@ -26,7 +26,7 @@ from virgo_factory.preflight.zero import Zero
 
 ROOT = Path(__file__).parents[3]
 TOKENIZER = ROOT.parent / "shared" / "data" / "qwen2.5_vl_tokenizer"
-TOKENS = 1024
+TOKENS = 256
 SEVEN, SEVENTY_TWO = KNOWN["qwen2-vl-7b-instruct"], KNOWN["qwen2-vl-72b-instruct"]
 
 
