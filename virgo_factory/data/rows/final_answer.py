@@ -1,8 +1,9 @@
 """The final answer of a solution: whether its thought ever mentions it, and whether the row's gold answer is another one."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from virgo_factory.answers.prose.response import boxes
 from virgo_factory.answers.values.latex import compact, unwrap
@@ -166,12 +167,27 @@ _RULES = ("answer_tag", "box", "phrase", "option", "letter", "whole")
 """What finds an answer that certainly is the final one."""
 
 
+def _golds(row: Mapping) -> Iterable[tuple[object, object]]:
+    for name in _gold_columns(tuple(row)):
+        if name in _AROUND:
+            yield from _golds(row[name]) if isinstance(row[name], Mapping) else ()
+        else:
+            yield name, row[name]
+
+
+@lru_cache(256)
+def _gold_columns(names: tuple[object, ...]) -> tuple[object, ...]:
+    """Return the columns that hold a gold answer by their names, and those in which there may be one."""
+    return tuple(name for name in names if name in _AROUND or GOLD_COLUMN.fullmatch(snake(str(name))))
+
+
 def with_gold(example: Example, row: object) -> Example:
     """Return an example with its gold answer plainly written, of a column of any usual name where formats read none."""
-    row = row if isinstance(row, Mapping) and example.answer is None else {}
-    places = [place for place in (row, *map(row.get, _AROUND)) if isinstance(place, Mapping)]
-    golds = [found for place in places for found in place.items() if GOLD_COLUMN.fullmatch(snake(str(found[0])))]
-    for name, value in [("", example.answer), *golds]:
+    golds = list(_golds(row)) if isinstance(row, Mapping) and example.answer is None else []
+    if example.answer is not None:
+        golds = [("", example.answer)]
+
+    for name, value in golds:
         value = value[0] if isinstance(value := plain(value), list) and len(value) == 1 else value
         if type(value) not in (str, int, float) or name in ("label", "target") and value in (-1, 0, 1, "0", "1"):
             continue

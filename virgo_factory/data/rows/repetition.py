@@ -19,7 +19,9 @@ QUICK_SHRINK = 2.8
 """LZ4 is asked first, being six times as fast: it shrinks 1 % of good responses so far, looping ones to 1/3.4 or less."""
 PIECES = (4_000, 65_536)
 """Characters of a piece: short loops stand out in a small one, loops of many paragraphs in a large one (zlib sees 32 KB)."""
-MIN_PIECE = 400
+MIN_PIECE = 500
+SHORT = 1_000
+"""Characters of a text that is not compressed where a third of its words are different ones."""
 LOOKED_AT = 1_000_000
 """Characters around a suspicious piece that are counted out, so that a row of 50 MB costs no gigabyte."""
 
@@ -75,6 +77,10 @@ def find_loop(text: str) -> Loop | None:
 
 def _suspicious_piece(text: str) -> int | None:
     """Return where the first piece begins that shrinks much more than others do; None where none does."""
+    words = text.split() if MIN_PIECE <= len(text) < SHORT else ()
+    if len(words) > 2 * GRAM and 3 * len(set(words)) > len(words):
+        return None
+
     for size in PIECES:
         starts = [*range(0, len(text) - size // 4, size), max(0, len(text) - size)]  # and one up to the very end
         for start in dict.fromkeys(starts):

@@ -64,6 +64,11 @@ _NO_LAST_WORD = LazyPattern(
     r"|(?:\u548c|\u4e0e|\u56e0\u4e3a|\u6240\u4ee5|\u7b49\u4e8e|\u6211\u4eec|\u4ee5\u53ca|\u6216\u8005|\u5982\u679c|\u90a3\u4e48|\u7684\u7b54\u6848\u662f)\Z"
 )
 """Words and signs that end no sentence; some of them may end the name of something, which has fewer words."""
+_OPEN_WORDS = frozenset(
+    "the an and or because if than into our its their your every a of is are that we this from with which to then as get have "
+    "find need can obtain must also first will use was equals".split()
+)
+"""The last words of these; other texts end in a sign of one."""
 _LAST = (".", "!", "?", ")", "]", "}", "$", ">", "`", "|", '"', "。")
 _JSON = LazyPattern(
     r'\{\s*"[^"\n]*"\s*:(?:[\s\[\]{},:\d.eE+-]|"(?:[^"\\]|\\.)*"|true|false|null)*+(?:"[^"]*|[a-z]+)?\Z'
@@ -211,8 +216,10 @@ def mid_sentence(solution: str, thought: str = "") -> str:
         return " ".join(end[-400:].split()[-6:])
 
     for text in (end, thought.rstrip()):
-        if not text.endswith(_LAST) and _NO_LAST_WORD.search(text, max(0, len(text) - 100)):
-            return " ".join(text[-400:].split()[-6:])
+        last = next(iter(text[-100:].rsplit(None, 1)[-1:]), "")
+        if last in _OPEN_WORDS or not (text.endswith(_LAST) or last[-1:].isalnum() and last.isascii()):
+            if _NO_LAST_WORD.search(text, max(0, len(text) - 100)):
+                return " ".join(text[-400:].split()[-6:])
 
     return ""
 

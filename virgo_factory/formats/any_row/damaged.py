@@ -6,15 +6,16 @@ from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.formats.any_row.foreign_tokens import outside_code
 
 
-_CONTROL = LazyPattern(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffd]")
+_CONTROL = LazyPattern(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
 _IN_PLAIN = LazyPattern(
     r"\t(?:imes\b|heta\b|riangle\b|(?:ext|extbf|frac)\{)|\n(?:ight(?:[)\]}|]|\\[.}])|abla\b)"  # \times, \right and their like
     r"|(?<!\\)\\\\(?:(?:boxed|[dt]?frac|sqrt|text)\{|(?:times|cdot)\b)"
     r"|(?<!\\)\\n(?:(?=[\s\d]|\\n|\Z)|(?=[A-Z])(?![A-Z]\w*arrow|V[dD]ash))|\Ab(?:'.*'|\".*\")\Z",
     re.DOTALL,
 )
-_SIGNS = ("\\n", "\\\\", "\t", "\night", "\nabla")
-_ENCODED_TWICE = LazyPattern(r"â€[\x80-\xbf™œ“”¦˜]|Ã[\x80-\xbf]|Â[\xa0°±²³·£§«»¼½]|ï¿½|ðŸ|[\x80-\x9f]")
+_SIGNS = ("\\n", *(f"\\\\{letter}" for letter in "bdtfsc"), "\t", "\night", "\nabla")
+_FIRST = ("â€", "Ã", "Â", "ï¿½", "ðŸ")
+_ENCODED_TWICE = LazyPattern(r"â€[\x80-\xbf™œ“”¦˜]|Ã[\x80-\xbf]|Â[\xa0°±²³·£§«»¼½]|ï¿½|ðŸ")
 
 
 def damage(text: str) -> str:
@@ -24,7 +25,10 @@ def damage(text: str) -> str:
     ("'It is \\x08oxed{4}.'", "'It isnâ€™t.'", '')
     """
     is_odd = "\ufffd" in text or not text.replace("\n", "").replace("\t", "").isprintable()
-    found = is_odd and _CONTROL.search(text) or not text.isascii() and _ENCODED_TWICE.search(text)
+    found = is_odd and _CONTROL.search(text)
+    if not found and not text.isascii() and any(map(text.__contains__, _FIRST)):
+        found = _ENCODED_TWICE.search(text)
+
     if not found and (text[:1] == "b" or any(map(text.__contains__, _SIGNS))):
         found = next(iter(outside_code(text, _IN_PLAIN)), None)
 
