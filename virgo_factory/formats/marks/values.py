@@ -31,7 +31,7 @@ _CERTAIN = ("right", "correct", "passed", "wrong", "incorrect", "not correct", "
             "✗", "❌", "✅")  # fmt: skip
 """Words that judge a response wherever they stand."""
 _REFUSES = ("reject", "rejected", "discard", "discarded", "delete", "deleted", "invalid", "bad", "thumbs down", "dislike",
-            "disliked", "delete", "拒绝", "删除", "已删除", "丢弃", "作废", "差", "很差", "\U0001f44e")  # fmt: skip
+            "disliked", "拒绝", "删除", "已删除", "丢弃", "作废", "差", "很差", "\U0001f44e")  # fmt: skip
 """Words that say that a response is not to be used, in a column of what is thought of it or done with it."""
 _DOUBTFUL = ("failure", "mismatch", "negative", "neg", "down", "low", "poor", "worst", "unverified", "wa", "tle", "mle",
              "不好", *_REFUSES)  # fmt: skip

@@ -100,9 +100,10 @@ def make_twin(
     """Return the folder, which then holds a tiny random model of a family with tokenizer and processor.
 
     Like the real 7B and 72B models: grouped-query attention, multimodal rotary positions, untied lm_head, and more
-    embedding rows than the tokenizer has entries (room for marker tokens without resizing). Files of an older twin are replaced; the same arguments give the same files. The tokenizer (with its
-    preprocessor_config.json, where there is one) is that of a folder, or a small one of `vocabulary` entries is
-    trained on `texts`, by default on the demo's long thoughts. The width is 32 times `heads`, which is even;
+    embedding rows than the tokenizer has entries (room for marker tokens without resizing). Files of an older twin are
+    replaced; the same arguments give the same files. The tokenizer (with its preprocessor_config.json, where there is
+    one) is that of a folder, or a small one of `vocabulary` entries is trained on `texts`, by default on the demo's long
+    thoughts. The width is 32 times `heads`, which is even;
     `vision_width` is a multiple of 32. `tied`: the output head is the embedding, as in the real 2B and 3B models.
     `dtype`: that of the real models, or float32, which is ten times as fast on a CPU that emulates bfloat16.
     Raises UserError for an unknown family or an impossible size.
