@@ -488,7 +488,7 @@ def test_the_page_shows_what_is_really_printed(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("COLUMNS", raising=False)
     copy_recipes(Path())
-    make_twin("saves/virgo_demo/base", seed=0)
+    make_twin("saves/virgo_demo/base", seed=0, dtype="float32")
     command, shown = sample("docs/cluster.md", "virgo-factory plan ")
     assert command == " ".join(EXAMPLE.replace("\\\n", "").split())
     capsys.readouterr()
