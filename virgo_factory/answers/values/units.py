@@ -50,9 +50,10 @@ def _read() -> dict[str, list[Unit]]:
                 prefix + symbol: power for prefix, power in _PREFIXES.items() if prefix + symbol not in _NO_PREFIXED
             }
             ways |= {prefix + word: power for prefix, power in _PREFIX_WORDS.items() for word in words}
+        one, start = Fraction(factor), Fraction(*zero) if zero else Fraction(0)
+        units = {power: Unit(base, one * Fraction(10) ** power, start) for power in {*ways.values()}}
         for name, power in ways.items():
-            unit = Unit(base, Fraction(factor) * Fraction(10) ** power, Fraction(*zero) if zero else Fraction(0))
-            if unit not in found.setdefault(name, []):
+            if (unit := units[power]) not in found.setdefault(name, []):
                 found[name].append(unit)
     return found
 

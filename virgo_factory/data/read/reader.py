@@ -20,6 +20,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
+import orjson
+
 from virgo_factory.data.read.chunks import (
     CSV_SUFFIXES,
     TABLE_SUFFIXES,
@@ -223,8 +225,17 @@ def first_row(path: Path) -> Any:
     return None
 
 
+_ONE_DIGIT = bytes.maketrans(b"123456789", b"000000000")
+_LONG = b"0" * 19
+"""Whole numbers of so many digits may be more than 64 bits, of which orjson makes a float."""
+
+
 def _decoded(line: bytes) -> tuple[Any, str]:
     """Return the value of one line of JSONL, or None and what is wrong with it."""
+    if _LONG not in line.translate(_ONE_DIGIT):
+        with contextlib.suppress(orjson.JSONDecodeError):  # NaN, half a character; or its message
+            return orjson.loads(line), ""
+
     try:
         return json.loads(line.decode()), ""
     except UnicodeDecodeError as error:

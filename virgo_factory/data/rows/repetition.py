@@ -77,6 +77,9 @@ def find_loop(text: str) -> Loop | None:
 
 def _suspicious_piece(text: str) -> int | None:
     """Return where the first piece begins that shrinks much more than others do; None where none does."""
+    if len(text) < (MIN_PIECE if text.isascii() else MIN_PIECE // 4):
+        return None
+
     words = text.split() if MIN_PIECE <= len(text) < SHORT else ()
     if len(words) > 2 * GRAM and 3 * len(set(words)) > len(words):
         return None

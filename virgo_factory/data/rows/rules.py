@@ -69,7 +69,8 @@ def thought_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterab
 
 def prompt_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterable[Finding]:
     """Yield what of the prompt the row does not have (tags of a target, a picture), and tokens of other models in it."""
-    for text in (example.system or "", *(turn.question for turn in example.turns)):
+    questions = [turn.question for turn in example.turns]
+    for text in [example.system, *questions] if example.system else questions:
         if sentence := asks_for_tags(text):
             yield Finding("prompt_names_tags", "warning", sentence)
 

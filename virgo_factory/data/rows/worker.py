@@ -101,7 +101,9 @@ class Measurer:
         self._tokenizer: Any = None
         self._verdicts = 0  # how many solutions of this chunk are still judged
         if rules:
-            from virgo_factory.data.rows import rules as check  # noqa: F401  half a second, better before the work is timed
+            from virgo_factory.data.rows import rules as check  # half a second, better before the work is timed
+
+            self._check = check
 
     def measure(self, source: int, chunk: Chunk) -> Measured:
         """Return what the rows of a chunk give; never raises for a bad row."""
@@ -161,13 +163,11 @@ class Measurer:
                 seen.append(inspect(image, origin.media_dir, self.settings.image_max_pixels, origin.hub))
 
         if self.rules:
-            from virgo_factory.data.rows import rules as check
-
-            found = [*check.row_findings(example, seen)]
+            found = [*self._check.row_findings(example, seen)]
             if self._verdicts and may_contradict(gold := with_gold(example, raw)):
                 self._verdicts -= 1
                 if told := contradiction(gold):
-                    found.append(check.Finding("gold_contradicted", "warning", told))
+                    found.append(self._check.Finding("gold_contradicted", "warning", told))
 
             part["findings"] = [[one.code, one.severity, _plain(one.detail)] for one in found]
 

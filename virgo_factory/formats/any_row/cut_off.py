@@ -8,7 +8,7 @@ import re
 from virgo_factory.core.lazy_pattern import LazyPattern
 
 
-_BRACE = LazyPattern(r"\\.|[{}]", re.DOTALL)
+_BRACE, _DEPTH = LazyPattern(r"\\.|[{}]", re.DOTALL), {"{": 1, "}": -1}
 _GOES_ON = LazyPattern(r"\$|\\[\])]|\n\s*\n|[\"'`]")
 """What stands behind a box or formula that was only not closed well: the end of a formula, a paragraph, code."""
 _PROSE = LazyPattern(r"(?<![\\{A-Za-z])[A-Za-z]{3,} [a-z]+\b|\A\W*\Z")
@@ -35,6 +35,8 @@ _NOTE = LazyPattern(
     re.IGNORECASE,
 )
 _CLOSING = ("]", ")", ">", "）", "】")
+_NOTED = ("trunc", "cut", "limit", "max", "截断")
+"""One of these is in every note."""
 _API_ERROR = LazyPattern(r"(?:Error code: \d{3} - (?=[{\[\"'])|\S*(?:RateLimit|API\w+|InternalServer)Error: )[^\n]*")
 _ERROR = LazyPattern(
     r"\W*(?:(?:API|HTTP|OpenAI|model|server|request|network|generation|internal|runtime) ?){0,2}(?:error|exception)\W{1,4}(?:(?!an? |the )\w+ ){0,3}"
@@ -55,21 +57,32 @@ _NO_ANSWER = LazyPattern(
 )
 """A solution that says nothing, or that nothing will be said."""
 _LONGEST_NOTE = 100
+_BEHIND_WORDS = {
+    **dict.fromkeys("the an and or because if than into our its their your every".split(), 3),
+    **dict.fromkeys("of is are that we this from with which to then as".split(), 7),
+}
+"""A word that ends no sentence -> so many words before it that it does not end the name of something, either."""
 _NO_LAST_WORD = LazyPattern(
-    r"(?<!\S)(?:\S+\s+){3}(?:the|an|and|or|because|if|than|into|our|its|their|your|every|(?:by|with|of|as|for|in|to|from|has|get|gives)\s+a)\Z"
-    r"|(?<!\S)(?:\S+\s+){7}(?:of|is|are|that|we|this|from|with|which|to|then|as)\Z|(?<!\S)(?:\S+\s+){6}\S*\w\s*\(\Z"
+    r"(?<!\S)(?:\S+\s+){3}(?:by|with|of|as|for|in|to|from|has|get|gives)\s+a\Z|(?<!\S)(?:\S+\s+){6}\S*\w\s*\(\Z"
     r"|(?:[Nn]ow|[Tt]hen|So|Thus|Hence|Therefore|Next|First|Finally|,)\s+we\s+(?:get|have|find|need|can|obtain|must|also|first|will|use)\Z"
     r"|(?:answer|result|solution|value|sum|total|product|difference|number)\s+(?:of\s+(?:\w+\s+){1,4})?(?:is|are|was|equals|of)\Z"
     r"|[\w)}]\s+[+*/\u00d7\u00f7-]\Z|[\w)}]\s*(?<!is )(?<!sign )(?<!symbol )(?<!operator )=\Z"
     r"|(?:\u548c|\u4e0e|\u56e0\u4e3a|\u6240\u4ee5|\u7b49\u4e8e|\u6211\u4eec|\u4ee5\u53ca|\u6216\u8005|\u5982\u679c|\u90a3\u4e48|\u7684\u7b54\u6848\u662f)\Z"
 )
-"""Words and signs that end no sentence; some of them may end the name of something, which has fewer words."""
-_OPEN_WORDS = frozenset(
-    "the an and or because if than into our its their your every a of is are that we this from with which to then as get have "
-    "find need can obtain must also first will use was equals".split()
+"""Other words and signs that end no sentence."""
+_OPEN_WORDS = frozenset("a of is are was equals get have find need can obtain must also first will use".split())
+_OPEN_SIGNS = (
+    "(",
+    "+",
+    "*",
+    "/",
+    "\u00d7",
+    "\u00f7",
+    "-",
+    "=",
+    *"\u548c \u4e0e \u56e0\u4e3a \u6240\u4ee5 \u7b49\u4e8e \u6211\u4eec \u4ee5\u53ca \u6216\u8005 \u5982\u679c \u90a3\u4e48 \u7684\u7b54\u6848\u662f".split(),
 )
-"""The last words of these; other texts end in a sign of one."""
-_LAST = (".", "!", "?", ")", "]", "}", "$", ">", "`", "|", '"', "。")
+"""What one of them ends in: such a word, or such a sign."""
 _JSON = LazyPattern(
     r'\{\s*"[^"\n]*"\s*:(?:[\s\[\]{},:\d.eE+-]|"(?:[^"\\]|\\.)*"|true|false|null)*+(?:"[^"]*|[a-z]+)?\Z'
 )
@@ -101,7 +114,8 @@ def cut_off(thought: str, solution: str) -> str:
         return f"inside of {inside}"
 
     for text in (thought, solution):
-        if text[-_LONGEST_NOTE:].rstrip(" \n\t.。").endswith(_CLOSING):
+        end = text[-_LONGEST_NOTE:].rstrip(" \n\t.。")
+        if end.endswith(_CLOSING) and any(map(end.lower().__contains__, _NOTED)):
             if found := _NOTE.search(text, max(0, len(text) - _LONGEST_NOTE)):
                 return f"with {found.group().strip()}"
 
@@ -141,7 +155,7 @@ def _open(solution: str) -> str:
     begun = solution[solution.rfind("\\begin{") :].partition("}")[0] if "\\begin{" in solution else "\\begin{"
     for opening, closing in ((begun, begun.replace("begin", "end", 1)), ("\\[", "\\]"), ("\\(", "\\)"), ("$$", "$$")):
         before, found, behind = solution.rpartition(opening)
-        if not found or before.endswith("\\") or _GOES_ON.search(behind) or _PROSE.search(behind):
+        if not found or before.endswith("\\"):
             continue
 
         if opening == "$$":
@@ -149,7 +163,7 @@ def _open(solution: str) -> str:
         else:
             is_open = closing not in behind and behind.count(closing[-1]) <= behind.count(opening[-1])
 
-        if is_open:
+        if is_open and not (_GOES_ON.search(behind) or _PROSE.search(behind)):
             return f"a formula, behind {opening}"
 
     if "$" in solution and _is_inside_dollars(solution):
@@ -194,7 +208,7 @@ def _closes(text: str, start: int) -> bool:
 
     depth = 0
     for found in _BRACE.finditer(text, start):
-        depth += {"{": 1, "}": -1}.get(found.group(), 0)
+        depth += _DEPTH.get(found.group(), 0)
         if not depth:
             return True
 
@@ -212,16 +226,34 @@ def mid_sentence(solution: str, thought: str = "") -> str:
     end = solution.rstrip()
     goes_on = end.endswith(_CLOSING) and _CONTINUED.search(end, max(0, len(end) - 40))
     is_open = ('{"' in end or "\n|" in end) and _is_open(end[-4000:])
-    if goes_on or is_open or _UNFINISHED.search(end, max(0, len(end) - 400)):
+    if goes_on or is_open or _is_unfinished(end[-400:]):
         return " ".join(end[-400:].split()[-6:])
 
     for text in (end, thought.rstrip()):
-        last = next(iter(text[-100:].rsplit(None, 1)[-1:]), "")
-        if last in _OPEN_WORDS or not (text.endswith(_LAST) or last[-1:].isalnum() and last.isascii()):
-            if _NO_LAST_WORD.search(text, max(0, len(text) - 100)):
-                return " ".join(text[-400:].split()[-6:])
+        words = text[-100:].split()
+        last = words[-1] if words else ""
+        is_word = last in _BEHIND_WORDS and len(words) > _BEHIND_WORDS[last]
+        if not is_word and (last in _OPEN_WORDS or text.endswith(_OPEN_SIGNS)):
+            is_word = _NO_LAST_WORD.search(text, max(0, len(text) - 100))
+
+        if is_word:
+            return " ".join(text[-400:].split()[-6:])
 
     return ""
+
+
+def _is_unfinished(end: str) -> bool:
+    """Whether the sentence, bold words, bracket or list at the end of a text certainly has no end; most texts show it at once."""
+    line = end[end.rfind("\n") + 1 :].strip()
+    may_be = (
+        end.endswith((",", ":", "，", "：", "...)", "...]", "…)", "…]"))
+        or end.rfind("(") > end.rfind(")")
+        or "**" in line
+        and line[line.rfind("**") + 2 :].strip()
+        or len(line) <= 3
+        and line.endswith(("-", "*", "+", ".", ")"))
+    )
+    return bool(may_be and _UNFINISHED.search(end))
 
 
 def _is_open(text: str) -> bool:

@@ -4,6 +4,7 @@ Certain is a turn of a user with a reply behind it, or behind an answer; a dialo
 next question may belong to the task, it is only told.
 """
 
+import functools
 import re
 
 from virgo_factory.core.lazy_pattern import LazyPattern
@@ -45,6 +46,7 @@ _QUESTION = LazyPattern(
 )
 
 
+@functools.lru_cache(1)  # it is asked twice of each solution
 def _may_go_on(text: str) -> bool:
     """Whether a text has what most texts have not, and all turns of a user have."""
     return (

@@ -45,6 +45,7 @@ _NEXT_SPEAKER = LazyPattern(
 )
 _SPEAKERS = ("assistant", "model", "Assistant:", "ASSISTANT:", "Response:")
 """With which a rendered prompt ends."""
+_ENDS = (*_SPEAKERS, "<think>")
 
 _THINK_ANSWER = (
     r"(?:A conversation between User and Assistant\. The user asks a (?:visual )?question, and the Assistant solves it\. )?"
@@ -213,7 +214,7 @@ def without_requests(example: Example) -> Example:
 
     An example with a response that is kept as the text it is (`malformed: keep`) stays as it is: it may have the tags.
     """
-    if not example.history and example.question.rstrip().endswith((*_SPEAKERS, "<think>")):
+    if not example.history and example.question.rstrip().endswith(_ENDS):
         example = _without_frame(example)
 
     turns = (*example.history, example)
@@ -253,7 +254,8 @@ def _without_frame(example: Example) -> Example:
 
 def ends_with_speaker(text: str) -> str:
     """Return the name of who is to speak next, with which a question ends; "" where it ends as questions do."""
-    return next(iter(_NEXT_SPEAKER.findall(text[-40:])), "")
+    end = text[-40:]
+    return next(iter(_NEXT_SPEAKER.findall(end)), "") if end.rstrip().endswith(_ENDS) else ""
 
 
 def without_request(text: str, may_be_empty: bool = False) -> str:

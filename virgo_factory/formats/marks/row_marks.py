@@ -7,6 +7,7 @@ rejected; a row cannot be weighed, and is learned in full with a note.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from numbers import Number
 from typing import Any
 
@@ -392,13 +393,19 @@ def _label(row: Mapping[str, Any], response: LongThought | str) -> tuple[str, ..
     return (f"{NOT_UNDERSTOOD}: label",) if is_wrong else ()
 
 
+@lru_cache(256)
+def _owners(columns: tuple[Any, ...]) -> dict[Any, re.Match[str]]:
+    """Return the columns that speak of a model, and how their names do."""
+    return {name: found for name in columns if (found := _OF_MODEL.fullmatch(snake(str(name))))}
+
+
 def _of_models(row: Mapping[str, Any], response: LongThought | str) -> Mapping[str, Any]:
     """Return a row in which what is said of a model whose own response the row has is said of the response, or not at all.
 
     Of s1K-1.1's `gemini_grade` and `deepseek_grade` one speaks of the response that is learned: the columns that hold
     its thought tell which.
     """
-    owners = {name: found for name in row if (found := _OF_MODEL.fullmatch(snake(str(name))))}
+    owners = _owners(tuple(row))
     if not owners:
         return row
 

@@ -26,7 +26,7 @@ def spoken_of(question: str) -> str:
     ('In the figure', '')
     """
     lower = question.lower()
-    if not any(word in lower for word in _WORDS) and (question.isascii() or "图" not in question):
+    if not any(map(lower.__contains__, _WORDS)) and (question.isascii() or "图" not in question):
         return ""
 
     found = _SPOKEN_OF.search(question)
