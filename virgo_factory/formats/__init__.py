@@ -14,7 +14,8 @@ from virgo_factory.formats.any_row.next_turns import REASON as RUNS_ON
 from virgo_factory.formats.any_row.next_turns import next_turn
 from virgo_factory.formats.any_row.placeholders import REASON as UNFILLED
 from virgo_factory.formats.any_row.placeholders import unfilled
-from virgo_factory.formats.any_row.prompts import without_requests
+from virgo_factory.formats.any_row.prompts import UNFRAMED, without_requests
+from virgo_factory.formats.any_row.rendered_prompt import with_rendered_prompt
 from virgo_factory.formats.any_row.second_columns import (
     ADDED,
     SYSTEM_COLUMNS,
@@ -95,11 +96,13 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
             raise RejectedRow("the row is a table of its own", f"{len(row):,} columns, {columns_found(row)}")
 
         check_tools(row)
-        row = _with_columns(row, options.columns)
+        row = given = _with_columns(row, options.columns)
         unread: list[str] = []
         if not named:
-            row = with_history(row, options.columns)
+            asked = with_rendered_prompt(row)
+            row = with_history(asked, options.columns)
             row, unread = without_other_chats(row, options.columns)
+            unread += [UNFRAMED] if asked is not given else []
 
         row = row if named or "messages" in options.columns else with_messages(row)
         row = with_marks_of_parts(row) if list in map(type, row.values()) else row
