@@ -152,14 +152,14 @@ def _replace_hardware(smoke: Smoke, keys: dict[str, Any]) -> None:
         smoke.substitute(f"flash_attn: {keys['flash_attn']}", "sdpa", "flash-attention")
         keys["flash_attn"] = "sdpa"
 
+    emulated = "float32, since this CPU emulates bfloat16"
     if keys.pop("fp16", None):
-        smoke.substitute("fp16: true", "bf16: true", "fp16 and its loss scale")
-        keys["bf16"] = True
+        smoke.substitute("fp16: true", "bf16: true" if has_bf16() else emulated, "fp16 and its loss scale")
+        keys |= {"bf16": True} if has_bf16() else {}
 
-    if not has_bf16():
-        for key in ("bf16", "pure_bf16"):
-            if keys.pop(key, None):
-                smoke.substitute(f"{key}: true", "float32, since this CPU emulates bfloat16", "bfloat16")
+    for key in ("bf16", "pure_bf16") if not has_bf16() else ():
+        if keys.pop(key, None):
+            smoke.substitute(f"{key}: true", emulated, "bfloat16")
 
     if _GPU_OPTIMIZERS.search(str(keys.get("optim", ""))):
         smoke.substitute(f"optim: {keys['optim']}", "adamw_torch", "that optimiser")
