@@ -11,7 +11,7 @@ from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.options import LETTERS
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
-from virgo_factory.answers.prose.clauses import committed
+from virgo_factory.answers.prose.clauses import committed, statements
 from virgo_factory.answers.prose.phrases import BOOLEANS, MAX_ANSWER, affirmed, said_answer, said_boolean
 from virgo_factory.answers.prose.reading import announced, telling, value_of
 from virgo_factory.answers.values.latex import compact, tidy, unwrap, words
@@ -275,7 +275,7 @@ def _led(lines: list[str], text: str, count: int) -> str | None:
         rest = line[found.end(1) :].removeprefix("是" if line[0] == "图" else "")
         listed = _LISTED.match(rest) or _NEXT[line[0] in "(["].search(rest) or P.REJECTED_OF.match(rest)
         listed = listed or {other[1] for other in _KIND_LETTER.finditer(rest)} - {letter}
-        leads = {other[1] for part in phrases.sentences(text[:600]) if (other := P.LEADING.match(part.strip()))}
+        leads = {other[1] for part in statements(text[:600]) if (other := P.LEADING.match(part.strip()))}
         told = (
             found["told"] is None
             or re.match(r"\s(?:because|since)\b", rest)

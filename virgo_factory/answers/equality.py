@@ -4,10 +4,11 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from itertools import product
 
 from virgo_factory.answers.grading import GradingConfig
-from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
+from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, Question, Verdict
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose.clauses import committed
 from virgo_factory.answers.prose.phrases import BOOLEANS, refuses, said_boolean, says_boolean
@@ -40,6 +41,7 @@ _APPROXIMATION = re.compile(r"\\approx(?![A-Za-z])")
 _SUFFIX = re.compile(r"(?<=\d)([MBkK])$")
 _SCALES = {"M": " million", "B": " billion", "k": " thousand", "K": " thousand"}
 MAX_DEPTH = 4
+_same_parts = partial(Verdict.of, what="parts", kind="sequence")
 
 
 def same(gold: str, answer: str, question: Question, config: GradingConfig, depth: int = 0) -> Verdict:
@@ -86,15 +88,11 @@ def kind_of(gold: str, question: Question) -> str:
     return names.get(type(what), "expression")
 
 
-def _verdict(equal: bool, what: str, kind: str) -> Verdict:
-    return Verdict(CORRECT if equal else WRONG, f"{'same' if equal else 'other'}_{what}", kind)
-
-
 def _approximate(gold: str, answer: str, question: Question, config: GradingConfig) -> Verdict:
     """An exact value with its approximation: either of them may be the answer, and the gold."""
     sides = ([part for part in _APPROXIMATION.split(tidy(text))[:3] if part.strip()] for text in (gold, answer))
     verdicts = [same(wanted, got, question, config, 1) for wanted, got in product(*sides)]
-    return max(verdicts, key=lambda found: found.correct is True, default=_verdict(False, "value", "number"))
+    return max(verdicts, key=lambda found: found.correct is True, default=Verdict.of(False, "value", "number"))
 
 
 # --- booleans and text ---------------------------------------------------------------------------------------------
@@ -111,8 +109,8 @@ _DIRECTIONS = frozenset(("compass", "turn", "side"))
 def _boolean(gold: str, answer: str) -> Verdict:
     wanted, got = _SAID.get(words(gold), False if says_boolean(gold) else None), said_boolean(tidy(answer))
     if wanted is None or got is None:
-        return _verdict(False, "text", "boolean")
-    return Verdict(*((CORRECT, "same_text") if got == wanted else (WRONG, "other_value")), "boolean")
+        return Verdict.of(False, "text", "boolean")
+    return Verdict.of(got == wanted, "value", "boolean")
 
 
 def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> Verdict:
@@ -131,7 +129,7 @@ def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> 
         (marks, others), (same_marks, more) = told(tidy(gold)[:60]), told(tidy(answer)[:60])
         named = marks == same_marks and marks and {mark[0] for mark in marks} <= _DIRECTIONS
         equal = bool(named) and others | more <= {"sid", "direction", "方向", "方"}
-    return _verdict(equal and _same_letters(tidy(gold), tidy(answer)), "text", "text")
+    return Verdict.of(equal and _same_letters(tidy(gold), tidy(answer)), "text", "text")
 
 
 _CALLED = re.compile(r"([a-z]{3,}|[\u4e00-\u9fff]{1,4}) ?([a-z\d]{1,2})")
@@ -239,14 +237,14 @@ class _Comparison:
         one, other = read(self.gold, self.question.text), read(value or self.answer, self.question.text)
         if one.name and other.name and one.name.casefold() != other.name.casefold():
             equations = isinstance(one.what, Formula) or isinstance(other.what, Formula)
-            return self.formulas(one, other) if equations else _verdict(False, "value", "expression")
+            return self.formulas(one, other) if equations else Verdict.of(False, "value", "expression")
         sides = sides_of(other.text) if isinstance(other.what, Formula) and not one.name and not other.name else ()
         equation = len(sides) > 1 > len(sides_of(one.text)) - 1 and "\\begin" not in other.text
         if equation and not isinstance(one.what, Words):
             asked = re.search(re.escape(sides[0]) + r"\s*\$?\s*(?:[?,.]|$)", self.question.text)
             value = sides[-1] != "0" and (is_formula(sides[-1]) or read_number(sides[-1]) is not None)
             if not value or MULTIPLE.fullmatch(sides[0]) and not asked:
-                return _verdict(False, "expression", "expression")
+                return Verdict.of(False, "expression", "expression")
             other = read(sides[-1], self.question.text)
         compare = TABLE.get((type(one.what), type(other.what)), _Comparison.unlike)
         return compare(self, one, other)
@@ -266,18 +264,18 @@ class _Comparison:
             if units and (whole or not rate):
                 gold = replace(gold, unit=question.unit or "asked", units=units)
         if gold.value == answer.value and gold.decimals != answer.decimals and P.LABELLED.search(question.text):
-            return _verdict(False, "value", kind)  # version 3.10 is not 3.1
+            return Verdict.of(False, "value", kind)  # version 3.10 is not 3.1
         if {gold.unit, answer.unit} in ({"", "'"}, {"", "''"}, {"", '"'}) and not P.FEET.search(question.text):
-            return _verdict(False, "unit", kind)  # 5' may be a derivative
+            return Verdict.of(False, "unit", kind)  # 5' may be a derivative
         factors = conversions(gold, answer)
         scaled = (_SUFFIX.search(one.text) and not answer.unit) or (_SUFFIX.search(other.text) and not gold.unit)
         if factors is None or scaled or not _same_things(one, other, gold, question.text):
-            return _verdict(False, "unit", kind)
+            return Verdict.of(False, "unit", kind)
         values = list(_values(gold, answer, factors, self.config))
         if (scale := _IN_SCALE.search(question.text[-1_000:])) and answer.value:
             values.append(divide(answer.value, Fraction(SCALES[scale[1].lower()])))
         equal = any(self.close(gold, answer, value) for value in values)
-        return _verdict(equal, "value", kind)
+        return Verdict.of(equal, "value", kind)
 
     def close(self, gold: Number, answer: Number, value) -> bool:
         """Whether a value is the gold's, as exactly as both are written and the grading asks: the one place for a tolerance."""
@@ -315,18 +313,18 @@ class _Comparison:
         """A bare hour stands for the time where the question asks for one; a time is no bare number."""
         asked = re.search(r"\b(?:time|hour|o'clock|when)\b|几[点时]|时间", self.question.text, re.IGNORECASE)
         hour = None if one.what.unit or other.what.seconds is None else Fraction(other.what.seconds, 3600)
-        return _verdict(bool(asked) and hour is not None and one.what.value in (hour, hour - 12), "value", "date")
+        return Verdict.of(bool(asked) and hour is not None and one.what.value in (hour, hour - 12), "value", "date")
 
     def based(self, one: Reading, other: Reading) -> Verdict:
         gold, answer = one.what, other.what
         if isinstance(gold, Based) and isinstance(answer, Based):
-            return _verdict(int(gold.digits, gold.base) == int(answer.digits, answer.base), "value", "number")
+            return Verdict.of(int(gold.digits, gold.base) == int(answer.digits, answer.base), "value", "number")
         based, plain = (gold, other) if isinstance(gold, Based) else (answer, one)
         bits = based.base == 2 and re.fullmatch("[01]{3,}", based.digits)
         if based is gold or bits or _BASE.search(self.question.text):  # they tell the number system
-            return _verdict(based.digits.lstrip("0") == compact(plain.text).lower().lstrip("0"), "value", "number")
+            return Verdict.of(based.digits.lstrip("0") == compact(plain.text).lower().lstrip("0"), "value", "number")
         value = plain.what.value if isinstance(plain.what, Number) and not plain.what.unit else None
-        return _verdict(value == int(based.digits, based.base), "value", "number")
+        return Verdict.of(value == int(based.digits, based.base), "value", "number")
 
     # Several values
 
@@ -340,22 +338,22 @@ class _Comparison:
         left, right = _unnumbered(gold.parts), _unnumbered(answer.parts)
         if "<" in pair and "" in pair:  # a chain for a list that is in the order of the question
             if (falls := _falls(self.question.text)) is None:
-                return self.parts(None)
+                return _same_parts(None)
             left, right = left[:: -1 if falls and gold.held else 1], right[:: -1 if falls and answer.held else 1]
         elif not _held_alike(gold, answer):
-            return self.parts(False)
+            return _same_parts(False)
         joints = [set(re.findall(r"\b(?:and|or)\b|\\land|\\lor", side.text)) for side in (one, other)]
         if all(joints) and joints[0] != joints[1] and not re.search(r"\d", one.text):
-            return self.parts(False)
+            return _same_parts(False)
         by_name, by_other = _by_name(left), _by_name(right)
         if names := list(by_name) or _in_order(by_other, self.question.text):
             if by_name and by_other and set(names) != set(by_other):
-                return self.parts(False)
+                return _same_parts(False)
             left, right = (
                 [by[name] for name in names] if by else side for by, side in ((by_name, left), (by_other, right))
             )
         if len(left) != len(right):
-            return self.parts(False)
+            return _same_parts(False)
         listed = pair <= {"", "1"}
         either = listed and all(re.search(r"\bor\b|或", side.text) for side in (one, other))
         if pair & SYMMETRIC | pair & {"{}"} or either and not P.ORDER.search(self.question.text):
@@ -378,10 +376,10 @@ class _Comparison:
             results = {place: alike(index, place) for place in (unused[:1] if in_order else unused)}
             found = next((place for place, result in results.items() if result), None)
             if found is None and None not in results.values():
-                return self.parts(False)
+                return _same_parts(False)
             undecided |= found is None
             unused.remove(unused[0] if found is None else found)
-        return self.parts(None if undecided else True)
+        return _same_parts(None if undecided else True)
 
     def ratios(self, one: Reading, other: Reading) -> Verdict:
         """A ratio is the same up to a factor; a number is its ratio to one."""
@@ -393,22 +391,17 @@ class _Comparison:
         left, right = (side if len(side) > 1 else [*side, Fraction(1)] for side in (left, right))
         pairs = zip(left, right, strict=False)
         equal = len(left) == len(right) and all(_equal(multiply(a, right[0]), multiply(b, left[0])) for a, b in pairs)
-        return _verdict(equal, "value", "number")
-
-    def parts(self, equal: bool | None) -> Verdict:
-        """The verdict on several parts; None where one of them was not decided."""
-        decided = equal is not None
-        return _verdict(equal, "parts", "sequence") if decided else Verdict(UNVERIFIABLE, "unreadable", "sequence")
+        return Verdict.of(equal, "value", "number")
 
     def sequence_and_value(self, one: Reading, other: Reading) -> Verdict:
         """Several values against one: a ratio is a quotient; else the same only where a formula may stand for a set of values."""
         several, value = (one, other) if isinstance(one.what, Sequence) else (other, one)
         if several.what.held == ":" and isinstance(value.what, Number):
             asked = several is one or not self.question.text or _RATIO.search(self.question.text)
-            return self.ratios(one, other) if asked else self.parts(False)
+            return self.ratios(one, other) if asked else _same_parts(False)
         formula = isinstance(value.what, Formula) and several.what.held not in (":", "-", "R", "<", "1")
         many = several.what.held or re.search(r"[,<>]|\\(?:pm|cup|le|ge|in|mid)(?![A-Za-z])", value.text)
-        return self.formulas(one, other) if formula and many else self.parts(False)
+        return self.formulas(one, other) if formula and many else _same_parts(False)
 
     # Formulas and words
 
@@ -422,19 +415,18 @@ class _Comparison:
         letters, others = (frozenset(map(str.lower, variables(text))) for text in (gold, answer))
         bound = _BOUND.search(tidy(gold)) or _BOUND.search(tidy(answer))
         if letters - others and not bound or _is_shuffled(gold, answer):
-            return _verdict(False, "expression", "expression")
+            return Verdict.of(False, "expression", "expression")
         try:
             found = same_expression(gold, answer, _folded(gold, answer, self.question.text))
         except TooLarge:
             return Verdict(UNVERIFIABLE, "too_large", "expression")
-        return self.unreadable(gold, answer) if found is None else _verdict(found, "expression", "expression")
+        return self.unreadable(gold, answer) if found is None else Verdict.of(found, "expression", "expression")
 
     def unreadable(self, gold: str, answer: str) -> Verdict:
-        """Two formulas of which one cannot be read: the same where their words are."""
+        """Two formulas of which one cannot be read: different where their letters are, else not decided."""
         signs_only = not re.search(r"[^\W_]", gold + answer)
-        if signs_only or variables(gold) != variables(answer) or _is_shuffled(gold, answer, _ARITHMETIC):
-            return _verdict(False, "text", "expression")
-        return Verdict(UNVERIFIABLE, "unreadable", "expression")
+        differ = signs_only or variables(gold) != variables(answer) or _is_shuffled(gold, answer, _ARITHMETIC)
+        return Verdict.of(False if differ else None, "expression", "expression")
 
     def letters_and_formula(self, one: Reading, other: Reading) -> Verdict:
         """Up to three letters may be a product where the other side is a formula."""
@@ -448,13 +440,13 @@ class _Comparison:
         spoken = isinstance(other.what, Number) and SAID in other.what.words
         if not held and (spoken or isinstance(one.what, Words) or isinstance(other.what, Words)):
             return _text(one.text, other.text, self.config, self.question.text)
-        return _verdict(False, "value", kind_of(self.gold, self.question))
+        return Verdict.of(False, "value", kind_of(self.gold, self.question))
 
 
 TABLE: dict[tuple[type, type], Callable[[_Comparison, Reading, Reading], Verdict]] = {
     (Number, Number): _Comparison.numbers,
     (Number, Moment): _Comparison.number_and_moment,
-    (Moment, Moment): lambda self, one, other: _verdict(same_moment(one.what, other.what), "value", "date"),
+    (Moment, Moment): lambda self, one, other: Verdict.of(same_moment(one.what, other.what), "value", "date"),
     **{pair: _Comparison.based for kind in (Based, Number, Words, Formula) for pair in ((Based, kind), (kind, Based))},
     (Sequence, Sequence): _Comparison.sequences,
     **{(kind, Sequence): _Comparison.sequence_and_value for kind in (Number, Formula)},

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from virgo_factory.answers.choice import answered_options, gold_options, letter_of, letters_of
@@ -17,6 +18,7 @@ from virgo_factory.answers.values.latex import characters, compact, tidy, unwrap
 from virgo_factory.answers.values.numbers import read_number
 
 
+_option = partial(Verdict.of, what="option", kind="choice")
 _LARGEST = 10**4000
 _NAMED = re.compile(
     r"(?!.*\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b)[^\W\d_]{3,}(?: [^\W\d_]{2,}){0,4}",
@@ -49,13 +51,7 @@ def score(response: str, gold: Any, question: Question | None = None, config: Gr
 
 
 def judge(answer: Answer | str, gold: Any, question: Question | None = None, config: GradingConfig = MATH) -> Verdict:
-    r"""Return the verdict on an answer.
-
-    Args:
-        answer: what `extract` found, or an answer's text.
-        gold: the gold answer: text, number, list of several, or a string that spells a list.
-        question: what is known about the question.
-        config: how strict to be.
+    r"""Return the verdict on an answer; the gold may be a text, a number, a list of several, or a string that spells a list.
 
     >>> judge(r"\frac{1}{2}", "0.5").verdict, judge("blue", "B", Question(options=("red", "blue"))).verdict
     ('correct', 'correct')
@@ -87,8 +83,7 @@ def _judge(answer: Answer, gold: Any, question: Question, config: GradingConfig)
 
 def _one(text: str, gold: str, question: Question, options: tuple[str, ...], config: GradingConfig) -> Verdict:
     if _SIGNED.fullmatch(gold.strip()) and len(short := unwrap(text).strip(" $.")) <= 3:
-        same_signs = re.sub(r"\W*\s", "", short) == re.sub(r"\s", "", gold.strip())
-        return Verdict(*((CORRECT, "same_text") if same_signs else (WRONG, "other_text")), "text")
+        return Verdict.of(re.sub(r"\W*\s", "", short) == re.sub(r"\s", "", gold.strip()), "text", "text")
     if question.kind in (None, "choice"):
         if options:
             wanted = gold_options(gold, options, config)
@@ -111,10 +106,6 @@ def _choice(text: str, wanted: tuple[frozenset[int], ...], options: tuple[str, .
     if named & accepted and len(wanted[0]) == 1:
         return Verdict(UNVERIFIABLE, "two_options", "choice")
     return _option(False)
-
-
-def _option(equal: bool) -> Verdict:
-    return Verdict(*((CORRECT, "same_option") if equal else (WRONG, "other_option")), "choice")
 
 
 def _lettered(text: str, gold: str, question: Question, config: GradingConfig) -> Verdict | None:

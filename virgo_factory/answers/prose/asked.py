@@ -5,7 +5,7 @@ import re
 
 from virgo_factory.answers.model import Question
 from virgo_factory.answers.patterns import P
-from virgo_factory.answers.prose.phrases import numerals, quantities
+from virgo_factory.answers.prose.phrases import quantities
 from virgo_factory.answers.values.latex import tidy, words
 from virgo_factory.answers.values.numbers import told
 
@@ -72,7 +72,7 @@ def stems(text: str) -> set[str]:
 
 @functools.lru_cache(4)
 def _known(question: str) -> frozenset[str]:
-    return frozenset(numerals(question))
+    return frozenset(quantities(question))
 
 
 def about(clause: str, question: str) -> str:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from virgo_factory.answers.patterns import P
+from virgo_factory.answers.prose.clauses import statements
 from virgo_factory.answers.values.latex import characters, compact, unwrap, words
 from virgo_factory.answers.values.units import read_unit
 
@@ -55,26 +56,15 @@ def says_boolean(gold: str) -> bool:
     return words(gold) in BOOLEANS or gold.strip() == "×" or compact(gold) == "\\times"
 
 
-def sentences(text: str) -> list[str]:
-    """Return the statements of a text in order, blank ones left out."""
-    return [part for part in re.split(P.SENTENCE_END, text) if part and part.strip()]
-
-
 def sentence(text: str, start: int) -> str:
     """Return the text from a place to the end of its statement; of the next line where this one is empty."""
     skipped = re.sub(r"\A[ \t*_:]*(?:\n[ \t\n*_:>]*)?", "", text[start : start + MAX_ANSWER])
-    for left, right, longest in (("$$", "$$", MAX_ANSWER), ("\\[", "\\]", MAX_ANSWER), ("$", "$", 400), ("\\(", "\\)", 400)):  # fmt: skip
-        if skipped.startswith(left):
-            close = skipped.find(right, len(left))
-            if len(left) <= close < longest and (longest == MAX_ANSWER or "\n" not in skipped[:close]):
-                if longest == MAX_ANSWER:
-                    return unwrap(skipped[: close + 2])
-                end = P.SENTENCE_END.search(skipped, close + 1)
-                return unwrap(skipped[: end.start()] if end else skipped)
-            break
+    maths = MATHS.match(skipped)
+    if maths and (maths[1] or maths[3]):
+        return unwrap(maths[0])  # displayed
     if re.match(r"\(1\)|①", skipped):  # answers to several questions
         skipped = skipped.partition("\n")[0].replace("；", ";")
-    end = P.SENTENCE_END.search(skipped)
+    end = P.SENTENCE_END.search(skipped, maths.end() if maths else 0)
     return unwrap(skipped[: end.start()] if end else skipped)
 
 
@@ -146,13 +136,7 @@ def refuses(told: str) -> bool:
 
 def refuses_at_end(text: str) -> bool:
     """Return whether a response ends by saying that it has no answer."""
-    return any(map(refuses, sentences(text.strip()[-1_000:])[-2:]))
-
-
-def numerals(text: str) -> list[str]:
-    """Return the numbers of a text as written, without those of a numbered list; a pair in brackets, a ratio, a time and a range are one each."""
-    text = characters(_LIST_NUMBER.sub(" ", text))
-    return [match.group().strip() for match in P.NUMERAL.finditer(text) if match.group().strip()]
+    return any(map(refuses, statements(text.strip()[-1_000:])[-2:]))
 
 
 def quantities(text: str) -> list[str]:
@@ -179,7 +163,9 @@ def quantities(text: str) -> list[str]:
 
 def states(text: str) -> bool:
     """Return whether a response has a heading or ends with a statement that announces its answer, however that reads."""
-    return P.HEADED.search(text) is not None or any(any(announcements(part)) for part in sentences(text[-2_000:])[-1:])
+    return P.HEADED.search(text) is not None or any(
+        any(announcements(part)) for part in statements(text[-2_000:])[-1:]
+    )
 
 
 def without_courtesy(text: str) -> str:

@@ -19,7 +19,7 @@ from virgo_factory.answers.prose.asked import (
     with_noun,
 )
 from virgo_factory.answers.prose.clauses import clauses, committed, statements
-from virgo_factory.answers.prose.phrases import BOLD, MATHS, MAX_ANSWER, numerals
+from virgo_factory.answers.prose.phrases import BOLD, MATHS, MAX_ANSWER, quantities
 from virgo_factory.answers.values.dates import Moment
 from virgo_factory.answers.values.latex import tidy, unwrap
 from virgo_factory.answers.values.numbers import Number, read_number
@@ -119,7 +119,7 @@ def value_of(clause: str, question: Question) -> str | None:
     found = list(MATHS.finditer(part))
     if len(found) > 1 and is_value(tail := unwrap(part[found[0].start() :])):
         return tail
-    if found and not numerals(part[found[-1].end() :]):
+    if found and not quantities(part[found[-1].end() :]):
         segment = unwrap(next(filter(None, found[-1].groups())))
         if re.search(r"[0-9\\]", segment) or is_value(segment):
             behind = tidy(part[found[-1].end() :])

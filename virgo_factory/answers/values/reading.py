@@ -353,19 +353,16 @@ def side_name(text: str) -> str:
 _HOLES = re.compile(r"\\(?:d|t|c)?frac\s*(?:\{\s*\}|\{[^{}]*\}\s*\{\s*\}|\{[^{}]*\}\s*$|$)|\\sqrt\s*(?:\{\s*\}|$)")
 
 
-def gold_problem(gold: str) -> str | None:
-    """Return why a gold answer cannot be checked, in words; None where it can.
+def gold_problem(gold: str) -> bool:
+    """Return whether a gold answer cannot be checked: a placeholder, the Python word None, broken LaTeX.
 
-    >>> gold_problem("See the figure."), gold_problem("\\\\frac{1}{"), gold_problem("none"), gold_problem("None")
-    ('a placeholder', 'broken LaTeX', None, 'the Python word None')
+    >>> [gold_problem(gold) for gold in ("See the figure.", "\\\\frac{1}{", "None", "none")]
+    [True, True, True, False]
     """
     text = gold.strip()
-    if text in ("None", "NaN", "nan", "NoneType"):
-        return "the Python word None"
-    if P.NO_GOLD.fullmatch(text.strip("()[]{}.$ \t\n")) or P.NO_GOLD.fullmatch(text):
-        return "a placeholder"
-    if "\\" in text or "{" in text or "$" in text:
-        whole = balanced(text.replace("\\{", "").replace("\\}", "")) and text.count("\\begin{") == text.count("\\end{")
-        if not whole or _HOLES.search(text):
-            return "broken LaTeX"
-    return None
+    if text in ("None", "NaN", "nan", "NoneType") or any(
+        map(P.NO_GOLD.fullmatch, (text, text.strip("()[]{}.$ \t\n")))
+    ):
+        return True
+    whole = balanced(text.replace("\\{", "").replace("\\}", "")) and text.count("\\begin{") == text.count("\\end{")
+    return not whole or _HOLES.search(text) is not None
