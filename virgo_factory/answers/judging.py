@@ -14,7 +14,7 @@ from virgo_factory.answers.options import list_in_string, options_of
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose.phrases import MAX_ANSWER, refuses, says_boolean
 from virgo_factory.answers.prose.response import answer_tag, boxes
-from virgo_factory.answers.values.latex import characters, compact, tidy, unwrap
+from virgo_factory.answers.values.latex import characters, tidy, unwrap
 from virgo_factory.answers.values.numbers import read_number
 
 
@@ -126,13 +126,13 @@ def _lettered(text: str, gold: str, question: Question, config: GradingConfig) -
     known = re.fullmatch(
         r"\s*(?:[(\[]\s*([A-J])\s*[)\]]\.?|([A-J])\s*[.):：、．](?!\s*[A-Z]\.))\s*(\S.*)", gold, re.DOTALL
     )
-    if known and compact(gold) != compact(text):
+    if known:
         named, meant = known[1] or known[2], known[3]
         if got or not rest:
             return _option(got == {named}) if got else same(meant, text, question, config)
         alike = same(meant, rest, question, config).correct is True
         return _option(alike) if alike == (letter == named) else Verdict(UNVERIFIABLE, "two_options", "choice")
-    if got and len(got) == 1 and re.fullmatch(r"\W*[A-J]\W*", text) and question.kind == "choice":
+    if got and question.kind == "choice":
         return Verdict(UNVERIFIABLE, "options_missing", "choice")
     return _option(True) if rest and same(gold, rest, question, config).correct else None
 
@@ -153,8 +153,8 @@ def _golds(gold: Any, options: tuple[str, ...], config: GradingConfig) -> list[s
             return [] if text else None
         if text in options:
             return [text]
-        several = list_in_string(text) if config.gold_list == "any" or re.search(r"^\[\s*['\"]", text) else None
-        if several is None and re.fullmatch(r"\[[^\[\]]*[^\W\d_]{3,}[^\[\]]*\]", text) and "\\" not in text:
+        several = list_in_string(text) if config.gold_list == "any" else None
+        if several is None and re.fullmatch(r"\[[^\[\]\\]*[^\W\d_]{3,}[^\[\]\\]*\]", text):
             several = [part.strip() for part in text[1:-1].split(",")]  # ChartQA's [Slovenia, Turkey]
         if several is None:
             return _one_gold(text)
