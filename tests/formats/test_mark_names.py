@@ -283,6 +283,17 @@ def test_what_is_said_of_a_model_counts_where_its_response_is_learned():
         assert getattr(part, "reason", "") == expected and not getattr(part, "notes", ())
 
 
+def test_of_two_models_whose_thoughts_are_alike_the_mark_of_the_one_that_is_learned_counts():
+    row = {"question": "Which?", "deepseek_thinking_trajectory": "A is larger.", "deepseek_attempt": "It is A."}
+    row |= {"gemini_thinking_trajectory": "So: A is larger.", "gemini_attempt": "It is A.", "gemini_grade": "No"}
+    assert fate({**row, "deepseek_grade": "Yes"}) == ""
+    assert fate({**row, "deepseek_grade": "No"}) == WRONG
+    columns = {"thought": "gemini_thinking_trajectory", "solution": "gemini_attempt"}
+    for grade, expected in (("Yes", "No"), ("No", "No")):
+        (part,) = read_row({**row, "deepseek_grade": grade}, "long_thought", Options(columns=columns)).parts
+        assert (part.reason, part.detail) == (WRONG, f"gemini_grade is {expected!r}")
+
+
 OTHERS = st.sampled_from(
     "home away game player image picture team visitor image_text difficulty toxicity topic exam sat map weather movie "
     "option distractor step triangle ocr chart credit city tax box bbox frame video".split()

@@ -689,7 +689,12 @@ LABELS = [
     *(({"prompt": "Is it?", "completion": THINK.replace("A}", f"{said}}}"), "label": label}, ())
       for said, label in (("no", "False"), ("False", "false"), ("0", 0), ("no", "0"))),
     ({"prompt": "Which?", "completion": THINK, "label": 0, "category": "nli"}, ()), ({"prompt": "Which?", "response": THINK, "label": 0}, ()),
-    ({"instruction": "Which?", "output": THINK, "label": 0}, ()),
+    ({"instruction": "Which?", "output": THINK, "label": 0}, ()), (chat(label=0), ()), (chat(label=-1), ()),
+    *(({"prompt": "Which?", "completion": THINK, "label": label}, WRONG) for label in (-1, "-1", -1.0)),
+    *(({"prompt": [{"role": "user", "content": "Which?"}], "completion": [{"role": "assistant", "content": THINK}], "label": label}, expected)
+      for label, expected in ((0, WRONG), (-1, WRONG), ("0", WRONG), (False, WRONG), (1, ()), (True, ()), (2, ()))),
+    ({"prompt": [{"role": "user", "content": "How many?"}], "completion": [{"role": "assistant", "content": THINK.replace("A}", "0}")}], "label": 0}, ()),
+    ({"prompt": [{"role": "user", "content": "Which?"}], "completion": [{"role": "assistant", "content": THINK}], "label": 0, "topic": "nli"}, ()),
 ]  # fmt: skip
 
 
@@ -713,3 +718,31 @@ def test_a_label_of_rows_for_kto_in_any_type_and_one_that_is_a_class(row, expect
 )  # fmt: skip
 def test_a_column_that_the_entry_names_is_no_mark(row, columns, notes):
     assert read(row, Options(ranking="response" not in row and "passed" not in row, columns=columns)).notes == notes
+
+
+BESIDE = [
+    # (object with a response that the entry names, reason)
+    *(({"response": THINK, **marks}, WRONG) for marks in ({"correct": False}, {"verdict": "wrong"}, {"score": 0.0}, {"eval": {"correct": 0}})),
+    ({"response": THINK, "finish_reason": "length"}, CUT), ({"response": THINK, "loss": False}, NOT_LEARNED),
+    ({"response": {"text": THINK, "ok": False}}, WRONG), ({"response": {"text": THINK, "ok": True}, "ok": False}, ""),
+    ({"response": THINK, "correct": True}, ""), ({"response": THINK, "answer": "no", "label": 0, "image_quality": 0}, ""),
+    ({"response": THINK, "output": "It is B.", "right": "no mark"}, ""), ({"response": [THINK, OTHER], "correct": [False, False]}, "no correct response"),
+    ({"response": [THINK, OTHER], "correct": [False, True]}, ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("record", "reason"), BESIDE, ids=str)
+def test_a_mark_beside_a_response_that_the_entry_names_with_dots_is_read_as_the_rows_own(record, reason):
+    path = "rec.response.text" if isinstance(record["response"], dict) else "rec.response"
+    columns = {"question": "rec.question", "response": path, "pass_rate": "rec.right"}
+    found = read({"rec": {"question": "Which?", **record}}, Options(columns=columns))
+    assert getattr(found, "reason", "") == reason
+    if not reason:
+        assert found.notes == ()
+    elif reason == WRONG:
+        assert found.detail.startswith("rec.")
+
+
+def test_a_mark_of_the_questions_object_is_none_of_the_response():
+    row = {"q": {"text": "Which?", "score": 0}, "r": {"text": THINK}}
+    assert read(row, Options(columns={"question": "q.text", "response": "r.text"})).notes == ()

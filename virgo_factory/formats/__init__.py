@@ -34,6 +34,7 @@ from virgo_factory.formats.families import long_thought, questions, virgo_dqvq, 
 from virgo_factory.formats.layouts import chat, tags, thought_columns
 from virgo_factory.formats.layouts.messages import MESSAGE_COLUMNS
 from virgo_factory.formats.layouts.question_response import RESPONSE_COLUMNS
+from virgo_factory.formats.marks.response_marks import marks_beside
 from virgo_factory.formats.marks.row_marks import check_row, with_marks_of_parts
 from virgo_factory.formats.marks.values import BROKEN_OFF, CUT
 from virgo_factory.formats.options import REQUIRED, Options, options_of
@@ -248,6 +249,9 @@ def _with_columns(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[st
             target, others = _TARGETS.get(name, (name, ()))
             row = {other: kept for other, kept in row.items() if other == column or other not in others}
             row[target] = found[0] if len(found) == 1 else found
+
+    if any("." in column for column in columns.values()):
+        row = {name: value for name, (_, value) in marks_beside(given, columns).items()} | row
 
     if "query" in columns and (query := row.get("query")):  # LLaMA-Factory puts it behind the prompt
         row["question"] = f"{question_of(row)}\n{_in_words(query, columns['query'])}"

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from virgo_factory.core.reasons import Reason
 from virgo_factory.formats.marks.names import ENDS, MISSES, VERDICTS, Kind, kinds_of, snake
 from virgo_factory.formats.marks.values import Said, decoded, end_reason, is_right, said
+from virgo_factory.formats.pictures.columns import at_path
 from virgo_factory.formats.row import ANSWER_COLUMNS, OPTION_COLUMN, QUESTION_COLUMNS, RejectedRow
 
 
@@ -31,7 +32,7 @@ _YES_OR_NO = re.compile(
     r"|(?:answer|is|statement|\bboxed|text)\W+(?:(?:is|text|not)\W+)*(?:yes|no|true|false|correct|incorrect)\b"
     r"|^\W*(?:是|否|对|错|不是)|(?:是|否|对|错|正确|错误)\W*$", re.I)  # fmt: skip
 """How a solution answers yes or no."""
-_FALSE, _TRL = ("false", "0", "0.0"), frozenset(("id", "prompt", "completion", "label"))
+_FALSE, _TRL = ("false", "0", "0.0", "-1", "-1.0"), frozenset(("id", "prompt", "completion", "label", "messages"))
 _ZERO = re.compile(r"(?<![\d.])0(?![\d.]*\d)")
 _LIMITS = ("max_tokens", "max_new_tokens", "max_completion_tokens")
 _COUNTS = ("completion_tokens", "output_tokens", "response_tokens", "generated_tokens")
@@ -55,6 +56,8 @@ _HOLDS_TEXT = re.compile(
 """Names, in snake_case, of columns whose yes, no or "wrong" is what is asked, answered or named."""
 _ARGILLA = re.compile(r"\.(?:responses|suggestion)$")
 """Ends the names of columns with what annotators said (`quality.responses`)."""
+_OF_RESPONSE = ("response", "thought", "solution", "messages", "chosen")
+"""Names in `columns` of what the marks beside it speak of."""
 _DEPTH = 2
 """Of objects in which marks are looked for (`metadata.eval.correct`)."""
 
@@ -95,6 +98,25 @@ def marks_of(row: Mapping[str, Any], depth: int = _DEPTH) -> Iterator[Mark]:
 
         if inner is None and kinds != {Kind.NESTED} or inner and not (found or kinds.isdisjoint(VERDICTS)):
             yield Mark(str(column), name, kinds, value)
+
+
+def marks_beside(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, tuple[str, Any]]:
+    """Return the marks in the objects that hold a response which `columns` names with dots, as name: (path, value).
+
+    Of several objects (a list on the way) a mark is the list of theirs; the nearest object counts.
+    """
+    found: dict[str, tuple[str, Any]] = {}
+    for name, column in columns.items():
+        *outer, _ = column.split(".")
+        for end in range(len(outer) if name in _OF_RESPONSE and column not in row else 0, 0, -1):
+            holders = [one for one in at_path(row, outer[:end]) if isinstance(one, dict)]
+            for own, _, kinds in marked(tuple(holders[0])) if holders else ():
+                path = ".".join([*outer[:end], str(own)])
+                values = [one.get(own) for one in holders]
+                if path not in columns.values() and (kinds != {Kind.NESTED} or isinstance(values[0], dict)):
+                    found.setdefault(own, (path, values[0] if len(values) == 1 else values))
+
+    return found
 
 
 @functools.lru_cache(1024)
@@ -233,7 +255,7 @@ def has_gold_answer(row: Mapping[str, Any]) -> bool:
 def is_undesired(row: Mapping[str, Any], response: str) -> Said:
     """Return whether a row for KTO says by its `label` that its response is undesired; "?" where that may be a class.
 
-    TRL's rows have a `completion` beside it; other rows for KTO are chats, or `instruction` and `output`, in which a false
+    TRL's rows have a `completion` beside it, whose messages a row may have in `messages` by now; other rows for KTO are chats, or `instruction` and `output`, in which a false
     is a class where there are options, a gold answer, or a response that answers yes or no. A false of CSV is a text, and
     0 is one in TRL's rows that have nothing else: elsewhere it is a class, as is what the response answers.
 
@@ -243,12 +265,13 @@ def is_undesired(row: Mapping[str, Any], response: str) -> Said:
     """
     label = row.get("label")
     is_text = label is not False
-    if is_text and str(label).strip().casefold() not in (_FALSE if row.keys() <= _TRL else _FALSE[:1]):
+    is_trl = "completion" in row and row.keys() <= _TRL
+    if is_text and str(label).strip().casefold() not in (_FALSE if is_trl else _FALSE[:1]):
         return None
 
     is_for_kto = any(isinstance(row.get(name), list) for name in _CHATS) or {"instruction", "output"} <= row.keys()
     is_class = any(row.get(name) for name in _OPTIONS) or bool(_YES_OR_NO.search(response))
-    if is_text and (is_class or str(label)[:1] == "0" and _ZERO.search(response)):
+    if is_text and (is_class or str(label)[:1] in "0-" and _ZERO.search(response)):
         return None
 
     if "completion" in row:
