@@ -25,6 +25,7 @@ KINDS = {
     "near_duplicate": ("nearly the same as an earlier row", "Look at the pair; keep one, or both if they differ in what counts."),
     "duplicate_id": ("an id that stands there before", "Give each row its own id: results are kept by id."),
     "thought_tiny": ("the thought is one word", "Remove the row: it teaches not to think."),
+    "thought_is_solution": ("the thought is the solution again", "Leave the row out: it teaches to write one text twice, and no thought."),
     "answer_not_in_thought": ("the thought never mentions the answer that the solution boxes", "Look at it: thoughts that stop early teach to guess."),
     "gold_contradicted": (
         "the solution's answer is not the row's gold answer",
@@ -32,7 +33,7 @@ KINDS = {
     ),
     "damaged_text": ("the response holds damaged text", "Write the row again from its source: escapes, or an encoding, were read wrongly; it is trained on as it is."),
     "no_answer": ("the solution says nothing, or refuses to answer", "Leave the row out, unless its question is one to be refused."),
-    "two_answers": ("the solution boxes one answer and has another in <answer>", "Look which is right, and take the other out, or leave the row out."),
+    "two_answers": ("the response gives two answers that differ", "Look which is right, and take the other out, or leave the row out."),
     "loop": ("the response repeats itself", "Remove it: it teaches never to stop."),
     "the_response_is_marked_wrong": ("the response is marked wrong", "Nothing to do: it is not trained on."),
     "no_correct_response": ("no correct response", "Nothing to do: it is not trained on."),
