@@ -50,7 +50,6 @@ from virgo_factory.formats.row import (
     columns_found,
     plain,
     question_of,
-    text_of,
 )
 from virgo_factory.formats.texts import decoded, unix
 

@@ -28,6 +28,7 @@ KINDS = {
     "duplicate_id": ("an id that stands there before", "Give each row its own id: results are kept by id."),
     "answers_differ": ("another answer than an earlier row has to the same question", "Look which is right; leave the other row out."),
     "thought_tiny": ("the thought is one word", "Remove the row: it teaches not to think."),
+    "thought_is_solution": ("the thought is the solution again", "Leave the row out: it teaches to write one text twice, and no thought."),
     "answer_not_in_thought": ("the thought never mentions the answer that the solution boxes", "Look at it: thoughts that stop early teach to guess."),
     "gold_contradicted": (
         "the solution's answer is not the row's gold answer",
@@ -35,7 +36,7 @@ KINDS = {
     ),
     "damaged_text": ("the response holds damaged text", "Write the row again from its source: escapes, or an encoding, were read wrongly; it is trained on as it is."),
     "no_answer": ("the solution says nothing, or refuses to answer", "Leave the row out, unless its question is one to be refused."),
-    "two_answers": ("the solution boxes one answer and has another in <answer>", "Look which is right, and take the other out, or leave the row out."),
+    "two_answers": ("the response gives two answers that differ", "Look which is right, and take the other out, or leave the row out."),
     "loop": ("the response repeats itself", "Remove it: it teaches never to stop."),
     "the_response_is_marked_wrong": ("the response is marked wrong", "Nothing to do: it is not trained on."),
     "no_correct_response": ("no correct response", "Nothing to do: it is not trained on."),

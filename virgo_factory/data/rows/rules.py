@@ -57,11 +57,12 @@ def thought_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterab
 
         if _is_one_word(response.thought):
             yield Finding("thought_tiny", "warning", response.thought)
+        elif response.thought == response.solution:
+            yield Finding("thought_is_solution", "warning")
+        elif told := two_answers(response.solution, response.thought):
+            yield Finding("two_answers", "warning", told)
         elif answer := unmentioned_answer(response.thought, response.solution):
             yield Finding("answer_not_in_thought", "warning", f"boxes {_short(answer)}")
-
-        if told := two_answers(response.solution):
-            yield Finding("two_answers", "warning", told)
 
         if loop := find_loop(response.thought) or find_loop(response.solution):
             yield _loop_finding(loop)
