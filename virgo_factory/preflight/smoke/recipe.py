@@ -7,6 +7,7 @@ from typing import Any
 
 from virgo_factory.core.recipe_keys import KEYS, RL_DEFAULTS
 from virgo_factory.data.read.source import PREFIX_TEMPLATES, STOCK_CUTOFF_LEN
+from virgo_factory.io.cpu import has_bf16
 from virgo_factory.preflight.smoke.rows import batch, longest_tokens
 from virgo_factory.preflight.smoke.trial import STEPS, Smoke
 
@@ -183,14 +184,6 @@ def _replace_hardware(smoke: Smoke, keys: dict[str, Any]) -> None:
 
         if offloaded:
             smoke.substitute(" and ".join(offloaded), "left out: the weights are in the host's memory", "offloading")
-
-
-def has_bf16() -> bool:
-    """Whether this machine's CPU multiplies bfloat16 itself, as oneDNN asks: else a step takes ten times as long."""
-    try:
-        return not {"avx512bw", "bf16"}.isdisjoint(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
-    except OSError:
-        return False
 
 
 def _yaml(value: Any) -> str:
