@@ -10,8 +10,9 @@ from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.options import LETTERS
 from virgo_factory.answers.patterns import P
+from virgo_factory.answers.places import placed
 from virgo_factory.answers.prose import phrases
-from virgo_factory.answers.prose.clauses import committed
+from virgo_factory.answers.prose.clauses import committed, statements
 from virgo_factory.answers.prose.phrases import BOOLEANS, MAX_ANSWER, said_answer, said_boolean
 from virgo_factory.answers.prose.reading import announced, telling, value_of
 from virgo_factory.answers.values.latex import compact, tidy, unwrap, words
@@ -212,12 +213,15 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     Without options only letters are looked for.
     """
     count = min(len(options) or 10, 26)
+    text = placed(text, options, question.text)
     whole = unwrap(text)
     if len(whole) <= 40 and (letters := letters_of(whole, count) or (len(whole) <= 3 and letters_of(whole))):
         return Answer(whole if len(whole) <= 3 or len(letters) > 1 else next(iter(letters)), "letter", where)
     if (alone := _last_line(text, count)) is not None:
         return Answer(alone, "letter", where)
     claim = claimed(text, count, P.ASKS_WRONG.search(question.text.partition("\nA")[0]) is not None)
+    if claim and (corrected := _corrected(text, options, count, where)):
+        return corrected
     if claim and claim[1] >= TICKED:
         return Answer(claim[0], "phrase", where)
     names = [BOOLEANS.get(words(option)) for option in options] if len(options) == 2 else []
@@ -240,6 +244,21 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     if letter := _at_end(text, count) or _led(lines, text, count):
         return Answer(letter, "letter", where)
     return _by_text("\n".join(lines), options, where, question)
+
+
+def _corrected(text: str, options: tuple[str, ...], count: int, where: str) -> Answer | None:
+    """What a response says last, behind the place where it takes back what it said before; empty where that is no option."""
+    text = text[-2_000:]
+    if not (taken := list(P.CORRECTS.finditer(text))):
+        return None
+    tail = text[taken[-1].start() :]
+    if later := claimed(tail, count):
+        return Answer(later[0], "phrase", where)
+    last = committed(statements(tail)[-1], denials=True)
+    matched = options_named(last[0][0], options) if last and last[0] else []
+    if (chosen := _asserted(last[0][0], matched, options) if matched else None) is not None:
+        return Answer(options[chosen], "option", where)
+    return Answer("", "none", where) if taken[-1]["mine"] else None
 
 
 def _last_line(text: str, count: int) -> str | None:
@@ -286,7 +305,12 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
     if not told or (options and all(re.fullmatch("[A-Za-z]", option) for option in options)):
         point = rf"\b(?:{P.KINDS}|point|line|angle|labell?ed|marked|letter)\s+([A-Za-z])\b"
         found = re.finditer(point, said := told[-1] if told else "")
-        named = {one[1] for one in found if one[1] in options and not P.DENIED.search(said[: one.start()])}
+        taken = (
+            one[1]
+            for one in found
+            if not P.DISMISSED.match(said, one.end()) and not P.DENIED.search(said[: one.start()])
+        )
+        named = {*taken} & {*options}
         return Answer(named.pop(), "option", where) if len(named) == 1 else Answer("", "none", where)
     if (spoken := _spoken(told[-1], options)) is not None:
         return Answer(options[spoken], "option", where)
@@ -299,7 +323,8 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
     }
     if len(bold) == 1:
         return Answer(options[bold.pop()], "bold", where)
-    for part in dict.fromkeys((*told[-1:], *told[:1])):
+    opened = () if told and len(options) == 2 and _ANOTHER.search(told[-1]) else told[:1]
+    for part in dict.fromkeys((*told[-1:], *opened)):
         for run in committed(part, denials=True):
             matched = options_named(run[0], options)
             if not matched or _HEDGED.search(part):
@@ -378,6 +403,10 @@ _UNSIGNED = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})|\s*\([^()\d\\]*\)|(?<=
 """Signs that are part of what a text says, and such that are not."""
 _FORMULA = re.compile(r"[\\^=/:+*<>|]|\d|[a-z]\s*-")
 _SCRIPTS = re.compile(r"(?<=[\u4e00-\u9fff])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\u4e00-\u9fff])")
+_LABEL = re.compile(r"[A-Za-z]{3,} \d+")
+"""The name of a picture, whose number is no value."""
+_ANOTHER = re.compile(r"\bthe (?:other|former|latter)\b|另一")
+"""Of two options the one that is not named."""
 _HEDGED = re.compile(r"\b(?:could|might|may) (?:also |well )?(?:be|belong)\b")
 
 
@@ -464,6 +493,8 @@ def _same_value(option: str, answer: str, config: GradingConfig) -> bool:
     """Whether an answer has the value of an option; a percent sign and a comparison sign count."""
     numbers = [read_number(text) is not None for text in (option, answer)]
     if not (all(numbers) or _FORMULA.search(option)):
+        return False
+    if _LABEL.fullmatch(option):
         return False
     if re.search(r"[<>]|\\[lg]e", option) and not re.search(r"[<>]|\\[lg]e|≤|≥", answer):
         return False
