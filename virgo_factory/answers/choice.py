@@ -14,7 +14,7 @@ from virgo_factory.answers.places import placed
 from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.clauses import committed, statements
 from virgo_factory.answers.prose.phrases import BOOLEANS, MAX_ANSWER, said_answer, said_boolean
-from virgo_factory.answers.prose.reading import announced, telling, value_of
+from virgo_factory.answers.prose.reading import telling, value_of
 from virgo_factory.answers.values.latex import compact, tidy, unwrap, words
 from virgo_factory.answers.values.numbers import read_number
 
@@ -225,7 +225,7 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     if claim and claim[1] >= TICKED:
         return Answer(claim[0], "phrase", where)
     names = [BOOLEANS.get(words(option)) for option in options] if len(options) == 2 else []
-    if set(names) == {True, False} and not phrases.refuses_at_end(text):
+    if set(names) == {True, False}:
         for told in (said_boolean(said_answer(text) or ""), restated(question.text, text), said_boolean(text)):
             if told is not None:
                 return Answer(options[names.index(told)], "option", where)
@@ -236,11 +236,9 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     if options and (said := said_answer(text)):
         if (matched := options_named(said, options)) and len(matched) < max(len(options), 2):
             return Answer(options[matched[0]] if len(matched) == 1 else said, "phrase", where)
-        if read_number(tight := announced(said, question)) is not None:
-            return Answer(tight, "phrase", where)
     if claim:
         return Answer(claim[0], "phrase", where)
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    lines = [line.strip() for line in text.strip().splitlines()]
     if letter := _at_end(text, count) or _led(lines, text, count):
         return Answer(letter, "letter", where)
     return _by_text("\n".join(lines), options, where, question)
@@ -314,7 +312,6 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
         return Answer(named.pop(), "option", where) if len(named) == 1 else Answer("", "none", where)
     if (spoken := _spoken(told[-1], options)) is not None:
         return Answer(options[spoken], "option", where)
-    told = [part for part in told if not phrases.refuses(part)]
     bold = {
         index
         for part in phrases.BOLD.findall(text)
@@ -346,10 +343,9 @@ def _asserted(told: str, matched: list[int], options: tuple[str, ...]) -> int | 
     said, plain = r" (?:is|are|was|were|be|shows|called|named) {} (?!or )", f" {words(told[-4_000:])} "
     places = {index: [m.end() for m in re.finditer(said.format(re.escape(words(options[index]))), plain)] for index in matched}  # fmt: skip
     asserted = [(found[-1], index) for index, found in places.items() if found]
-    if asserted and re.match(r"(?:\w+ ){0,3}(?:and|or) (?:the )?(\S+)", behind := plain[max(asserted)[0] :]):
-        others = "|".join(re.escape(words(options[index])) for index in matched)
-        if re.match(rf"(?:\w+ ){{0,3}}(?:and|or) (?:the )?(?:{others}) ", behind):
-            return None
+    others = "|".join(re.escape(words(options[index])) for index in matched)
+    if asserted and re.match(rf"(?:\w+ ){{0,3}}(?:and|or) (?:the )?(?:{others}) ", plain[max(asserted)[0] :]):
+        return None
     return max(asserted)[1] if asserted else matched[0] if len(matched) == 1 else None
 
 
@@ -420,9 +416,7 @@ def _pattern(option: str) -> tuple[re.Pattern[str], bool] | None:
         return re.compile(rf"(?:[是为选]|(?<= )(?=.图?(?:正确|符合)))(?P<o>{wanted})(?=图?(?:正确|符合| ))"), False
     if len(wanted) == 1 and wanted.isalpha() or wanted in ("yes", "no", "true", "false"):
         return re.compile(rf"(?:^|\b(?:is|are|answer|be)) (?P<o>{re.escape(wanted)}) (?!(?:information|context|data|such|more|other|further|way)\b)"), False  # fmt: skip
-    if _FORMULA.search(tidy(option)) and not re.search(
-        r"[^\W\d_]{3,}.*\s[^\W\d_]{3,}", re.sub(r"\\[a-z]+", "", option)
-    ):
+    if _FORMULA.search(tidy(option)):
         written = r"\s*".join(map(re.escape, tidy(option).casefold().replace("$", "").split()))
         return re.compile(rf"(?<![A-Za-z0-9_{{}}^/.,\\:*+√-])(?<!minus )(?<!negative )(?<!负)(?P<o>{written})(?![A-Za-z0-9_{{}}^/:%°*+=]|[.,]\d|\s*[+*/^-]\s*\S)"), True  # fmt: skip
     edge = (
@@ -569,8 +563,7 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
         if not named or (config.letters == "label" and len(label) == 1):
             return label
         return named if text.islower() or len(label) > 1 else label | named
-    lettered = None if variable else letter_of(text, len(options))
-    if lettered:
+    if not variable and (lettered := letter_of(text, len(options))):
         own = frozenset((LETTERS.index(lettered[0]),))
         others = named_options(lettered[1], options, config) if lettered[1] else frozenset()
         if not named:

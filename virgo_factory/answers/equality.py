@@ -77,15 +77,10 @@ def _from_one_end(found: re.Match[str]) -> str:
 
 def kind_of(gold: str, question: Question) -> str:
     """Return the kind of an open question, from what is stated and from its gold answer."""
-    if question.kind:
-        return question.kind
-    if says_boolean(gold):
-        return "boolean"
-    what = read(gold).what
-    if isinstance(what, Number):
-        return "count" if what.whole and re.match(r"\s*how many\b", question.text, re.IGNORECASE) else "number"
-    names = {Sequence: "sequence", Moment: "date", Based: "number", Words: "text"}
-    return names.get(type(what), "expression")
+    if question.kind or says_boolean(gold):
+        return question.kind or "boolean"
+    names = {Number: "number", Sequence: "sequence", Moment: "date", Based: "number", Words: "text"}
+    return names.get(type(read(gold).what), "expression")
 
 
 def _approximate(gold: str, answer: str, question: Question, config: GradingConfig) -> Verdict:

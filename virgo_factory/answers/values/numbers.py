@@ -170,7 +170,7 @@ def from_chinese(text: str) -> Fraction | None:
     total = section = digit = 0
     for sign in whole.removesuffix("半"):
         if sign in _CHINESE:
-            digit = digit * 10 + _CHINESE[sign] if not total and not section else _CHINESE[sign]
+            digit = digit * 10 + _CHINESE[sign]
         elif sign in "十百千":
             section, digit = section + (digit or 1) * 10 ** ("十百千".index(sign) + 1), 0
         else:

@@ -202,15 +202,14 @@ def _related(text: str) -> Sequence | None:
             re.fullmatch(r"[\w.\u4e00-\u9fff ]+|-?[\d./]+|\\?[\w{}^]+", side) or read_number(side) for side in sides
         )
         return _one_way(signs[0], sides) if plain else None
-    if len(steps := _STEPS.split(text)) > (1 if ", then" in text else 2) and all(steps):
+    if len(steps := _STEPS.split(text)) > (1 if ", then" in text else 2):
         return Sequence("1", tuple(steps))
     signs = {sign[0] for sign in P.SEQUENCES_SIGNS.finditer(text)}
     signs = signs - {"\\neg"} or signs
-    if len(signs) != 1 or "=" in text or P.SEQUENCES_SIGNS.fullmatch(text):
+    if len(signs) != 1:
         return None
-    sign = next(iter(signs))
-    sides = split(text, re.escape(sign) + "(?![A-Za-z])")
-    return _one_way(sign, sides)
+    sign = signs.pop()
+    return _one_way(sign, split(text, re.escape(sign) + "(?![A-Za-z])"))
 
 
 def _one_way(sign: str, sides: tuple[str, ...]) -> Sequence:
