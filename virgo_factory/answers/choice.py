@@ -229,6 +229,10 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
         for told in (said_boolean(said_answer(text) or ""), restated(question.text, text), said_boolean(text)):
             if told is not None:
                 return Answer(options[names.index(told)], "option", where)
+    if way := turned(question.text, text):
+        named = [option for option in options if re.search(rf"\b{way}\b", option, re.IGNORECASE)]
+        if not options or len(named) == 1:
+            return Answer(named[0] if named else way, "option", where)
     if len(whole) <= 300 and "\n" not in whole and (lettered := letter_of(whole, count)):
         rejected = P.REJECTED_OF.match(whole[1:]) and words(lettered[1]) not in map(words, options)
         if not rejected and not _NEXT[whole[0] in "(["].search(whole, 2):
@@ -350,10 +354,18 @@ def _asserted(told: str, matched: list[int], options: tuple[str, ...]) -> int | 
 
 
 _AUXILIARIES = frozenset("is are was were do does did has have had can could will would".split())
-_UNSAID = _AUXILIARIES | frozenset("any some".split())
-_NO = frozenset(("not", "no", "never"))
-_OPEN = frozenset(("whether", "if", "unless", "unclear", "doubt"))
-_GOES_ON = frozenset("in on at to of by with near next behind beside under over above below and or but because since as so while which that if than from for there here it they compared".split())  # fmt: skip
+_UNSAID = _AUXILIARIES | frozenset("any some indeed currently actually really clearly".split())
+_NO = frozenset("not no never neither nor cannot".split())
+_OPEN = frozenset(
+    "whether if unless unclear doubt might may would think thought seem first other another second".split()
+)
+"""Words in front of a statement that leave it open, or make it one of another thing."""
+_MEN, _WOMEN = (
+    frozenset(names.split())
+    for names in ("man boy guy gentleman father son king", "woman girl lady mother daughter queen")
+)
+_PEOPLE = frozenset("person child player driver rider worker student baby".split())
+_GOES_ON = frozenset("in on at to of by with near next behind beside under over above below and or but because since as so while which that if than from for there here it they compared rather instead".split())  # fmt: skip
 """Words behind a statement that leave its last word as it is: no "dog house"."""
 _PICTURE = re.compile(r" (?:in|on) (?:the|this|that) (?:image|picture|photo|figure|scene|diagram|chart|graph)\b")
 
@@ -369,18 +381,89 @@ def restated(question: str, text: str) -> bool | None:
     if len(asked) < 3 or asked[0] not in _AUXILIARIES:
         return None
     wanted = [word for word in asked[1:] if word not in _UNSAID]
-    for told in re.split(r"(?<=[.!?;])\s+|\n+", text[-4_000:]):
-        stated = _stems(told)
-        while stated[:1] and stated[0] in ("so", "thus", "therefore", "hence"):
-            del stated[0]
-        said = [place for place, word in enumerate(stated) if word not in _UNSAID and word not in _NO]
-        for start in range(len(said) - len(wanted) + 1 if not told.rstrip().endswith("?") else 0):
-            if [stated[place] for place in said[start : start + len(wanted)]] == wanted:
-                ended = said[start + len(wanted) - 1] + 1
-                if _OPEN & set(stated[: said[start]]) or not _GOES_ON.issuperset(stated[ended : ended + 1]):
-                    break
-                return not _NO & set(stated[: said[start + len(wanted) - 1]])
+    shorter = (
+        asked[0] in ("is", "are")
+        and len(wanted) > 2
+        and set(re.findall(rf"(\w+) {re.escape(wanted[1])}", text.lower()))
+    )
+    heads = [wanted, wanted[1:]] if shorter and shorter <= {"the", "this", "that", "a", wanted[0]} else [wanted]
+    sentences = [part for part in re.split(r"(?<=[.!?;])\s+|\n+", text[-4_000:]) if part.strip()]
+    if sentences and P.CLAIM.search(question) and (held := P.HOLDS.search(sentences[-1])):
+        return None if P.RETRACTED.search(sentences[-1][: held.start()]) else not (held["no"] or held["unfit"])
+    last = True
+    for told in reversed(sentences):
+        found, opened = None, set()
+        both = (told, *{_ANOTHER_WAY.sub(r"\1 not ", told)} - {told}) if not told.rstrip().endswith("?") else ()
+        for clause in (clause for one in both for clause in _CLAUSE.split(one)):
+            stated = _stems(clause)
+            ways = [*heads, *_with_pronoun(stated, wanted, asked[0])] if last else heads
+            said = next((said for way in ways if (said := _says(stated, way, opened)) is not None), None)
+            found, opened = found if said is None else said, opened | _OPEN & set(stated)
+        if found is not None:
+            return found
+        last = False
     return None
+
+
+_CLAUSE = re.compile(r"[,;]\s+|\s(?=(?:but|so|while|whereas|although|however)\b)")
+_ANOTHER_WAY = re.compile(r"\b(is|are|was|were) [\w ]{1,30}?,? (?:(?:and |but )?not|rather than|instead of) ")
+"""What something is instead: "is green, not red" denies that it is red."""
+
+
+def _with_pronoun(stated: list[str], wanted: list[str], auxiliary: str) -> Iterator[list[str]]:
+    """What a clause that begins with a pronoun would say in the words of a question."""
+    place = next((place for place, word in enumerate(stated[:3]) if word in ("he", "she", "it", "they")), None)
+    if place is None or wanted[0] == "there":
+        return
+    for cut in range(1, max(len(wanted) - 1, 2)):
+        named, people = set(wanted[:cut]), _MEN | _WOMEN | _PEOPLE
+        fits = {
+            "he": named & (people - _WOMEN),
+            "she": named & (people - _MEN),
+            "it": not named & people and auxiliary in ("is", "was", "does", "has", "did", "can"),
+            "they": auxiliary in ("are", "were", "do", "have", "did", "can"),
+        }
+        if fits[stated[place]]:
+            yield [stated[place], *wanted[cut:]]
+
+
+def _says(stated: list[str], wanted: list[str], opened: set[str]) -> bool | None:
+    """Whether a clause has the words of a question in their order, and no word of denial among and in front of them; None without them."""
+    said = [place for place, word in enumerate(stated) if word not in _UNSAID and word not in _NO]
+    for start in range(len(said) - len(wanted) + 1):
+        if [stated[place] for place in said[start : start + len(wanted)]] == wanted:
+            ended = said[start + len(wanted) - 1] + 1
+            if opened or _OPEN & set(stated[: said[start]]) or not _GOES_ON.issuperset(stated[ended : ended + 1]):
+                return None
+            return not _NO & set(stated[:ended])
+    return None
+
+
+_WAYS = {"left": "right", "above": "below", "over": "under", "in front of": "behind", "before": "after", "north": "south", "east": "west"}  # fmt: skip
+_WAYS |= {other: way for way, other in _WAYS.items()}
+_WAY = rf"(?:to |on |at )?(?:the )?({'|'.join(_WAYS)})(?: side)?(?: of)?"
+_ASKS_WAY = re.compile(
+    rf"\b(?:is|are|was|were) (?:the |an? )?([\w ]+?) {_WAY} or {_WAY} (?:the |an? )?([\w ]+?)\?", re.IGNORECASE
+)
+
+
+def turned(question: str, text: str) -> str | None:
+    """Return on which side of the other one thing is, where the question asks for that, and the last statement says it of either of them.
+
+    >>> turned("Is the lamp to the left or to the right of the bed?", "The bed is to the left of the lamp.")
+    'right'
+    """
+    if not (asked := _ASKS_WAY.search(question)):
+        return None
+    one, way, other, two = (part.lower() for part in asked.groups())
+    told = [part for part in statements(text[-1_000:]) if part.strip()]
+    found = set()
+    for first, second in ((one, two), (two, one)) if told and _WAYS[way] == other else ():
+        said = rf"\b{re.escape(first)} (?:is|are|was|were|stands?|sits?|lies|hangs?|appears?)(?: [a-z]+)?? {_WAY} (?:the |an? )?{re.escape(second)}\b"
+        for match in re.finditer(said, told[-1].lower()):
+            if not re.search(P.NOT, match[0]) and match[1] in (way, other):
+                found.add(match[1] if first == one else _WAYS[match[1]])
+    return found.pop() if len(found) == 1 else None
 
 
 def _stems(text: str) -> list[str]:
@@ -415,7 +498,7 @@ def _pattern(option: str) -> tuple[re.Pattern[str], bool] | None:
     if len(wanted) == 1 and wanted > "\u4dff":
         return re.compile(rf"(?:[是为选]|(?<= )(?=.图?(?:正确|符合)))(?P<o>{wanted})(?=图?(?:正确|符合| ))"), False
     if len(wanted) == 1 and wanted.isalpha() or wanted in ("yes", "no", "true", "false"):
-        return re.compile(rf"(?:^|\b(?:is|are|answer|be)) (?P<o>{re.escape(wanted)}) (?!(?:information|context|data|such|more|other|further|way)\b)"), False  # fmt: skip
+        return re.compile(rf"(?:^|\b(?:is|are|answer|be)) (?P<o>{re.escape(wanted)}) (?!(?:information|context|data|such|more|other|further|way)\b){'$' if wanted == 'no' else ''}"), False  # fmt: skip
     if _FORMULA.search(tidy(option)):
         written = r"\s*".join(map(re.escape, tidy(option).casefold().replace("$", "").split()))
         return re.compile(rf"(?<![A-Za-z0-9_{{}}^/.,\\:*+√-])(?<!minus )(?<!negative )(?<!负)(?P<o>{written})(?![A-Za-z0-9_{{}}^/:%°*+=]|[.,]\d|\s*[+*/^-]\s*\S)"), True  # fmt: skip

@@ -2,7 +2,7 @@
 
 import re
 
-from virgo_factory.answers.choice import STATED, choose, claimed, restated
+from virgo_factory.answers.choice import STATED, choose, claimed, restated, turned
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.options import LETTERS, options_of
 from virgo_factory.answers.patterns import P
@@ -129,5 +129,7 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
         for told in (said_boolean(said) if said else None, said_boolean(text), restated(question.text, text)):
             if told is not None:
                 return Answer("yes" if told else "no", "phrase", where)
+    if way := turned(question.text, text):
+        return Answer(way, "option", where)
     said = ", ".join(listed_in(text)) or said
     return Answer(announced(said, question), "phrase", where) if said else last_said(text, question, where)

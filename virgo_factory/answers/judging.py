@@ -126,7 +126,7 @@ def _lettered(text: str, gold: str, question: Question, config: GradingConfig) -
     known = re.fullmatch(
         r"\s*(?:[(\[]\s*([A-J])\s*[)\]]\.?|([A-J])\s*[.):：、．](?!\s*[A-Z]\.))\s*(\S.*)", gold, re.DOTALL
     )
-    if known:
+    if known and gold.strip() != text:
         named, meant = known[1] or known[2], known[3]
         if got or not rest:
             return _option(got == {named}) if got else same(meant, text, question, config)
