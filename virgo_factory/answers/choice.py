@@ -17,6 +17,7 @@ from virgo_factory.answers.prose.phrases import BOOLEANS, MAX_ANSWER, said_answe
 from virgo_factory.answers.prose.reading import telling, value_of
 from virgo_factory.answers.values.latex import compact, tidy, unwrap, words
 from virgo_factory.answers.values.numbers import read_number
+from virgo_factory.answers.values.numbers import told as marks_of
 
 
 CONCLUDED, TICKED, STATED = range(3)
@@ -330,6 +331,11 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
             matched = options_named(run[0], options)
             if not matched or _HEDGED.search(part):
                 continue
+            if " than " in run[0] and _exchanged(question.text, run[0]):
+                others = [
+                    option for option in options if words(option) in words(run[0]) and option != options[matched[0]]
+                ]
+                return Answer(others[0] if len(others) == len(matched) == 1 else "", "option", where)
             whole = _ENDED.search(text) or words(P.CONTRAST.sub("", run[0])).endswith(words(options[matched[-1]]))
             if whole and (chosen := _asserted(run[0], matched, options)) is not None:
                 return Answer(options[chosen], "option", where)
@@ -340,6 +346,15 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
         return Answer("", "none", where)
     run = next(iter(committed(told[-1])), [""]) if all(map(_FORMULA.search, options)) else [""]
     return Answer(value_of(run[0], question) or unwrap(text), "whole", where)
+
+
+def _exchanged(question: str, statement: str) -> bool:
+    """Whether a question asks which of two is larger, and a statement says which one is smaller, or the other way round."""
+    ways = [
+        {way for axis, way in marks_of(re.sub(r"est\b", "er", text))[0] if axis == "comparison"}
+        for text in (question[-600:], statement)
+    ]
+    return ways in ([{0}, {1}], [{1}, {0}])
 
 
 def _asserted(told: str, matched: list[int], options: tuple[str, ...]) -> int | None:
@@ -357,7 +372,7 @@ _AUXILIARIES = frozenset("is are was were do does did has have had can could wil
 _UNSAID = _AUXILIARIES | frozenset("any some indeed currently actually really clearly".split())
 _NO = frozenset("not no never neither nor cannot".split())
 _OPEN = frozenset(
-    "whether if unless unclear doubt might may would think thought seem first other another second".split()
+    "whether if unless unclear doubt might may would think thought seem false wrong incorrect first other another second".split()
 )
 """Words in front of a statement that leave it open, or make it one of another thing."""
 _MEN, _WOMEN = (

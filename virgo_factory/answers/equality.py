@@ -1,6 +1,7 @@
 """Whether two answers are the same: both are read once, then a table says how two kinds are compared."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
@@ -49,7 +50,7 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
     if depth == 0 and gold_problem(gold):
         return Verdict(UNVERIFIABLE, "gold_unreadable", "text")
     gold, answer = (_ANGLE.sub(_from_one_end, text) for text in alike(gold, answer))
-    if compact(gold) == compact(answer):
+    if compact(gold) == compact(answer) or _phone(gold) and _phone(gold) == _phone(answer):
         return Verdict(CORRECT, "same_text", kind_of(gold, question))
     if question.kind == "boolean" or question.kind is None and says_boolean(gold):
         return _boolean(gold, answer)
@@ -59,6 +60,15 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
         return _approximate(gold, answer, question, config)
     gold, answer = _scaled(gold, answer), _scaled(answer, gold)
     return _Comparison(gold, answer, question, config, depth).verdict()
+
+
+def _phone(text: str) -> str | None:
+    """The digits of a telephone number in groups of three, three and four; None of anything else."""
+    found = _GROUPS.fullmatch(tidy(text))
+    return "".join(found.groups()) if found else None
+
+
+_GROUPS = re.compile(r"\(?(\d{3})\)?[-. ]{1,2}(\d{3})[-. ](\d{4})")
 
 
 def _scaled(text: str, other: str) -> str:
@@ -106,6 +116,8 @@ def _boolean(gold: str, answer: str) -> Verdict:
 
 
 def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> Verdict:
+    if gold[:1].isupper() and gold.isascii() != answer.isascii():  # one side is written without accents
+        gold, answer = (_ACCENT.sub("", unicodedata.normalize("NFD", text)) for text in (gold, answer))
     synonyms = dict(config.synonyms)
     wanted, got = (synonyms.get(text, text) for text in (_worded(gold, question), _worded(answer, question)))
     equal = _spelled(wanted) == _spelled(got) or refuses(gold) and refuses(answer)
@@ -123,6 +135,7 @@ def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> 
     return Verdict.of(equal and _same_letters(tidy(gold), tidy(answer)), "text", "text")
 
 
+_ACCENT = re.compile(r"(?<=[A-Za-z])[\u0300-\u0308\u030a-\u030c\u0327\u0328]")
 _CALLED = re.compile(r"([a-z]{3,}|[\u4e00-\u9fff]{1,4}) ?([a-z\d]{1,2})")
 _TITLED = re.compile(r"是[^不没非是]{1,8}?(?:家|人|者|师)([\u4e00-\u9fff]{2,4})$")
 _WHERE = re.compile(r"\s+(?:on|in|at|near|beside|behind|against|inside|outside) (?:an?|the|his|her|their|its) [^,;]*$")
@@ -168,7 +181,8 @@ def _restates(wanted: str, got: str, question: str) -> bool:
 
 _SAME_WORDS = {
     "大于": ">", "greater than": ">", "小于": "<", "less than": "<", "等于": "=", "equal to": "=", "does not exist": "dne", "undefined": "dne", "不存在": "dne", "one time": "once",
-    "two times": "twice",
+    "two times": "twice", "usa": "united states", "united states of america": "united states", "uk": "united kingdom", "uae": "united arab emirates",
+    "fall": "autumn",
 }  # fmt: skip
 
 
@@ -309,6 +323,8 @@ class _Comparison:
     def sequences(self, one: Reading, other: Reading) -> Verdict:
         gold, answer = one.what, other.what
         pair = {gold.held, answer.held}
+        if pair == {"-", ""}:
+            gold, answer, pair = _years(gold), _years(answer), {""}
         if pair == {":"} or pair == {"-", ":"} and _RATIO.search(self.question.text):
             return self.ratios(one, other)
         left, right = _unnumbered(gold.parts), _unnumbered(answer.parts)
@@ -525,6 +541,14 @@ def _rounded(value, decimals: int) -> Fraction:
 # --- several values ------------------------------------------------------------------------------------------------
 
 _RATIO = re.compile(r"ratio|scale|odds|proportion|比", re.IGNORECASE)
+
+
+def _years(several: Sequence) -> Sequence:
+    """Every year of a span of years, which is a list of them."""
+    if several.held != "-" or not all(map(_YEAR.fullmatch, several.parts)):
+        return several
+    first, last = map(int, several.parts)
+    return Sequence("", tuple(map(str, range(first, last + 1))))
 
 
 def _falls(text: str) -> bool | None:

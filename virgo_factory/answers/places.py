@@ -22,6 +22,9 @@ _SIDED = re.compile(
     re.IGNORECASE,
 )
 _ASKED = re.compile(rf"\b(?:which|what|select|choose)\b[^?.]{{0,40}}?\b({P.KINDS}|view|net|plot|drawing)s?\b|哪[^?。,]{{0,3}}?(图|照片)", re.IGNORECASE)  # fmt: skip
+_ORDERED = re.compile(rf"\b(?:{'|'.join(_ORDINALS)}) (?:{P.KINDS})s?\b", re.IGNORECASE)
+_FREE = "".join(rf"(?<!\b{word} )(?<!\b{word} the )" for word in ("of", "than", "like", "from", "as", "to"))
+"""No part and no match of what stands at a place is it."""
 _STEPS = re.compile(r"\b(?:next|sequence|series|patterns?|complet\w+|continues?|missing|transform\w*|analog\w+)\b|规律|下一", re.IGNORECASE)  # fmt: skip
 """Questions that number pictures which are no options."""
 
@@ -46,7 +49,8 @@ def placed(text: str, options: tuple[str, ...], question: str = "") -> str:
     ('It is left photo.', 'option B.')
     """
     pattern, written = _places(options, question[-600:])
-    return pattern.sub(written, text) if pattern and pattern.search(text) else text
+    named = pattern is not None and pattern.search(text) and not _ORDERED.search(question)
+    return pattern.sub(written, text) if named else text
 
 
 @lru_cache(maxsize=64)
@@ -67,7 +71,7 @@ def _places(options: tuple[str, ...], question: str) -> tuple[re.Pattern[str] | 
         named = [f"{min(asked | {'option'})} {option}" if bare else option for option in options]
         nouns |= asked | (own - {""} if len(own) == 1 and not steps else set())
     noun = rf"(?:{'|'.join(sorted(nouns, key=len, reverse=True))})"
-    ordinal = rf"(?P<nth>{'|'.join(_ORDINALS)}|(?<!to )(?<!to-)(?<!but )(?<!second )last{'|middle' if len(options) == 3 else ''})"
+    ordinal = rf"{_FREE}(?P<nth>{'|'.join(_ORDINALS)}|(?<!to )(?<!to-)(?<!but )(?<!second )last{'|middle' if len(options) == 3 else ''})"
     ways = [
         rf"\b(?:the )?{ordinal} (?:(?:of (?:the|these) (?:\w+ )?)?{noun}s?\b(?!['’]?s?[- ](?:of|in) the (?:first|second|third|sequence|row))|one(?=\W*$|\.\s))",
         rf"\b{noun} (?:no\.? ?|number |#){'?' if first in _ORDINALS else ''}(?P<no>\d)(?!\d)|\b{noun} (?P<word>{'|'.join(_CARDINALS)})(?= ?[.,;:)!]|$| (?:is|has|shows|and|or)\b)",

@@ -28,6 +28,8 @@ from virgo_factory.answers.values.units import Unit, named, read_unit
 MAX_LENGTH = 400
 """Longest text that is read as one number."""
 _CURRENCY = re.compile(r"\s*(?:(?:US|CA|A|HK)\s*(?=\$)|(?:USD|Rs\.?|RM)\s*(?=[$\d]))?([$€£¥₹])?\s*")
+_COMMA = re.compile(r"\d{1,3}(?:\.?\d{3})*,\d\d")
+"""An amount of money as it is written in Europe: 1.234,50."""
 _SIGN = re.compile(r"(?:(negative|minus|负|零下)|(?:positive|plus|正|零上))\s*(?=[\w.\\(])", re.IGNORECASE)
 """The number of an item, and what it says."""
 _BELOW = re.compile(r"\b(below|above) (?:zero|0)\b", re.IGNORECASE)
@@ -212,6 +214,8 @@ def _quantity(text: str) -> Number | None:
         text = f"{text[era.end() :]} {era[1]}"
     currency = _CURRENCY.match(text)
     text = text[currency.end() :]
+    if currency[1] and _COMMA.fullmatch(text) or text.endswith("€") and _COMMA.fullmatch(text[:-1].strip()):
+        text = text.replace(".", "").replace(",", ".")
     number, end = _value(text)
     rest = text[end:]
     if below := _BELOW.search(rest):
@@ -282,7 +286,7 @@ def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
     lone = rest[:end].strip()
     if units and (len(lone) > 1 or not lone.isascii() or lone in _ONE_LETTER):
         number, rest = replace(number, unit=lone, units=units), rest[end:].strip()
-        more = re.match(r"(?:,|and|&|又|零)?\s*(?=\d)", rest)
+        more = re.match(rf"(?:,|and|&|又|零)?\s*(?=\d|(?:{_COUNTS})\b)", rest)
         return more and _compound(number, rest[more.end() :]) or _with_words(number, rest)
     letters = re.match(r"[A-Za-z]{1,2}(?![A-Za-z])", rest)
     if letters and (glued or letters.end() == len(rest) and rest.lower() not in ("am", "pm", "bc", "ad")):
