@@ -54,10 +54,6 @@ _QUOTED = re.compile(r"[\"'`“‘「《【]\s*(.*?)\s*[\"'`”’」》】]")
 _SPLIT = re.compile(r"\s*(?:,|;|\band\b|\bor\b|&|/|[和或及与、]|\s)\s*")
 
 
-_LABELLED = re.compile(r"\(?([A-Z])[.:)]\s*\(?([A-Z])\)?")
-"""An option's letter, and its text, which is a letter, too."""
-
-
 def letter_of(text: str, count: int = 26) -> tuple[str, str] | None:
     """Return the letter of a text and what follows it: ("B", "") of "(b)", ("B", "blue") of "B. blue"; within the first `count`.
 
@@ -139,13 +135,8 @@ def claimed(text: str, count: int, asks_wrong: bool = False) -> tuple[str, int] 
         found = _letters_at(text, match.start("ahead"), count)
         before = phrases.clause(text, match.start())
         denied = not match[0].startswith("but") and re.search(P.NOT, re.split("[,，]", before + match[0].strip())[-1])
-        if (
-            found
-            and not denied
-            and match[0].strip() != "be"
-            and not phrases.retracted(before)
-            and P.CLOSED.match(text, found[1])
-        ):
+        denied = denied or (match[0].strip() == "be" and phrases.supposed(before))
+        if found and not denied and not phrases.retracted(before) and P.CLOSED.match(text, found[1]):
             return found[0], CONCLUDED
     return None
 
@@ -226,10 +217,8 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     if claim and claim[1] >= TICKED:
         return Answer(claim[0], "phrase", where)
     names = [BOOLEANS.get(words(option)) for option in options] if len(options) == 2 else []
-    if set(names) == {True, False}:
-        for told in (said_boolean(said_answer(text) or ""), restated(question.text, text), said_boolean(text)):
-            if told is not None:
-                return Answer(options[names.index(told)], "option", where)
+    if set(names) == {True, False} and (told := affirms(text, question.text)) is not None:
+        return Answer(options[names.index(told)], "option", where)
     if way := turned(question.text, text):
         named = [option for option in options if re.search(rf"\b{way}\b", option, re.IGNORECASE)]
         if not options or len(named) == 1:
@@ -290,7 +279,9 @@ def _led(lines: list[str], text: str, count: int) -> str | None:
         rest = line[found.end(1) :].removeprefix("是" if line[0] == "图" else "")
         listed = _LISTED.match(rest) or _NEXT[line[0] in "(["].search(rest) or P.REJECTED_OF.match(rest)
         listed = listed or {other[1] for other in _KIND_LETTER.finditer(rest)} - {letter}
-        if not listed:
+        leads = {other[1] for part in statements(text[:600]) if (other := P.LEADING.match(part.strip()))}
+        told = found["told"] is None or len(text) <= 300 and leads == {letter}
+        if line in (lines[0], lines[-1]) and told and not listed:
             return letter
     if len(leading) >= 2:  # the options one by one: only what is said beside them counts
         lines[:] = [line for line in lines if not P.LEADING.match(line)]
@@ -369,7 +360,7 @@ def _asserted(told: str, matched: list[int], options: tuple[str, ...]) -> int | 
 
 
 _AUXILIARIES = frozenset("is are was were do does did has have had can could will would".split())
-_UNSAID = _AUXILIARIES | frozenset("any some indeed currently actually really clearly".split())
+_UNSAID = _AUXILIARIES | frozenset("any some indeed currently actually really clearly so thus therefore hence".split())
 _NO = frozenset("not no never neither nor cannot".split())
 _OPEN = frozenset(
     "whether if unless unclear doubt might may would think thought seem false wrong incorrect first other another second".split()
@@ -385,6 +376,12 @@ _GOES_ON = frozenset("in on at to of by with near next behind beside under over 
 _PICTURE = re.compile(r" (?:in|on) (?:the|this|that) (?:image|picture|photo|figure|scene|diagram|chart|graph)\b")
 
 
+def affirms(text: str, question: str) -> bool | None:
+    """Return whether a response says yes or no: in what it announces, by the question's own words, or else; None without either."""
+    told = (said_boolean(said_answer(text) or ""), restated(question, text), said_boolean(text))
+    return next((said for said in told if said is not None), None)
+
+
 def restated(question: str, text: str) -> bool | None:
     """Return what a statement says to a yes/no question: "Is red larger than blue?" is denied by "Red is not larger than blue".
 
@@ -393,9 +390,9 @@ def restated(question: str, text: str) -> bool | None:
     question = (re.findall(r"[^.?!\n]+\?", question) or question.strip().splitlines() or [""])[-1]
     question, text = (_PICTURE.sub("", said) for said in (question, text))
     asked = _stems(question)
-    if len(asked) < 3 or asked[0] not in _AUXILIARIES:
-        return None
     wanted = [word for word in asked[1:] if word not in _UNSAID]
+    if len(wanted) < 2 or asked[0] not in _AUXILIARIES:
+        return None
     shorter = (
         asked[0] in ("is", "are")
         and len(wanted) > 2
@@ -483,11 +480,7 @@ def turned(question: str, text: str) -> str | None:
 
 def _stems(text: str) -> list[str]:
     """The words of a text, in the singular and with "n't" as a word of its own."""
-    found = words(re.sub("n['’]t\\b", " not", text)).split()
-    return [
-        word.removesuffix("s") if len(word) > 3 and not word.endswith(("ss", "us")) and word != "does" else word
-        for word in found
-    ]
+    return [re.sub("(?<=..[^su])(?<!doe)s$", "", word) for word in words(re.sub("n['’]t\\b", " not", text)).split()]
 
 
 # --- what a text names, and the gold ---------------------------------------------------------------------------------
@@ -648,10 +641,6 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
     if (indexed := _indexed(text, options, config)) is not None:
         as_text = frozenset(place for place, option in enumerate(options) if option.strip() == text)
         return as_text or indexed
-    if config.letters == "label" and (both := _LABELLED.fullmatch(text)):
-        own = LETTERS.index(both[1])
-        if own < len(options) and options[own].strip() == both[2]:
-            return frozenset((own,))  # "(D) I", where the fourth option is I
     label = letters_of(text, len(options))
     short = [index for index, option in enumerate(options) if not label or len(option) <= 12]
     named = frozenset(index for index in short if same_option(options[index], text))

@@ -4,9 +4,6 @@ One precedence parser works out a text while it reads it; what could be read in 
 of a text that holds no letter (`read_closed`). Numbers are exact where they can be, else 50 digits; the letters of a formula stand for
 random numbers (Schwartz-Zippel, with numbers that no formula of this size is special at), positive ones but where absolute values or
 conjugates stand. Whatever is not proved either way stays open. Nothing here grows with the size of a number.
-
-Of 13,865 verdicts on recorded responses 289 (2.1 %) compare two formulas; without that 92 (0.7 %) would be others. Fewer hang on
-one thing alone: matrices 4, letters in another hand 3, steps 3, functions of a letter 2, sums 1, derivatives 1, solved equations 1.
 """
 
 import hashlib

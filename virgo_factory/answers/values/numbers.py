@@ -143,7 +143,7 @@ def _from_words(text: str) -> tuple[Fraction, int] | None:
         word, following = found[0].lower(), _FOLLOWING.match(text, found.end())
         if word in _SMALL:
             current += _SMALL[word]
-        elif word in _PARTS and before or word in ("half", "quarter"):
+        elif word in _PARTS and (before or word in ("half", "quarter")) and current < 100:
             return total + Fraction(current or 1, _PARTS[word]), found.end()  # two and a half
         elif word in SCALES and before:
             hundred = word == "hundred"

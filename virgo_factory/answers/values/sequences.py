@@ -273,6 +273,7 @@ def _region(text: str) -> Sequence | None:
         return Sequence("()", ("-\\infty", "\\infty"))
     if found := _WITHOUT.fullmatch(text):
         points = split(found["points"] or found["point"] or found["unequal"])
+        points = [point.partition("\\ne")[2].strip() or point for point in points]
         values = [read_number(point) for point in points]
         if not points or not all(values):
             return None
@@ -290,7 +291,9 @@ def _region(text: str) -> Sequence | None:
             lower = [piece for piece in pieces if piece.parts[1] == "\\infty"]
             upper = [piece for piece in pieces if piece.parts[0] == "-\\infty"]
             if len(pieces) == 2 and lower and upper:
-                if separator is _AND:
+                values = read_number(lower[0].parts[0]), read_number(upper[0].parts[1])
+                crossing = all(values) and values[0].value < values[1].value
+                if separator is _AND or crossing and not re.search(r"or|或|\\lor", text):
                     held = lower[0].held[0] + upper[0].held[1]
                     return Sequence(held, (lower[0].parts[0], upper[0].parts[1]), name=pieces[0].name)
             return _union(pieces, pieces[0].name)
