@@ -238,10 +238,14 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     return _by_text("\n".join(lines), options, where, question)
 
 
+_MAY_CORRECT = ("wait", "actually,", "second thought", "correction", "mistake", "error", "wrong", "incorrect", "t right", "t correct", "错", "不对", "等等")  # fmt: skip
+
+
 def _corrected(text: str, options: tuple[str, ...], count: int, where: str) -> Answer | None:
     """What a response says last, behind the place where it takes back what it said before; empty where that is no option."""
     text = text[-2_000:]
-    if not (taken := list(P.CORRECTS.finditer(text))):
+    plain = text.lower()
+    if not any(word in plain for word in _MAY_CORRECT) or not (taken := list(P.CORRECTS.finditer(text))):
         return None
     tail = text[taken[-1].start() :]
     if later := claimed(tail, count):

@@ -22,6 +22,10 @@ _SIDED = re.compile(
     re.IGNORECASE,
 )
 _ASKED = re.compile(rf"\b(?:which|what|select|choose)\b[^?.]{{0,40}}?\b({P.KINDS}|view|net|plot|drawing)s?\b|哪[^?。,]{{0,3}}?(图|照片)", re.IGNORECASE)  # fmt: skip
+_SHORT = re.compile(
+    r"\(?(?:[A-Za-z]|\d|[①-⑨])\)?|.*\b(?:[A-Za-z]|\d)\)?|(?i:.*\b(?:left|right|top|bottom|upper|lower|first)\b.*)|.?[左右上下].*|[\u4e00-\u9fff]{1,2}\w"
+)
+"""What the first option may be that is called by its place."""
 _ORDERED = re.compile(rf"\b(?:{'|'.join(_ORDINALS)}) (?:{P.KINDS})s?\b", re.IGNORECASE)
 _FREE = "".join(rf"(?<!\b{word} )(?<!\b{word} the )" for word in ("of", "than", "like", "from", "as", "to"))
 """No part and no match of what stands at a place is it."""
@@ -48,6 +52,15 @@ def placed(text: str, options: tuple[str, ...], question: str = "") -> str:
     ... )
     ('It is left photo.', 'option B.')
     """
+    if not options or not _SHORT.fullmatch(
+        options[0]
+    ):  # no names of pictures: only "the second option" may stand for one
+        plain = text.lower()
+        if not any(
+            f"{nth} {noun}" in plain for noun in ("option", "choice") if noun in plain for nth in (*_ORDINALS, "last")
+        ):
+            if "第" not in text:
+                return text
     pattern, written = _places(options, question[-600:])
     named = pattern is not None and pattern.search(text) and not _ORDERED.search(question)
     return pattern.sub(written, text) if named else text
