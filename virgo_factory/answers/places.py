@@ -22,10 +22,6 @@ _SIDED = re.compile(
     re.IGNORECASE,
 )
 _ASKED = re.compile(rf"\b(?:which|what|select|choose)\b[^?.]{{0,40}}?\b({P.KINDS}|view|net|plot|drawing)s?\b|哪[^?。,]{{0,3}}?(图|照片)", re.IGNORECASE)  # fmt: skip
-_SHORT = re.compile(
-    r"\(?(?:[A-Za-z]|\d|[①-⑨])\)?|.*\b(?:[A-Za-z]|\d)\)?|(?i:.*\b(?:left|right|top|bottom|upper|lower|first)\b.*)|.?[左右上下].*|[\u4e00-\u9fff]{1,2}\w"
-)
-"""What the first option may be that is called by its place."""
 _ORDERED = re.compile(rf"\b(?:{'|'.join(_ORDINALS)}) (?:{P.KINDS})s?\b", re.IGNORECASE)
 _FREE = "".join(rf"(?<!\b{word} )(?<!\b{word} the )" for word in ("of", "than", "like", "from", "as", "to"))
 """No part and no match of what stands at a place is it."""
@@ -52,24 +48,25 @@ def placed(text: str, options: tuple[str, ...], question: str = "") -> str:
     ... )
     ('It is left photo.', 'option B.')
     """
-    if not options or not _SHORT.fullmatch(
-        options[0]
-    ):  # no names of pictures: only "the second option" may stand for one
-        plain = text.lower()
-        if not any(
-            f"{nth} {noun}" in plain for noun in ("option", "choice") if noun in plain for nth in (*_ORDINALS, "last")
-        ):
-            if "第" not in text:
-                return text
-    pattern, written = _places(options, question[-600:])
+    pattern, written, pictures = _places(options, question[-600:])
+    if not pictures and not (pattern and _may_be_placed(text.lower())):
+        return text
     named = pattern is not None and pattern.search(text) and not _ORDERED.search(question)
     return pattern.sub(written, text) if named else text
 
 
+def _may_be_placed(plain: str) -> bool:
+    """Whether "the second option" or its like may stand in a text; a cheap look."""
+    nouns = [noun for noun in ("option", "choice") if noun in plain]
+    return "第" in plain or any(f"{nth} {noun}" in plain for noun in nouns for nth in (*_ORDINALS, "last"))
+
+
 @lru_cache(maxsize=64)
-def _places(options: tuple[str, ...], question: str) -> tuple[re.Pattern[str] | None, Callable[[re.Match[str]], str]]:
+def _places(
+    options: tuple[str, ...], question: str
+) -> tuple[re.Pattern[str] | None, Callable[[re.Match[str]], str], bool]:
     if not 1 < len(options) < 11:
-        return None, str
+        return None, str, False
     sides = [_SIDED.fullmatch(option.strip()) for option in options]
     if all(sides):
         return _by_side(options, sides)
@@ -84,7 +81,7 @@ def _places(options: tuple[str, ...], question: str) -> tuple[re.Pattern[str] | 
         named = [f"{min(asked | {'option'})} {option}" if bare else option for option in options]
         nouns |= asked | (own - {""} if len(own) == 1 and not steps else set())
     noun = rf"(?:{'|'.join(sorted(nouns, key=len, reverse=True))})"
-    ordinal = rf"{_FREE}(?P<nth>{'|'.join(_ORDINALS)}|(?<!to )(?<!to-)(?<!but )(?<!second )last{'|middle' if len(options) == 3 else ''})"
+    ordinal = rf"{_FREE}(?P<nth>{'|'.join(_ORDINALS)}|(?<!to )(?<!to-)(?<!but )(?<!second )last{'|middle' if first and len(options) == 3 else ''})"
     ways = [
         rf"\b(?:the )?{ordinal} (?:(?:of (?:the|these) (?:\w+ )?)?{noun}s?\b(?!['’]?s?[- ](?:of|in) the (?:first|second|third|sequence|row))|one(?=\W*$|\.\s))",
         rf"\b{noun} (?:no\.? ?|number |#){'?' if first in _ORDINALS else ''}(?P<no>\d)(?!\d)|\b{noun} (?P<word>{'|'.join(_CARDINALS)})(?= ?[.,;:)!]|$| (?:is|has|shows|and|or)\b)",
@@ -98,10 +95,10 @@ def _places(options: tuple[str, ...], question: str) -> tuple[re.Pattern[str] | 
         place = len(options) - 1 if label == "last" else 1 if label == "middle" else _number(label)
         return named[place] if 0 <= place < len(options) else found[0]
 
-    return re.compile("|".join(ways), re.IGNORECASE), written
+    return re.compile("|".join(ways), re.IGNORECASE), written, bool(first)
 
 
-def _by_side(options, sides) -> tuple[re.Pattern[str] | None, Callable[[re.Match[str]], str]]:
+def _by_side(options, sides) -> tuple[re.Pattern[str] | None, Callable[[re.Match[str]], str], bool]:
     """Options that differ by the side on which they are."""
 
     def side(found: re.Match[str]) -> str:
@@ -111,10 +108,10 @@ def _by_side(options, sides) -> tuple[re.Pattern[str] | None, Callable[[re.Match
     places = {side(found): option for found, option in zip(sides, options, strict=True)}
     nouns = {next(filter(None, (found["noun"], found["kind"], found["图"]))).lower() for found in sides}
     if len(places) < len(options) or len(nouns) > 1:
-        return None, str
+        return None, str, False
     noun = rf"(?:{nouns.pop()}|one)"
     pattern = re.compile(
         rf"\b(?:the )?(?P<way>{_SIDE})(?:-hand)? {noun}\b|\b(?:the )?{noun} (?:on|at|in) the (?P<side>{_SIDE})\b|(?P<左>[左右上下])(?:边|侧|面|方)?的?(?:那?[张幅])?(?:图片|图|照片)",
         re.IGNORECASE,
     )
-    return pattern, lambda found: places.get(side(found), found[0])
+    return pattern, lambda found: places.get(side(found), found[0]), True
