@@ -244,8 +244,8 @@ _MAY_CORRECT = ("wait", "actually,", "second thought", "correction", "mistake", 
 def _corrected(text: str, options: tuple[str, ...], count: int, where: str) -> Answer | None:
     """What a response says last, behind the place where it takes back what it said before; empty where that is no option."""
     text = text[-2_000:]
-    plain = text.lower() if text.isascii() else text  # as long as the text
-    if not any(word in plain for word in _MAY_CORRECT) or not (taken := list(P.CORRECTS.finditer(plain))):
+    plain = text.lower()
+    if not any(word in plain for word in _MAY_CORRECT) or not (taken := list(P.CORRECTS.finditer(text))):
         return None
     tail = text[taken[-1].start() :]
     if later := claimed(tail, count):
