@@ -79,6 +79,9 @@ def prompt_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterabl
         if token := foreign_token(text) or ends_with_speaker(text):
             yield Finding("foreign_token_in_the_prompt", "warning", token)
 
+        if seen := damage(text, True):
+            yield Finding("damaged_text", "warning", f"{seen} in the prompt")
+
     for turn in () if example.images else example.turns:
         if words := spoken_of(turn.question):
             yield Finding("no_picture", "warning", words)
