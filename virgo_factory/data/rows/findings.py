@@ -101,7 +101,7 @@ KINDS = {
         'none does: "columns": {"images": "images"} in the entry of dataset_info.json.',
     ),
     "no_picture": (
-        "the question speaks of a picture, and the row has none",
+        "the question speaks of a picture that the row does not have",
         "Give it in a column images, or leave the row out: its thought tells of what the model does not see.",
     ),
     "image_missing": ("image missing", "Set --media-dir (media_dir: in the recipe) to the folder that the paths start from."),

@@ -82,8 +82,8 @@ def prompt_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterabl
         if seen := damage(text, True):
             yield Finding("damaged_text", "warning", f"{seen} in the prompt")
 
-    for turn in () if example.images else example.turns:
-        if words := spoken_of(turn.question):
+    for turn in example.turns:
+        if words := spoken_of(turn.question, len(example.images)):
             yield Finding("no_picture", "warning", words)
 
 
