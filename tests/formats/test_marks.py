@@ -540,7 +540,7 @@ def test_the_marks_of_a_row_count_where_columns_names_its_thought(marks, reason)
         *(({name: value}, (f"mark not understood: {name}",)) for name, value in (("rejected_correct", True), ("tie", True), ("is_tie", 1),
                                                                                 ("margin", -1), ("score_gap", 0), ("winner", "tie"))),
         *(({name: value}, "") for name, value in (("tie", False), ("margin", 0.4), ("winner", "chosen"))),
-        ({"rewards": [0.0, 1.0]}, ("mark not understood: rewards of the first is the less",)), ({"rewards": [1.0, 0.0]}, ""),
+        ({"rewards": [0.0, 1.0]}, ("mark not understood: rewards is less than that of rejected",)), ({"rewards": [1.0, 0.0]}, ""),
         ({"chosen_score": 0.1, "rejected_score": 0.3}, ("mark not understood: chosen_score is less than that of rejected",)),
     ],
     ids=str,

@@ -95,8 +95,8 @@ _ASPECTS = {
     Kind.UNFIT: "bad discard discarded drop dropped filter filtered flagged error hallucinated hallucination hallucinations "
     "refusal refused delete deleted trash junk garbage unusable remove removed reject rejected contaminated corrupt corrupted "
     "invalid unverified undesirable cancelled canceled mistake removal deletion garbled repetitive blacklisted quarantined aborted",
-    Kind.MAYBE_RIGHT: "selected chosen best true consistent consistency truthful factual helpful preferred clean checked graded positive matching",
-    Kind.MAYBE_WRONG: "exception timeout noisy noise outlier negative partial false unsolved",
+    Kind.MAYBE_RIGHT: "selected chosen best true consistent consistency truthful factual helpful preferred clean checked graded positive",
+    Kind.MAYBE_WRONG: "exception timeout noisy outlier deprecated overflow negative partial false unsolved",
     Kind.OUTCOME: "result results status outcome state votes annotator annotators reviewer rater",
     Kind.OPINION: "grade grading grader verifier judge judger check checks verify verification",
     Kind.REMARK: "review feedback marking thumbs preference",
@@ -163,7 +163,7 @@ _NAMED = {
          "correct_or_not", "right_or_wrong", "correct_or_wrong", "true_false", "kto_tag"), Kind.RIGHT),
     **dict.fromkeys(("all_correct", "is_gold", "used_in_training", "decision", "action", "sample_type", "row_type"), Kind.MAYBE_RIGHT),
     **dict.fromkeys(("wrong_answer", "wrong_response", "wrong_output", "cancelled_annotations"), Kind.MAYBE_WRONG),  # or a distractor
-    **dict.fromkeys(("false_positive", "too_long", "is_too_long"), Kind.MAYBE_WRONG),
+    **dict.fromkeys(("false_positive", "too_long", "is_too_long", "is_noise"), Kind.MAYBE_WRONG),
     **dict.fromkeys(("over_length", "overlength", "is_over_length", "is_overlength"), Kind.CUT),
     **dict.fromkeys(("truncate", "is_truncate"), Kind.MAYBE_WRONG),  # or a setting
     **dict.fromkeys(("stopped_limit", "max_tokens_exceeded", "no_eos", "not_closed", "truncated_at"), Kind.CUT),
@@ -270,11 +270,11 @@ _BEFORE = (
     r"(?:is|are|be|do|to|has|have|in|use|used|with|for|include|included|compute|calc|calculate|enable|need|needs|require|requires|"
     r"should|apply|keep|selected|usable|ok|the)_"
 )
-_WHO = r"(?:assistant|response|message|turn|output|completion|sample|example|importance|step|row|role)s?"
+_WHO = r"(?:assistant|response|message|turn|output|completion|sample|example|importance|step)s?"
 _LOSS = r"(?:loss|train|training|learn|label)_?(?:mask|weight|scale)(?:e?s)?"
 _LEARN = LazyPattern(
     rf"(?:(?:{_BEFORE}|{_WHO}_)*(?:{_LOSS}|loss|train|training|trainable|trained|learn|learned|learnable|supervised?|grad|sft|weight)"
-    rf"(?:_flag|_enabled|_on(?:_(?:this|it|{_WHO}))?)?|(?:{_WHO}_)+(?:mask|weight)(?:e?s)?|is_target|masks?|weights|labels)".replace(
+    rf"(?:_flag|_enabled|_on(?:_(?:this|it|{_WHO}))?)?|(?:{_WHO}_)+(?:mask|weight)(?:e?s)?|is_target|r(?:ow|ole)_weight|masks?|weights|labels)".replace(
         "_", "_?"
     )
 )
@@ -388,7 +388,9 @@ _PATTERNS = (
 
 def corrects(name: str) -> bool:
     """Whether a column of what annotators said, called so, holds what should stand there instead."""
-    return name.startswith(("correct", "revis", "edit", "fix", "rewrit", "improve")) and not kinds_of(name)
+    return name.startswith(("corrected", "correction", "revis", "edit", "fix", "rewrit", "improve")) and not kinds_of(
+        name
+    )
 
 
 def opposed(name: str) -> str:

@@ -72,6 +72,7 @@ _ANNOTATORS = ("annotations", "result", "responses", "suggestions")
 _CORRECTED = frozenset({Kind.TROUBLE})
 _BESIDE = (
     (("is_accepted", "accepted_answer", "view_count", "comment_count", "num_comments", "subreddit"), "score"),
+    (("repo", "forks", "license"), "stars"),
     (("pii", "personal", "anonymi"), "masked"),
 )
 """Parts of the names of columns, and the mark that beside one of them says nothing of the response."""

@@ -355,7 +355,7 @@ def check_row(row: Mapping[str, Any], reading: Reading, columns: Mapping[str, st
     else:
         row, names = _of_models(row, examples[-1].response)
 
-    if any("." in column for column in columns.values()):
+    if columns and any("." in column for column in columns.values()):
         names |= {name: path for name, (path, _) in marks_beside(whole, columns).items()}
 
     if found := unread(row):
@@ -485,13 +485,10 @@ def _of_chosen(row: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
 
         own = name.removeprefix("chosen_").removesuffix("_chosen")
         if _SCORE.fullmatch(own):
-            other = row.get(str(column).replace("chosen", "rejected")) if own != name else None
+            other, both = row.get(str(column).replace("chosen", "rejected")) if own != name else None, decoded(value)
+            value, other = both if isinstance(both, list) and len(both) == 2 else (value, other)
             if isinstance(value, Number) and isinstance(other, Number) and value < other:
                 doubts.append(f"{NOT_UNDERSTOOD}: {column} is less than that of rejected")
-
-            of_both = decoded(value)
-            if isinstance(of_both, list) and len(of_both) == 2 and all(isinstance(one, Number) for one in of_both):
-                doubts += [f"{NOT_UNDERSTOOD}: {column} of the first is the less"] if of_both[0] < of_both[1] else []
 
             continue
 

@@ -240,7 +240,8 @@ def _rate(value: Any) -> Said:
 
 
 def _right(value: Any) -> Said:
-    is_high = isinstance(value, float) and _GOOD <= value < 1
+    share = _number(value) if not isinstance(value, str) or value.startswith("0.") and "/" not in value else None
+    is_high = share is not None and _GOOD <= share < 1
     return None if is_high or isinstance(value, Number) and value in _TOP else said(value)
 
 
