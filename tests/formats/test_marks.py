@@ -123,6 +123,7 @@ RIGHT_MARKS = [
     {"verified": 1.0}, {"evaluation": "MMMU"}, {"status": "ok"}, {"weight": None}, {"choices": ["no", "yes"]},
     {"options": ["wrong", "right"]}, {"choices": ["wrong"]}, {"wrong_answer": "7"}, {"wrong_answer": False}, {"negative": None},
     {"is_partial": False}, {"too_long": 0}, {"grade": "A"}, {"tag": "algebra"}, {"partial": 0.5},
+    {"generation_config": {"max_new_tokens": 90}, "num_output_tokens": 80}, {"parameters": "none", "output_tokens": 9},
     {"completion_tokens": 90, "max_tokens": 100}, {"completion_tokens": 90, "max_tokens": 90, "finish_reason": "stop"},
 ]  # fmt: skip
 
@@ -140,6 +141,8 @@ UNKNOWN_MARKS = [
     ({"grade": "C"}, "grade"), ({"judge_result": "B"}, "judge_result"), ({"tag": "wrong"}, "tag"),
     ({"completion_tokens": 90, "max_tokens": 90}, "completion_tokens"),
     ({"usage": {"completion_tokens": 90}, "max_new_tokens": 90}, "usage.completion_tokens"),
+    ({"generation_config": {"max_new_tokens": 90}, "num_output_tokens": 90}, "num_output_tokens"),
+    ({"sampling_params": '{"max_tokens": 90}', "usage": {"completion_tokens": 90}}, "usage.completion_tokens"),
 ]  # fmt: skip
 
 
@@ -537,6 +540,7 @@ def test_the_marks_of_a_row_count_where_columns_names_its_thought(marks, reason)
         *(({name: value}, (f"mark not understood: {name}",)) for name, value in (("rejected_correct", True), ("tie", True), ("is_tie", 1),
                                                                                 ("margin", -1), ("score_gap", 0), ("winner", "tie"))),
         *(({name: value}, "") for name, value in (("tie", False), ("margin", 0.4), ("winner", "chosen"))),
+        ({"rewards": [0.0, 1.0]}, ("mark not understood: rewards is less than that of rejected",)), ({"rewards": [1.0, 0.0]}, ""),
         ({"chosen_score": 0.1, "rejected_score": 0.3}, ("mark not understood: chosen_score is less than that of rejected",)),
     ],
     ids=str,

@@ -355,14 +355,18 @@ def check_row(row: Mapping[str, Any], reading: Reading, columns: Mapping[str, st
     else:
         row, names = _of_models(row, examples[-1].response)
 
-    if any("." in column for column in columns.values()):
+    if columns and any("." in column for column in columns.values()):
         names |= {name: path for name, (path, _) in marks_beside(whole, columns).items()}
 
     if found := unread(row):
         doubts += tuple([_told(name, value) for name, value in found if name not in columns.values()])
 
-    if not marked(tuple(row)) and not doubts and not at_limit(row):
+    marks = marked(tuple(row))
+    if not marks and not doubts and not at_limit(row):
         return reading
+
+    if marks and not is_pair and len(examples) == 1 and examples[0].asked is None:
+        row = _of_sample(row, [column for column, _, kinds in marks if kinds & VERDICTS], examples[0].response)
 
     try:
         if "label" in row and not is_pair and examples[0].asked is None:
@@ -445,6 +449,20 @@ def _of_models(row: Mapping[str, Any], response: LongThought | str) -> tuple[Map
     return found, names
 
 
+def _of_sample(row: Mapping[str, Any], judging: list[Any], response: LongThought | str) -> Mapping[str, Any]:
+    """Return a row in which lists of verdicts on several samples, of which the response is a right one, say only that."""
+    lists = {column: value for column in judging if isinstance(value := row[column], list) and len(value) > 1}
+    pieces = (response.thought, response.solution) if isinstance(response, LongThought) else (response,)
+    for samples in row.values() if lists else ():
+        if isinstance(samples, list) and all(isinstance(text, str) for text in samples):
+            places = [at for at, text in enumerate(samples) if all(piece in text for piece in pieces)]
+            if len(places) == 1:
+                own = {column: value[places[0]] for column, value in lists.items() if len(value) == len(samples)}
+                return {**row, **{column: value for column, value in own.items() if said(value) is True}}
+
+    return row
+
+
 def _of_chosen(row: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return what a preference pair's row says of its chosen response, and notes on scores that prefer the other.
 
@@ -467,7 +485,8 @@ def _of_chosen(row: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
 
         own = name.removeprefix("chosen_").removesuffix("_chosen")
         if _SCORE.fullmatch(own):
-            other = row.get(str(column).replace("chosen", "rejected")) if own != name else None
+            other, both = row.get(str(column).replace("chosen", "rejected")) if own != name else None, decoded(value)
+            value, other = both if isinstance(both, list) and len(both) == 2 else (value, other)
             if isinstance(value, Number) and isinstance(other, Number) and value < other:
                 doubts.append(f"{NOT_UNDERSTOOD}: {column} is less than that of rejected")
 
