@@ -34,7 +34,7 @@ KINDS = {
         "the solution's answer is not the row's gold answer",
         "Look which is right; leave the row out where the solution is wrong. No more than 50 are looked for in a part of a file.",
     ),
-    "damaged_text": ("the response holds damaged text", "Write the row again from its source: escapes, or an encoding, were read wrongly; it is trained on as it is."),
+    "damaged_text": ("damaged text", "Write the row again from its source: escapes, or an encoding, were read wrongly; it is trained on as it is."),
     "no_answer": ("the solution says nothing, or refuses to answer", "Leave the row out, unless its question is one to be refused."),
     "two_answers": ("the response gives two answers that differ", "Look which is right, and take the other out, or leave the row out."),
     "loop": ("the response repeats itself", "Remove it: it teaches never to stop."),
@@ -104,7 +104,7 @@ KINDS = {
         'none does: "columns": {"images": "images"} in the entry of dataset_info.json.',
     ),
     "no_picture": (
-        "the question speaks of a picture, and the row has none",
+        "the question speaks of a picture that the row does not have",
         "Give it in a column images, or leave the row out: its thought tells of what the model does not see.",
     ),
     "image_missing": ("image missing", "Set --media-dir (media_dir: in the recipe) to the folder that the paths start from."),
