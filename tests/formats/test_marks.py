@@ -123,6 +123,7 @@ RIGHT_MARKS = [
     {"verified": 1.0}, {"evaluation": "MMMU"}, {"status": "ok"}, {"weight": None}, {"choices": ["no", "yes"]},
     {"options": ["wrong", "right"]}, {"choices": ["wrong"]}, {"wrong_answer": "7"}, {"wrong_answer": False}, {"negative": None},
     {"is_partial": False}, {"too_long": 0}, {"grade": "A"}, {"tag": "algebra"}, {"partial": 0.5},
+    {"generation_config": {"max_new_tokens": 90}, "num_output_tokens": 80}, {"parameters": "none", "output_tokens": 9},
     {"completion_tokens": 90, "max_tokens": 100}, {"completion_tokens": 90, "max_tokens": 90, "finish_reason": "stop"},
 ]  # fmt: skip
 
@@ -140,6 +141,8 @@ UNKNOWN_MARKS = [
     ({"grade": "C"}, "grade"), ({"judge_result": "B"}, "judge_result"), ({"tag": "wrong"}, "tag"),
     ({"completion_tokens": 90, "max_tokens": 90}, "completion_tokens"),
     ({"usage": {"completion_tokens": 90}, "max_new_tokens": 90}, "usage.completion_tokens"),
+    ({"generation_config": {"max_new_tokens": 90}, "num_output_tokens": 90}, "num_output_tokens"),
+    ({"sampling_params": '{"max_tokens": 90}', "usage": {"completion_tokens": 90}}, "usage.completion_tokens"),
 ]  # fmt: skip
 
 
@@ -537,6 +540,7 @@ def test_the_marks_of_a_row_count_where_columns_names_its_thought(marks, reason)
         *(({name: value}, (f"mark not understood: {name}",)) for name, value in (("rejected_correct", True), ("tie", True), ("is_tie", 1),
                                                                                 ("margin", -1), ("score_gap", 0), ("winner", "tie"))),
         *(({name: value}, "") for name, value in (("tie", False), ("margin", 0.4), ("winner", "chosen"))),
+        ({"rewards": [0.0, 1.0]}, ("mark not understood: rewards is less than that of rejected",)), ({"rewards": [1.0, 0.0]}, ""),
         ({"chosen_score": 0.1, "rejected_score": 0.3}, ("mark not understood: chosen_score is less than that of rejected",)),
     ],
     ids=str,
@@ -689,7 +693,12 @@ LABELS = [
     *(({"prompt": "Is it?", "completion": THINK.replace("A}", f"{said}}}"), "label": label}, ())
       for said, label in (("no", "False"), ("False", "false"), ("0", 0), ("no", "0"))),
     ({"prompt": "Which?", "completion": THINK, "label": 0, "category": "nli"}, ()), ({"prompt": "Which?", "response": THINK, "label": 0}, ()),
-    ({"instruction": "Which?", "output": THINK, "label": 0}, ()),
+    ({"instruction": "Which?", "output": THINK, "label": 0}, ()), (chat(label=0), ()), (chat(label=-1), ()),
+    *(({"prompt": "Which?", "completion": THINK, "label": label}, WRONG) for label in (-1, "-1", -1.0)),
+    *(({"prompt": [{"role": "user", "content": "Which?"}], "completion": [{"role": "assistant", "content": THINK}], "label": label}, expected)
+      for label, expected in ((0, WRONG), (-1, WRONG), ("0", WRONG), (False, WRONG), (1, ()), (True, ()), (2, ()))),
+    ({"prompt": [{"role": "user", "content": "How many?"}], "completion": [{"role": "assistant", "content": THINK.replace("A}", "0}")}], "label": 0}, ()),
+    ({"prompt": [{"role": "user", "content": "Which?"}], "completion": [{"role": "assistant", "content": THINK}], "label": 0, "topic": "nli"}, ()),
 ]  # fmt: skip
 
 
@@ -713,3 +722,31 @@ def test_a_label_of_rows_for_kto_in_any_type_and_one_that_is_a_class(row, expect
 )  # fmt: skip
 def test_a_column_that_the_entry_names_is_no_mark(row, columns, notes):
     assert read(row, Options(ranking="response" not in row and "passed" not in row, columns=columns)).notes == notes
+
+
+BESIDE = [
+    # (object with a response that the entry names, reason)
+    *(({"response": THINK, **marks}, WRONG) for marks in ({"correct": False}, {"verdict": "wrong"}, {"score": 0.0}, {"eval": {"correct": 0}})),
+    ({"response": THINK, "finish_reason": "length"}, CUT), ({"response": THINK, "loss": False}, NOT_LEARNED),
+    ({"response": {"text": THINK, "ok": False}}, WRONG), ({"response": {"text": THINK, "ok": True}, "ok": False}, ""),
+    ({"response": THINK, "correct": True}, ""), ({"response": THINK, "answer": "no", "label": 0, "image_quality": 0}, ""),
+    ({"response": THINK, "output": "It is B.", "right": "no mark"}, ""), ({"response": [THINK, OTHER], "correct": [False, False]}, "no correct response"),
+    ({"response": [THINK, OTHER], "correct": [False, True]}, ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("record", "reason"), BESIDE, ids=str)
+def test_a_mark_beside_a_response_that_the_entry_names_with_dots_is_read_as_the_rows_own(record, reason):
+    path = "rec.response.text" if isinstance(record["response"], dict) else "rec.response"
+    columns = {"question": "rec.question", "response": path, "pass_rate": "rec.right"}
+    found = read({"rec": {"question": "Which?", **record}}, Options(columns=columns))
+    assert getattr(found, "reason", "") == reason
+    if not reason:
+        assert found.notes == ()
+    elif reason == WRONG:
+        assert found.detail.startswith("rec.")
+
+
+def test_a_mark_of_the_questions_object_is_none_of_the_response():
+    row = {"q": {"text": "Which?", "score": 0}, "r": {"text": THINK}}
+    assert read(row, Options(columns={"question": "q.text", "response": "r.text"})).notes == ()

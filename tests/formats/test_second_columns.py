@@ -162,10 +162,8 @@ def test_a_column_that_may_belong_to_the_prompt_is_a_finding_with_its_line(colum
     found = [finding for finding in row_findings(part, ()) if finding.severity == "warning"]
     assert [finding.code for finding in found] == ["column_not_trained"]
     assert f'"columns": {{"query": "{column}"}}' in found[0].detail
-    if isinstance(value, str):
-        mapped = ask({"query": column}, **{column: value})
-        assert (mapped.question, mapped.notes) == ("Which is it?\nA long story.", ())
-
+    mapped = ask({"query": column}, **{column: value})
+    assert mapped.question.startswith("Which is it?\n") and "A long story." in mapped.question and mapped.notes == ()
     assert ask({"question": "question"}, **{column: value}).notes == ()
     beside = chat("Which is it?", **{column: value})
     assert beside.notes == (f"{NOT_TRAINED_BESIDE_CHAT}: {column}",)
@@ -579,6 +577,21 @@ def test_a_list_of_responses_never_wins_over_a_response_of_the_rows_own(column):
     assert (part.response.solution, part.notes) == ("\\boxed{5}", ())
     (part,) = parts_of({"question": "Which is it?", column: [THINK, FIVE], "correct": [True, False]})
     assert (part.response, part.notes) == (LONG, ())
+
+
+@pytest.mark.parametrize("name", ["correct", "rewards", "scores"])
+def test_of_a_list_of_judged_responses_the_rows_own_may_be_the_right_one(name):
+    assert ask(responses=[FIVE, THINK], **{name: [0, 1.0]}).notes == ()
+    told = f"{SECOND_RESPONSE}: responses"
+    assert told in ask(responses=[FIVE, THINK], **{name: [1, 0.0]}).notes
+    assert told in ask(responses=[FIVE, THINK.replace("one", "three")], **{name: [0, 1]}).notes
+
+
+@pytest.mark.parametrize(
+    ("value", "is_told"), [("no", False), ("True", False), ("A | B\n1 | 2", True), ("none but one", True)]
+)
+def test_a_yes_or_no_is_no_context(value, is_told):
+    assert (f"{NOT_TRAINED}: table" in ask(table=value).notes) == is_told
 
 
 CANDIDATES = [

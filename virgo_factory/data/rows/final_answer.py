@@ -8,6 +8,7 @@ from functools import lru_cache
 from virgo_factory.answers.prose.response import boxes
 from virgo_factory.answers.values.latex import compact, unwrap
 from virgo_factory.core.example import Example
+from virgo_factory.core.thought import LongThought
 from virgo_factory.formats.marks.names import snake
 from virgo_factory.formats.row import GOLD_COLUMN, plain
 from virgo_factory.formats.texts import decoded
@@ -204,6 +205,24 @@ def _differ(one: str, other: str) -> bool:
 
     is_letter = len(one) == len(other) == 1 and (one + other).isalpha()
     return is_letter and one != other or {one.lower(), other.lower()} == {"yes", "no"}
+
+
+_LAST_BOX = re.compile(r"\\boxed\{\s*([-+]?\d{1,15}|[A-J])\s*\}")
+
+
+def plain_answer(response: LongThought | str) -> str:
+    r"""Return the whole number, or the letter of an option, that a response boxes last; "" for any other answer.
+
+    >>> (
+    ...     plain_answer(LongThought("7 * 8 ...", r"It is \boxed{+56}.")),
+    ...     plain_answer(LongThought("a", r"It is \boxed{\pi}.")),
+    ... )
+    ('56', '')
+    """
+    solution = response if isinstance(response, str) else response.solution
+    last = solution.rfind(r"\boxed{")
+    found = _LAST_BOX.match(solution, last) if last >= 0 else None
+    return "" if not found else found[1] if found[1].isalpha() else str(int(found[1]))
 
 
 # the gold answer

@@ -18,12 +18,15 @@ KINDS = {
         "a row with more or fewer cells than the header",
         "Write every cell, empty ones too; a cell with a comma or a line break in it stands in quotation marks.",
     ),
+    "not_utf8": ("not UTF-8", "Convert the file as the line says, and look at what comes out."),
+    "key_twice": ("a key of an object stands twice", "Take one out: which of its values is meant is not known."),
     "not_csv": ("not CSV", "Close the quotation mark; inside quotes one is written twice."),
     "second_list": ("a second list of objects", "Put each list into a file and an entry of its own."),
     "mixed_formats": ("of another format than most rows", "A run stops on this. Put each format into a file of its own, or bring all to one: data convert."),
     "duplicate": ("the same row again", "Remove it, or leave it if it is to weigh more."),
     "near_duplicate": ("nearly the same as an earlier row", "Look at the pair; keep one, or both if they differ in what counts."),
     "duplicate_id": ("an id that stands there before", "Give each row its own id: results are kept by id."),
+    "answers_differ": ("another answer than an earlier row has to the same question", "Look which is right; leave the other row out."),
     "thought_tiny": ("the thought is one word", "Remove the row: it teaches not to think."),
     "thought_is_solution": ("the thought is the solution again", "Leave the row out: it teaches to write one text twice, and no thought."),
     "answer_not_in_thought": ("the thought never mentions the answer that the solution boxes", "Look at it: thoughts that stop early teach to guess."),
@@ -132,6 +135,7 @@ KINDS = {
 """Code -> words for people, and what to do; in the order of importance. Rows dropped for another reason have its words."""
 
 REPAIR = "Repair the rows, or leave them: malformed: drop does not train on them."
+MAP = "Write into dataset_info.json what the line says, or leave the rows: malformed: drop does not train on them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +186,8 @@ class Findings:
         """
         kind = self.kinds.get((found.code, found.severity))
         if kind is None:
-            named, remedy = KINDS.get(found.code, (words or found.code.replace("_", " "), REPAIR))
+            repair = MAP if "dataset_info.json" in found.detail else REPAIR
+            named, remedy = KINDS.get(found.code, (words or found.code.replace("_", " "), repair))
             kind = Kind(found.code, found.severity, named, remedy)
             self.kinds[found.code, found.severity] = kind
 

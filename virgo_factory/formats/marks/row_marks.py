@@ -26,6 +26,7 @@ from virgo_factory.formats.marks.response_marks import (
     end_of,
     is_undesired,
     marked,
+    marks_beside,
     marks_of,
     unread,
 )
@@ -338,6 +339,7 @@ def check_row(row: Mapping[str, Any], reading: Reading, columns: Mapping[str, st
         row = {name: value for name, value in row.items() if name not in named}
 
     doubts: tuple[str, ...] = ()
+    names: dict[str, str] = {}
     is_pair = examples[0].rejected is not None
     if is_pair:
         row, doubts = _of_chosen(row)
@@ -351,13 +353,20 @@ def check_row(row: Mapping[str, Any], reading: Reading, columns: Mapping[str, st
         doubts = tuple(f"{NOT_UNDERSTOOD}: {name}" for name in judged if said(row[name]) is False)
         row = {name: value for name, value in row.items() if name not in others}
     else:
-        row = _of_models(row, examples[-1].response)
+        row, names = _of_models(row, examples[-1].response)
+
+    if columns and any("." in column for column in columns.values()):
+        names |= {name: path for name, (path, _) in marks_beside(whole, columns).items()}
 
     if found := unread(row):
         doubts += tuple([_told(name, value) for name, value in found if name not in columns.values()])
 
-    if not marked(tuple(row)) and not doubts and not at_limit(row):
+    marks = marked(tuple(row))
+    if not marks and not doubts and not at_limit(row):
         return reading
+
+    if marks and not is_pair and len(examples) == 1 and examples[0].asked is None:
+        row = _of_sample(row, [column for column, _, kinds in marks if kinds & VERDICTS], examples[0].response)
 
     try:
         if "label" in row and not is_pair and examples[0].asked is None:
@@ -369,7 +378,7 @@ def check_row(row: Mapping[str, Any], reading: Reading, columns: Mapping[str, st
 
         notes = check_marks(row, reading.is_chosen) + doubts + tuple(filter(None, map(_weight, learn)))
     except RejectedRow as error:
-        rejected = RejectedRow(error.reason, error.detail)
+        rejected = RejectedRow(error.reason, _named(error.detail, names))
         only_last = error.reason in (CUT, BROKEN_OFF) and not reading.is_chosen
         *others, last = (_rejected(part, rejected) for part in reading.parts)
         return replace(reading, parts=(*(reading.parts[:-1] if only_last else others), last))
@@ -377,11 +386,20 @@ def check_row(row: Mapping[str, Any], reading: Reading, columns: Mapping[str, st
     if not notes:
         return reading
 
+    if names:
+        notes = tuple(": ".join([what, _named(where, names)]) for what, _, where in (n.partition(": ") for n in notes))
+
     parts = (
         replace(part, notes=tuple(dict.fromkeys(part.notes + notes))) if isinstance(part, Example) else part
         for part in reading.parts
     )
     return replace(reading, parts=tuple(parts))
+
+
+def _named(told: str, names: Mapping[str, str]) -> str:
+    """Return what is told of a column with the name that the file has for it."""
+    name = re.split(r"[ .\[]", told, maxsplit=1)[0]
+    return names.get(name, name) + told[len(name) :]
 
 
 def _label(row: Mapping[str, Any], response: LongThought | str) -> tuple[str, ...]:
@@ -399,24 +417,25 @@ def _owners(columns: tuple[Any, ...]) -> dict[Any, re.Match[str]]:
     return {name: found for name in columns if (found := _OF_MODEL.fullmatch(snake(str(name))))}
 
 
-def _of_models(row: Mapping[str, Any], response: LongThought | str) -> Mapping[str, Any]:
+def _of_models(row: Mapping[str, Any], response: LongThought | str) -> tuple[Mapping[str, Any], dict[str, str]]:
     """Return a row in which what is said of a model whose own response the row has is said of the response, or not at all.
 
     Of s1K-1.1's `gemini_grade` and `deepseek_grade` one speaks of the response that is learned: the columns that hold
-    its thought tell which.
+    its thought, and least beside it, tell which. With it the columns' own names of those that have another there.
     """
     owners = _owners(tuple(row))
     if not owners:
-        return row
+        return row, {}
 
     thought = response.thought if isinstance(response, LongThought) else response
-    holding = [name for name, value in row.items() if isinstance(value, str) and thought in value]
+    holding = {name: len(value.strip()) for name, value in row.items() if isinstance(value, str) and thought in value}
     if not holding:
-        return row
+        return row, {}
 
-    learned = {owners[name][1] for name in holding if name in owners}
+    least = min(holding.values())
+    learned = {owners[name][1] for name, size in holding.items() if name in owners and size == least}
     others = {found[1] for found in owners.values() if found[2] or found[1] in TEACHERS} - learned
-    found = dict(row)
+    found, names = dict(row), {}
     for column, name, _ in marked(tuple(row)):
         model, _, own = name.partition("_")
         if _JUDGES.search(own):
@@ -425,9 +444,23 @@ def _of_models(row: Mapping[str, Any], response: LongThought | str) -> Mapping[s
         if model in others:
             del found[column]
         elif model in learned and model not in TEACHERS and own not in row:
-            found[own] = found.pop(column)
+            found[own], names[own] = found.pop(column), str(column)
 
-    return found
+    return found, names
+
+
+def _of_sample(row: Mapping[str, Any], judging: list[Any], response: LongThought | str) -> Mapping[str, Any]:
+    """Return a row in which lists of verdicts on several samples, of which the response is a right one, say only that."""
+    lists = {column: value for column in judging if isinstance(value := row[column], list) and len(value) > 1}
+    pieces = (response.thought, response.solution) if isinstance(response, LongThought) else (response,)
+    for samples in row.values() if lists else ():
+        if isinstance(samples, list) and all(isinstance(text, str) for text in samples):
+            places = [at for at, text in enumerate(samples) if all(piece in text for piece in pieces)]
+            if len(places) == 1:
+                own = {column: value[places[0]] for column, value in lists.items() if len(value) == len(samples)}
+                return {**row, **{column: value for column, value in own.items() if said(value) is True}}
+
+    return row
 
 
 def _of_chosen(row: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -452,7 +485,8 @@ def _of_chosen(row: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
 
         own = name.removeprefix("chosen_").removesuffix("_chosen")
         if _SCORE.fullmatch(own):
-            other = row.get(str(column).replace("chosen", "rejected")) if own != name else None
+            other, both = row.get(str(column).replace("chosen", "rejected")) if own != name else None, decoded(value)
+            value, other = both if isinstance(both, list) and len(both) == 2 else (value, other)
             if isinstance(value, Number) and isinstance(other, Number) and value < other:
                 doubts.append(f"{NOT_UNDERSTOOD}: {column} is less than that of rejected")
 
