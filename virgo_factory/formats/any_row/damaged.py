@@ -26,12 +26,12 @@ _OBJECT = LazyPattern(
 """An object of Python as its `repr` writes it, with the text inside."""
 _OBJECTS = frozenset(("b'", 'b"', "{'", "[{", '{"', "<b", "<c", "<f", "<_", "Te", "Co"))
 """How they begin."""
-_FIRST = ("â", "Ã", "Â", "Î", "Ï", "ï¿½", "ðŸ", "Ð", "æ", "ã€", "Ġ", "▁", "锟斤", "烫烫")
+_FIRST = ("\ufffd", "â", "Ã", "Â", "Î", "Ï", "ï¿½", "ðŸ", "Ð", "æ", "ã€", "Ġ", "▁", "锟斤", "烫烫")
 """One of these is in every text that was decoded wrongly."""
 _LATER = "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘“•–—˜™š›œžŸ\x80-\xba\xbc-\xbf"
 """What a later byte of a character in UTF-8 is in Windows-1252 or Latin-1, but for closing quotation marks."""
 _ENCODED_TWICE = LazyPattern(
-    rf"â(?:€[\x80-\xbf™œ“”¦˜]|[‚„†‡ˆ‰Š‹Œ–™šœž][{_LATER}’”])|Ã[{_LATER}]|Â[\xa0°±²³·£§«»¼½]|[ÎÏ][{_LATER}]|ï¿½|ðŸ"
+    rf"\ufffd|â(?:€[\x80-\xbf™œ“”¦˜]|[‚„†‡ˆ‰Š‹Œ–™šœž][{_LATER}’”])|Ã[{_LATER}]|Â[\xa0°±²³·£§«»¼½]|[ÎÏ][{_LATER}]|ï¿½|ðŸ"
     rf"|(?:[Â-ß][{_LATER}’”»]|[à-ï][{_LATER}’”»]{{2}}){{2}}|[Ġ▁][^\W_]+[Ġ▁]|锟斤拷|烫烫烫"
 )
 
@@ -44,19 +44,24 @@ def damage(text: str, is_asked: bool = False) -> str:
     >>> damage("It is \x08oxed{4}."), damage("It isnâ€™t."), damage(r"print('\n') ends a line")
     ("'It is \\x08oxed{4}.'", "'It isnâ€™t.'", '')
     """
-    if text.isascii():
-        found = _CONTROL.search(text) if len(text.encode().translate(None, _ODD)) < len(text) else None
-    else:
-        is_odd = "\ufffd" in text or not text.replace("\n", "").replace("\t", "").isprintable()
-        found = is_odd and _CONTROL.search(text)
-        if not found and any(map(text.__contains__, _FIRST)):
-            found = _ENCODED_TWICE.search(text)
+    found = None
+    if not (is_line := text.isprintable()):
+        if text.isascii():
+            is_odd = len(text.encode().translate(None, _ODD)) < len(text)
+        else:
+            is_odd = not text.replace("\n", "").replace("\t", "").isprintable()
+
+        found = _CONTROL.search(text) if is_odd else None
+
+    if not found and not text.isascii() and any(map(text.__contains__, _FIRST)):
+        found = _ENCODED_TWICE.search(text)
 
     if not found and text[:2] in _OBJECTS:
         found = _OBJECT.fullmatch(text.strip())
 
     may_be = (
-        "\\" in text and _MAY_BE.search(text) or "\t" in text or "\night" in text or "\nabla" in text
+        "\\" in text and _MAY_BE.search(text)
+        or not is_line and ("\t" in text or "\night" in text or "\nabla" in text)
         or "&" in text and any(map(text.__contains__, _ENTITIES)) and "html" not in text.lower()
     )  # fmt: skip
     if not found and may_be:

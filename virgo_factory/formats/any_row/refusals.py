@@ -64,6 +64,8 @@ _REFUSALS = [
     (("tidak bisa", "tidak dapat"), r".{0,20}maaf.{0,20}tidak (?:bisa|dapat).{0,20}(?:membantu|menjawab|melihat).{0,60}"),
 ]  # fmt: skip
 _REFUSALS = [(words, LazyPattern(sentence)) for words, sentence in _REFUSALS]
+_WORDS = tuple(word for words, _ in _REFUSALS for word in words)
+_ASCII_WORDS = tuple(filter(str.isascii, _WORDS))
 
 
 def no_answer(solution: str, question: str, thought: str = "") -> str:
@@ -87,13 +89,16 @@ def no_answer(solution: str, question: str, thought: str = "") -> str:
         if blank and not (blank["word"] and _has_word(f"{question}\n{thought}", blank["word"])):
             return " ".join(solution.split())
 
-    is_none = _NOTHING.fullmatch(solution) or _refuses(said)
+    is_none = _NOTHING.fullmatch(solution) or "\\boxed" not in solution and _refuses(said)
     is_meant = is_none and (said.strip(" .") or said) in f"{question}\n{thought}".casefold()
     return " ".join(solution.split())[:100] if is_none and not is_meant else ""
 
 
 def _refuses(said: str) -> bool:
     """Whether a text in small letters is a sentence that refuses."""
+    if not any(map(said.__contains__, _ASCII_WORDS if said.isascii() else _WORDS)):
+        return False
+
     return any(any(map(said.__contains__, words)) and sentence.fullmatch(said) for words, sentence in _REFUSALS)
 
 

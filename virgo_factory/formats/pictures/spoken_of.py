@@ -5,7 +5,8 @@ import re
 from virgo_factory.core.lazy_pattern import LazyPattern
 
 
-_WORDS = ("image", "picture", "photo", "figure", "diagram", "illustration", "screenshot", "chart")
+_WORDS = ("image", "picture", "photo", "figur", "diagram", "illustration", "screenshot", "chart", "bild", "mmagin")
+"""One of these, or of _SIGNS, is in every question that speaks of one."""
 _NOUN = r"(?:images?|pictures?|photo(?:graph)?s?|figures?|diagrams?|illustrations?|screenshots?|charts?)"
 _SPOKEN_OF = LazyPattern(
     rf"\b(?:in|from|on|to|see|at|using|per|does|do) (?:the|this|these) (?:\w+ )?{_NOUN}\b(?! of\b)"
@@ -13,7 +14,9 @@ _SPOKEN_OF = LazyPattern(
     rf"|\b{_NOUN} (?:is |are )?attached\b|\battached {_NOUN}\b",
     re.IGNORECASE,
 )
-_OTHER_WORDS = (
+_SIGNS = ("图", "図", "그림", "рисунк")
+_OTHERS = (
+    *_SIGNS,
     "abbildung",
     " bild",
     "la figure",
@@ -25,7 +28,6 @@ _OTHER_WORDS = (
     "imagem",
     "immagin",
 )
-_OTHER_SIGNS = ("图", "図", "그림", "рисунк")
 _IN_OTHER_LANGUAGES = LazyPattern(
     r"\bsiehe (?:die )?abbildung|\bin der (?:\w+ )?abbildung\b|\b(?:auf dem|im) (?:\w+ )?bild\b|\b(?:die abbildung|das bild) zeigt\b"
     r"|\b(?:d['’]après|dans|sur|selon) (?:la |l['’]|cette )(?:figure|image)\b|\b(?:figure|image|photo) ci-(?:dessous|dessus|contre|jointe)\b"
@@ -55,9 +57,11 @@ def spoken_of(question: str, pictures: int = 0) -> str:
     ('second image', '')
     """
     lower = question.lower()
-    patterns = [_BEYOND_ONE if pictures else _SPOKEN_OF] if any(map(lower.__contains__, _WORDS)) else []
-    if any(map(lower.__contains__, _OTHER_WORDS if question.isascii() else (*_OTHER_WORDS, *_OTHER_SIGNS))):
-        patterns += [] if pictures else [_IN_OTHER_LANGUAGES]
+    if not any(map(lower.__contains__, _WORDS)) and (question.isascii() or not any(map(lower.__contains__, _SIGNS))):
+        return ""
 
-    found = next(filter(None, (pattern.search(question) for pattern in patterns)), None) if pictures < 2 else None
+    found = (_BEYOND_ONE if pictures else _SPOKEN_OF).search(question) if pictures < 2 else None
+    if not (found or pictures) and any(map(lower.__contains__, _OTHERS)):
+        found = _IN_OTHER_LANGUAGES.search(question)
+
     return "" if not found or _DRAWN.search(question) else found.group()
