@@ -19,6 +19,7 @@ LOOKED_AT = 1_000_000
 
 NEAR = 0.02
 """Numbers that differ by so much are the same number, rounded."""
+_LESS_THAN_ONE = 0.999
 _COUNTED = 100
 """From here on a whole number, if it does not end in 0, is rounded from what differs by less than 1: 854 is not 845."""
 
@@ -90,7 +91,9 @@ def _has_value(answer: str, numbers: list[str], written: set[str], thought: str)
             if word in said and re.search(rf"\b{word}\b", said):
                 return True
 
-        return any(_is_rounded(value, number) for value in values)
+        near = _nearness(number)
+        least, most = number - near, number + near
+        return any(least <= value <= most for value in values)
 
     if all(is_written(float(number)) for number in numbers):
         return True
@@ -113,15 +116,13 @@ def _has_value(answer: str, numbers: list[str], written: set[str], thought: str)
         return False
 
     ratios = (float(top) / float(base) for top, base in _RATIO.findall(thought) if float(base))
-    return any(_is_rounded(ratio, value) for ratio in ratios)
+    near = _nearness(value)
+    return any(abs(ratio - value) <= near for ratio in ratios)
 
 
-def _is_rounded(value: float, number: float) -> bool:
-    """Whether a number may be a value rounded, or that value itself."""
-    if abs(number) < _COUNTED or number != int(number) or not number % 10:
-        return abs(value - number) <= NEAR * abs(number)
-
-    return abs(value - number) < (1 if value != int(value) else 0.5)
+def _nearness(number: float) -> float:
+    """Return by how much a number may differ from what it is rounded from."""
+    return NEAR * abs(number) if abs(number) < _COUNTED or number != int(number) or not number % 10 else _LESS_THAN_ONE
 
 
 def _stands(number: str, text: str) -> bool:
@@ -201,7 +202,7 @@ def _differ(one: str, other: str) -> bool:
         is_near = (
             abs(most - least) < 1 and ("." in one) != ("." in other) or abs(most - 100 * least) <= NEAR * abs(most)
         )
-        return not (is_near or _is_rounded(least, most) or _is_rounded(most, least))
+        return not is_near and abs(most - least) > max(_nearness(most), _nearness(least))
 
     is_letter = len(one) == len(other) == 1 and (one + other).isalpha()
     return is_letter and one != other or {one.lower(), other.lower()} == {"yes", "no"}
