@@ -159,14 +159,14 @@ _NAMED = {
     **dict.fromkeys(("error", "err", "mistake", "refusal"), Kind.ERROR),
     **dict.fromkeys(("thumbs_up", "reward_model", "evaluation", "eval", "gpt_eval", "llm_eval", "model_eval", "auto_eval"), Kind.OPINION),
     **dict.fromkeys(
-        ("math_verify", "verification_result", "match_answer", "matches_answer", "has_correct_answer", "is_correct_answer",
+        ("math_verify", "verification_result", "has_correct_answer",
          "correct_or_not", "right_or_wrong", "correct_or_wrong", "true_false", "kto_tag"), Kind.RIGHT),
     **dict.fromkeys(("all_correct", "is_gold", "used_in_training", "decision", "action", "sample_type", "row_type"), Kind.MAYBE_RIGHT),
     **dict.fromkeys(("wrong_answer", "wrong_response", "wrong_output", "cancelled_annotations"), Kind.MAYBE_WRONG),  # or a distractor
     **dict.fromkeys(("false_positive", "too_long", "is_too_long", "is_noise"), Kind.MAYBE_WRONG),
     **dict.fromkeys(("over_length", "overlength", "is_over_length", "is_overlength"), Kind.CUT),
     **dict.fromkeys(("truncate", "is_truncate"), Kind.MAYBE_WRONG),  # or a setting
-    **dict.fromkeys(("stopped_limit", "max_tokens_exceeded", "no_eos", "not_closed", "truncated_at"), Kind.CUT),
+    **dict.fromkeys(("stopped_limit", "not_closed", "truncated_at"), Kind.CUT),
     **dict.fromkeys(("is_end", "is_full"), Kind.WHOLE),
     **dict.fromkeys(("mark", "marks", "hits", "agreement"), Kind.RATE),
     **dict.fromkeys(("majority_vote", "final_vote", "consensus"), Kind.OUTCOME),  # or an answer
