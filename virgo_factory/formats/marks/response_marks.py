@@ -142,7 +142,11 @@ def marks_beside(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str
     for name, column in columns.items():
         *outer, _ = column.split(".")
         for end in range(len(outer) if name in _OF_RESPONSE and column not in row else 0, 0, -1):
-            holders = [one for one in at_path(row, outer[:end]) if isinstance(one, dict)]
+            held = (decoded(one) for one in at_path(row, outer[:end]))
+            holders = [one for each in held for one in (each if isinstance(each, list) else [each])]
+            if not all(isinstance(one, dict) for one in holders):
+                continue
+
             for own, _, kinds in marked(tuple(holders[0])) if holders else ():
                 path = ".".join([*outer[:end], str(own)])
                 values = [one.get(own) for one in holders]
