@@ -195,7 +195,7 @@ MARKS = [
         {"responses": [{"status": "submitted", "values": {"correct": {"value": "yes"}}}], "suggestions": [{"question_name": "correct", "value": "no"}]},
         {"annotations": [{"result": [{"from_name": "q", "type": "rating", "value": {"rating": 5}}]}]}, {"passed": "3/3"}, {"score": "100%"}, {"matching": None},
         *({name: value} for name in ("stars", "rating", "quality_score", "likert") for value in (4, 4.5, 5, 8, 10, 90, 0.9, "5/5", "9/10", "90%")),
-        *({name: 0.93} for name in ("score", "prm_score", "reward", "accuracy")), {"score": "0.93"}, {"stars": 1200}, {"stars": 12, "repo": "a/b"},
+        *({name: 0.93} for name in ("score", "prm_score", "reward", "accuracy")), {"score": "0.93"}, {"stars": 1200}, {"stars": 12, "repo_name": "a/b"},
         {"is_matching": False}, {"noise": 1}, {"result": {"correct_answer": "B"}}, {"metrics": {"bleu": 0.2}}, {"checks": ["units"]},
         *({name: value} for name, value in (("step_labels", [1, 1, 1]), ("step_labels", ["+", "+"]), ("steps", ["Add 1.", "0", "A step."]), ("steps", 4),
                                             ("steps", [{"step": "a", "score": 0.9}]), ("steps", {"a": 0}), ("step_rewards", [0.5, 0.9]))),
@@ -330,6 +330,8 @@ def test_of_two_models_whose_thoughts_are_alike_the_mark_of_the_one_that_is_lear
     row |= {"gemini_thinking_trajectory": "So: A is larger.", "gemini_attempt": "It is A.", "gemini_grade": "No"}
     assert fate({**row, "deepseek_grade": "Yes"}) == ""
     assert fate({**row, "deepseek_grade": "No"}) == WRONG
+    tagged = {"deepseek_reasoning": "<think>A is larger.</think>", "deepseek_grade": "No"}
+    assert fate({"question": "Which?", "thought": "A is larger.", "solution": "It is A.", **tagged}) == WRONG
     columns = {"thought": "gemini_thinking_trajectory", "solution": "gemini_attempt"}
     for grade, expected in (("Yes", "No"), ("No", "No")):
         (part,) = read_row({**row, "deepseek_grade": grade}, "long_thought", Options(columns=columns)).parts

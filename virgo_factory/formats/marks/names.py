@@ -299,7 +299,7 @@ _OBJECTS = frozenset(
     "metadata meta extra info additional verification evaluation evaluations eval evals result results response generation "
     "grading grade annotation annotations choices choice raw api judge verify score scores reward usage detail details "
     "responses gen gens gpt claude qwen llama deepseek gemini run sampling inference completion completions trace teacher verifier grader quality "
-    "final logs metrics metric judges checks rewards breakdown votes validation suggestions "
+    "logs metrics metric judges checks rewards breakdown votes validation suggestions "
     "properties attributes stats statistics labels feedback verdict verdicts output outputs model other misc llm debug log".split()
 )
 """Words of the names of columns whose objects are looked into, also as JSON text."""
@@ -349,7 +349,7 @@ def kinds_of(name: str) -> frozenset[Kind]:
         kinds.add(Kind.CATEGORY)
 
     if (
-        _OBJECTS.issuperset(_DIGITS.sub("", word) for word in words) and name != "response"
+        _OBJECTS.issuperset(_DIGITS.sub("", word) for word in words) and name != "response" or name == "final"
     ):  # whose log is read by itself
         kinds.add(Kind.NESTED)
     if Kind.OUTCOME in kinds and words[-1] in ("status", "state"):

@@ -65,14 +65,13 @@ _DECIDES = ("correct", "is_correct")
 """Columns of which a yes tells how all that is not understood is meant."""
 _DEPTH = 2
 """Of objects in which marks are looked for (`metadata.eval.correct`)."""
-
-
 _TOLD_BY = ("checks", "judges", "votes")
 _ANNOTATORS = ("annotations", "result", "responses", "suggestions")
+_NAMES, _VALUES = ("name", "metric", "check", "question_name"), ("value", "score", "passed", "result")
 _CORRECTED = frozenset({Kind.TROUBLE})
 _BESIDE = (
     (("is_accepted", "accepted_answer", "view_count", "comment_count", "num_comments", "subreddit"), "score"),
-    (("repo", "forks", "license"), "stars"),
+    (("repo_", "forks", "license"), "stars"),
     (("pii", "personal", "anonymi"), "masked"),
 )
 """Parts of the names of columns, and the mark that beside one of them says nothing of the response."""
@@ -214,13 +213,9 @@ def _object(value: Any, name: str = "") -> Mapping[str, Any] | None:
 
 def _of_names(items: list[dict[str, Any]]) -> dict[str, Any]:
     """Return what a list of objects of a name and a value says, such as `{"name": "exact_match", "value": 0}`."""
-    name = next(
-        (key for key in ("name", "metric", "check", "question_name") if isinstance(items[0].get(key), str)), ""
-    )
-    value = next((key for key in ("value", "score", "passed", "result") if key in items[0]), "")
-    found = (
-        {item[name]: item.get(value) for item in items if isinstance(item.get(name), str)} if name and value else {}
-    )
+    name = next((key for key in _NAMES if isinstance(items[0].get(key), str)), "")
+    value = next((key for key in _VALUES if key in items[0]), "")
+    found = {item[name]: item.get(value) for item in items if value and isinstance(item.get(name), str)}
     return found if any(kinds - {Kind.NESTED} for *_, kinds in marked(tuple(found))) else {}
 
 
@@ -247,9 +242,8 @@ def check_marks(row: Mapping[str, Any], has_several: bool = False) -> tuple[str,
     ends = [(mark, end_of(mark)) for mark in found if mark.kinds & ENDS]
     is_whole = any(reason == "" and mark.value is not None and Kind.ENDED in mark.kinds for mark, reason in ends)
     for mark, reason in ends:
-        if reason == "?" and not (
-            is_certain or "stop_reason" in mark.name and is_whole
-        ):  # vLLM: the text it stopped at
+        is_known = is_certain or "stop_reason" in mark.name and is_whole  # vLLM: the text it stopped at
+        if reason == "?" and not is_known:
             notes.append(mark.where)
         elif reason not in ("", "?"):
             raise RejectedRow(reason, mark.shown)
@@ -265,10 +259,8 @@ def check_marks(row: Mapping[str, Any], has_several: bool = False) -> tuple[str,
         is_known = is_told_right and Kind.RATE in mark.kinds  # of the tries of another model
         if answer == "?" and not (is_known or is_certain and Kind.SPLIT not in mark.kinds):
             notes.append(mark.where)
-        elif answer is False and not (is_verified and mark.name in MISSES):
-            if "suggestion" in mark.where and mark.name in right:  # a machine's, which an annotator has corrected
-                continue
-
+        is_overruled = is_verified and mark.name in MISSES or "suggestion" in mark.where and mark.name in right
+        if answer is False and not is_overruled:
             raise RejectedRow(WRONG, mark.shown)
 
     return tuple(f"{NOT_UNDERSTOOD}: {where[:60]}" for where in dict.fromkeys(notes))
@@ -319,9 +311,10 @@ def has_gold_answer(row: Mapping[str, Any]) -> bool:
 def is_undesired(row: Mapping[str, Any], response: str) -> Said:
     """Return whether a row for KTO says by its `label` that its response is undesired; "?" where that may be a class.
 
-    TRL's rows have a `completion` beside it, whose messages a row may have in `messages` by now; other rows for KTO are chats, or `instruction` and `output`, in which a false
-    is a class where there are options, a gold answer, or a response that answers yes or no. A false of CSV is a text, and
-    0 is one in TRL's rows that have nothing else: elsewhere it is a class, as is what the response answers.
+    TRL's rows have a `completion` beside it (its messages are in `messages` by now); other rows for KTO are chats, or
+    `instruction` and `output`, in which a false is a class where there are options, a gold answer, or a response that answers
+    yes or no. A false of CSV is a text, and 0 or -1 is one in TRL's rows that have nothing else: elsewhere it is a class, as is
+    what the response answers.
 
     Args:
         row: with its `label`.
