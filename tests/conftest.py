@@ -5,12 +5,14 @@ import gc
 import inspect
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 # Before any import of transformers or datasets; child processes inherit it.
@@ -221,8 +223,10 @@ def reduced(tmp_path_factory) -> dict[str, str]:
     """Overrides that make a recipe for real models run here, everything else as it stands in the file.
 
     The model is a twin, the hub's data sets are four local rows of the same columns, the device is the CPU, the global
-    batch is 4 (one step an epoch), and the GPU packages, which are not installed, are not asked for.
+    batch is 4 (one step an epoch), and the GPU packages, which are not installed, are not asked for. bfloat16 is float32
+    where the CPU emulates it, as in `smoke`.
     """
+    from virgo_factory.io.cpu import has_bf16
     from virgo_factory.preflight.twin.twin import make_twin
 
     folder = tmp_path_factory.mktemp("reduced")
@@ -234,7 +238,8 @@ def reduced(tmp_path_factory) -> dict[str, str]:
     (folder / "rows.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
     (folder / "dataset_info.json").write_text(json.dumps(info))
     return {
-        "model_name_or_path": str(make_twin(folder / "twin")),
+        "model_name_or_path": str(make_twin(folder / "twin", dtype="bfloat16" if has_bf16() else "float32")),
+        **({} if has_bf16() else {"bf16": "false"}),
         "dataset_dir": str(folder),
         "use_cpu": "true",
         "enable_liger_kernel": "false",
@@ -244,6 +249,23 @@ def reduced(tmp_path_factory) -> dict[str, str]:
         "preprocessing_num_workers": "1",
         "logging_steps": "1",
     }
+
+
+@pytest.fixture
+def call(monkeypatch) -> Callable[..., Any]:
+    """A function that gives a `virgo-factory` command in a folder, in this process: a program takes seconds to start."""
+    from typer.testing import CliRunner
+
+    from virgo_factory.cli.main import app
+
+    def run(text: str, folder: Path, codes: tuple[int, ...] = (0,)) -> Any:
+        monkeypatch.chdir(folder)
+        program, *arguments = shlex.split(text)
+        result = CliRunner().invoke(app, arguments)
+        assert program == "virgo-factory" and result.exit_code in codes, (text, result.output, result.exception)
+        return result
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ in conftest.py): a tiny twin, four rows, the CPU. A command that is not in COVER
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -21,13 +20,11 @@ import pyarrow.parquet
 import pytest
 import yaml
 from PIL import Image
-from typer.testing import CliRunner, Result
 
 from tests.integration.conftest import Bench
 from tests.jsonl import read_jsonl, write_jsonl
 from tests.pages import ROOT, blocks, commands, text_of
 from virgo_factory.cli.data import VERBS
-from virgo_factory.cli.main import app
 from virgo_factory.core.recipe_keys import CHOICES, RL_DEFAULTS
 from virgo_factory.core.reinforcement import CLIPS
 from virgo_factory.demo import distill
@@ -175,20 +172,6 @@ def execute(text: str, folder: Path, overrides: dict | None = None, codes: tuple
         ["bash", "-c", f"{text} {behind}"], cwd=folder, env=settings, capture_output=True, text=True, timeout=900
     )
     assert run.returncode in codes, run.stdout[-2000:] + run.stderr[-4000:]
-    return run
-
-
-@pytest.fixture
-def call(monkeypatch):
-    """A function that gives a `virgo-factory` command in a folder, in this process: a program takes seconds to start."""
-
-    def run(text: str, folder: Path, codes: tuple[int, ...] = (0,)) -> Result:
-        monkeypatch.chdir(folder)
-        program, *arguments = shlex.split(text)
-        result = CliRunner().invoke(app, arguments)
-        assert program == "virgo-factory" and result.exit_code in codes, (text, result.output, result.exception)
-        return result
-
     return run
 
 

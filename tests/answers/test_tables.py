@@ -76,7 +76,7 @@ def test_a_gold_that_cannot_be_checked(gold):
 
 @pytest.mark.parametrize("gold", READABLE)
 def test_a_gold_that_can(gold):
-    assert gold_problem(gold) is None
+    assert not gold_problem(gold)
     assert judge("42", gold).verdict == "wrong"
     assert judge(gold, gold).verdict == "correct"
 

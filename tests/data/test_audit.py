@@ -48,6 +48,34 @@ def test_several_responses_under_one_id_are_told(check, id):
     assert not any("another question" in kind.shown[0].detail for kind in report.kinds)
 
 
+def test_one_question_of_two_pictures_is_no_id_twice(check, tmp_path):
+    from PIL import Image
+
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (8, 8), "red" if name == "a.png" else "blue").save(tmp_path / name)
+
+    rows = [
+        _row(None, response=_response(solution=rf"\boxed{{{n}}}"), image=f"{name}.png") for n, name in enumerate("ab")
+    ]
+    assert _codes(check({"rows.jsonl": rows})).keys().isdisjoint({"duplicate_id", "answers_differ"})
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "differ"),
+    [
+        (r"\boxed{56}", r"\boxed{54}", True),
+        (r"\boxed{56}", r"It is \boxed{ +56 }.", False),
+        (r"\boxed{B}", r"\boxed{C}", True),
+        (r"\boxed{0.5}", r"\boxed{1/2}", False),
+        ("It is 56.", r"\boxed{54}", False),
+        (r"First \boxed{7}, so \boxed{56}", r"\boxed{56}", False),
+    ],
+)
+def test_two_answers_to_one_question_are_told(first, second, differ, check):
+    rows = [_row(f"r{n}", response=_response(solution=solution)) for n, solution in enumerate((first, second))]
+    assert _codes(check({"rows.jsonl": rows})).get("answers_differ", 0) == differ
+
+
 def test_rows_that_give_no_example_are_not_each_others_duplicates(check):
     assert _codes(check({"rows.jsonl": ["{}", "{}", "[]", "[]"]})).keys().isdisjoint({"duplicate", "duplicate_id"})
 

@@ -86,6 +86,8 @@ def test_findings_of_images_say_which_one():
         ("nothing of the kind", r"\boxed{}"),
         ("nothing of the kind", "No box."),
         ("f is even", r"\boxed{\text{even function}}"),
+        ("about 853.6", r"\boxed{854}"),
+        ("4957 of them, roughly", r"\boxed{5000}"),
     ],
 )
 def test_answers_that_the_thought_mentions(thought, solution):
@@ -99,10 +101,18 @@ def test_answers_that_the_thought_mentions(thought, solution):
         ("Let's calculate 5 * 4 * 3.", r"\boxed{60}", "60"),
         ("It was on a Monday.", r"\boxed{\text{Tuesday}}", r"\text{Tuesday}"),
         ("So 2/3.", r"First \boxed{2/3}, no: \boxed{17}.", "17"),
+        ("So 845 in all.", r"\boxed{854}", "854"),
+        ("So 845/1.", r"\boxed{854}", "854"),
     ],
 )
 def test_answers_that_the_thought_never_mentions(thought, solution, answer):
     assert unmentioned_answer(thought, solution) == answer
+
+
+def test_a_thought_that_is_the_solution_is_told():
+    text = "I add 3 and 4, which is 7."
+    assert _codes(_example(text, text)) == ["thought_is_solution"]
+    assert _codes(_example(text, f"{text} Done.")) == []
 
 
 def test_unmentioned_answers_in_real_responses(real_responses):

@@ -144,6 +144,7 @@ REFUSED = [
     ("a.csv", "id,question\n1,一个问题\n".encode("gbk"), "iconv -f GB18030"),
     ("a.csv", "id,question\n1,x\n".encode("utf-16"), "a.csv: not UTF-8, but UTF-16"),
     ("a.csv", b"id,question\n", "no rows in the file"),
+    ("a.csv", b'What is 1 + 1?,"<think>1 and 1.</think>2"\nWhat is 2?,"<think>2.</think>2"\n', "a.csv:1: no header"),
 ]  # fmt: skip
 
 
@@ -184,8 +185,30 @@ def test_gbk_is_told_from_latin(tmp_path):
     path.write_bytes('{"question": "一共有几个苹果?"}\n'.encode("gbk"))
     (row,) = [row for chunk in cut_file(path) for row in read_chunk(chunk)]
     assert "iconv -f GB18030" in row.problem
-    path.write_bytes('[{"question": "Wie viele Füße?"}]'.encode("latin-1"))
-    assert "iconv -f WINDOWS-1252" in chunks_of(path)[1]
+    for text in ("Wie viele Füße?", "Größe", "Où êtes-vous né?"):  # "öß" is a letter of GBK
+        path.write_bytes(f'[{{"question": "{text}"}}]'.encode("latin-1"))
+        assert "iconv -f WINDOWS-1252" in chunks_of(path)[1]
+
+
+TWICE = '{"id": 1, "a": {"correct": false, "b": 2, "correct": true}}'
+ONCE = [
+    '{"a" : "x\\": 1", "b": {"a": NaN}}', '{"id": 12345678901234567890123456789, "a": "\\ud800"}', '{"a": {"a": [{"a": 1}, {"a": 2}]}}',
+    '{"a": "\\"a\\": 1, \\"a\\": 2", "b": -0.5e-3}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_a_key_that_stands_twice_is_no_row_and_all_others_are_as_python_reads_them(tmp_path, name):
+    path = tmp_path / name
+    lines = [*ONCE, TWICE, ONCE[0], TWICE.replace('"correct": f', '"correct" : f')]
+    path.write_text("\n".join(lines) if name == "a.jsonl" else f"[{', '.join(lines)}]")
+    rows = [row for chunk in cut_file(path) for row in read_chunk(chunk)]
+    assert [row.problem for row in rows] == [
+        "the key correct stands twice in one object" if "correct" in line else "" for line in lines
+    ]
+    assert repr([row.raw for row in rows if not row.problem]) == repr(
+        [json.loads(line) for line in lines if "correct" not in line]
+    )
 
 
 JSONL = [

@@ -105,20 +105,35 @@ def test_so_many_are_judged_and_no_more(check, monkeypatch):
     assert [kind.count for kind in check({"rows.jsonl": rows}).kinds] == [final_answer.JUDGED]
 
 
-@pytest.mark.parametrize(
-    ("solution", "told"),
-    [
-        ("It is \\boxed{486}.\n<answer>999</answer>", "boxes 486, and has 999 in <answer>"),
-        ("\\boxed{B}\n\n<answer> (C). </answer>", "boxes B, and has C in <answer>"),
-        ("First \\boxed{5}, then \\boxed{7}. <answer>7</answer>", ""),
-        ("\\boxed{7}\n<answer>7.0</answer>", ""),
-        ("\\boxed{3}\n<answer>B</answer>", ""),
-        ("<answer>\\boxed{7}</answer>", ""),
-        ("\\boxed{\\frac{1}{2}}\n<answer>0.5</answer>", ""),
-        ("\\boxed{7}\n<answer>seven</answer>", ""),
-    ],
-)
-def test_two_different_answers_of_one_solution_are_told(solution, told):
-    assert final_answer.two_answers(solution) == told
-    found = [finding.detail for finding in row_findings(Example("a", "Q?", LongThought("5, 7", solution)), ())]
-    assert [detail for detail in found if "in <answer>" in detail] == ([told] if told else [])
+TWICE = [
+    # (thought, solution, what is told)
+    ("5, 7", "It is \\boxed{486}.\n<answer>999</answer>", "boxes 486, and has 999 in <answer>"),
+    ("5, 7", "\\boxed{B}\n\n<answer> (C). </answer>", "boxes B, and has C in <answer>"),
+    ("So it is \\boxed{B}.", "The answer is \\boxed{C}.", "the thought ends with B, the solution boxes C"),
+    ("So the answer is yes.", "\\boxed{\\text{No}}", "the thought ends with yes, the solution boxes No"),
+    ("65 * 13. The final answer is **845**.", "\\boxed{854}", "the thought ends with 845, the solution boxes 854"),
+    ("12 or 14?", "\\boxed{12}. Wait, that is wrong, it should be 14.", "boxes 12, and takes it back"),
+    ("5 or 12?", "So \\boxed{5}. On second thought, it is \\boxed{12}.", "boxes 5, and takes it back"),
+    ("5, 7", "First \\boxed{5}, then \\boxed{7}. <answer>7</answer>", ""),
+    ("5, 7", "\\boxed{7}\n<answer>7.0</answer>", ""),
+    ("5, 7", "\\boxed{3}\n<answer>B</answer>", ""),
+    ("5, 7", "<answer>\\boxed{7}</answer>", ""),
+    ("5, 7", "\\boxed{\\frac{1}{2}}\n<answer>0.5</answer>", ""),
+    ("5, 7", "\\boxed{7}\n<answer>seven</answer>", ""),
+    ("So it is \\boxed{B}. Wait, no, it is C.", "\\boxed{C}", ""),
+    ("So the answer is 3.14159.", "\\boxed{3.14}", ""),
+    ("So the answer is 75%.", "\\boxed{0.75}", ""),
+    ("So the answer is 3/4.", "\\boxed{3}", ""),
+    ("So the answer is 5.", "\\boxed{B}", ""),
+    ("(a) \\boxed{3}, (b) the answer is 4.", "(a) \\boxed{3}, (b) \\boxed{4}", ""),
+    ("It is 12.", "\\boxed{12}. Wait, let me check: 3 * 4 = 12, so \\boxed{12}.", ""),
+    ("It is 12.", "\\boxed{12}. Wait, did I make a mistake? No.", ""),
+    ("They wait 12 minutes.", "They wait \\boxed{12} minutes. Wait times are not wrong.", ""),
+]
+
+
+@pytest.mark.parametrize(("thought", "solution", "told"), TWICE)
+def test_two_different_answers_of_one_response_are_told(thought, solution, told):
+    assert final_answer.two_answers(solution, thought) == told
+    found = row_findings(Example("a", "Q?", LongThought(thought, solution)), ())
+    assert [finding.detail for finding in found if finding.code == "two_answers"] == ([told] if told else [])

@@ -78,6 +78,8 @@ REFUSED = [
     ("absolute, through above", "{}/media/../secret/d.png", "is outside media_dir"),
     ("absolute, of the system", "/etc/passwd", "is outside media_dir"),
     ("missing", "gone.png", "no file {}/media/gone.png"),
+    ("in capitals", "A.PNG", "no file {}/media/A.PNG; is a.png beside it meant?"),
+    ("as in an address", "%61.png", "no file {}/media/%61.png; is a.png beside it meant?"),
     ("missing outside tells nothing", "../secret/gone.png", "leads out of media_dir"),
     ("empty", "", "no file"),
     ("a folder", "sub", "no file"),

@@ -1,15 +1,14 @@
 """The commands of README and docs/distil.md, from the questions to the training, against the replay server."""
 
 import json
-import os
-import subprocess
-import sys
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.pages import blocks
+from tests.test_commands import execute
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -25,18 +24,9 @@ PAGE = commands("docs/distil.md", "distill questions", "distill merge")
 
 
 @pytest.fixture
-def run(tmp_path) -> Callable[..., str]:
+def run(tmp_path, call) -> Callable[..., str]:
     """A function that runs a command in `tmp_path`, with what stands behind it, and returns what it printed."""
-
-    def run(command: str, *behind: str) -> str:
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        line = " ".join([command, *behind])
-        environment = {**os.environ, "PATH": path, "NPROC_PER_NODE": "1"}
-        done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, f"{line}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
-        return done.stdout + done.stderr
-
-    return run
+    return lambda command, *behind: call(shlex.join([*shlex.split(command), *behind]), tmp_path).output
 
 
 @pytest.fixture
@@ -68,12 +58,11 @@ def test_from_the_dry_run_to_the_training(tmp_path, run, overrides, reduced):
     assert "24 questions" in run(status)
     assert "sky/" in (tmp_path / "status.html").read_text()
 
-    run(select, "--difficulty any")
+    run(select, "--difficulty", "any")
     entry = json.loads((tmp_path / "dataset_info.json").read_text())["virgo72b_dsd_own"]
     assert (tmp_path / entry["file_name"]).is_file()
 
-    small = [f"{key}={value}" for key, value in {**reduced, "dataset_dir": ".", "max_steps": 1}.items()]
-    run(train, *small)
+    execute(train, tmp_path, {**reduced, "dataset_dir": ".", "max_steps": 1}, NPROC_PER_NODE="1")
     (account,) = json.loads((tmp_path / "saves/dsd_own/virgo_rows.json").read_text())["datasets"]
     assert account["name"] == "virgo72b_dsd_own" and account["kept"] == account["rows_in"] > 0
 

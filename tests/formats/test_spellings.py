@@ -31,6 +31,13 @@ READ = {
     "XTuner": {"conversation": [{"system": "", "input": ASKED, "output": THINK}]},
     "Firefly": {"conversation": [{"human": ASKED, "assistant": THINK}]},
     "turns with a thought": {"interactions": [{"query": ASKED, "think": THOUGHT, "answer": SOLUTION}]},
+    "LangChain, one by one": {"messages": [{"type": "human", "content": ASKED}, {"type": "ai", "content": THINK, "additional_kwargs": {}}]},
+    "LangChain, as dicts": {
+        "messages": [
+            {"type": "human", "data": {"content": ASKED, "type": "human", "example": False}},
+            {"type": "ai", "data": {"content": SOLUTION, "additional_kwargs": {"reasoning_content": THOUGHT}, "tool_calls": []}},
+        ]
+    },
     "speakers": {"dialog": [{"speaker": "user", "text": ASKED}, {"speaker": "assistant", "text": THINK}]},
     "Gemini": {"contents": [{"role": "user", "parts": [{"text": ASKED}]}, {"role": "model", "parts": [{"text": THINK}]}]},
     "LangChain": {"messages": [USER, {**BARE, "additional_kwargs": {"reasoning_content": THOUGHT}}]},

@@ -1,5 +1,6 @@
 """The commands of README.md and docs/synthesize.md are run as they stand, with a server that plays every role behind them."""
 
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -7,7 +8,6 @@ import pytest
 
 from demo_scenes.scenes import write_scenes
 from tests.pages import commands
-from tests.test_commands import execute
 
 
 PAGES = ("README.md", "docs/synthesize.md")
@@ -15,33 +15,31 @@ MODELS = ("Qwen/Qwen2.5-VL-72B-Instruct", "Qwen/Qwen2.5-VL-7B-Instruct", "deepse
 
 
 @pytest.fixture
-def place(tmp_path) -> Path:
-    """A folder of a user's own with the recipes, and scenes where none of DOCCI are."""
+def place(tmp_path, monkeypatch) -> Path:
+    """A folder of a user's own with the recipes, and scenes where none of DOCCI are; it is the current one."""
     subprocess.run(["virgo-factory", "recipes", "copy", "."], cwd=tmp_path, check=True, capture_output=True)
     write_scenes(tmp_path / "drawn", 3)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.mark.integration
-def test_every_command(place, serving_models):
+def test_every_command(place, serving_models, call):
     """In the order of the pages; where they name DOCCI's files, drawn scenes stand behind the command."""
-    keys = {
-        "scenes": "'[{reader: rows, file: drawn/scenes.jsonl, box_format: xyxy}]'",
-        "media_dir": "drawn",
-        "urls": f"[{serving_models.url}]",
-    }
+    scenes = "scenes=[{reader: rows, file: drawn/scenes.jsonl, box_format: xyxy}]"
+    behind = [scenes, "media_dir=drawn", f"urls=[{serving_models.url}]"]
     for page in PAGES:
         for line in commands(page, "virgo-factory synthesize"):
             asks = line.startswith("virgo-factory synthesize run")
             if "merge" in line:
                 whole = (place / "data/lgt").rename(place / "whole")
 
-            found = execute(line, place, keys if asks else None)
-            assert found.returncode == 0, (line, found.stdout, found.stderr)
+            code, said = call(*shlex.split(line)[2:], *(behind if asks else ()))
+            assert code == 0, (line, said)
             if "--dry-run" in line:
-                assert "to the writer" in found.stdout and "To be put right" not in found.stdout
+                assert "to the writer" in said and "To be put right" not in said
             elif asks and "--shard" not in line:
-                assert "All is done" in found.stdout, found.stdout
+                assert "All is done" in said, said
 
         assert (place / "data/lgt/08_sft.jsonl").is_file() and (place / "lgt.html").is_file()
 

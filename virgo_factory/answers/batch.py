@@ -46,12 +46,7 @@ def verdict_of(task: Task) -> Verdict:
 
 
 class Scorers:
-    """Processes that score one batch of tasks after another; `close` ends them.
-
-    Args:
-        count: processes; the number of usable cores by default.
-        seconds: hard limit of one verdict.
-    """
+    """Processes, by default one a usable core, that score one batch of tasks after another; `close` ends them."""
 
     def __init__(self, count: int | None = None, seconds: float = SECONDS) -> None:
         count = count or len(os.sched_getaffinity(0))
@@ -78,14 +73,7 @@ def score_many(
     seconds: float = SECONDS,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[Verdict]:
-    """Yield the verdicts on tasks in their order.
-
-    Args:
-        tasks: read as needed, never all at once.
-        workers: processes; the number of usable cores by default.
-        seconds: hard limit of one verdict, after which its worker is killed.
-        progress: called with the number of verdicts yielded so far.
-    """
+    """Yield the verdicts on tasks, which are read as needed, in their order; `progress` is called with how many there are so far."""
     scorers = Scorers(workers, seconds)
     try:
         for done, verdict in enumerate(scorers.score(tasks), start=1):

@@ -12,7 +12,7 @@ from virgo_factory.answers.options import LETTERS
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.clauses import committed
-from virgo_factory.answers.prose.phrases import BOOLEANS, MAX_ANSWER, affirmed, said_answer, said_boolean
+from virgo_factory.answers.prose.phrases import BOOLEANS, MAX_ANSWER, said_answer, said_boolean
 from virgo_factory.answers.prose.reading import announced, telling, value_of
 from virgo_factory.answers.values.latex import compact, tidy, unwrap, words
 from virgo_factory.answers.values.numbers import read_number
@@ -67,17 +67,12 @@ def letter_of(text: str, count: int = 26) -> tuple[str, str] | None:
     letter = found[1] if found else None
     if letter is None and (found := P.LETTER_TEXT.fullmatch(text)):
         letter, rest = found[1] or found[2] or found[3], found[4]
-        following = LETTERS[LETTERS.find(letter.upper()) + 1 :][:1]
-        if following and re.search(rf"(?<![A-Za-z])(?:[(\[]{following}[)\]]|{following}\s*[.:：、])\s", rest):
-            return None  # the options over again
         if re.match(
             r"(?:,|and|or|&|/|和|或)?\s*\(?[A-Ja-j]\)?(?:[两三项均都]|(?![\w'])\s*(?:,|and|or|&|/|[(]|$))", rest
         ):
             return None
     if P.TAKEN_BACK.match(rest):
         return None
-    rest = rest.strip()
-    rest = rest[1:-1] if re.fullmatch(r"\([^()]*\)", rest) else rest
     return (letter.upper(), rest) if letter and letter.upper() in LETTERS[:count] else None
 
 
@@ -142,8 +137,13 @@ def claimed(text: str, count: int, asks_wrong: bool = False) -> tuple[str, int] 
         found = _letters_at(text, match.start("ahead"), count)
         before = phrases.clause(text, match.start())
         denied = not match[0].startswith("but") and re.search(P.NOT, re.split("[,，]", before + match[0].strip())[-1])
-        denied = denied or (match[0].strip() == "be" and phrases.supposed(before))
-        if found and not denied and not phrases.retracted(before) and P.CLOSED.match(text, found[1]):
+        if (
+            found
+            and not denied
+            and match[0].strip() != "be"
+            and not phrases.retracted(before)
+            and P.CLOSED.match(text, found[1])
+        ):
             return found[0], CONCLUDED
     return None
 
@@ -154,10 +154,8 @@ def _stated(text: str, start: int, count: int) -> str | None:
     for match in phrases.announcements(text, start, option=True):
         found = _letters_at(text, match.end(), count)
         if not found and match[0].rstrip(" *_").endswith((":", "：")):
-            if phrases.UNKNOWN.match(text, match.end()):
-                return None
-            if (other := _AHEAD.match(text, match.end())) and len(said := other["b"] or other["l"]) == 1:
-                return said.upper()  # a letter that is no option's
+            if other := _AHEAD.match(text, match.end()):
+                return (other["b"] or other["l"]).upper()  # a letter that is no option's
         if found and (not _CHOSEN.match(match[0]) or P.PAUSED.match(text, found[1])):
             turned = P.TURNED.match(text, found[1])
             announced, place = turned["l"] if turned else found[0], match.end()
@@ -194,8 +192,7 @@ def _mentions(text: str, start: int, count: int) -> Iterator[tuple[re.Match[str]
     found = list(_MENTION.finditer(text, max(start, 0)))
     for match in reversed([*found[:50], *found[-_MENTIONS:]] if len(found) > _MENTIONS else found):
         letter, after = match["b"] or match["l"], text[match.end() : match.end() + _AFTER]
-        small = letter.islower() and not re.match(r"\s+is (?:the )?(?:correct|right|best)\b", after)
-        if letter.upper() > LETTERS[count - 1] or (match["l"] and (small or len(letter) > 1)):
+        if letter.upper() > LETTERS[count - 1] or (match["l"] and len(letter) > 1):
             continue
         if match["l"] and _ARTICLE.match(letter + after):
             continue
@@ -224,14 +221,13 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     if claim and claim[1] >= TICKED:
         return Answer(claim[0], "phrase", where)
     names = [BOOLEANS.get(words(option)) for option in options] if len(options) == 2 else []
-    if set(names) == {True, False} and (P.CLOSING.search(text[-40:]) or not phrases.refuses_at_end(text)):
+    if set(names) == {True, False} and not phrases.refuses_at_end(text):
         for told in (said_boolean(said_answer(text) or ""), restated(question.text, text), said_boolean(text)):
             if told is not None:
-                closed = P.CLOSING.search(text[-40:])
-                return Answer(options[names.index(told)], "phrase" if closed else "option", where)
-    lettered = letter_of(whole, count) if len(whole) <= 300 and "\n" not in whole else None
-    if lettered and not _NEXT[whole[0] in "(["].search(whole, 2):
-        if not P.REJECTED_OF.match(whole[1:]) or words(lettered[1]) in map(words, options):
+                return Answer(options[names.index(told)], "option", where)
+    if len(whole) <= 300 and "\n" not in whole and (lettered := letter_of(whole, count)):
+        rejected = P.REJECTED_OF.match(whole[1:]) and words(lettered[1]) not in map(words, options)
+        if not rejected and not _NEXT[whole[0] in "(["].search(whole, 2):
             return Answer(whole, "letter", where)
     if options and (said := said_answer(text)):
         if (matched := options_named(said, options)) and len(matched) < max(len(options), 2):
@@ -247,25 +243,22 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
 
 
 def _last_line(text: str, count: int) -> str | None:
-    """The letters that the last line is nothing but; none where a line shortly before is of the same kind."""
-    lines = text.rstrip()[-1_000:].splitlines()[-7:]
-    last = lines[-1].strip() if lines else ""
+    """The letters that the last line is nothing but."""
+    last = text.rstrip().rpartition("\n")[2].strip()
     alone = letters_of(last, count) if len(last) <= 20 else None
     if not alone or re.search(r"[a-z]", re.sub(r"\\[a-z]+|and|or|answer|option|the|is|only|\([a-z]\)", "", last)):
         return None
-    several = any(len(line) <= 20 and letters_of(line, count) for line in lines[:-1])
-    return None if several else ", ".join(sorted(alone))
+    return ", ".join(sorted(alone))
 
 
 def _at_end(text: str, count: int) -> str | None:
-    """The letter that a response ends with behind a pause: "After checking the diagram, C."; none behind another letter."""
+    """The letter that a response ends with behind a pause: "After checking the diagram, C."."""
     found = P.AT_END.search(text, max(0, len(text) - 30))
     if not found or found[1] not in LETTERS[:count]:
         return None
     before = phrases.clause(text, found.start())
-    listed = re.search(r"(?<![A-Za-z])[A-Z]\W{0,4}$", before)
     denied = re.search(rf"(?:{P.NOT}|\b(?i:wrong|incorrect|false)\b|错误?)[\w\s]{{0,12}}$", before)
-    return None if listed or denied else found[1]
+    return None if denied else found[1]
 
 
 def _led(lines: list[str], text: str, count: int) -> str | None:
@@ -275,23 +268,16 @@ def _led(lines: list[str], text: str, count: int) -> str | None:
         rest = line[found.end(1) :].removeprefix("是" if line[0] == "图" else "")
         listed = _LISTED.match(rest) or _NEXT[line[0] in "(["].search(rest) or P.REJECTED_OF.match(rest)
         listed = listed or {other[1] for other in _KIND_LETTER.finditer(rest)} - {letter}
-        leads = {other[1] for part in phrases.sentences(text[:600]) if (other := P.LEADING.match(part.strip()))}
-        told = (
-            found["told"] is None
-            or re.match(r"\s(?:because|since)\b", rest)
-            or (len(text) <= 300 and _ENDED.search(text) and leads == {letter})
-        )
-        if line in (lines[0], lines[-1]) and told and not listed:
+        if not listed:
             return letter
     if len(leading) >= 2:  # the options one by one: only what is said beside them counts
         lines[:] = [line for line in lines if not P.LEADING.match(line)]
     beside = "\n".join(lines)[-4_000:]
     bracketed = {
         found[1] for found in re.finditer(rf"[(\[]\s*([A-{LETTERS[count - 1]}])\s*[)\]]", beside)
-        if not _negated(beside, found.start()) and not P.REJECTED_OF.match(beside, found.end())
+        if not _negated(beside, found.start())
     }  # fmt: skip
-    certain = len(bracketed) == 1 and _ENDED.search(text) and not phrases.refuses_at_end(beside)
-    return bracketed.pop() if certain else None
+    return bracketed.pop() if len(bracketed) == 1 and _ENDED.search(text) else None
 
 
 def _by_text(text: str, options: tuple[str, ...], where: str, question: Question) -> Answer:
@@ -318,19 +304,15 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
             matched = options_named(run[0], options)
             if not matched or _HEDGED.search(part):
                 continue
-            whole = (
-                part != told[-1]
-                or _ENDED.search(text)
-                or words(affirmed(run[0])).endswith(words(options[matched[-1]]))
-            )
+            whole = _ENDED.search(text) or words(P.CONTRAST.sub("", run[0])).endswith(words(options[matched[-1]]))
             if whole and (chosen := _asserted(run[0], matched, options)) is not None:
                 return Answer(options[chosen], "option", where)
             break
     if (begun := text.partition("\n")[0]) in options:
         return Answer(begun, "option", where)
-    if not told or len(text) > 200 or letter_of(text, len(options)) or options and re.search(P.NOT, told[-1]):
+    if not told or letter_of(text, len(options)) or options and re.search(P.NOT, told[-1]):
         return Answer("", "none", where)
-    run = next(iter(committed(told[-1])), [""]) if options and all(map(_FORMULA.search, options)) else [""]
+    run = next(iter(committed(told[-1])), [""]) if all(map(_FORMULA.search, options)) else [""]
     return Answer(value_of(run[0], question) or unwrap(text), "whole", where)
 
 
@@ -340,8 +322,8 @@ def _asserted(told: str, matched: list[int], options: tuple[str, ...]) -> int | 
     places = {index: [m.end() for m in re.finditer(said.format(re.escape(words(options[index]))), plain)] for index in matched}  # fmt: skip
     asserted = [(found[-1], index) for index, found in places.items() if found]
     if asserted and re.match(r"(?:\w+ ){0,3}(?:and|or) (?:the )?(\S+)", behind := plain[max(asserted)[0] :]):
-        others = [words(options[index]) for index in matched if index != max(asserted)[1]]
-        if any(re.match(rf"(?:\w+ ){{0,3}}(?:and|or) (?:the )?{re.escape(other)} ", behind) for other in others):
+        others = "|".join(re.escape(words(options[index])) for index in matched)
+        if re.match(rf"(?:\w+ ){{0,3}}(?:and|or) (?:the )?(?:{others}) ", behind):
             return None
     return max(asserted)[1] if asserted else matched[0] if len(matched) == 1 else None
 
@@ -361,8 +343,7 @@ def restated(question: str, text: str) -> bool | None:
     Only a statement with the question's own words in their order decides.
     """
     question = (re.findall(r"[^.?!\n]+\?", question) or question.strip().splitlines() or [""])[-1]
-    if (shorter := _PICTURE.sub("", question)) != question and len(shorter.split()) > 3:
-        question, text = shorter, _PICTURE.sub("", text)
+    question, text = (_PICTURE.sub("", said) for said in (question, text))
     asked = _stems(question)
     if len(asked) < 3 or asked[0] not in _AUXILIARIES:
         return None
@@ -421,7 +402,7 @@ def _pattern(option: str) -> tuple[re.Pattern[str], bool] | None:
         else ("(?<= )", "[sd]?(?= )" if re.fullmatch("[a-z]{4,}e", wanted) else "(?= )")
     )
     first, _, others = wanted.partition(" ")
-    spelled = re.escape(first) + ("s? " + re.escape(others) if others and wanted.isascii() else "")
+    spelled = re.escape(first) + ("s? " + re.escape(others) if others else "")
     return re.compile(f"{edge[0]}(?P<o>{spelled}){edge[1]}"), False
 
 
@@ -438,7 +419,7 @@ def _spoken(text: str, options: tuple[str, ...]) -> int | None:
 
 def options_named(text: str, options: tuple[str, ...]) -> list[int]:
     """Return the options whose text a text names without taking it back, by their last place; one inside another's does not count."""
-    text = affirmed(text[-4_000:])
+    text = P.CONTRAST.sub("", text[-4_000:])
     places = []
     for index, option in enumerate(options):
         pattern, written = _pattern(option) or (None, False)
@@ -471,9 +452,9 @@ def same_option(option: str, answer: str) -> bool:
     """Return whether an answer is an option: letter by letter, or as words, where the signs in and around both are the same."""
     if compact(option) == compact(answer):
         return True
-    if _NUMERAL.search(option) and _NUMERAL.search(answer):
+    if _NUMERAL.search(option):
         option, answer = _ONLY.sub("", option), _ONLY.sub("", answer)
-    if not words(option) or words(option) != words(answer) or (_SCALED.search(option) and _SCALED.search(answer)):
+    if words(option) != words(answer) or _SCALED.search(option):
         return False
     signs = [P.SIGNS.findall(_UNSIGNED.sub("", tidy(text).replace("$", "").strip())) for text in (option, answer)]
     return signs[0] == signs[1]
@@ -482,7 +463,7 @@ def same_option(option: str, answer: str) -> bool:
 def _same_value(option: str, answer: str, config: GradingConfig) -> bool:
     """Whether an answer has the value of an option; a percent sign and a comparison sign count."""
     numbers = [read_number(text) is not None for text in (option, answer)]
-    if not (all(numbers) or (_FORMULA.search(option) and not re.fullmatch(r"\W*[A-Za-z]\W*", answer))):
+    if not (all(numbers) or _FORMULA.search(option)):
         return False
     if re.search(r"[<>]|\\[lg]e", option) and not re.search(r"[<>]|\\[lg]e|≤|≥", answer):
         return False
@@ -540,7 +521,7 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
 
     A letter with a text names the letter's option, and the text's where that is another one.
     """
-    text = tidy(answer) or answer.strip()
+    text = tidy(answer)
     if (indexed := _indexed(text, options, config)) is not None:
         as_text = frozenset(place for place, option in enumerate(options) if option.strip() == text)
         return as_text or indexed
@@ -561,13 +542,12 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
     if lettered:
         own = frozenset((LETTERS.index(lettered[0]),))
         others = named_options(lettered[1], options, config) if lettered[1] else frozenset()
-        if not named or not named <= own | others or re.match(r"A\s+\(", text):
-            return own if own <= others or not others else own | others
+        if not named:
+            return own if own <= others else own | others
     if named or (named := named_options(text, options, config)):
         return named
     split = filter(None, re.split(r"\s*(?:[,;、]|\band\b|\bor\b|[和或])\s*", text))
     parts = [frozenset(index for index, option in enumerate(options) if same_option(option, part)) for part in split]
     if len(parts) > 1 and all(parts):
         return frozenset().union(*parts)
-    bare = tuple(re.sub(r"^.{1,20}?=\s*", "", option) for option in options)
-    return frozenset(index for index in named_options(text, bare, config) if bare[index] != options[index])
+    return named_options(text, tuple(re.sub(r"^.{1,20}?=\s*", "", option) for option in options), config)

@@ -34,18 +34,9 @@ def compute_score(
     """Return what verl logs and trains on: numbers under the same names for every row, `score` first.
 
     verl sees no group here, so that an unverifiable response earns its form alone; `unverifiable` tells how many. Penalties
-    for overlong responses are verl's own (`reward.reward_kwargs.overlong_buffer_cfg`).
-
-    Args:
-        data_source: not needed.
-        solution_str: the response.
-        ground_truth: the gold answer, where `extra_info` does not say more.
-        extra_info: `asked`, as `virgo-factory reinforce export` writes it, or `question`.
-        format_weight: see `RewardConfig`; this and all below come from `reward.custom_reward_function.reward_kwargs`.
-        tags: see `RewardConfig`.
-        rule: see `RewardConfig`.
-        workers: of this process.
-        _: what verl hands over besides.
+    for overlong responses are verl's own (`reward.reward_kwargs.overlong_buffer_cfg`). `extra_info` has `asked`, as
+    `virgo-factory reinforce export` writes it, or `question`. What `RewardConfig` explains comes from
+    `reward.custom_reward_function.reward_kwargs`.
     """
     found = _rewards(os.getpid(), RewardConfig(format_weight, tags, rule), workers)
     extra = extra_info or {}
@@ -72,17 +63,9 @@ def compute_scores(
 ) -> list[dict[str, float]]:
     """Return what EasyR1 logs and trains on (`reward_type: batch`): numbers under the same names for every row.
 
-    An unverifiable response gets the mean of its group: those of the batch with the same `ground_truth`.
-
-    Args:
-        reward_inputs: of a whole batch: `response`, `response_length` in tokens, and `ground_truth`, the JSON text that
-            `virgo-factory reinforce export --easyr1` writes.
-        format_weight: see `RewardConfig`; this and all below come from `worker.reward.reward_function_kwargs`.
-        tags: see `RewardConfig`.
-        rule: see `RewardConfig`.
-        max_response_tokens: see `RewardConfig`; a response of so many was cut off.
-        overlong_buffer: see `RewardConfig`.
-        workers: see `Rewards`.
+    An unverifiable response gets the mean of its group: those of the batch with the same `ground_truth`, the JSON text that
+    `virgo-factory reinforce export --easyr1` writes. A response of `max_response_tokens` was cut off. What `RewardConfig`
+    explains comes from `worker.reward.reward_function_kwargs`.
     """
     config = RewardConfig(format_weight, tags, rule, max_response_tokens, overlong_buffer)
     found = _rewards(os.getpid(), config, workers).score(
@@ -112,11 +95,7 @@ def trl_reward(config: RewardConfig, group_size: int, workers: int | None = None
     """Return a reward function for TRL's GRPOTrainer: always numbers, since TRL counts None of its only function as 0.
 
     Rows have a column `gold`, and may have `question` and those of FACTS. A response of `max_response_tokens` was cut off.
-
-    Args:
-        config: what is rewarded.
-        group_size: `num_generations`; a rank must hold whole groups.
-        workers: see `Rewards`.
+    `group_size` is `num_generations`; a rank must hold whole groups.
     """
     rewards = Rewards(config, workers)
 

@@ -4,10 +4,11 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from itertools import product
 
 from virgo_factory.answers.grading import GradingConfig
-from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Question, Verdict
+from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, Question, Verdict
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose.clauses import committed
 from virgo_factory.answers.prose.phrases import BOOLEANS, refuses, said_boolean, says_boolean
@@ -40,6 +41,7 @@ _APPROXIMATION = re.compile(r"\\approx(?![A-Za-z])")
 _SUFFIX = re.compile(r"(?<=\d)([MBkK])$")
 _SCALES = {"M": " million", "B": " billion", "k": " thousand", "K": " thousand"}
 MAX_DEPTH = 4
+_same_parts = partial(Verdict.of, what="parts", kind="sequence")
 
 
 def same(gold: str, answer: str, question: Question, config: GradingConfig, depth: int = 0) -> Verdict:
@@ -86,15 +88,11 @@ def kind_of(gold: str, question: Question) -> str:
     return names.get(type(what), "expression")
 
 
-def _verdict(equal: bool, what: str, kind: str) -> Verdict:
-    return Verdict(CORRECT if equal else WRONG, f"{'same' if equal else 'other'}_{what}", kind)
-
-
 def _approximate(gold: str, answer: str, question: Question, config: GradingConfig) -> Verdict:
     """An exact value with its approximation: either of them may be the answer, and the gold."""
     sides = ([part for part in _APPROXIMATION.split(tidy(text))[:3] if part.strip()] for text in (gold, answer))
     verdicts = [same(wanted, got, question, config, 1) for wanted, got in product(*sides)]
-    return max(verdicts, key=lambda found: found.correct is True, default=_verdict(False, "value", "number"))
+    return max(verdicts, key=lambda found: found.correct is True, default=Verdict.of(False, "value", "number"))
 
 
 # --- booleans and text ---------------------------------------------------------------------------------------------
@@ -105,14 +103,11 @@ _SAYING = frozenset(
     "it he she they this that there i is are was were see got has have by of got a an in to located placed positioned situated sitting standing lying shown seen represents stands for denotes".split()
 )
 _LETTERS = re.compile(r"\\?[^\W\d_]+")
-_DIRECTIONS = frozenset(("compass", "turn", "side"))
 
 
 def _boolean(gold: str, answer: str) -> Verdict:
     wanted, got = _SAID.get(words(gold), False if says_boolean(gold) else None), said_boolean(tidy(answer))
-    if wanted is None or got is None:
-        return _verdict(False, "text", "boolean")
-    return Verdict(*((CORRECT, "same_text") if got == wanted else (WRONG, "other_value")), "boolean")
+    return Verdict.of(got is not None and got == wanted, "value", "boolean")
 
 
 def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> Verdict:
@@ -129,9 +124,8 @@ def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> 
         equal = any(_stated(wanted, _worded(part, question), question) for part in parts)
     if not equal:  # a direction in other words
         (marks, others), (same_marks, more) = told(tidy(gold)[:60]), told(tidy(answer)[:60])
-        named = marks == same_marks and marks and {mark[0] for mark in marks} <= _DIRECTIONS
-        equal = bool(named) and others | more <= {"sid", "direction", "方向", "方"}
-    return _verdict(equal and _same_letters(tidy(gold), tidy(answer)), "text", "text")
+        equal = bool(marks) and marks == same_marks and others | more <= {"sid", "direction", "方向", "方"}
+    return Verdict.of(equal and _same_letters(tidy(gold), tidy(answer)), "text", "text")
 
 
 _CALLED = re.compile(r"([a-z]{3,}|[\u4e00-\u9fff]{1,4}) ?([a-z\d]{1,2})")
@@ -157,10 +151,8 @@ def _parts(answer: str, question: str, denials: bool) -> list[str]:
         return [_WHERE.sub("", pictured[1])]
     if appos := _APPOSED.search(plain):
         return [plain[: appos.start()] + part for part in appos[0].split(", ")]
-    head, is_, tail = plain.rpartition("是")
-    if is_ and (len(runs) > 1 or head in question or head in ("答案", "它", "这", "")):
-        return [tail]
-    return [] if re.search("[,;]", plain) else [plain, _WHERE.sub("", plain)]
+    _, is_, tail = plain.rpartition("是")
+    return [tail] if is_ else [plain, _WHERE.sub("", plain)]
 
 
 def _stated(wanted: str, got: str, question: str) -> bool:
@@ -175,7 +167,7 @@ def _restates(wanted: str, got: str, question: str) -> bool:
     head, found, tail = f" {got.replace('-hand ', ' ')} ".partition(f" {wanted} ")
     rest = (head + " " + tail).split()
     named = all(word[:4] in asked for word in wanted.split())  # "Which is heavier, the red or the blue box?"
-    apart = bool(found) and rest and (not named or not head.strip() and re.search(r"\bor\b", question))
+    apart = bool(found) and (not named or not head.strip() and re.search(r"\bor\b", question))
     return apart and all(word in _SAYING or word[:4] in asked for word in rest)
 
 
@@ -190,8 +182,7 @@ def _spelled(text: str) -> str:
     text = _SAME_WORDS.get(text, text)
     text = P.AROUND.sub("", re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})", " ", text))
     text = text[:-1] if text.endswith("s") and text[:-1] in MARKS else text
-    apart = re.fullmatch(r"(?:\w )+\w", text) and re.search(r"[^\W\d_]", text) and not re.search(r"\d \d", text)
-    return text.replace(" ", "") if apart else text
+    return text.replace(" ", "") if re.fullmatch(r"(?:[^\W\d] )+\w", text) else text
 
 
 _KIND = re.compile(r"\b(right|acute|obtuse) (isosceles|scalene)\b")
@@ -235,18 +226,17 @@ class _Comparison:
         return same(gold, answer, question or self.question, self.config, self.depth + 1).correct
 
     def verdict(self) -> Verdict:
-        value = conditional_value(self.answer) if conditional_value(self.gold) is None else None
-        one, other = read(self.gold, self.question.text), read(value or self.answer, self.question.text)
+        value = conditional_value(self.answer) or self.answer
+        one, other = read(self.gold, self.question.text), read(value, self.question.text)
         if one.name and other.name and one.name.casefold() != other.name.casefold():
             equations = isinstance(one.what, Formula) or isinstance(other.what, Formula)
-            return self.formulas(one, other) if equations else _verdict(False, "value", "expression")
-        sides = sides_of(other.text) if isinstance(other.what, Formula) and not one.name and not other.name else ()
-        equation = len(sides) > 1 > len(sides_of(one.text)) - 1 and "\\begin" not in other.text
-        if equation and not isinstance(one.what, Words):
+            return self.formulas(one, other) if equations else Verdict.of(False, "value", "expression")
+        sides = sides_of(other.text) if isinstance(other.what, Formula) else []
+        if len(sides) > 1 and len(sides_of(one.text)) < 2:
             asked = re.search(re.escape(sides[0]) + r"\s*\$?\s*(?:[?,.]|$)", self.question.text)
             value = sides[-1] != "0" and (is_formula(sides[-1]) or read_number(sides[-1]) is not None)
             if not value or MULTIPLE.fullmatch(sides[0]) and not asked:
-                return _verdict(False, "expression", "expression")
+                return Verdict.of(False, "expression", "expression")
             other = read(sides[-1], self.question.text)
         compare = TABLE.get((type(one.what), type(other.what)), _Comparison.unlike)
         return compare(self, one, other)
@@ -257,27 +247,21 @@ class _Comparison:
         gold, answer, question = one.what, other.what, self.question
         kind = "count" if question.kind == "count" else "number"
         if answer.units and not gold.unit:
-            units, end = read_unit(tidy(question.unit or ""))
-            whole = units and end == len(tidy(question.unit))
-            units = units if whole else asked_units(question.text[-1_000:])
-            rate = (
-                _RATE.search(question.text) and len(answer.units[0].dimensions) > 1
-            )  # "18 dollars per day", of what is made every day
-            if units and (whole or not rate):
+            if units := read_unit(tidy(question.unit or ""))[0] or asked_units(question.text[-1_000:]):
                 gold = replace(gold, unit=question.unit or "asked", units=units)
         if gold.value == answer.value and gold.decimals != answer.decimals and P.LABELLED.search(question.text):
-            return _verdict(False, "value", kind)  # version 3.10 is not 3.1
+            return Verdict.of(False, "value", kind)  # version 3.10 is not 3.1
         if {gold.unit, answer.unit} in ({"", "'"}, {"", "''"}, {"", '"'}) and not P.FEET.search(question.text):
-            return _verdict(False, "unit", kind)  # 5' may be a derivative
+            return Verdict.of(False, "unit", kind)  # 5' may be a derivative
         factors = conversions(gold, answer)
         scaled = (_SUFFIX.search(one.text) and not answer.unit) or (_SUFFIX.search(other.text) and not gold.unit)
         if factors is None or scaled or not _same_things(one, other, gold, question.text):
-            return _verdict(False, "unit", kind)
+            return Verdict.of(False, "unit", kind)
         values = list(_values(gold, answer, factors, self.config))
-        if (scale := _IN_SCALE.search(question.text[-1_000:])) and answer.value:
+        if scale := _IN_SCALE.search(question.text[-1_000:]):
             values.append(divide(answer.value, Fraction(SCALES[scale[1].lower()])))
         equal = any(self.close(gold, answer, value) for value in values)
-        return _verdict(equal, "value", kind)
+        return Verdict.of(equal, "value", kind)
 
     def close(self, gold: Number, answer: Number, value) -> bool:
         """Whether a value is the gold's, as exactly as both are written and the grading asks: the one place for a tolerance."""
@@ -294,8 +278,6 @@ class _Comparison:
             return _rounded(wanted, question.precision) == _rounded(value, question.precision)
         if question.kind == "count":
             return False
-        if not (isinstance(wanted, Fraction) and isinstance(value, Fraction)) and difference <= larger * 1e-25:
-            return True
         if config.relaxed and not _is_year(gold, question):
             return difference <= abs(one) * config.relative_tolerance * (1 + 1e-9)
         if config.rounding and gold.decimals and answer.approximate and _rounded(value, gold.decimals) == wanted:
@@ -304,7 +286,7 @@ class _Comparison:
             return False  # both exact, and different
         if gold.whole:
             return difference <= min(abs(one), 1) * 1e-6
-        if gold.literal and answer.literal and gold.decimals is not None and answer.decimals is not None:
+        if gold.decimals is not None and answer.decimals is not None:
             # Two decimals: the digits that both have must agree, and the rest may only be a rounding.
             step = 0.5 * 0.1 ** min(gold.decimals, answer.decimals)
             if gold.decimals == answer.decimals or difference >= min(step, 1e-4):
@@ -315,52 +297,49 @@ class _Comparison:
         """A bare hour stands for the time where the question asks for one; a time is no bare number."""
         asked = re.search(r"\b(?:time|hour|o'clock|when)\b|几[点时]|时间", self.question.text, re.IGNORECASE)
         hour = None if one.what.unit or other.what.seconds is None else Fraction(other.what.seconds, 3600)
-        return _verdict(bool(asked) and hour is not None and one.what.value in (hour, hour - 12), "value", "date")
+        return Verdict.of(bool(asked) and hour is not None and one.what.value in (hour, hour - 12), "value", "date")
 
     def based(self, one: Reading, other: Reading) -> Verdict:
         gold, answer = one.what, other.what
         if isinstance(gold, Based) and isinstance(answer, Based):
-            return _verdict(int(gold.digits, gold.base) == int(answer.digits, answer.base), "value", "number")
+            return Verdict.of(int(gold.digits, gold.base) == int(answer.digits, answer.base), "value", "number")
         based, plain = (gold, other) if isinstance(gold, Based) else (answer, one)
-        bits = based.base == 2 and re.fullmatch("[01]{3,}", based.digits)
-        if based is gold or bits or _BASE.search(self.question.text):  # they tell the number system
-            return _verdict(based.digits.lstrip("0") == compact(plain.text).lower().lstrip("0"), "value", "number")
+        if based is gold or based.base == 2 or _BASE.search(self.question.text):  # they tell the number system
+            return Verdict.of(based.digits.lstrip("0") == compact(plain.text).lower().lstrip("0"), "value", "number")
         value = plain.what.value if isinstance(plain.what, Number) and not plain.what.unit else None
-        return _verdict(value == int(based.digits, based.base), "value", "number")
+        return Verdict.of(value == int(based.digits, based.base), "value", "number")
 
     # Several values
 
     def sequences(self, one: Reading, other: Reading) -> Verdict:
         gold, answer = one.what, other.what
         pair = {gold.held, answer.held}
-        if pair == {":"}:
-            return self.ratios(one, other)
-        if pair == {"-", ":"} and _RATIO.search(self.question.text) and " to " in one.text + other.text:
+        if pair == {":"} or pair == {"-", ":"} and _RATIO.search(self.question.text):
             return self.ratios(one, other)
         left, right = _unnumbered(gold.parts), _unnumbered(answer.parts)
         if "<" in pair and "" in pair:  # a chain for a list that is in the order of the question
             if (falls := _falls(self.question.text)) is None:
-                return self.parts(None)
+                return _same_parts(None)
             left, right = left[:: -1 if falls and gold.held else 1], right[:: -1 if falls and answer.held else 1]
         elif not _held_alike(gold, answer):
-            return self.parts(False)
+            return _same_parts(False)
         joints = [set(re.findall(r"\b(?:and|or)\b|\\land|\\lor", side.text)) for side in (one, other)]
         if all(joints) and joints[0] != joints[1] and not re.search(r"\d", one.text):
-            return self.parts(False)
+            return _same_parts(False)
         by_name, by_other = _by_name(left), _by_name(right)
         if names := list(by_name) or _in_order(by_other, self.question.text):
             if by_name and by_other and set(names) != set(by_other):
-                return self.parts(False)
+                return _same_parts(False)
             left, right = (
                 [by[name] for name in names] if by else side for by, side in ((by_name, left), (by_other, right))
             )
         if len(left) != len(right):
-            return self.parts(False)
+            return _same_parts(False)
         listed = pair <= {"", "1"}
         either = listed and all(re.search(r"\bor\b|或", side.text) for side in (one, other))
-        if pair & SYMMETRIC | pair & {"{}"} or either and not P.ORDER.search(self.question.text):
+        if pair & SYMMETRIC | pair & {"{}"} or either:
             in_order = False
-        elif "1" in pair and listed and not names:
+        elif "1" in pair and not names:
             in_order = bool(P.ORDER.search(self.question.text)) or not P.SET.search(self.question.text)
         else:
             in_order = bool(names) or not listed or _is_ordered(self.question, self.config, left)
@@ -370,18 +349,17 @@ class _Comparison:
             question = self.question
             if tolerances is not None:
                 question = replace(question, tolerance=tolerances[index] if index < len(tolerances) else None)
-            named = {side[0] for text in (left[index], right[place]) if (side := value_side(text)) and side[0]}
-            return False if len(named) == 2 else self.inner(left[index], right[place], question)
+            return self.inner(left[index], right[place], question)
 
         unused, undecided = list(range(len(right))), False
         for index in range(len(left)):
             results = {place: alike(index, place) for place in (unused[:1] if in_order else unused)}
             found = next((place for place, result in results.items() if result), None)
             if found is None and None not in results.values():
-                return self.parts(False)
+                return _same_parts(False)
             undecided |= found is None
             unused.remove(unused[0] if found is None else found)
-        return self.parts(None if undecided else True)
+        return _same_parts(None if undecided else True)
 
     def ratios(self, one: Reading, other: Reading) -> Verdict:
         """A ratio is the same up to a factor; a number is its ratio to one."""
@@ -393,28 +371,21 @@ class _Comparison:
         left, right = (side if len(side) > 1 else [*side, Fraction(1)] for side in (left, right))
         pairs = zip(left, right, strict=False)
         equal = len(left) == len(right) and all(_equal(multiply(a, right[0]), multiply(b, left[0])) for a, b in pairs)
-        return _verdict(equal, "value", "number")
-
-    def parts(self, equal: bool | None) -> Verdict:
-        """The verdict on several parts; None where one of them was not decided."""
-        decided = equal is not None
-        return _verdict(equal, "parts", "sequence") if decided else Verdict(UNVERIFIABLE, "unreadable", "sequence")
+        return Verdict.of(equal, "value", "number")
 
     def sequence_and_value(self, one: Reading, other: Reading) -> Verdict:
         """Several values against one: a ratio is a quotient; else the same only where a formula may stand for a set of values."""
         several, value = (one, other) if isinstance(one.what, Sequence) else (other, one)
         if several.what.held == ":" and isinstance(value.what, Number):
             asked = several is one or not self.question.text or _RATIO.search(self.question.text)
-            return self.ratios(one, other) if asked else self.parts(False)
-        formula = isinstance(value.what, Formula) and several.what.held not in (":", "-", "R", "<", "1")
-        many = several.what.held or re.search(r"[,<>]|\\(?:pm|cup|le|ge|in|mid)(?![A-Za-z])", value.text)
-        return self.formulas(one, other) if formula and many else self.parts(False)
+            return self.ratios(one, other) if asked else _same_parts(False)
+        region = isinstance(value.what, Formula) and several.what.held not in ("", ":", "-", "R", "<", "1")
+        return self.formulas(one, other) if region else _same_parts(False)
 
     # Formulas and words
 
     def formulas(self, one: Reading, other: Reading) -> Verdict:
-        named = one.name != other.name and one.name and other.name
-        gold, answer = (one.text, other.text) if named else (_plain(one), _plain(other))
+        gold, answer = _plain(one), _plain(other)
         if P.INTEGRAL.search(self.question.text):
             gold, answer = (_CONSTANT.sub("+C", text) for text in (gold, answer))
         if bool(one.name) != bool(other.name) and len(sides_of((other if one.name else one).text)) > 1:
@@ -422,19 +393,18 @@ class _Comparison:
         letters, others = (frozenset(map(str.lower, variables(text))) for text in (gold, answer))
         bound = _BOUND.search(tidy(gold)) or _BOUND.search(tidy(answer))
         if letters - others and not bound or _is_shuffled(gold, answer):
-            return _verdict(False, "expression", "expression")
+            return Verdict.of(False, "expression", "expression")
         try:
             found = same_expression(gold, answer, _folded(gold, answer, self.question.text))
         except TooLarge:
             return Verdict(UNVERIFIABLE, "too_large", "expression")
-        return self.unreadable(gold, answer) if found is None else _verdict(found, "expression", "expression")
+        return self.unreadable(gold, answer) if found is None else Verdict.of(found, "expression", "expression")
 
     def unreadable(self, gold: str, answer: str) -> Verdict:
-        """Two formulas of which one cannot be read: the same where their words are."""
+        """Two formulas of which one cannot be read: different where their letters are, else not decided."""
         signs_only = not re.search(r"[^\W_]", gold + answer)
-        if signs_only or variables(gold) != variables(answer) or _is_shuffled(gold, answer, _ARITHMETIC):
-            return _verdict(False, "text", "expression")
-        return Verdict(UNVERIFIABLE, "unreadable", "expression")
+        differ = signs_only or variables(gold) != variables(answer) or _is_shuffled(gold, answer, _ARITHMETIC)
+        return Verdict.of(False if differ else None, "expression", "expression")
 
     def letters_and_formula(self, one: Reading, other: Reading) -> Verdict:
         """Up to three letters may be a product where the other side is a formula."""
@@ -444,17 +414,15 @@ class _Comparison:
 
     def unlike(self, one: Reading, other: Reading) -> Verdict:
         """Two kinds that are never the same: only their words may be."""
-        held = {side.what.held for side in (one, other) if isinstance(side.what, Sequence)} - {""}
-        spoken = isinstance(other.what, Number) and SAID in other.what.words
-        if not held and (spoken or isinstance(one.what, Words) or isinstance(other.what, Words)):
+        if not any(isinstance(side.what, Sequence) and side.what.held for side in (one, other)):
             return _text(one.text, other.text, self.config, self.question.text)
-        return _verdict(False, "value", kind_of(self.gold, self.question))
+        return Verdict.of(False, "value", kind_of(self.gold, self.question))
 
 
 TABLE: dict[tuple[type, type], Callable[[_Comparison, Reading, Reading], Verdict]] = {
     (Number, Number): _Comparison.numbers,
     (Number, Moment): _Comparison.number_and_moment,
-    (Moment, Moment): lambda self, one, other: _verdict(same_moment(one.what, other.what), "value", "date"),
+    (Moment, Moment): lambda self, one, other: Verdict.of(same_moment(one.what, other.what), "value", "date"),
     **{pair: _Comparison.based for kind in (Based, Number, Words, Formula) for pair in ((Based, kind), (kind, Based))},
     (Sequence, Sequence): _Comparison.sequences,
     **{(kind, Sequence): _Comparison.sequence_and_value for kind in (Number, Formula)},
@@ -474,7 +442,6 @@ def _plain(reading: Reading) -> str:
 
 # --- numbers -------------------------------------------------------------------------------------------------------
 
-_RATE = re.compile(r"\b(?:per|each|every|an? (?:day|hour|week|minute|month|year))\b", re.IGNORECASE)
 _IN_SCALE = re.compile(r"\bin (?:[A-Z]{3} |\$ ?)?(thousand|million|billion)s?\b", re.IGNORECASE)
 """What a chart counts in: 27.4 million is its 27.4."""
 _BASE = re.compile(r"\b(?:base|binary|octal|hex\w*|notation|numeral system)\b|进制", re.IGNORECASE)
@@ -502,7 +469,7 @@ def _same_things(one: Reading, other: Reading, gold: Number, question: str) -> b
         if any(other[0] == axis for other in theirs.marks) or axis == "order" and theirs.unit:
             return False
         ways = {way for told_axis, way in asked_marks if told_axis == axis}
-        if len(ways) == 1 and mark[1] not in ways and axis in ("change", "comparison"):
+        if len(ways) == 1 and mark[1] not in ways:
             return False  # 8 fewer, where it asks how many more
         firm = axis in FIRM or axis == "side"
         if mark not in asked_marks and (firm and missing and axis != "order" or mark in _LOWERING):
@@ -543,12 +510,11 @@ def _values(gold: Number, answer: Number, factors, config: GradingConfig):
 
 
 def _equal(one, other) -> bool:
-    return one == other or abs(as_float(one) - as_float(other)) <= abs(as_float(one)) * 1e-25
+    return abs(as_float(one) - as_float(other)) <= abs(as_float(one)) * 1e-25
 
 
 def _is_year(gold: Number, question: Question) -> bool:
-    whole = gold.whole and gold.literal and not gold.unit and not gold.percent and not gold.decimals
-    if not whole or not _YEAR.fullmatch(str(gold.value)):
+    if gold.unit or not _YEAR.fullmatch(str(gold.value)):
         return False
     asked = re.search(r"\b(?:year|when|decade|date)s?\b", question.text, re.IGNORECASE) or _YEAR.search(question.text)
     return not question.text or bool(asked)
@@ -577,8 +543,7 @@ def _is_ordered(question: Question, config: GradingConfig, parts: tuple[str, ...
     text = question.text[-3_000:]
     if config.ordered_lists or not text.strip() or P.ANY_ORDER.search(text):
         return config.ordered_lists
-    letters = all(re.fullmatch(r"\(?[A-Za-z]\)?", part) for part in parts)  # of options
-    return bool(P.ORDER.search(text)) or not (letters or question.several or P.SET.search(text))
+    return bool(P.ORDER.search(text)) or not (question.several or P.SET.search(text))
 
 
 def _held_alike(gold: Sequence, answer: Sequence) -> bool:
@@ -591,7 +556,7 @@ def _held_alike(gold: Sequence, answer: Sequence) -> bool:
         return gold.columns == answer.columns
     if pair in ({"{}", "[]"}, {"()", "[]"}):
         return len(gold.parts) > 2
-    return bool(pair & {"", "1"}) and pair <= {"", "1", "()", "[]", "{}"}
+    return bool(pair & {"", "1"})
 
 
 def _by_name(parts: tuple[str, ...]) -> dict[str, str]:
@@ -609,8 +574,7 @@ def _unnumbered(parts: tuple[str, ...]) -> tuple[str, ...]:
 def _in_order(names: Iterable[str], question: str) -> list[str]:
     """Names in the question's order, else the alphabet's, as always of coordinates."""
     said = re.sub(r"\W", " ", question).split() if not set(names) <= set("xyz") else ()
-    order = sorted(names) if all(len(name) == 1 for name in names) else names
-    return sorted(order, key=lambda name: said.index(name) if name in said else len(said))
+    return sorted(sorted(names), key=lambda name: said.index(name) if name in said else len(said))
 
 
 # --- formulas ------------------------------------------------------------------------------------------------------
@@ -640,7 +604,7 @@ def _folded(gold: str, answer: str, question: str) -> frozenset[str]:
     swapped = {letter for letter in one ^ other if sum(letter.lower() == found.lower() for found in one | other) > 1}
     said = set(re.findall(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])", question[-4_000:])) if swapped else ()
     known = all(len(letter) == 1 and (letter in said) is letter.isupper() for letter in swapped)
-    hand = not swapped or {letter for letter in one if letter != letter.lower()} == swapped & one
+    hand = {letter for letter in one if letter != letter.lower()} == swapped & one
     return frozenset(map(str.lower, swapped)) if known and hand else frozenset()
 
 

@@ -1,7 +1,6 @@
 """From a response to the answer it gives: after the thought, by the first rule that finds something."""
 
 import re
-from dataclasses import replace
 
 from virgo_factory.answers.choice import STATED, choose, claimed, restated
 from virgo_factory.answers.model import Answer, Question
@@ -67,15 +66,14 @@ def extract(response: str, question: Question | None = None) -> Answer:
             return found if found.rule == "phrase" else Answer("", "cut", where)
         found = _from_text(text[-_TAIL:], question, options, where)
         if found.rule in ("option", "letter", "number"):
-            breaks_off = len(text.split()) > 3 and P.DANGLES.search(text[-300:])
-            if breaks_off and not re.search(r"(?:\banswer is|:) a\W*\Z", text[-300:], re.IGNORECASE):
+            if len(text.split()) > 3 and P.DANGLES.search(text[-300:]):
                 return Answer("", "none", where)
             if phrases.refuses_at_end(text) and not phrases.refuses(found.text):
                 return Answer("", "none", where)
     if where == "solution" and found.rule in _WEAK and BEGIN_SOLUTION in response and END_SOLUTION not in response:
         # The solution was cut off before it came to an answer: the thought is all there is.
         concluded = _from_box(response.partition(END_THOUGHT)[0], question, options, "thought")
-        if concluded is not None and concluded.text:
+        if concluded is not None:
             return concluded
     return found
 
@@ -88,12 +86,9 @@ def _is_revised(text: str) -> bool:
 
 def _from_box(text: str, question: Question, options: tuple[str, ...], where: str) -> Answer | None:
     found, cut = boxes(text)
-    if cut is not None and (not found or found[-1].end < cut):
-        if not found:
-            return Answer("", "cut", where)
     found = [box for box in found if box.text.strip()]
     if not found:
-        return None
+        return None if cut is None else Answer("", "cut", where)
     last = [found[-1]]
     if len(found) > 1 and wants_several(question) is not False:
         for box in reversed(found[:-1]):
@@ -128,7 +123,6 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
         chosen = choose(text, options, where, question)
         if options or chosen.text:
             return chosen
-        question = replace(question, kind=None)
 
     said = said_answer(text, question.text)
     if question.kind == "boolean":

@@ -70,11 +70,7 @@ GRADINGS = {
 
 
 def grading(name: str) -> GradingConfig:
-    """Return the configuration of that name.
-
-    Raises:
-        ValueError: naming the known ones.
-    """
+    """Return the configuration of that name."""
     if name not in GRADINGS:
         raise UserError(f"grading: {name!r} is not one of {', '.join(GRADINGS)}")
     return GRADINGS[name]

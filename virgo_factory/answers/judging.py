@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from virgo_factory.answers.choice import answered_options, gold_options, letter_of, letters_of
@@ -13,10 +14,11 @@ from virgo_factory.answers.options import list_in_string, options_of
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose.phrases import MAX_ANSWER, refuses, says_boolean
 from virgo_factory.answers.prose.response import answer_tag, boxes
-from virgo_factory.answers.values.latex import characters, compact, tidy, unwrap
+from virgo_factory.answers.values.latex import characters, tidy, unwrap
 from virgo_factory.answers.values.numbers import read_number
 
 
+_option = partial(Verdict.of, what="option", kind="choice")
 _LARGEST = 10**4000
 _NAMED = re.compile(
     r"(?!.*\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b)[^\W\d_]{3,}(?: [^\W\d_]{2,}){0,4}",
@@ -49,13 +51,7 @@ def score(response: str, gold: Any, question: Question | None = None, config: Gr
 
 
 def judge(answer: Answer | str, gold: Any, question: Question | None = None, config: GradingConfig = MATH) -> Verdict:
-    r"""Return the verdict on an answer.
-
-    Args:
-        answer: what `extract` found, or an answer's text.
-        gold: the gold answer: text, number, list of several, or a string that spells a list.
-        question: what is known about the question.
-        config: how strict to be.
+    r"""Return the verdict on an answer; the gold may be a text, a number, a list of several, or a string that spells a list.
 
     >>> judge(r"\frac{1}{2}", "0.5").verdict, judge("blue", "B", Question(options=("red", "blue"))).verdict
     ('correct', 'correct')
@@ -87,8 +83,7 @@ def _judge(answer: Answer, gold: Any, question: Question, config: GradingConfig)
 
 def _one(text: str, gold: str, question: Question, options: tuple[str, ...], config: GradingConfig) -> Verdict:
     if _SIGNED.fullmatch(gold.strip()) and len(short := unwrap(text).strip(" $.")) <= 3:
-        same_signs = re.sub(r"\W*\s", "", short) == re.sub(r"\s", "", gold.strip())
-        return Verdict(*((CORRECT, "same_text") if same_signs else (WRONG, "other_text")), "text")
+        return Verdict.of(re.sub(r"\W*\s", "", short) == re.sub(r"\s", "", gold.strip()), "text", "text")
     if question.kind in (None, "choice"):
         if options:
             wanted = gold_options(gold, options, config)
@@ -113,10 +108,6 @@ def _choice(text: str, wanted: tuple[frozenset[int], ...], options: tuple[str, .
     return _option(False)
 
 
-def _option(equal: bool) -> Verdict:
-    return Verdict(*((CORRECT, "same_option") if equal else (WRONG, "other_option")), "choice")
-
-
 def _lettered(text: str, gold: str, question: Question, config: GradingConfig) -> Verdict | None:
     """The verdict where gold or answer is an option's letter and the options are not known; None where neither is."""
     wanted = letters_of(gold, 10) if re.search(r"[A-J]", gold) or question.kind == "choice" else None
@@ -135,13 +126,13 @@ def _lettered(text: str, gold: str, question: Question, config: GradingConfig) -
     known = re.fullmatch(
         r"\s*(?:[(\[]\s*([A-J])\s*[)\]]\.?|([A-J])\s*[.):：、．](?!\s*[A-Z]\.))\s*(\S.*)", gold, re.DOTALL
     )
-    if known and compact(gold) != compact(text):
+    if known:
         named, meant = known[1] or known[2], known[3]
         if got or not rest:
             return _option(got == {named}) if got else same(meant, text, question, config)
         alike = same(meant, rest, question, config).correct is True
         return _option(alike) if alike == (letter == named) else Verdict(UNVERIFIABLE, "two_options", "choice")
-    if got and len(got) == 1 and re.fullmatch(r"\W*[A-J]\W*", text) and question.kind == "choice":
+    if got and question.kind == "choice":
         return Verdict(UNVERIFIABLE, "options_missing", "choice")
     return _option(True) if rest and same(gold, rest, question, config).correct else None
 
@@ -162,8 +153,8 @@ def _golds(gold: Any, options: tuple[str, ...], config: GradingConfig) -> list[s
             return [] if text else None
         if text in options:
             return [text]
-        several = list_in_string(text) if config.gold_list == "any" or re.search(r"^\[\s*['\"]", text) else None
-        if several is None and re.fullmatch(r"\[[^\[\]]*[^\W\d_]{3,}[^\[\]]*\]", text) and "\\" not in text:
+        several = list_in_string(text) if config.gold_list == "any" else None
+        if several is None and re.fullmatch(r"\[[^\[\]\\]*[^\W\d_]{3,}[^\[\]\\]*\]", text):
             several = [part.strip() for part in text[1:-1].split(",")]  # ChartQA's [Slovenia, Turkey]
         if several is None:
             return _one_gold(text)

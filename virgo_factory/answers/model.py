@@ -101,6 +101,14 @@ class Verdict:
     kind: str = "text"
     answer: Answer | None = None
 
+    @classmethod
+    def of(cls, equal: bool | None, what: str, kind: str) -> "Verdict":
+        """Return the verdict where an answer is the same, or another, value, text, option, ...; None: that is not decided."""
+        if equal is None:
+            return cls(UNVERIFIABLE, "unreadable", kind)
+
+        return cls(CORRECT if equal else WRONG, f"{'same' if equal else 'other'}_{what}", kind)
+
     @property
     def correct(self) -> bool | None:
         """True, False, or None where the verdict is unverifiable."""

@@ -93,12 +93,7 @@ def without_letters(options: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def with_options(text: str, options: Sequence[str], read: str | None = None) -> str:
-    r"""Return the text of a question with its options as lines behind it, where it does not have them itself.
-
-    Args:
-        text: as it is asked.
-        options: their texts, without letters.
-        read: the text in which they are looked for; None for `text`.
+    r"""Return the text of a question with its options as lines behind it, where it (or `read`) does not have them itself.
 
     >>> with_options("Which one?", ("x", "y")), with_options("Which? (A) x (B) y", ("x", "y"))
     ('Which one?\n(A) x\n(B) y', 'Which? (A) x (B) y')

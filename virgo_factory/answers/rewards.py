@@ -77,19 +77,7 @@ class RewardConfig:
 
 @dataclass(frozen=True)
 class RewardTask:
-    """One response to be rewarded.
-
-    Attributes:
-        response: as sampled, with its markers; a token that ends the turn may stand behind it.
-        gold: the gold answer, as `judge` takes it.
-        question: what is known about it.
-        grading: how strict its verdict is, a name of GRADINGS; `strict` takes no answer out of a thought.
-        tokens: the response's length, where a penalty for overlong ones is asked for.
-        truncated: whether it was cut off at the longest length.
-
-    Raises:
-        UserError: there is no such grading.
-    """
+    """One response to be rewarded, as sampled, with its markers; its length in tokens where overlong ones are penalized."""
 
     response: str
     gold: Any
@@ -111,9 +99,6 @@ class Reward:
         accuracy: 1, 0, or None.
         format: 1 or 0; of OpenMMReasoner's rule 0.8 too.
         overlong: 0 to -1.
-        verdict: correct, wrong or unverifiable.
-        reason: a key of REASONS.
-        answer: what was judged.
     """
 
     score: float | None
@@ -211,13 +196,6 @@ def fill_groups(scores: Sequence[float | None], group_size: int) -> Filled:
 
     Where a whole group is unverifiable all are 0: equal values, no gradient.
 
-    Args:
-        scores: of groups one after the other.
-        group_size: responses to one prompt.
-
-    Raises:
-        ValueError: the scores are not whole groups.
-
     >>> fill_groups([1.0, 0.0, None, 0.5, None, None, None, 0.1], 4)
     Filled(scores=[1.0, 0.0, 0.5, 0.5, 0.1, 0.1, 0.1, 0.1], unverifiable=4, doubtful=[1])
     """
@@ -240,12 +218,8 @@ def fill_groups(scores: Sequence[float | None], group_size: int) -> Filled:
 class Rewards:
     """Rewards by processes that can be killed, asked from any thread and any script; `close` ends them.
 
-    Threads that ask at the same time are served together, so that single responses keep every process busy too.
-
-    Args:
-        config: what is rewarded.
-        workers: processes; by default the cores of this rank, at most MOST_WORKERS.
-        seconds: hard limit of one response, after which it is unverifiable.
+    Threads that ask at the same time are served together, so that single responses keep every process busy too. By default
+    there are as many processes as this rank has cores, at most MOST_WORKERS.
     """
 
     def __init__(
@@ -260,11 +234,7 @@ class Rewards:
         self._asked: queue.SimpleQueue[_Asked] = queue.SimpleQueue()
 
     def score(self, tasks: Sequence[RewardTask]) -> list[Reward]:
-        """Return the rewards of tasks, in their order.
-
-        Raises:
-            ChildProcessError: the processes cannot start, with what they wrote.
-        """
+        """Return the rewards of tasks, in their order."""
         mine = _Asked(list(tasks))
         self._asked.put(mine)
         with self._lock:

@@ -1,5 +1,6 @@
 """Raw row -> Examples: one file a dataset family, one registry. Pure: no torch, no LLaMA-Factory."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
@@ -14,11 +15,14 @@ from virgo_factory.formats.any_row.next_turns import REASON as RUNS_ON
 from virgo_factory.formats.any_row.next_turns import next_turn
 from virgo_factory.formats.any_row.placeholders import REASON as UNFILLED
 from virgo_factory.formats.any_row.placeholders import unfilled
-from virgo_factory.formats.any_row.prompts import without_requests
+from virgo_factory.formats.any_row.prompts import UNFRAMED, without_requests
+from virgo_factory.formats.any_row.rendered_prompt import with_rendered_prompt
 from virgo_factory.formats.any_row.second_columns import (
     ADDED,
+    CANDIDATES,
     SYSTEM_COLUMNS,
     SecondColumns,
+    option_lines,
     second_columns,
     with_second_columns,
     with_system,
@@ -46,9 +50,8 @@ from virgo_factory.formats.row import (
     columns_found,
     plain,
     question_of,
-    text_of,
 )
-from virgo_factory.formats.texts import decoded
+from virgo_factory.formats.texts import decoded, unix
 
 
 __all__ = ["FORMATTINGS", "Options", "Reading", "RejectedRow", "kind_of", "options_of", "read_row"]
@@ -96,11 +99,13 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
             raise RejectedRow("the row is a table of its own", f"{len(row):,} columns, {columns_found(row)}")
 
         check_tools(row)
-        row = _with_columns(row, options.columns)
+        row = given = _with_columns(row, options.columns)
         unread: list[str] = []
         if not named:
-            row = with_history(row, options.columns)
+            asked = with_rendered_prompt(row)
+            row = with_history(asked, options.columns)
             row, unread = without_other_chats(row, options.columns)
+            unread += [UNFRAMED] if asked is not given else []
 
         row = row if named or "messages" in options.columns else with_messages(row)
         row = with_marks_of_parts(row) if list in map(type, row.values()) else row
@@ -201,6 +206,16 @@ def _with_tags(row: dict[str, Any], tags: Mapping[str, str]) -> dict[str, Any]:
     return {name: messages(value) if name in names else value for name, value in row.items()}
 
 
+def _in_words(value: Any, column: str) -> str:
+    """Return what a column adds to the question: a text, options with their letters, texts one below the other, or JSON."""
+    if isinstance(value, str):
+        return unix(value)
+
+    lines = option_lines(value) if column == CANDIDATES else value
+    is_texts = isinstance(lines, list) and all(isinstance(line, str) for line in lines)
+    return "\n".join(lines) if is_texts else json.dumps(value, ensure_ascii=False)
+
+
 _TARGETS = {
     # name in `columns`: the name under which formats look for it, and others that must not win over it
     "messages": ("messages", MESSAGE_COLUMNS),
@@ -237,7 +252,7 @@ def _with_columns(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[st
     if columns and any("." in column for column in columns.values()):
         row = {name: value for name, (_, value) in marks_beside(given, columns).items()} | row
 
-    if "query" in columns and row.get("query"):  # LLaMA-Factory puts it behind the prompt
-        row["question"] = f"{question_of(row)}\n{text_of(row, 'query')}"
+    if "query" in columns and (query := row.get("query")):  # LLaMA-Factory puts it behind the prompt
+        row["question"] = f"{question_of(row)}\n{_in_words(query, columns['query'])}"
 
     return row

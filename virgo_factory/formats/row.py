@@ -143,7 +143,7 @@ def question_of(row: Mapping[str, Any], columns: tuple[str, ...] = QUESTION_COLU
         raise RejectedRow("no question", f"{columns_found(row)}; expected one of {', '.join(columns)}")
 
     question = text_of(row, column)
-    if column in ALPACA_PROMPTS and row.get("input"):
+    if column in ALPACA_PROMPTS and row.get("input") and row["input"] not in _NO_INPUT:
         question = f"{question}\n{text_of(row, 'input')}"
 
     return question
@@ -258,8 +258,9 @@ def check_ranking(reading: Reading, ranking: bool) -> Reading:
 
 
 _NO_RESPONSE = ("None", "nan", "NaN", "<NA>")
+_NO_INPUT = (*_NO_RESPONSE, "null", "N/A", "<noinput>")
 _NO_QUESTION = re.compile(
-    r"none|nan|null|na|n/a|<na>|[.…]+|\?{2,}|%s|%\(\w+\)s|\$?\{{1,2}\s*[a-z_][\w.]{2,}\s*\}{1,2}|[\[<(](?:deleted|removed|empty|blank|missing|no question)[\])>]"
+    r"none|nan|null|na|n/a|<na>|todo|tbd|[.…]+|\?{2,}|%s|%\(\w+\)s|\$?\{{1,2}\s*[a-z_][\w.]{2,}\s*\}{1,2}|[\[<(](?:deleted|removed|empty|blank|missing|no question)[\])>]"
     r"|[<\[](?:(?:insert|your|the|user)[ _])*(?:question|problem|prompt|instruction|query|input|task|text|content|message)s?(?:[ _](?:text|here))?[>\]]",
     re.IGNORECASE,
 )

@@ -271,6 +271,10 @@ def test_arguments(monkeypatch):
     monkeypatch.setattr(server, "is_cpu_build", lambda: True)
     assert "--enforce-eager" in vllm_command("M", 8000) and "--distributed-executor-backend" in vllm_command("M", 8000)
     assert "--distributed-executor-backend" not in vllm_command("M", 8000, tensor_parallel_size=2)
+    for has_bf16 in (True, False):
+        monkeypatch.setattr(server, "has_bf16", lambda has_bf16=has_bf16: has_bf16)
+        command = vllm_command("M", 8000, args=["--dtype", "auto"])
+        assert (command.count("--dtype"), command[-2:]) == (2 - has_bf16, ["--dtype", "auto"])
 
 
 BUILDS = [

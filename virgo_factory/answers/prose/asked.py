@@ -5,7 +5,7 @@ import re
 
 from virgo_factory.answers.model import Question
 from virgo_factory.answers.patterns import P
-from virgo_factory.answers.prose.phrases import numerals, quantities
+from virgo_factory.answers.prose.phrases import quantities
 from virgo_factory.answers.values.latex import tidy, words
 from virgo_factory.answers.values.numbers import told
 
@@ -72,7 +72,7 @@ def stems(text: str) -> set[str]:
 
 @functools.lru_cache(4)
 def _known(question: str) -> frozenset[str]:
-    return frozenset(numerals(question))
+    return frozenset(quantities(question))
 
 
 def about(clause: str, question: str) -> str:
@@ -82,9 +82,7 @@ def about(clause: str, question: str) -> str:
         return clause
     known = _known(question[-300:])
     held = {part: set(quantities(part)) - known for part in parts}
-    parts = [part for part in parts if any(formed(value, question) for value in held[part])] or [
-        *filter(held.get, parts)
-    ]
+    parts = [part for part in parts if any(formed(value, question) for value in held[part])]
     parts = [part for part in parts if re.search(r"[^\W\d_]{2,}|[\u4e00-\u9fff]", part)]
     if len(parts) < 2:
         return clause
@@ -95,9 +93,7 @@ def about(clause: str, question: str) -> str:
         other = {word[:4].lower() for word in P.QUALIFIES.findall(part)} - asked
         shared.append(len(asked & stems(part)) + len(marked & stems(part)) - len(other))
     best = [part for part, score in zip(parts, shared, strict=True) if score == max(shared)]
-    if len(best) > 1 and _ASKS_YEAR.search(question):
-        return clause
-    return best[-1] if asked and wants_several(Question(question)) is not True else clause
+    return best[0] if len(best) == 1 else clause
 
 
 def number_in(clause: str, question: str) -> str | None:
@@ -111,9 +107,9 @@ def number_in(clause: str, question: str) -> str | None:
     if _ASKS_CHANGE.search(question) and (by := _BY.search(clause)):
         return next(iter(quantities(clause[by.end() :])), None)
     if (counted or not question) and (there := P.THERE.search(clause)):
-        return counted_at(clause, there)
+        return "0" if there[1].lower() == "no" else there[1]
     if said := with_noun(clause, question):
-        return "0" if said.lower() == "no" else said
+        return said
     asked = _known(question[-300:])
     values = [value for value in quantities(_BRACKETS.sub("", clause)) if value not in asked] or quantities(clause)
     values = [value for value in values if formed(value, question)] or values
@@ -128,13 +124,6 @@ def with_noun(clause: str, question: str) -> str | None:
     among = rf"(?:(?:out )?of (?:the |all )?(?:{P.NUMBER})\s+)?(?:[a-z]+\s+)?(?={names})"
     said = re.findall(rf"(?<!of )(?<!of the )(?<!of all )\b({P.NUMBER})\s+{among}", clause, re.IGNORECASE)
     return said[-1] if said else None
-
-
-def counted_at(clause: str, found: re.Match[str]) -> str:
-    """A number of a clause with what makes it another value: its unit and scale; 0 for no."""
-    if found[1][0].isdigit():
-        return next(iter(quantities(clause[found.start(1) :])), found[1])
-    return "0" if found[1].lower() == "no" else found[1]
 
 
 def formed(value: str, question: str) -> bool:
@@ -159,8 +148,8 @@ def tells_of_another(statement: str, value: str, question: str) -> bool:
     subject, wanted = _SPEAKS_OF.match(statement), P.ASKS_FOR.search(question)
     if subject and wanted:
         named, asked = (set(found[1].lower().split()) for found in (subject, wanted))
-        known, told_of = (set(re.findall(r"[a-z-]+", text.lower())) for text in (question, statement))
-        if not (_GENERAL & (named | asked) or known & named or asked & told_of):
+        told_of = set(re.findall(r"[a-z-]+", statement.lower()))
+        if not (_GENERAL & (named | asked) or asked & told_of):
             return True
     for pair in _OPPOSITES:
         for one, other in (pair, pair[::-1]):

@@ -34,8 +34,7 @@ def statements(text: str) -> tuple[str, ...]:
     """
     found, start = [], 0
     for end in P.STATEMENT_END.finditer(text):
-        number = _LIST_NUMBER.match(text, start)
-        if not end["block"] and not (number and number.end() == end.end()):
+        if not end["block"]:
             found.append(text[start : end.start()])
             start = end.end()
     found = (

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 
 from virgo_factory.answers.patterns import P
-from virgo_factory.answers.values.latex import characters, compact, unwrap, words
+from virgo_factory.answers.prose.clauses import statements
+from virgo_factory.answers.values.latex import compact, unwrap, words
 from virgo_factory.answers.values.units import read_unit
 
 
@@ -18,7 +19,6 @@ _BEFORE = 110
 
 FINAL = re.compile(r"\bfinal answer\s*(?:is|:)(?:\s*the final answer\s*(?:is|:))?\s*", re.IGNORECASE)
 
-UNKNOWN = re.compile(r"\W{0,6}(?:unknown|unclear|undetermined|uncertain|not sure|n/a)\b", re.IGNORECASE)
 _GUESS = re.compile(r"\b(?:but|however|likely|probably|closest|most)\b|但|最可能", re.IGNORECASE)
 
 _CLAUSE_END = re.compile(r"(?<=[a-z)\d])\.\s|[\n。！？；;!]")
@@ -28,7 +28,6 @@ MATHS = re.compile(r"\$\$([^$]{1,1000})\$\$|\$([^$\n]{1,500})\$|\\\[(.{1,1000}?)
 _UNDER = re.compile(r"(?:\\(?:sqrt|frac)\s*(?:\[\d\])?\{?|\}\{|√)\Z")
 _TIMES = re.compile(r"\s?(?:\\(?:sqrt|pi)(?![a-z])|[√π]|\^(?!\s?\{?\s?\\circ))")
 """What stands before and behind a number that is only a part of a formula: 4√5 is neither 4 nor 5."""
-_LIST_NUMBER = re.compile(r"^[ \t*_#>]*\d{1,2}[.)](?=[ \t*])", re.MULTILINE)
 
 
 BOOLEANS = {
@@ -40,10 +39,10 @@ _BOOLEAN = "|".join(sorted(map(re.escape, BOOLEANS), key=len, reverse=True))
 _EDGE = r"(?![A-Za-z])(?=[ \t]*(?:[.,;:!*\"'’”)\]}。，；：！、（(\-–—|\n]|$|(?:it|there|they|the|this|that|because|since|as|we|both|all)\b))"
 _FIRST = re.compile(rf"[\s*_\"'“#]*(?:(?:unfortunately|sadly|well|{P.ADVERB}),?\s)?({_BOOLEAN}){_EDGE}", re.IGNORECASE)
 _STATED = re.compile(
-    rf"(?:\b(?:(?P<firm>so|therefore|thus|hence|answer)|statement|claim|assertion|conclusion|impression|assessment|proposition|it)(?: (?:above"
+    rf"(?:\b(?:so|therefore|thus|hence|answer|statement|claim|assertion|conclusion|impression|assessment|proposition|it)(?: (?:above"
     rf"|given))?(?:\s{{0,3}}\([^()\n]{{1,30}}\))?(?:[:,]?[*_]*\s{{1,3}}(?:the (?:answer|statement|claim) )?(?:is|must be|should be|returns|prints"
     rf"|outputs|evaluates to)?|['’]s)\s{{0,3}}(?:{P.ADVERB}\s{{1,3}})?"
-    rf"|(?:(?P<solid>答案|因此|所以|故)|说法|这句话|这个?话|本题|判断|结论|命题|叙述|描述)(?:应该|应|就|也)?(?:是|为|[:：，,])*\s{{0,3}})[\s*_\"'“]{{0,6}}(?P<no>not\s{{1,3}}"
+    rf"|(?:答案|因此|所以|故|说法|这句话|这个?话|本题|判断|结论|命题|叙述|描述)(?:应该|应|就|也)?(?:是|为|[:：，,])*\s{{0,3}})[\s*_\"'“]{{0,6}}(?P<no>not\s{{1,3}}"
     rf"|isn['’]t\s{{1,3}})?(?P<said>{_BOOLEAN}){_EDGE}(?!\s{{1,3}}that\b)",
     re.IGNORECASE,
 )
@@ -52,29 +51,18 @@ _DECORATED = re.compile(r"^(?:so|therefore|thus|answer)[,:]?\s+|[\s*_.。!！$\"
 
 def says_boolean(gold: str) -> bool:
     """Return whether a gold answer is a word or a sign for yes or no."""
-    return words(gold) in BOOLEANS or gold.strip() == "×" or compact(gold) == "\\times"
-
-
-def sentences(text: str) -> list[str]:
-    """Return the statements of a text in order, blank ones left out."""
-    return [part for part in re.split(P.SENTENCE_END, text) if part and part.strip()]
+    return words(gold) in BOOLEANS or compact(gold) == "\\times"
 
 
 def sentence(text: str, start: int) -> str:
     """Return the text from a place to the end of its statement; of the next line where this one is empty."""
     skipped = re.sub(r"\A[ \t*_:]*(?:\n[ \t\n*_:>]*)?", "", text[start : start + MAX_ANSWER])
-    for left, right, longest in (("$$", "$$", MAX_ANSWER), ("\\[", "\\]", MAX_ANSWER), ("$", "$", 400), ("\\(", "\\)", 400)):  # fmt: skip
-        if skipped.startswith(left):
-            close = skipped.find(right, len(left))
-            if len(left) <= close < longest and (longest == MAX_ANSWER or "\n" not in skipped[:close]):
-                if longest == MAX_ANSWER:
-                    return unwrap(skipped[: close + 2])
-                end = P.SENTENCE_END.search(skipped, close + 1)
-                return unwrap(skipped[: end.start()] if end else skipped)
-            break
+    maths = MATHS.match(skipped)
+    if maths and (maths[1] or maths[3]):
+        return unwrap(maths[0])  # displayed
     if re.match(r"\(1\)|①", skipped):  # answers to several questions
         skipped = skipped.partition("\n")[0].replace("；", ";")
-    end = P.SENTENCE_END.search(skipped)
+    end = P.SENTENCE_END.search(skipped, maths.end() if maths else 0)
     return unwrap(skipped[: end.start()] if end else skipped)
 
 
@@ -103,16 +91,6 @@ def supposed(told: str) -> bool:
     return P.UNREAL.search(told) is not None and P.SUPPOSED.search(told) is not None
 
 
-def affirmed(told: str) -> str:
-    """Return a statement without what it takes back, whole where nothing would be left.
-
-    >>> affirmed("It is 9, not 12")
-    'It is 9'
-    """
-    kept = P.CONTRAST.sub("", told)
-    return kept if kept.strip(" .,") else told
-
-
 _DENIED = re.compile(r"not\b", re.IGNORECASE)
 
 
@@ -122,8 +100,8 @@ def said_answer(text: str, question: str = "") -> str | None:
         end = match.end()
         while text[end - 1 : end] == "\n":
             end -= 1
-        if (items := _ITEMS.match(text, end)) and len(listed := items[0].strip().splitlines()) > 1:
-            return _item(listed, question)
+        if items := _ITEMS.match(text, end):
+            return _item(items[0].strip().splitlines(), question)
         said = sentence(text, match.end())
         headed = match[0].rstrip(" *_\t").endswith((":", "：", "\n"))
         if said and not (_DENIED if headed else P.NO_ANSWER).match(said):
@@ -146,13 +124,7 @@ def refuses(told: str) -> bool:
 
 def refuses_at_end(text: str) -> bool:
     """Return whether a response ends by saying that it has no answer."""
-    return any(map(refuses, sentences(text.strip()[-1_000:])[-2:]))
-
-
-def numerals(text: str) -> list[str]:
-    """Return the numbers of a text as written, without those of a numbered list; a pair in brackets, a ratio, a time and a range are one each."""
-    text = characters(_LIST_NUMBER.sub(" ", text))
-    return [match.group().strip() for match in P.NUMERAL.finditer(text) if match.group().strip()]
+    return any(map(refuses, statements(text.strip()[-1_000:])[-2:]))
 
 
 def quantities(text: str) -> list[str]:
@@ -161,7 +133,6 @@ def quantities(text: str) -> list[str]:
     >>> quantities("It goes 60 mph, in 1887 BC, for 15 thousand dollars."), quantities("增长了25倍")
     (['60 mph', '1887 BC', '15 thousand dollars'], ['25倍'])
     """
-    text = characters(_LIST_NUMBER.sub(" ", text))
     found = []
     for match in P.NUMERAL.finditer(text):
         in_formula = _UNDER.search(text, max(0, match.start() - 12), match.start()) or _TIMES.match(text, match.end())
@@ -175,11 +146,6 @@ def quantities(text: str) -> list[str]:
                 end = way.end()
             found.append((match.group() + rest[:end]).strip(" .") if end else match.group().strip())
     return found
-
-
-def states(text: str) -> bool:
-    """Return whether a response has a heading or ends with a statement that announces its answer, however that reads."""
-    return P.HEADED.search(text) is not None or any(any(announcements(part)) for part in sentences(text[-2_000:])[-1:])
 
 
 def without_courtesy(text: str) -> str:
@@ -212,10 +178,9 @@ def said_boolean(text: str) -> bool | None:
         return last
     text_end = text[-2_000:]
     ended = [found for found in _STATED.finditer(text_end) if not retracted(clause(text_end, found.start()) + " ")]
-    stated = BOOLEANS[ended[-1]["said"].lower()] != bool(ended[-1]["no"]) if ended else None
-    if ended and (ended[-1]["firm"] or ended[-1]["solid"] or re.search("answer", ended[-1][0], re.IGNORECASE)):
-        return stated
-    closed = P.CLOSING.search(text[-40:]) if len(text.strip()) > 14 else None
+    if ended:
+        return BOOLEANS[ended[-1]["said"].lower()] != bool(ended[-1]["no"])
+    closed = P.CLOSING.search(text[-40:])
     if closed and not _FIRST.match(text):
         return BOOLEANS[closed[1].lower()]
     text = re.sub(r"\A[^.!。？?]{3,400}[?？]\s*", "", text.strip()) or text
@@ -223,5 +188,5 @@ def said_boolean(text: str) -> bool | None:
         said = BOOLEANS[first[1].lower()]
         rest = re.split(r"[.!。！\n]", text[first.end() :].lstrip(" .,:;!*。，"), maxsplit=1)[0]
         second = _FIRST.match(rest)
-        return None if second and BOOLEANS[second[1].lower()] != said and len(rest) < 20 else said
-    return stated
+        return None if second and BOOLEANS[second[1].lower()] != said else said
+    return None

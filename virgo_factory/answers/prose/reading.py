@@ -18,8 +18,8 @@ from virgo_factory.answers.prose.asked import (
     wants_several,
     with_noun,
 )
-from virgo_factory.answers.prose.clauses import clauses, committed, statements
-from virgo_factory.answers.prose.phrases import BOLD, MATHS, MAX_ANSWER, numerals
+from virgo_factory.answers.prose.clauses import committed, statements
+from virgo_factory.answers.prose.phrases import BOLD, MATHS, MAX_ANSWER, quantities
 from virgo_factory.answers.values.dates import Moment
 from virgo_factory.answers.values.latex import tidy, unwrap
 from virgo_factory.answers.values.numbers import Number, read_number
@@ -101,7 +101,7 @@ def value_of(clause: str, question: Question) -> str | None:
     if told := read_out(whole) or bold:
         return told
     if wants_several(question) and len(parts := [part for part in SPLIT.split(whole) if part.strip()]) > 1:
-        values = [is_value(part) and part or value_of(part, replace(question, several=False)) for part in parts]
+        values = [value_of(part, replace(question, several=False)) for part in parts]
         if all(values):
             return ", ".join(values)
     if (again := _AGAIN.search(whole)) and is_value(tail := whole[again.start() :]):
@@ -110,16 +110,17 @@ def value_of(clause: str, question: Question) -> str | None:
     for text in dict.fromkeys((whole, part)):
         for found in reversed(list(P.VALUE.finditer(text))[-4:]):
             tail = unwrap(_TO.sub("", text[found.end() :].lstrip()))
-            head = text[: found.start()]
-            said = found[0] in ":：" and (re.search(r"\d", head) or P.THERE.search(head))
-            led = found[0] in "=≈" or said
-            if not led and tail.count("{") == tail.count("}") and (is_value(tail) or _NAMES.fullmatch(tail)):
+            if (
+                found[0] not in "=≈:："
+                and tail.count("{") == tail.count("}")
+                and (is_value(tail) or _NAMES.fullmatch(tail))
+            ):
                 if text == part or isinstance(read(tail).what, Sequence):
                     return tail
     found = list(MATHS.finditer(part))
     if len(found) > 1 and is_value(tail := unwrap(part[found[0].start() :])):
         return tail
-    if found and not numerals(part[found[-1].end() :]):
+    if found and not quantities(part[found[-1].end() :]):
         segment = unwrap(next(filter(None, found[-1].groups())))
         if re.search(r"[0-9\\]", segment) or is_value(segment):
             behind = tidy(part[found[-1].end() :])
@@ -137,7 +138,7 @@ def read_out(clause: str) -> str | None:
     quoted = _QUOTED.fullmatch(re.sub(r"(?<=[”」]),[^“「]*$", "", said))
     if quoted:
         return quoted[1].strip(" .")
-    return None if re.search('["“「]', said) or P.VALUE.search(said) else unwrap(said)
+    return None if re.search('["“「]', said) else unwrap(said)
 
 
 def in_bold(clause: str) -> str | None:
@@ -161,8 +162,7 @@ def tells(statement: str, question: str) -> bool:
         return False
     if not phrases.supposed(statement) or _WOULD.search(question):
         return True
-    runs = committed(statement)
-    return len(runs) > 1 and not _WOULD.search(runs[0][0])
+    return len(committed(statement)) > 1
 
 
 def denied(clause: str, value: str, question: str) -> bool:
@@ -206,7 +206,7 @@ def chosen(run: list[str], question: Question) -> str | None:
 def announced(said: str, question: Question) -> str:
     """Return the answer in what an announcement says: its value, else all of it without what is said beside it."""
     said = unwrap(said)
-    if len(said) <= 40 and question.kind == "text":
+    if question.kind == "text":
         return said
     kept = [run[0] for run in reversed(committed(said)) if run[0]] or [said]
     value = value_of(kept[0], question) or question.kind in ("number", "count") and number_in(kept[0], question.text)
@@ -222,7 +222,7 @@ def stands_alone(text: str, question: Question) -> bool:
         return True
     if text[0] in "$\\" or MATHS.search(text):
         return text[0] in "$\\" and len(_PROSE.findall(_MARKUP.sub(" ", text))) <= 2
-    short = len(text.split()) <= 4 and len(text) < (50 if text.isascii() else 12) and len(clauses(text)) == 1
+    short = len(text.split()) <= 4 and len(text) < (50 if text.isascii() else 12)
     bare = not has_prose(text) and not (text.count("=") > 2 and "," in text and not is_value(text))
     sentence = P.VALUE.search(text) or P.READS.search(text) or _SUBJECT.match(text)
     return "\n" not in text and not counts(question.text) and (bare or short and not sentence)
@@ -232,7 +232,7 @@ def listed_in(text: str) -> list[str]:
     """The items of a numbered list of short names that a text is, or ends with."""
     found = _LISTED.search(text) if text.rstrip().rpartition("\n")[2].lstrip()[:1].isdigit() else None
     items = [re.sub(r"^\s*\d[.)]\s*", "", line).strip(" .") for line in found[1].strip().split("\n")] if found else []
-    return [] if any(re.search(r"[.=:]", item) or len(item.split()) > 4 for item in items) else items
+    return items
 
 
 def telling(text: str, question: Question) -> list[str]:
@@ -243,7 +243,7 @@ def telling(text: str, question: Question) -> list[str]:
         told.pop()
     asked = stems(question.text[-300:])
     named = [len(stems(found[1]) & asked) if (found := _LABEL.match(part)) else 0 for part in told]
-    if named and _LABEL.match(told[-1]) and named[-1] < max(named) and named.count(max(named)) == 1:
+    if named and _LABEL.match(told[-1]) and named[-1] < max(named):
         return told[: named.index(max(named)) + 1]
     bold = [
         place
@@ -262,25 +262,25 @@ def last_said(text: str, question: Question, where: str) -> Answer:
     if not told:
         return Answer("", "none", where)
     if question.kind in ("text", "boolean", "date"):
-        plain = phrases.affirmed(told[-1])
+        plain = P.CONTRAST.sub("", told[-1])
         named = re.split(r"\b(?:are|were) ", unwrap(plain))[-1]
         said = in_bold(told[-1]) or read_out(plain) or (named if _NAMES.fullmatch(named) else unwrap(plain))
         return Answer(said[:MAX_ANSWER], "whole", where)
     asked = P.NAME.search(question.text[-1_000:])
-    for statement in reversed(told[-1:] if phrases.states(text) else told):
+    for statement in reversed(told[-1:] if P.HEADED.search(text) else told):
         runs = committed(statement)
         if asked:  # "x = 12, so the other side is 24"
             runs.sort(key=lambda run: not re.search(rf"(?<![A-Za-z]){asked[1]}\s*=", run[0]))
         for run in runs:
             if (value := chosen(run, question)) is not None:
                 torn = P.DANGLES.search(text[-300:]) or _is_torn(value)
-                unsaid = torn or not value or any(map(phrases.refuses, told[-4:]))
+                unsaid = torn or any(map(phrases.refuses, told[-4:]))
                 rule = "bold" if f"**{value}" in statement else "number"
                 return Answer("", "none", where) if unsaid else Answer(value, rule, where)
         if _CONCLUDED.match(statement):
             break
     last = next(iter(committed(told[-1])), [""])[0]
-    return Answer(unwrap(last)[:MAX_ANSWER], "whole", where) if last else Answer("", "none", where)
+    return Answer(unwrap(last)[:MAX_ANSWER], "whole", where)
 
 
 def _is_torn(value: str) -> bool:

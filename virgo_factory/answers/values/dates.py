@@ -121,7 +121,7 @@ def _time(parts: dict) -> dict | None:
     quarters = {"半": 30, "1刻": 15, "3刻": 45}
     hour, minute = int(parts["hour"]), quarters.get(parts.get("minutes")) or int(parts.get("minute") or 0)
     second = int(parts.get("second") or 0)
-    if hour > 24 or minute > 59 or second > 59 or (parts.get("half") and not 1 <= hour <= 12):
+    if hour > 24 or minute > 59 or second > 59:
         return None
     definite = bool(part) or hour > 12 or parts["hour"][0] == "0"
     if part in _AFTERNOON and hour < 12:
@@ -137,7 +137,7 @@ def _date(parts: dict) -> dict | None:
         return {"weekday": named} | ({"day": int(parts["date"])} if parts.get("date") else {})
     month = _MONTHS[parts["name"].lower()] if parts.get("name") else int(parts["month"])
     day = int(parts["day"]) if parts.get("day") else None
-    if not 1 <= month <= 12 or (day is not None and not 1 <= day <= 31):
+    if not 1 <= month <= 12 or not 1 <= (day or 1) <= 31:
         return None
     return {"year": int(parts["year"]) if parts.get("year") else None, "month": month, "day": day}
 
@@ -146,6 +146,6 @@ def same_moment(gold: Moment, answer: Moment) -> bool:
     """Return whether two moments are the same; a time that may be before or after noon is either."""
     if replace(gold, seconds=None, definite=False) != replace(answer, seconds=None, definite=False):
         return False
-    if gold.seconds is None or answer.seconds is None or (gold.definite and answer.definite):
+    if None in (gold.seconds, answer.seconds) or gold.definite and answer.definite:
         return gold.seconds == answer.seconds
     return gold.seconds % 43_200 == answer.seconds % 43_200

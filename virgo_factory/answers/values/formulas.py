@@ -200,13 +200,7 @@ def numeral(text: str) -> Fraction:
 
 
 class Point(NamedTuple):
-    """What letters stand for.
-
-    Attributes:
-        index: which of the points.
-        letters: "positive", "real", "complex" or "whole" numbers.
-        folded: small letters that are the same in capitals.
-    """
+    """What letters stand for: "positive", "real", "complex" or "whole" numbers; of those that are `folded` both cases are one."""
 
     index: int
     letters: str = "positive"
@@ -457,9 +451,6 @@ def read_closed(text: str) -> tuple:
 
     >>> read_closed("3 cm")
     (Fraction(3, 1), 1)
-
-    Raises:
-        Unreadable: the text does not begin with a number.
     """
     tokens = _tokens(text, True)
     for length in range(len(tokens), max(0, len(tokens) - MAX_DEPTH), -1):
@@ -568,15 +559,8 @@ _TURNED = {">": "<", "<": ">", r"\ge": r"\le", r"\le": r"\ge"}
 def same_expression(gold: str, answer: str, folded: frozenset[str] = frozenset()) -> bool | None:
     r"""Return whether two formulas, equations or inequalities are equal, or None where that is not settled.
 
-    Chains are compared link by link, in one direction.
-
-    Args:
-        gold: in LaTeX or plain.
-        answer: likewise.
-        folded: small letters whose capitals are the same letter in another hand.
-
-    Raises:
-        TooLarge: one of them must not be evaluated.
+    Chains are compared link by link, in one direction. `folded` are small letters whose capitals are the same in another hand.
+    Raises TooLarge where one of them must not be evaluated.
 
     >>> same_expression(r"\frac{1}{2}(e^{at}-e^{-at})", r"\sinh(at)"), same_expression("(x+1)^2", "x^2+1")
     (True, False)

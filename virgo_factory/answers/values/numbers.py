@@ -19,7 +19,6 @@ from virgo_factory.answers.values.formulas import (
     add,
     divide,
     multiply,
-    numeral,
     read_closed,
 )  # noqa: F401
 from virgo_factory.answers.values.latex import tidy
@@ -75,8 +74,8 @@ _STOP_WORDS = frozenset("and or but not if than then to from plus minus of equal
 _FILLERS = frozenset(
     "the a an to of by in on at for with all total altogether each different possible unit square cubic sq 个 的 了".split()
 )
-_ONE_LETTER = frozenset("'\"mMgshlLNJWVAKCFTΩÅ$°¢%€£¥₹")
 
+_ONE_LETTER = frozenset("'\"mMgshlLNJWVAKCFTΩÅ$°¢%€£¥₹")
 _OPPOSITES = (
     ("compass", "north n northward 北 向北 正北", "south s southward 南 向南 正南", "east e eastward 东 向东 正东", "west w westward 西 向西 正西",
      "northeast ne 东北", "northwest nw 西北", "southeast se 东南", "southwest sw 西南"),
@@ -142,7 +141,7 @@ def _from_words(text: str) -> tuple[Fraction, int] | None:
         word, following = found[0].lower(), _FOLLOWING.match(text, found.end())
         if word in _SMALL:
             current += _SMALL[word]
-        elif word in _PARTS and (before or word in ("half", "quarter")) and current < 100:
+        elif word in _PARTS and before or word in ("half", "quarter"):
             return total + Fraction(current or 1, _PARTS[word]), found.end()  # two and a half
         elif word in SCALES and before:
             hundred = word == "hundred"
@@ -245,7 +244,6 @@ def _value(text: str) -> tuple[Number, int]:
     value, end = read_closed(text)
     source = text[:end]
     literal = _LITERAL.fullmatch(source)
-    value = numeral(re.sub(r"\s", "", source)) if literal and literal[1] else value
     if not isinstance(value, (Fraction, MP.mpf)):
         raise Unreadable("no real number")
     pointed = bool(re.search(r"\.\d|\d[eE][-+]?\d", source))
@@ -282,9 +280,7 @@ def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
     rest = _TEMPERATURE.sub(lambda found: "°" + found[1][0].upper(), rest.replace("\u03bc", "µ"))
     units, end = read_unit(rest)
     lone = rest[:end].strip()
-    if len(lone) == 1 and lone.isascii() and (lone not in _ONE_LETTER or glued and rest[end : end + 1].isalpha()):
-        units, end = (), 0
-    if units:
+    if units and (len(lone) > 1 or not lone.isascii() or lone in _ONE_LETTER):
         number, rest = replace(number, unit=lone, units=units), rest[end:].strip()
         more = re.match(r"(?:,|and|&|又|零)?\s*(?=\d)", rest)
         return more and _compound(number, rest[more.end() :]) or _with_words(number, rest)
@@ -314,7 +310,7 @@ def _with_words(number: Number, rest: str) -> Number | None:
     counted, *over = re.split(r"\s*/\s*|\s+per\s+", rest, maxsplit=1)
     if (over := "".join(over)) and read_unit(over)[1] == len(over) and (found := _with_words(number, counted)):
         return replace(found, unit=f"{found.unit}/{over}", words=found.words | {f"per {read_unit(over)[0][0]}"})
-    if len(rest) > 60 or _NO_WORDS.search(rest) or _OTHER_NUMBER.match(rest):
+    if _NO_WORDS.search(rest) or _OTHER_NUMBER.match(rest):
         return None
     found = _COUNTED.findall(re.sub(r"\b([ap])\.?\s?m\b\.?", r"\1m", rest, flags=re.IGNORECASE))
     lower = [word.lower() for word in found]

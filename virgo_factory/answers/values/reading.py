@@ -99,7 +99,6 @@ def unwrapped(text: str) -> str:
     text = tidy(text)
     lead = P.LEAD.match(text)
     text = text[lead.end() :].strip() or text
-    text = text.lstrip(" ,;").rstrip(" .,;") or text
     for pattern, spelled in _SPELLINGS:
         text = pattern.sub(spelled, text)
     if not text.isascii():
@@ -121,10 +120,9 @@ def _without_context(text: str) -> str:
     inside = found["inside"]
     if (one := read_number(f"1 {inside}")) and one.units and not one.words:
         return f"{found['head']} {inside}{found['tail']}"
-    said = re.match(r"[^\W\d_]{3,}|[a-z]{2} ", inside) and not re.match("mod|" + "|".join(FUNCTIONS), inside)
+    said = re.match(r"[^\W\d_]{3,}|[a-z]{2} ", inside) and not re.search(r"[\\^_=]|^mod", inside)
     same = (value := read_number(inside)) is not None and value.value == number.value
-    spoken = (found["space"] or inside[0] > "\u4dff") and not re.search(r"[\\^_=]", inside)
-    return f"{found['head']}{found['tail']}" if said and spoken or same and not value.literal else text
+    return f"{found['head']}{found['tail']}" if said or same and not value.literal else text
 
 
 def conditional_value(text: str) -> str | None:
@@ -197,10 +195,7 @@ def _what(text: str, question: str) -> Kind:
     if number is not None and not (number.unit and "in terms of" in question[-1_000:].lower()):
         return number
     if found := read_sequence(text):
-        beside = (
-            not found.held and text[0] > "\u4dff" and sum(bool(re.search(r"\d", part)) for part in found.parts) == 1
-        )
-        if beside and (spoken := _in_sentence(text, question)) is not None:
+        if not found.held and text[0] > "\u4dff" and (spoken := _in_sentence(text, question)) is not None:
             return spoken  # 甲、乙两地相距360千米
         if len(found.parts) == 1 and found.held in ("", "{}") and not re.match(r"\\(?:\{|emptyset)", found.parts[0]):
             return read(found.parts[0], question).what
@@ -208,7 +203,7 @@ def _what(text: str, question: str) -> Kind:
             return found
     if (spoken := _in_sentence(text, question)) is not None:
         return spoken
-    return Formula(text) if "\\begin{" in text or is_formula(text) else Words(text)
+    return Formula(text) if is_formula(text) else Words(text)
 
 
 _SHELLS = re.compile(r"(?:\[[A-Z][a-z]\])?\s*(?:[1-7][spdf]\^?\{?\d{1,2}\}?\s*){2,}")
@@ -227,8 +222,6 @@ def _chemical(plain: str) -> Words | None:
     if not found or not _SUBSTANCE.search(plain):
         return None
     if found["right"]:
-        if not re.search(r"[a-z\d]", plain):
-            return None
         return Words(" -> ".join(" + ".join(sorted(side.split("+"))) for side in found.groups()))
     return Words(plain) if "+" not in plain[:-1] else None
 
@@ -262,7 +255,7 @@ def _in_sentence(text: str, question: str) -> Kind | None:
     if len(found) != 1 or not re.search(r"[A-Za-z]{3,}\s|\s[A-Za-z]{3,}|[\u4e00-\u9fff]", text):
         return None
     head, tail = text[: found[0].start()], text[found[0].start() :].strip()
-    if re.search(r"[A-Za-z\d]$", head) or re.match(r"[A-Z+^_{]", text[found[0].end() :]):
+    if re.match(r"[A-Z+^_{]", text[found[0].end() :]):
         return None
     head, tail = head.strip(), tail.partition(" than ")[0]
     said, chinese = head.split(), _CHINESE_BOUND.search(head)
@@ -353,19 +346,16 @@ def side_name(text: str) -> str:
 _HOLES = re.compile(r"\\(?:d|t|c)?frac\s*(?:\{\s*\}|\{[^{}]*\}\s*\{\s*\}|\{[^{}]*\}\s*$|$)|\\sqrt\s*(?:\{\s*\}|$)")
 
 
-def gold_problem(gold: str) -> str | None:
-    """Return why a gold answer cannot be checked, in words; None where it can.
+def gold_problem(gold: str) -> bool:
+    """Return whether a gold answer cannot be checked: a placeholder, the Python word None, broken LaTeX.
 
-    >>> gold_problem("See the figure."), gold_problem("\\\\frac{1}{"), gold_problem("none"), gold_problem("None")
-    ('a placeholder', 'broken LaTeX', None, 'the Python word None')
+    >>> [gold_problem(gold) for gold in ("See the figure.", "\\\\frac{1}{", "None", "none")]
+    [True, True, True, False]
     """
     text = gold.strip()
-    if text in ("None", "NaN", "nan", "NoneType"):
-        return "the Python word None"
-    if P.NO_GOLD.fullmatch(text.strip("()[]{}.$ \t\n")) or P.NO_GOLD.fullmatch(text):
-        return "a placeholder"
-    if "\\" in text or "{" in text or "$" in text:
-        whole = balanced(text.replace("\\{", "").replace("\\}", "")) and text.count("\\begin{") == text.count("\\end{")
-        if not whole or _HOLES.search(text):
-            return "broken LaTeX"
-    return None
+    if text in ("None", "NaN", "nan", "NoneType") or any(
+        map(P.NO_GOLD.fullmatch, (text, text.strip("()[]{}.$ \t\n")))
+    ):
+        return True
+    whole = balanced(text.replace("\\{", "").replace("\\}", "")) and text.count("\\begin{") == text.count("\\end{")
+    return not whole or _HOLES.search(text) is not None

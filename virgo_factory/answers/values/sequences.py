@@ -190,8 +190,7 @@ def _ratio(text: str) -> Sequence | None:
         return None
     parts = re.split(r"\s*(?::|\bto\b|比)\s*", text)
     values = [read_number(part) for part in parts]
-    plain = 2 <= len(parts) <= 6 and all(value is not None and not value.unit and value.value for value in values)
-    return Sequence(":", tuple(parts)) if plain else None
+    return Sequence(":", tuple(parts)) if all(value is not None and value.value for value in values) else None
 
 
 def _related(text: str) -> Sequence | None:
@@ -211,8 +210,7 @@ def _related(text: str) -> Sequence | None:
         return None
     sign = next(iter(signs))
     sides = split(text, re.escape(sign) + "(?![A-Za-z])")
-    whole = len(sides) == text.count(sign) + (0 if sign in ("\\neg", "\\to") and text.startswith(sign) else 1)
-    return _one_way(sign, sides) if whole else None
+    return _one_way(sign, sides)
 
 
 def _one_way(sign: str, sides: tuple[str, ...]) -> Sequence:
@@ -276,7 +274,6 @@ def _region(text: str) -> Sequence | None:
         return Sequence("()", ("-\\infty", "\\infty"))
     if found := _WITHOUT.fullmatch(text):
         points = split(found["points"] or found["point"] or found["unequal"])
-        points = [point.partition("\\ne")[2].strip() or point for point in points]
         values = [read_number(point) for point in points]
         if not points or not all(values):
             return None
@@ -294,9 +291,7 @@ def _region(text: str) -> Sequence | None:
             lower = [piece for piece in pieces if piece.parts[1] == "\\infty"]
             upper = [piece for piece in pieces if piece.parts[0] == "-\\infty"]
             if len(pieces) == 2 and lower and upper:
-                values = read_number(lower[0].parts[0]), read_number(upper[0].parts[1])
-                crossing = all(values) and values[0].value < values[1].value
-                if separator is _AND or crossing and not re.search(r"or|或|\\lor", text):
+                if separator is _AND:
                     held = lower[0].held[0] + upper[0].held[1]
                     return Sequence(held, (lower[0].parts[0], upper[0].parts[1]), name=pieces[0].name)
             return _union(pieces, pieces[0].name)
@@ -315,7 +310,7 @@ def _inequality(text: str) -> Sequence | None:
     if sides[1] in _TURNED:
         sides = [_TURNED.get(side, side) for side in sides[::-1]]
     terms, signs = sides[::2], sides[1::2]
-    names = [bool(_NAME.fullmatch(term)) and term != "\\infty" for term in terms]
+    names = [bool(_NAME.fullmatch(term)) for term in terms]
     joined = any(re.search(r"[,=]|\\(?:cup|lor|land|ne)(?![A-Za-z])|\s(?:or|and)\s|[或且]", term) for term in terms)
     if any(sign in _TURNED for sign in signs) or sum(names) != 1 or joined or len(terms) == 3 and not names[1]:
         return None

@@ -1,6 +1,6 @@
 """The check of whole datasets: what is wrong with each row, what shows only across rows, and what will be trained on.
 
-Memory: about 50 bytes a row and the length of its id (digests and places, in arrays), 112 MB for a million rows with what
+Memory: about 60 bytes a row and the length of its id (digests and places, in arrays), 112 MB for a million rows with what
 sorting takes, and 20 findings of a kind; with `near` 250 bytes a row more, with a benchmark 12 bytes for each of its 8-grams.
 """
 
@@ -34,7 +34,7 @@ from virgo_factory.io.atomic import new_file
 
 
 _DERIVED_ID = re.compile(r"[0-9a-f]{12}(-\d+)?")
-"""An id that a format made of the question, for a row without one (formats/row.py): the same question, the same id."""
+"""An id that a format made of the question, for a row without one (formats/row.py): the same question, perhaps of another picture."""
 
 
 @dataclass
@@ -166,7 +166,7 @@ class _Ledger:
         self._format_names: dict[str, int] = {"": 0}
         self._format_of = array("B")
         self.duplicates = np.empty(0, np.uint64)
-        self._digests, self._questions, self._ids = array("Q"), array("Q"), array("Q")
+        self._digests, self._questions, self._ids, self._answers = (array("Q") for _ in range(4))
 
     def enter(self, record: RowRecord) -> None:
         account = self.accounts[record.source]
@@ -231,6 +231,7 @@ class _Ledger:
         row = len(self.places)
         self._digests.append(record.digest or _unlike(row))  # a row that gives no example is like no other
         self._questions.append(record.question_digest)
+        self._answers.append(0 if record.reason else record.answer_digest)
         self._ids.append(_digest(f"{record.source}\0{record.id}") if record.id else _unlike(row))
 
     def compare(self) -> None:
@@ -243,10 +244,17 @@ class _Ledger:
 
         self.duplicates = self.places.keys()[again]
         for row, first in repeated(np.frombuffer(self._ids, np.uint64)):
-            is_same = self._questions[row] == self._questions[first]
-            if not (is_same and _DERIVED_ID.fullmatch(self.places.id(row))):
+            if not _DERIVED_ID.fullmatch(self.places.id(row)):
+                is_same = self._questions[row] == self._questions[first]
                 detail = f"also the id of {self.places.place(first)}"
                 self._add(row, "duplicate_id", "warning", detail + ("" if is_same else ", another question"))
+
+        answers = np.frombuffer(self._answers, np.uint64)
+        told = np.flatnonzero(answers)
+        for again, first in repeated(np.frombuffer(self._questions, np.uint64)[told]):
+            row, first = told[[again, first]].tolist()
+            if answers[row] != answers[first]:
+                self._add(row, "answers_differ", "warning", f"boxed otherwise at {self.places.place(first)}")
 
     def _compare_formats(self) -> None:
         names = list(self._format_names)

@@ -56,7 +56,7 @@ def scaled(image: Any, longest: int = LONGEST_SIDE) -> bytes:
     image = as_seen(image)
     image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
+    image.save(buffer, "PNG", compress_level=3)  # `optimize` takes seven times as long for 5 % fewer bytes
     if buffer.tell() > _MAX_PNG:
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=85)

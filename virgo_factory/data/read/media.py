@@ -157,9 +157,21 @@ def resolve_image(image: str, media_dir: str) -> str:
         raise BadMedia(f"{path}: {error.strerror}") from None
 
     if not found:
-        raise BadMedia(f"no file {path}")
+        raise BadMedia(f"no file {path}{_meant(path)}")
 
     return str(path.absolute())
+
+
+def _meant(path: Path) -> str:
+    """Return the file that a path of another spelling may mean, for a message; "" where there is none."""
+    names = (
+        unquote(path.name),
+        path.name.lower(),
+        path.name.upper(),
+        *(path.stem + end(path.suffix) for end in (str.lower, str.upper)),
+    )
+    found = next((name for name in names if name != path.name and path.with_name(name).is_file()), None)
+    return f"; is {found} beside it meant?" if found else ""
 
 
 def _target(image: str, media_dir: str) -> str:

@@ -51,6 +51,8 @@ UNREADABLE = {
     "a row with more or fewer cells than the header": ("other_cells", re.compile(r"\d+ cells?, ")),
     "a second list of objects": ("second_list", re.compile("a second list of objects, ")),
     "not CSV": ("not_csv", re.compile("not CSV ")),
+    "not UTF-8": ("not_utf8", re.compile("not UTF-8 ")),
+    "a key stands twice": ("key_twice", re.compile("the key ")),
     NOT_JSON: ("not_json", re.compile("")),
 }
 """Reason of what cannot be read -> the code of its finding, and how the words about one begin."""
@@ -234,10 +236,12 @@ def _decoded(line: bytes) -> tuple[Any, str]:
     """Return the value of one line of JSONL, or None and what is wrong with it."""
     if _LONG not in line.translate(_ONE_DIGIT):
         with contextlib.suppress(orjson.JSONDecodeError):  # NaN, half a character; or its message
-            return orjson.loads(line), ""
+            value = orjson.loads(line)
+            if line.count(b'":') - line.count(b'\\":') <= _count_keys(value) and b'" :' not in line:
+                return value, ""
 
     try:
-        return json.loads(line.decode()), ""
+        return _DECODER.decode(line.decode()), ""
     except UnicodeDecodeError as error:
         return None, (f"not UTF-8 (byte 0x{line[error.start]:02x} at column {error.start + 1}). {_convert_it(line)}")
     except json.JSONDecodeError as error:
@@ -249,13 +253,46 @@ def _decoded(line: bytes) -> tuple[Any, str]:
         return None, f"not JSON ({error.msg} at column {error.colno})"
     except RecursionError:
         return None, "nested too deeply"
-    except ValueError as error:  # a whole number of more than 4,300 digits
+    except ValueError as error:  # a key that stands twice, a whole number of more than 4,300 digits
         return None, f"{error}"
+
+
+def _count_keys(value: Any) -> int:
+    """Return how many keys a value has with all that it holds."""
+    if type(value) is dict:
+        return len(value) + sum(map(_count_keys, value.values()))
+
+    return sum(map(_count_keys, value)) if type(value) is list else 0
+
+
+class _KeyTwice(ValueError):
+    """An object with a key that stands twice: which of its values is meant is not known."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        key = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise _KeyTwice(f"the key {key[:60]} stands twice in one object")
+
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
+
+
+def _decoded_item(text: str, start: int) -> tuple[Any, int, str]:
+    """Return the value that begins at a place of a text, where it ends, and what is wrong with it."""
+    try:
+        return *_DECODER.raw_decode(text, start), ""
+    except _KeyTwice as error:
+        return None, json.JSONDecoder().raw_decode(text, start)[1], f"{error}"
 
 
 def _decoded_items(text: str, line: int, are_members: bool) -> Iterator[ReadRow]:
     """Yield the items of a piece of a JSON list or object that `_items` has been through; `line` is that of the first."""
-    decode, at, number, has_lines = json.JSONDecoder().raw_decode, 0, line, line > 0
+    at, number, has_lines = 0, line, line > 0
     while at < len(text):
         found = _NOT_SPACE.search(text, at)
         if found is None:
@@ -268,13 +305,13 @@ def _decoded_items(text: str, line: int, are_members: bool) -> Iterator[ReadRow]
             continue
 
         line += text.count("\n", at, start)
-        raw, at = decode(text, start)
+        raw, at, problem = _decoded_item(text, start)
         if are_members:
             id = raw
-            raw, at = decode(text, _COLON.match(text, at).end())
+            raw, at, problem = _decoded_item(text, _COLON.match(text, at).end())
             raw = {"id": id, **raw} if isinstance(raw, dict) else raw
 
-        yield ReadRow(line if has_lines else number, raw)
+        yield ReadRow(line if has_lines else number, raw, problem)
         line += text.count("\n", start, at)
         number -= 1
 
@@ -297,8 +334,11 @@ def _check_encoding(path: Path) -> None:
 def _convert_it(content: bytes) -> str:
     """Return how to make UTF-8 of a text in another encoding: GBK where that gives Chinese, else Windows-1252."""
     with contextlib.suppress(UnicodeDecodeError):
-        letters = [letter for letter in content.decode("gb18030") if ord(letter) > 127]
-        if sum("\u4e00" <= letter <= "\u9fff" for letter in letters) > len(letters) / 2:
+        text = content.decode("gb18030")
+        words = re.findall(
+            "[\u4e00-\u9fff]{2,}", text
+        )  # one alone is of two letters with accents: "Gr\u9c9ee" is Gr\u00f6\u00dfe
+        if len("".join(words)) > sum(ord(letter) > 127 for letter in text) / 2:
             return "If the file is in GBK: iconv -f GB18030 -t UTF-8 FILE > NEW"
 
     return "If the file is Latin-1 or Windows-1252: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW"
@@ -504,6 +544,12 @@ def _csv_rows(path: Path, file: IO[bytes]) -> Iterator[tuple[int, dict[str, Any]
         names = next(reader, [])
         indexed = len(names) > 1 and not names[0]  # numbers of the rows, as pandas writes them
         names = names[indexed:]
+        if any("\n" in name.strip() or "</" in name or len(name) > 300 for name in names):
+            raise UnreadableFile(
+                f"{path}:1: no header, but a row of texts. The first line of a CSV file names its columns: write question, "
+                "thought, solution, or whatever they are, above it."
+            )
+
         again = [name for name in names if not name.strip() or names.count(name) > 1]
         if again or not names:
             raise UnreadableFile(

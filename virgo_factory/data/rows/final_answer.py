@@ -8,6 +8,7 @@ from functools import lru_cache
 from virgo_factory.answers.prose.response import boxes
 from virgo_factory.answers.values.latex import compact, unwrap
 from virgo_factory.core.example import Example
+from virgo_factory.core.thought import LongThought
 from virgo_factory.formats.marks.names import snake
 from virgo_factory.formats.row import GOLD_COLUMN, plain
 
@@ -17,6 +18,8 @@ LOOKED_AT = 1_000_000
 
 NEAR = 0.02
 """Numbers that differ by so much are the same number, rounded."""
+_COUNTED = 100
+"""From here on a whole number, if it does not end in 0, is rounded from what differs by less than 1: 854 is not 845."""
 
 _NUMBER = re.compile(r"[\d.](?:(?<=\.)\d+|(?<=\d)\d{0,2}+(?:(?:,\d{3})+|\d*)(?:\.\d+)?)")
 """Written so, and _RATIO, that what it begins with is one set of characters: a text is searched in half the time."""
@@ -86,9 +89,7 @@ def _has_value(answer: str, numbers: list[str], written: set[str], thought: str)
             if word in said and re.search(rf"\b{word}\b", said):
                 return True
 
-        near = NEAR * abs(number)
-        least, most = number - near, number + near
-        return any(least <= value <= most for value in values)
+        return any(_is_rounded(value, number) for value in values)
 
     if all(is_written(float(number)) for number in numbers):
         return True
@@ -111,7 +112,15 @@ def _has_value(answer: str, numbers: list[str], written: set[str], thought: str)
         return False
 
     ratios = (float(top) / float(base) for top, base in _RATIO.findall(thought) if float(base))
-    return any(abs(ratio - value) <= NEAR * value for ratio in ratios)
+    return any(_is_rounded(ratio, value) for ratio in ratios)
+
+
+def _is_rounded(value: float, number: float) -> bool:
+    """Whether a number may be a value rounded, or that value itself."""
+    if abs(number) < _COUNTED or number != int(number) or not number % 10:
+        return abs(value - number) <= NEAR * abs(number)
+
+    return abs(value - number) < (1 if value != int(value) else 0.5)
 
 
 def _stands(number: str, text: str) -> bool:
@@ -137,19 +146,82 @@ def _numbers(text: str) -> list[str]:
     ]
 
 
-_TWO = re.compile(
-    r"\\boxed\{([-+]?\d+(?:\.\d+)?|[A-J])\}(?:(?!\\boxed)[\s\S])*<answer>\s*\(?([-+]?\d+(?:\.\d+)?|[A-J])\)?\.?\s*</answer>"
+_VALUE = r"([-+]?\d+(?:\.\d+)?|[A-J]|[Yy]es|[Nn]o)"
+_BOX = re.compile(rf"\\boxed\{{(?:\\text\{{)?{_VALUE}\}}")
+_TAGGED = re.compile(rf"<answer>\s*\(?{_VALUE}\)?\.?\s*</answer>")
+_AT_THE_END = re.compile(rf"(?:\\boxed\{{(?:\\text\{{)?|\banswer(?: is|:)[$(*\s]*){_VALUE}[\s.!)}}*$\]\\]*\Z")
+_TAKES_BACK = re.compile(
+    r"(?<![\w,] )(?:[Ww]ait\b|Hmm|[Oo]n second thought)[\s\S]{0,80}?"
+    r"(?:(?P<wrong>\b(?:that|this|it|which)(?:['’]s| is| was) (?:wrong|incorrect|not right|a mistake)\b|\bshould (?:have been|be)\b|\bI made a\b)|(?=\\boxed))"
 )
 
 
-def two_answers(solution: str) -> str:
-    """Return the box of a solution and the `<answer>` behind it where they are different numbers or letters; else ""."""
-    found = _TWO.search(solution) if "<answer>" in solution else None
-    if not found or found[1].isalpha() != found[2].isalpha():
+def two_answers(solution: str, thought: str = "") -> str:
+    r"""Return which two numbers, letters, or yes and no, a response gives for its answer; "" where it gives one.
+
+    They are told where one stands in the last box, and another in an `<answer>` behind it or at the thought's end, and
+    where a solution takes back what it boxed.
+
+    >>> (
+    ...     two_answers(r"\boxed{C}", r"So it is \boxed{B}."),
+    ...     two_answers(r"\boxed{12}. Wait, that is wrong, it is \boxed{14}."),
+    ... )
+    ('the thought ends with B, the solution boxes C', 'boxes 12, and takes it back')
+    """
+    first = solution.find("\\boxed{")
+    if first < 0:
         return ""
 
-    is_same = found[1] == found[2] if found[1].isalpha() else float(found[1]) == float(found[2])
-    return "" if is_same else f"boxes {found[1]}, and has {found[2]} in <answer>"
+    if "<answer>" in solution and (tagged := _TAGGED.search(solution, first)):
+        *_, box = [None, *_BOX.finditer(solution, 0, tagged.start())]
+        if box and box.start() == solution.rfind("\\boxed", 0, tagged.start()) and _differ(box[1], tagged[1]):
+            return f"boxes {box[1]}, and has {tagged[1]} in <answer>"
+
+    behind = solution[first:]
+    if ("ait" in behind or "Hmm" in behind or "econd thought" in behind) and (back := _TAKES_BACK.search(behind)):
+        box = _BOX.match(behind)
+        after = _BOX.search(behind, back.end())
+        if box and (_differ(box[1], after[1]) if after else back["wrong"] and "\\boxed" not in behind[back.end() :]):
+            return f"boxes {box[1]}, and takes it back"
+
+    end = thought[-80:]
+    if ("boxed" in end or "answer" in end) and (last := _AT_THE_END.search(end)):
+        box = _BOX.match(behind)
+        if box and behind.rfind("\\boxed") == 0 and _differ(box[1], last[1]):
+            return f"the thought ends with {last[1]}, the solution boxes {box[1]}"
+
+    return ""
+
+
+def _differ(one: str, other: str) -> bool:
+    """Whether two answers of a kind are different: two letters, yes and no, two numbers of which none is the other rounded, or in percent."""
+    if one[-1].isdigit() and other[-1].isdigit():
+        least, most = sorted((float(one), float(other)), key=abs)
+        is_near = (
+            abs(most - least) < 1 and ("." in one) != ("." in other) or abs(most - 100 * least) <= NEAR * abs(most)
+        )
+        return not (is_near or _is_rounded(least, most) or _is_rounded(most, least))
+
+    is_letter = len(one) == len(other) == 1 and (one + other).isalpha()
+    return is_letter and one != other or {one.lower(), other.lower()} == {"yes", "no"}
+
+
+_LAST_BOX = re.compile(r"\\boxed\{\s*([-+]?\d{1,15}|[A-J])\s*\}")
+
+
+def plain_answer(response: LongThought | str) -> str:
+    r"""Return the whole number, or the letter of an option, that a response boxes last; "" for any other answer.
+
+    >>> (
+    ...     plain_answer(LongThought("7 * 8 ...", r"It is \boxed{+56}.")),
+    ...     plain_answer(LongThought("a", r"It is \boxed{\pi}.")),
+    ... )
+    ('56', '')
+    """
+    solution = response if isinstance(response, str) else response.solution
+    last = solution.rfind(r"\boxed{")
+    found = _LAST_BOX.match(solution, last) if last >= 0 else None
+    return "" if not found else found[1] if found[1].isalpha() else str(int(found[1]))
 
 
 # the gold answer

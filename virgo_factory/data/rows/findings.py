@@ -18,21 +18,25 @@ KINDS = {
         "a row with more or fewer cells than the header",
         "Write every cell, empty ones too; a cell with a comma or a line break in it stands in quotation marks.",
     ),
+    "not_utf8": ("not UTF-8", "Convert the file as the line says, and look at what comes out."),
+    "key_twice": ("a key of an object stands twice", "Take one out: which of its values is meant is not known."),
     "not_csv": ("not CSV", "Close the quotation mark; inside quotes one is written twice."),
     "second_list": ("a second list of objects", "Put each list into a file and an entry of its own."),
     "mixed_formats": ("of another format than most rows", "A run stops on this. Put each format into a file of its own, or bring all to one: data convert."),
     "duplicate": ("the same row again", "Remove it, or leave it if it is to weigh more."),
     "near_duplicate": ("nearly the same as an earlier row", "Look at the pair; keep one, or both if they differ in what counts."),
     "duplicate_id": ("an id that stands there before", "Give each row its own id: results are kept by id."),
+    "answers_differ": ("another answer than an earlier row has to the same question", "Look which is right; leave the other row out."),
     "thought_tiny": ("the thought is one word", "Remove the row: it teaches not to think."),
+    "thought_is_solution": ("the thought is the solution again", "Leave the row out: it teaches to write one text twice, and no thought."),
     "answer_not_in_thought": ("the thought never mentions the answer that the solution boxes", "Look at it: thoughts that stop early teach to guess."),
     "gold_contradicted": (
         "the solution's answer is not the row's gold answer",
         "Look which is right; leave the row out where the solution is wrong. No more than 50 are looked for in a part of a file.",
     ),
-    "damaged_text": ("the response holds damaged text", "Write the row again from its source: escapes, or an encoding, were read wrongly; it is trained on as it is."),
+    "damaged_text": ("damaged text", "Write the row again from its source: escapes, or an encoding, were read wrongly; it is trained on as it is."),
     "no_answer": ("the solution says nothing, or refuses to answer", "Leave the row out, unless its question is one to be refused."),
-    "two_answers": ("the solution boxes one answer and has another in <answer>", "Look which is right, and take the other out, or leave the row out."),
+    "two_answers": ("the response gives two answers that differ", "Look which is right, and take the other out, or leave the row out."),
     "loop": ("the response repeats itself", "Remove it: it teaches never to stop."),
     "the_response_is_marked_wrong": ("the response is marked wrong", "Nothing to do: it is not trained on."),
     "no_correct_response": ("no correct response", "Nothing to do: it is not trained on."),
@@ -100,7 +104,7 @@ KINDS = {
         'none does: "columns": {"images": "images"} in the entry of dataset_info.json.',
     ),
     "no_picture": (
-        "the question speaks of a picture, and the row has none",
+        "the question speaks of a picture that the row does not have",
         "Give it in a column images, or leave the row out: its thought tells of what the model does not see.",
     ),
     "image_missing": ("image missing", "Set --media-dir (media_dir: in the recipe) to the folder that the paths start from."),
@@ -126,6 +130,7 @@ KINDS = {
 """Code -> words for people, and what to do; in the order of importance. Rows dropped for another reason have its words."""
 
 REPAIR = "Repair the rows, or leave them: malformed: drop does not train on them."
+MAP = "Write into dataset_info.json what the line says, or leave the rows: malformed: drop does not train on them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +181,8 @@ class Findings:
         """
         kind = self.kinds.get((found.code, found.severity))
         if kind is None:
-            named, remedy = KINDS.get(found.code, (words or found.code.replace("_", " "), REPAIR))
+            repair = MAP if "dataset_info.json" in found.detail else REPAIR
+            named, remedy = KINDS.get(found.code, (words or found.code.replace("_", " "), repair))
             kind = Kind(found.code, found.severity, named, remedy)
             self.kinds[found.code, found.severity] = kind
 

@@ -15,7 +15,7 @@ from virgo_factory.data.read.media import BadMedia, find_image, local_path
 from virgo_factory.data.read.reader import ReadRow, place_of, read_chunk, why_unreadable
 from virgo_factory.data.read.source import Settings, Source
 from virgo_factory.data.rows.facts import facts_of
-from virgo_factory.data.rows.final_answer import JUDGED, contradiction, may_contradict, with_gold
+from virgo_factory.data.rows.final_answer import JUDGED, contradiction, may_contradict, plain_answer, with_gold
 from virgo_factory.data.tokens.tokens import RowTokenizer, is_known_template, render
 from virgo_factory.formats import read_row
 from virgo_factory.formats.row import RejectedRow, own_id
@@ -53,6 +53,7 @@ class RowRecord(NamedTuple):
     images: int = 0
     digest: int = 0  # of all of its texts and images, blanks aside: equal examples have equal ones
     question_digest: int = 0  # of the last question and the images
+    answer_digest: int = 0  # of a whole number or an option's letter that the solution boxes; 0 for anything else
     findings: Sequence = ()  # `Finding`s of the rules, and of what could not be read
     source: int = 0  # position of its source among those measured
     number: int = 0  # position of its row in the source, from 0
@@ -153,6 +154,7 @@ class Measurer:
             "images": len(images),
             "digest": _digest(*texts, *identities),
             "question_digest": _digest(question, *identities),
+            "answer_digest": _digest(answer.encode()) if (answer := plain_answer(example.response)) else 0,
         }
         seen = []
         if example.images:

@@ -192,11 +192,17 @@ def read_messages(
     for position, (role, _) in enumerate(turns):
         if role != ("user", "assistant")[position % 2]:
             known = role in ("user", "assistant", "system") or role in (*TOOLS, *THINKERS)
-            remedy = (
-                ""
-                if known
-                else '; if it is one of these: "tags": {"user_tag": ..., "assistant_tag": ...} in its entry'
+            key = next(
+                (
+                    key
+                    for key, value in said[position].items()
+                    if isinstance(value, str) and value.strip().lower() in _ROLES
+                ),
+                None,
             )
+            tags = f'{{"role_tag": "{key}"}}' if role is None and key else '{"user_tag": ..., "assistant_tag": ...}'
+            what = "if that is in another key" if role is None and key else "if it is one of these"
+            remedy = "" if known else f'; {what}: "tags": {tags} in its entry'
             detail = f"message {position + 1} of {column} has the role {reprlib.repr(role)}, not {('user', 'assistant')[position % 2]}"
             raise RejectedRow("messages out of order", f"{detail}{remedy} of dataset_info.json" if remedy else detail)
 
@@ -334,12 +340,29 @@ def _is_usual(message: Any) -> bool:
 _SAID_KEYS = frozenset(("content", "value", "parts"))
 
 
+def _of_langchain(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a message of LangChain with the keys of its `data` and `additional_kwargs` as its own; any other as it is."""
+    data = message.get("data")
+    message = {"type": message["type"], **data} if isinstance(data, dict) else message
+    more = message.get("additional_kwargs")
+    if not isinstance(data, dict) and not isinstance(more, dict):
+        return message
+
+    found = {**(more if isinstance(more, dict) else {}), **message}
+    return {
+        key: value for key, value in found.items() if key != "additional_kwargs" and value not in (None, False, [], {})
+    }
+
+
 def _of_turns(objects: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return as messages objects of other keys: a speaker and a text, or a question and its response."""
     messages: list[Mapping[str, Any]] = []
     for one in objects:
+        is_typed = isinstance(one.get("type"), str) and one["type"] in _ROLES
+        one = _of_langchain(one) if is_typed else one
         keys = next((keys for keys in _TURNS if all(one.get(key) is not None for key in keys)), None)
-        speaker = next((key for key in ("role", "from", *_SPEAKERS) if isinstance(one.get(key), str)), None)
+        speakers = ("role", "from", *_SPEAKERS, *(("type",) if is_typed else ()))
+        speaker = next((key for key in speakers if isinstance(one.get(key), str)), None)
         text = next((key for key in ("content", "value", *_SAID) if one.get(key) is not None), None)
         if speaker and text:
             rest = {key: value for key, value in one.items() if key not in (speaker, text)}

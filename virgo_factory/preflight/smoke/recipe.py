@@ -7,6 +7,7 @@ from typing import Any
 
 from virgo_factory.core.recipe_keys import KEYS, RL_DEFAULTS
 from virgo_factory.data.read.source import PREFIX_TEMPLATES, STOCK_CUTOFF_LEN
+from virgo_factory.io.cpu import has_bf16
 from virgo_factory.preflight.smoke.rows import batch, longest_tokens
 from virgo_factory.preflight.smoke.trial import STEPS, Smoke
 
@@ -152,14 +153,14 @@ def _replace_hardware(smoke: Smoke, keys: dict[str, Any]) -> None:
         smoke.substitute(f"flash_attn: {keys['flash_attn']}", "sdpa", "flash-attention")
         keys["flash_attn"] = "sdpa"
 
+    emulated = "float32, since this CPU emulates bfloat16"
     if keys.pop("fp16", None):
-        smoke.substitute("fp16: true", "bf16: true", "fp16 and its loss scale")
-        keys["bf16"] = True
+        smoke.substitute("fp16: true", "bf16: true" if has_bf16() else emulated, "fp16 and its loss scale")
+        keys |= {"bf16": True} if has_bf16() else {}
 
-    if not has_bf16():
-        for key in ("bf16", "pure_bf16"):
-            if keys.pop(key, None):
-                smoke.substitute(f"{key}: true", "float32, since this CPU emulates bfloat16", "bfloat16")
+    for key in ("bf16", "pure_bf16") if not has_bf16() else ():
+        if keys.pop(key, None):
+            smoke.substitute(f"{key}: true", emulated, "bfloat16")
 
     if _GPU_OPTIMIZERS.search(str(keys.get("optim", ""))):
         smoke.substitute(f"optim: {keys['optim']}", "adamw_torch", "that optimiser")
@@ -183,14 +184,6 @@ def _replace_hardware(smoke: Smoke, keys: dict[str, Any]) -> None:
 
         if offloaded:
             smoke.substitute(" and ".join(offloaded), "left out: the weights are in the host's memory", "offloading")
-
-
-def has_bf16() -> bool:
-    """Whether this machine's CPU multiplies bfloat16 itself, as oneDNN asks: else a step takes ten times as long."""
-    try:
-        return not {"avx512bw", "bf16"}.isdisjoint(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
-    except OSError:
-        return False
 
 
 def _yaml(value: Any) -> str:

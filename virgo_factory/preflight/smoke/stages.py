@@ -22,6 +22,7 @@ import yaml
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.tokens.tokens import MODEL_FILES, model_folder
 from virgo_factory.formats.row import QWEN_VL_FAMILIES
+from virgo_factory.io.cpu import has_bf16
 from virgo_factory.io.files import check_folder
 from virgo_factory.preflight.checkpoint.check import check_checkpoint
 from virgo_factory.preflight.checkpoint.reduced import try_loading
@@ -31,7 +32,7 @@ from virgo_factory.preflight.precision import is_float32
 from virgo_factory.preflight.smoke.logs import checkpoints, is_disk_full, logged_steps
 from virgo_factory.preflight.smoke.parse import parse
 from virgo_factory.preflight.smoke.processes import MARK, kill_all, started, stock_command, watch
-from virgo_factory.preflight.smoke.recipe import has_bf16, smoke_recipe
+from virgo_factory.preflight.smoke.recipe import smoke_recipe
 from virgo_factory.preflight.smoke.rows import rows
 from virgo_factory.preflight.smoke.trial import Found, Result, Smoke, StageFailed
 from virgo_factory.preflight.twin.small_config import TEXT_CONFIGS

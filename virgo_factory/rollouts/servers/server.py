@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from virgo_factory.data.tokens.vocabulary import TOKENIZER_FILES
+from virgo_factory.io.cpu import has_bf16
 from virgo_factory.rollouts.servers import die_with_parent
 
 
@@ -32,6 +33,8 @@ imports all of vLLM once more: 27 of the 70 seconds of processor time that the s
 CPU_SETTINGS = {"VLLM_CPU_KVCACHE_SPACE": "2", "TORCH_COMPILE_DISABLE": "1"}
 """Environment of the CPU build, where it is not set: GiB for keys and values, by default most of the machine's; and no compiling
 of two small functions of the sampler, a third of the start's processor time."""
+CPU_WITHOUT_BF16 = ("--dtype", "float32")
+"""Of the CPU build where bfloat16, which it takes for float32 models too, is emulated: a token takes several times as long."""
 
 
 ADAPTER = "adapter_config.json"
@@ -88,7 +91,11 @@ def vllm_command(
     }
     given = [text for name, value in arguments.items() if value is not None for text in (name, str(value))]
     switches = ["--enable-prefix-caching", "--disable-uvicorn-access-log"]
-    device = (*CPU_ARGUMENTS, *(CPU_EXECUTOR if tensor_parallel_size == 1 else ())) if is_cpu_build() else ()
+    device = ()
+    if is_cpu_build():
+        executor = CPU_EXECUTOR if tensor_parallel_size == 1 else ()
+        device = (*CPU_ARGUMENTS, *executor, *(() if has_bf16() else CPU_WITHOUT_BF16))
+
     # -P: else a folder of the working directory that has the name of an optional module (z3) is imported for it.
     return [sys.executable, "-P", "-m", "vllm.entrypoints.openai.api_server", *given, *switches, *device, *lora, *args]
 
