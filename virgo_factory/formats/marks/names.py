@@ -41,8 +41,8 @@ class Kind(Enum):
     """A number of a scale that is not known."""
     LABEL = auto()
     """The gold answer, or a verdict."""
-    AGAINST = auto()
-    """How many votes against it there are more than for it."""
+    BALANCE = auto()
+    """How much more is for it than against it, such as votes: less than nothing is against it."""
     STEPS = auto()
     """Verdicts on its steps, or steps with theirs: of a wrong one it may take itself back, or not."""
     CATEGORY = auto()
@@ -171,6 +171,7 @@ _NAMED = {
     **dict.fromkeys(("mark", "marks", "hits", "agreement"), Kind.RATE),
     **dict.fromkeys(("majority_vote", "final_vote", "consensus"), Kind.OUTCOME),  # or an answer
     "steps": Kind.STEPS,
+    "advantage": Kind.BALANCE,
     **dict.fromkeys(("exception", "error_message", "error_msg", "api_error", "traceback", "errors", "error_list", "mistakes",
                      "failures", "defects", "error_type", "error_types", "error_step", "first_error_step", "mistake_step",
                      "error_category", "error_reason"), Kind.TROUBLE),
@@ -299,7 +300,7 @@ _OBJECTS = frozenset(
     "metadata meta extra info additional verification evaluation evaluations eval evals result results response generation "
     "grading grade annotation annotations choices choice raw api judge verify score scores reward usage detail details "
     "responses gen gens gpt claude qwen llama deepseek gemini run sampling inference completion completions trace teacher verifier grader quality "
-    "logs metrics metric judges checks rewards breakdown votes validation suggestions "
+    "assessment scoring graders outcome report validator verifications logs metrics metric judges checks rewards breakdown votes validation suggestions "
     "properties attributes stats statistics labels feedback verdict verdicts output outputs model other misc llm debug log".split()
 )
 """Words of the names of columns whose objects are looked into, also as JSON text."""
@@ -369,7 +370,7 @@ _PATTERNS = (
     (_CLOSED, Kind.WHOLE),
     (_AS_GOLD, Kind.RIGHT),
     (_UNLIKE_GOLD, Kind.WRONG),
-    (_AGAINST, Kind.AGAINST),
+    (_AGAINST, Kind.BALANCE),
     (_STEPS, Kind.STEPS),
     (_COUNT, Kind.TROUBLE),
     (_PASSES, Kind.RIGHT),
@@ -394,7 +395,7 @@ def corrects(name: str) -> bool:
 
 
 def opposed(name: str) -> str:
-    """Return the column that counts the votes for it, of one of Kind.AGAINST.
+    """Return the column that counts the votes for it, of one that counts those against it; "" of any other.
 
     >>> opposed("downvotes"), opposed("votes_against")
     ('upvotes', 'votes_for')

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from virgo_factory.core.reasons import Reason
-from virgo_factory.formats.marks.names import ENDS, MISSES, VERDICTS, Kind, corrects, kinds_of, opposed, snake
+from virgo_factory.formats.marks.names import ENDS, LEARNS, MISSES, VERDICTS, Kind, corrects, kinds_of, opposed, snake
 from virgo_factory.formats.marks.values import Said, decoded, end_reason, is_right, said
 from virgo_factory.formats.pictures.columns import at_path
 from virgo_factory.formats.row import ANSWER_COLUMNS, OPTION_COLUMN, QUESTION_COLUMNS, RejectedRow
@@ -99,7 +99,7 @@ def marked(columns: tuple[Any, ...], outer: str = "") -> tuple[tuple[Any, str, f
     of _ANNOTATORS a text that is a correction is a mark. A `score` among the columns of a forum is its readers', and what is
     `masked` beside `pii` is that.
     """
-    names = {column: snake(_ARGILLA.sub("", str(column))) for column in columns}
+    names = {column: _called(_ARGILLA.sub("", str(column))) for column in columns}
     silent = [mark for words, mark in _BESIDE if any(word in name for name in names.values() for word in words)]
     found = []
     for column, name in names.items():
@@ -112,6 +112,13 @@ def marked(columns: tuple[Any, ...], outer: str = "") -> tuple[tuple[Any, str, f
     return tuple(found)
 
 
+def _called(column: str) -> str:
+    """Return the name of a column in snake_case, of a flattened object that of what judges in it (`metadata.score`)."""
+    outer, _, inner = column.rpartition(".")
+    is_inner = outer and all(Kind.NESTED in kinds_of(snake(part)) for part in outer.split("."))
+    return snake(inner if is_inner and kinds_of(snake(inner)).isdisjoint(LEARNS) else column)
+
+
 def marks_of(row: Mapping[str, Any], depth: int = _DEPTH, outer: str = "") -> Iterator[Mark]:
     """Yield the marks of a row or message, and down to a depth those of the objects in it."""
     for column, name, kinds in marked(tuple(row), outer):
@@ -119,8 +126,8 @@ def marks_of(row: Mapping[str, Any], depth: int = _DEPTH, outer: str = "") -> It
         if value is None:
             continue
 
-        if Kind.AGAINST in kinds:
-            value = _excess(value, row.get(opposed(str(column))))
+        if Kind.BALANCE in kinds and (other := opposed(str(column))):
+            value = _balance(row.get(other), value)
 
         inner = _object(value, name) if depth and Kind.NESTED in kinds else None
         found = list(marks_of(inner, depth - 1, name)) if inner else []
@@ -155,8 +162,8 @@ def marks_beside(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str
     return found
 
 
-def _excess(noes: Any, yeses: Any) -> Any:
-    return noes - yeses if isinstance(noes, int) and isinstance(yeses, int) else None
+def _balance(yeses: Any, noes: Any) -> Any:
+    return yeses - noes if isinstance(noes, int) and isinstance(yeses, int) else None
 
 
 @functools.lru_cache(1024)

@@ -305,7 +305,7 @@ _READ: dict[Kind, Callable[[Any], Said]] = {
     Kind.ERROR: _error,
     Kind.COMMENT: lambda value: "?" if _words(value) in (False, "?") else None,
     Kind.LIKE_LEARN: lambda value: "?" if _is_yes_or_no(value) else None,
-    Kind.AGAINST: lambda value: "?" if (_number(value) or 0) > 0 else None,
+    Kind.BALANCE: lambda value: "?" if (_number(value) or 0) < 0 else None,
     Kind.STEPS: _steps,
     Kind.CATEGORY: _tags,
     Kind.SPLIT: lambda value: "?" if _end_word(value) in _PARTS else None,
