@@ -557,7 +557,7 @@ IDS = [
     ({"modality": "image"}, "modality"),
     ({"modality": "text+image"}, "modality"),
     ({"modalities": ["text", "image"]}, "modalities"),
-    ({"data_type": "image_text"}, "data_type"),
+    ({"input_modality": "image_text"}, "input_modality"),
     ({"type": "Multi-modal"}, "type"),
 ]
 
@@ -647,7 +647,7 @@ def test_a_question_of_one_picture_is_not(question):
 
 NO_IDS = [
     {"modality": "text"}, {"modalities": ["text"]}, {"type": "multiple_choice"}, {"meta": {"type": "image"}}, {"question_type": "visual puzzle"}, {"modality": "MRI"},
-    {"has_image": "False"}, {"image_width": 0}, {"image_size": None}, {"image": {"type": "image", "path": None}}, {"type": 2},
+    {"has_image": "False"}, {"image_width": 0}, {"image_size": None}, {"image": {"type": "image", "path": None}}, {"type": 2}, {"data_type": "image"},
     {"image_id": None}, {"image_id": ""}, {"image_id": -1}, {"image_id": "none"}, {"image_ids": []}, {"figure": "A triangle."},
     {"diagram": "none needed"}, {"image_count": 0}, {"has_image": False}, {"num_images": None}, {"num_images": "0"},
     {"id": 123}, {"question_id": 123}, {"video_id": ""}, {"movie_id": 7}, {"id": "a.png"}, {"question_id": "a.png"},

@@ -59,7 +59,7 @@ ANSWERS = ["None of them.", "no", "It cannot be determined.", "Unknown", "-", "<
            "Unfortunately there are 3.", "Sorry is the word that she says.", "无法判断", "0", "[]", "I cannot be 5.",
            "I don't have 5, so it is 4.", "No picture was drawn.", "The triangle cannot be drawn, so the number is 0.", "信息不足", "两个条件不足，选 C。", "他没有提供图书。", "看不到的那一面是 4。",
            "Nein, er kann es nicht sehen.", "Il ne peut pas voir 4.", "No puedo comer 4 manzanas.", "Non posso mangiarne 4.", "見えません", "볼 수 없다", "Он не может помочь.",
-           "Nie mogę jeść jabłek.", "Tôi không thể ăn.", "Tidak bisa.", "Is it \\boxed{?}", "The answer is x?", "The answer is zero."]  # fmt: skip
+           "Nie mogę jeść jabłek.", "Tôi không thể ăn.", "Tidak bisa.", "Is it \\boxed{?}", "The answer is x?", "The answer is zero.", "Just an answer.", "This is no answer?"]  # fmt: skip
 
 
 @pytest.mark.parametrize("solution", NO_ANSWER)

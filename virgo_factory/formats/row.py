@@ -18,8 +18,8 @@ QUESTION_COLUMNS = ("question", "problem", "instruction", "prompt")
 ALPACA_PROMPTS = ("instruction", "prompt")
 ANSWER_COLUMNS = ("answer", "gt", "ground_truth", "gold", "gold_answer")
 GOLD_COLUMN = re.compile(
-    r"(?:(?:gold|golden|correct|reference|ref|expected|target|true|gt|ground_truth|final|standard|original|right)_?)?"
-    r"(?:answers?|label|option|choice|solution)(?:_key)?|answer_?key|gold|gts?|ground_truths?|target|(?:标准|参考|正确|最终)?答案"
+    r"(?:(?:gold|golden|correct|reference|ref|expected|target|true|gt|ground_truth|final|standard|original|right|objective|numeric|numerical)_?)?"
+    r"(?:answers?|label|option|choice|solution)(?:_key)?|answer_?key|gold|expected|gts?|ground_truths?|target|(?:标准|参考|正确|最终)?答案"
 )
 """Names, in snake_case, of columns that hold the gold answer beside a response."""
 OPTION_COLUMN = re.compile(

@@ -34,6 +34,7 @@ KINDS = {
         "the solution's answer is not the row's gold answer",
         "Look which is right; leave the row out where the solution is wrong. No more than 50 are looked for in a part of a file.",
     ),
+    "no_such_option": ("the solution boxes a letter that none of the question's options has", "Look at it: the options are of another row, or the solution is wrong."),
     "damaged_text": ("damaged text", "Write the row again from its source: escapes, or an encoding, were read wrongly; it is trained on as it is."),
     "no_answer": ("the solution says nothing, or refuses to answer", "Leave the row out, unless its question is one to be refused."),
     "two_answers": ("the response gives two answers that differ", "Look which is right, and take the other out, or leave the row out."),
@@ -70,6 +71,10 @@ KINDS = {
     "prompt_names_tags": (
         "the prompt names tags, or a mode, that the target does not have",
         "Take the sentence out: the target has the four markers, whatever the prompt asks for.",
+    ),
+    "prompt_asks_for_less": (
+        "the prompt asks for a word or a letter alone, and the solution is long",
+        "Take the sentence out, or write shorter solutions: the model is to do as it is asked.",
     ),
     "foreign_token_in_the_prompt": (
         "a control token, or who speaks, of another model's template in the prompt",

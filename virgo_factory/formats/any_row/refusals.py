@@ -11,7 +11,7 @@ _NOTHING = LazyPattern(
     re.IGNORECASE,
 )
 _FRAME = LazyPattern(
-    r"(?P<tag><answer>)?[\s*$]*(?P<said>(?:[^\W\d]+,? ){0,2}?(?:final |correct )?answer\b(?: is)?[\s*:：]*)?[\s*$]*"
+    r"(?P<tag><answer>)?[\s*$]*(?P<said>(?:(?:so|thus|hence|therefore),? )?(?:the |my |our )?(?:final |correct )?answer\b(?: is)?[\s*:：]*)?[\s*$]*"
     r"(?P<box>\\boxed\s*\{(?:\\text\s*\{)?)?(?P<core>[^\n]*?)(?(box)\}{1,2})[\s.*$]*(?(tag)</answer>)\s*",
     re.IGNORECASE,
 )
@@ -82,7 +82,8 @@ def no_answer(solution: str, question: str, thought: str = "") -> str:
     said = solution.casefold()
     end = said.removesuffix("</answer>").rstrip(" \n.$*)}]>")
     if (not end or len(end) < 80 and end.endswith(_BLANK_ENDS)) and (framed := _FRAME.fullmatch(solution)):
-        blank = (framed["said"] or framed["box"]) and _BLANK.fullmatch(framed["core"])
+        is_answer = framed["box"] or framed["said"] and framed["core"]
+        blank = is_answer and _BLANK.fullmatch(framed["core"])
         if blank and not (blank["word"] and _has_word(f"{question}\n{thought}", blank["word"])):
             return " ".join(solution.split())
 

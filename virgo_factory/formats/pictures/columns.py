@@ -131,7 +131,7 @@ _SAYS_ONE = LazyPattern(
     r"(?:images?|imgs?|pictures?|(?P<video>videos?)|(?P<audio>audios?))|(?:images?|imgs?|pictures?)_(?:count|num|number|width|height|size|token_count)"
 )
 """Names of columns that say whether, how many, or how large, pictures there are."""
-_KIND = LazyPattern(r"(?:(?:input|data|question|problem|sample)_)?(?:modalit(?:y|ies)|type)")
+_KIND = LazyPattern(r"(?:(?:input|data|question|problem|sample)_)?modalit(?:y|ies)|type")
 """Names of columns that say of what kind the question is, and (below) what they say where it has a picture."""
 _WITH_PICTURE = LazyPattern(
     r"(?:text ?(?:\+|,|/|&|-|_|and) ?)?(?:images?|pictures?|multi[-_ ]?modal|vision[-_ ]language|vqa)(?: ?(?:\+|,|/|&|-|_|and) ?text)?",

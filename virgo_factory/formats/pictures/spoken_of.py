@@ -5,14 +5,29 @@ import re
 from virgo_factory.core.lazy_pattern import LazyPattern
 
 
-_WORDS = ("imag", "picture", "photo", "figur", "diagram", "illustration", "screenshot", "chart", "abbildung", "bild")
-_SIGNS = ("图", "図", "그림", "рисунк")
+_WORDS = ("image", "picture", "photo", "figure", "diagram", "illustration", "screenshot", "chart")
 _NOUN = r"(?:images?|pictures?|photo(?:graph)?s?|figures?|diagrams?|illustrations?|screenshots?|charts?)"
 _SPOKEN_OF = LazyPattern(
     rf"\b(?:in|from|on|to|see|at|using|per|does|do) (?:the|this|these) (?:\w+ )?{_NOUN}\b(?! of\b)"
     rf"|\b(?:the|this|these) (?:\w+ )?{_NOUN} (?:below|above|shows?|shown|provided|given|on the (?:left|right))\b"
-    rf"|\b{_NOUN} (?:is |are )?attached\b|\battached {_NOUN}\b"
-    r"|\bsiehe (?:die )?abbildung|\bin der (?:\w+ )?abbildung\b|\b(?:auf dem|im) (?:\w+ )?bild\b|\b(?:die abbildung|das bild) zeigt\b"
+    rf"|\b{_NOUN} (?:is |are )?attached\b|\battached {_NOUN}\b",
+    re.IGNORECASE,
+)
+_OTHER_WORDS = (
+    "abbildung",
+    " bild",
+    "la figure",
+    "l'image",
+    "l’image",
+    " ci-",
+    "figura",
+    "imagen",
+    "imagem",
+    "immagin",
+)
+_OTHER_SIGNS = ("图", "図", "그림", "рисунк")
+_IN_OTHER_LANGUAGES = LazyPattern(
+    r"\bsiehe (?:die )?abbildung|\bin der (?:\w+ )?abbildung\b|\b(?:auf dem|im) (?:\w+ )?bild\b|\b(?:die abbildung|das bild) zeigt\b"
     r"|\b(?:d['’]après|dans|sur|selon) (?:la |l['’]|cette )(?:figure|image)\b|\b(?:figure|image|photo) ci-(?:dessous|dessus|contre|jointe)\b"
     r"|\b(?:en la|en esta|de la|na|nesta|nella|dalla) (?:figura|imagen|imagem)\b(?! d[eio]\b)|\bnell['’]immagine\b"
     r"|如图|下图|上图|右图|左图|图中|图示|图片|这张图|该图|[下上右左次]の?図|図(?:のように|に示|中の|から)|그림(?:과 같이|에서|을 보고)|на рисунке",
@@ -40,8 +55,9 @@ def spoken_of(question: str, pictures: int = 0) -> str:
     ('second image', '')
     """
     lower = question.lower()
-    if not any(map(lower.__contains__, _WORDS)) and (question.isascii() or not any(map(lower.__contains__, _SIGNS))):
-        return ""
+    patterns = [_BEYOND_ONE if pictures else _SPOKEN_OF] if any(map(lower.__contains__, _WORDS)) else []
+    if any(map(lower.__contains__, _OTHER_WORDS if question.isascii() else (*_OTHER_WORDS, *_OTHER_SIGNS))):
+        patterns += [] if pictures else [_IN_OTHER_LANGUAGES]
 
-    found = pictures < 2 and (_BEYOND_ONE if pictures else _SPOKEN_OF).search(question)
+    found = next(filter(None, (pattern.search(question) for pattern in patterns)), None) if pictures < 2 else None
     return "" if not found or _DRAWN.search(question) else found.group()
