@@ -13,7 +13,7 @@ from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.clauses import committed, statements
 from virgo_factory.answers.prose.phrases import BOOLEANS, MAX_ANSWER, said_answer, said_boolean
-from virgo_factory.answers.prose.reading import telling, value_of
+from virgo_factory.answers.prose.reading import announced, telling, value_of
 from virgo_factory.answers.values.latex import compact, tidy, unwrap, words
 from virgo_factory.answers.values.numbers import read_number
 
@@ -221,6 +221,8 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     if options and (said := said_answer(text)):
         if (matched := options_named(said, options)) and len(matched) < max(len(options), 2):
             return Answer(options[matched[0]] if len(matched) == 1 else said, "phrase", where)
+        if read_number(tight := announced(said, question)) is not None:
+            return Answer(tight, "phrase", where)
     if claim:
         return Answer(claim[0], "phrase", where)
     lines = [line.strip() for line in text.strip().splitlines()]
