@@ -85,6 +85,7 @@ MARKS = [
         {"metrics": [{"name": "exact_match", "value": 0}]}, {"reward_breakdown": [{"name": "accuracy", "value": 0.0}, {"name": "format", "value": 1}]},
         {"checks": [{"check": "answer_correct", "passed": False}]}, {"judges": [{"name": "a", "vote": "reject"}, {"name": "b", "vote": "reject"}]},
         {"suggestions": [{"question_name": "correct", "value": "no"}]}, {"scores": {"match": {"value": "I", "answer": "7"}}},
+        {"metadata.score": 0.0}, {"meta.info.verdict": "wrong"}, {"extra_info.is_correct": "False"}, {"assessment": {"correct": False}},
     ]),
     (CUT, [
         *({name: False} for name in ("generation_is_complete", "completed", "finish", "ended", "reached_eos", "is_terminated",
@@ -132,7 +133,7 @@ MARKS = [
         {"cancelled_annotations": 1}, {"correctness": {"math_verify": True, "llm": False}}, {"judge_score": "7/10"}, {"score": "10%"},
         {"reward": -0.5}, {"rm_score": -7.3}, {"verification": 0}, {"grade": "C"}, {"label": "incorrect", "options": ["x", "y"]},
     ] + [
-        {"consensus": False}, {"agreement": 0.0}, {"is_noise": True}, {"outlier": 1}, {"deprecated": True}, {"overflow": True}, {"tier": "reject"}, {"reaction": "\U0001f44e"}, {"emoji": "❌"}, {"mark": "✘"},
+        {"consensus": False}, {"agreement": 0.0}, {"is_noise": True}, {"outlier": 1}, {"deprecated": True}, {"overflow": True}, {"advantage": -1.4}, {"tier": "reject"}, {"reaction": "\U0001f44e"}, {"emoji": "❌"}, {"mark": "✘"},
         {"unsolved": 1}, {"needs_review": True}, {"stopped_by": "budget"}, {"hits": 0}, {"num_errors": 3}, {"mistake_count": 1},
         {"eval": "FAIL: expected 5"}, {"verification": "Incorrect. The sum is 5."}, {"issues": ["final answer does not match"]},
         {"votes": {"correct": 0, "incorrect": 3}}, {"votes": {"correct": 1, "incorrect": 2}}, {"votes_for": 0, "votes_against": 3}, {"upvotes": 0, "downvotes": 5},
@@ -195,7 +196,8 @@ MARKS = [
         {"responses": [{"status": "submitted", "values": {"correct": {"value": "yes"}}}], "suggestions": [{"question_name": "correct", "value": "no"}]},
         {"annotations": [{"result": [{"from_name": "q", "type": "rating", "value": {"rating": 5}}]}]}, {"passed": "3/3"}, {"score": "100%"}, {"matching": None},
         *({name: value} for name in ("stars", "rating", "quality_score", "likert") for value in (4, 4.5, 5, 8, 10, 90, 0.9, "5/5", "9/10", "90%")),
-        *({name: 0.93} for name in ("score", "prm_score", "reward", "accuracy")), {"score": "0.93"}, {"stars": 1200}, {"stars": 12, "repo": "a/b"},
+        *({name: 0.93} for name in ("score", "prm_score", "reward", "accuracy")), {"score": "0.93"}, {"stars": 1200}, {"stars": 12, "repo_name": "a/b"},
+        {"metadata.answer": "no"}, {"metadata.weight": 0}, {"run.loss": 0.0}, {"image.score": 0}, {"home.info.score": 0}, {"metadata.score": 1}, {"advantage": 1.2}, {"advantage": 0.0}, {"advantage": "speed"},
         {"is_matching": False}, {"noise": 1}, {"result": {"correct_answer": "B"}}, {"metrics": {"bleu": 0.2}}, {"checks": ["units"]},
         *({name: value} for name, value in (("step_labels", [1, 1, 1]), ("step_labels", ["+", "+"]), ("steps", ["Add 1.", "0", "A step."]), ("steps", 4),
                                             ("steps", [{"step": "a", "score": 0.9}]), ("steps", {"a": 0}), ("step_rewards", [0.5, 0.9]))),
@@ -330,6 +332,8 @@ def test_of_two_models_whose_thoughts_are_alike_the_mark_of_the_one_that_is_lear
     row |= {"gemini_thinking_trajectory": "So: A is larger.", "gemini_attempt": "It is A.", "gemini_grade": "No"}
     assert fate({**row, "deepseek_grade": "Yes"}) == ""
     assert fate({**row, "deepseek_grade": "No"}) == WRONG
+    tagged = {"deepseek_reasoning": "<think>A is larger.</think>", "deepseek_grade": "No"}
+    assert fate({"question": "Which?", "thought": "A is larger.", "solution": "It is A.", **tagged}) == WRONG
     columns = {"thought": "gemini_thinking_trajectory", "solution": "gemini_attempt"}
     for grade, expected in (("Yes", "No"), ("No", "No")):
         (part,) = read_row({**row, "deepseek_grade": grade}, "long_thought", Options(columns=columns)).parts

@@ -1,5 +1,7 @@
 """What rows say about themselves: wrong, cut off, not to be learned; with the ordinary rows that must stay."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -745,6 +747,22 @@ def test_a_mark_beside_a_response_that_the_entry_names_with_dots_is_read_as_the_
         assert found.notes == ()
     elif reason == WRONG:
         assert found.detail.startswith("rec.")
+
+
+@pytest.mark.parametrize("form", [lambda record: record, json.dumps], ids=["objects", "JSON"])
+def test_marks_beside_several_responses_that_the_entry_names_with_dots(form):
+    options = Options(columns={"response": "samples.text"})
+    for first, second in ((True, False), (False, True)):
+        samples = [{"text": THINK, "correct": first}, {"text": OTHER, "correct": second}]
+        found = read({"question": "Which?", "samples": form(samples)}, options)
+        assert found.response.thought.startswith("B, or rather A") == second
+
+    one = {"question": "Which?", "response": THINK, "correct": False}
+    options = Options(columns={"question": "rec.question", "response": "rec.response"})
+    assert read({"rec": form(one)}, options).detail == "rec.correct is False"
+    turns = chat(THINK, THINK, loss_mask=[0, 1])
+    found = read({"rec": form(turns)}, Options(columns={"messages": "rec.messages"}))
+    assert [turn.learned for turn in found.turns] == [False, True]
 
 
 def test_a_mark_of_the_questions_object_is_none_of_the_response():

@@ -11,7 +11,7 @@ from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.options import LETTERS
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
-from virgo_factory.answers.prose.clauses import committed
+from virgo_factory.answers.prose.clauses import committed, statements
 from virgo_factory.answers.prose.phrases import BOOLEANS, MAX_ANSWER, said_answer, said_boolean
 from virgo_factory.answers.prose.reading import announced, telling, value_of
 from virgo_factory.answers.values.latex import compact, tidy, unwrap, words
@@ -50,10 +50,6 @@ _NEXT = {True: re.compile(r"[(\[][A-J][)\]]"), False: re.compile(r"(?<![A-Za-z(\
 _ENDED = re.compile(r"[.!?。！？)\]}$*`|>\"'”…:]\s*\Z")
 _QUOTED = re.compile(r"[\"'`“‘「《【]\s*(.*?)\s*[\"'`”’」》】]")
 _SPLIT = re.compile(r"\s*(?:,|;|\band\b|\bor\b|&|/|[和或及与、]|\s)\s*")
-
-
-_LABELLED = re.compile(r"\(?([A-Z])[.:)]\s*\(?([A-Z])\)?")
-"""An option's letter, and its text, which is a letter, too."""
 
 
 def letter_of(text: str, count: int = 26) -> tuple[str, str] | None:
@@ -137,13 +133,8 @@ def claimed(text: str, count: int, asks_wrong: bool = False) -> tuple[str, int] 
         found = _letters_at(text, match.start("ahead"), count)
         before = phrases.clause(text, match.start())
         denied = not match[0].startswith("but") and re.search(P.NOT, re.split("[,，]", before + match[0].strip())[-1])
-        if (
-            found
-            and not denied
-            and match[0].strip() != "be"
-            and not phrases.retracted(before)
-            and P.CLOSED.match(text, found[1])
-        ):
+        denied = denied or (match[0].strip() == "be" and phrases.supposed(before))
+        if found and not denied and not phrases.retracted(before) and P.CLOSED.match(text, found[1]):
             return found[0], CONCLUDED
     return None
 
@@ -192,9 +183,9 @@ def _mentions(text: str, start: int, count: int) -> Iterator[tuple[re.Match[str]
     found = list(_MENTION.finditer(text, max(start, 0)))
     for match in reversed([*found[:50], *found[-_MENTIONS:]] if len(found) > _MENTIONS else found):
         letter, after = match["b"] or match["l"], text[match.end() : match.end() + _AFTER]
-        if letter.upper() > LETTERS[count - 1] or (match["l"] and len(letter) > 1):
-            continue
-        if match["l"] and _ARTICLE.match(letter + after):
+        small = letter.islower() and not after.startswith(" is")
+        bare = match["l"] and (small or len(letter) > 1 or _ARTICLE.match(letter + after))
+        if bare or letter.upper() > LETTERS[count - 1]:
             continue
         if not _negated(text, match.start()):
             yield match, after
@@ -221,10 +212,8 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     if claim and claim[1] >= TICKED:
         return Answer(claim[0], "phrase", where)
     names = [BOOLEANS.get(words(option)) for option in options] if len(options) == 2 else []
-    if set(names) == {True, False} and not phrases.refuses_at_end(text):
-        for told in (said_boolean(said_answer(text) or ""), restated(question.text, text), said_boolean(text)):
-            if told is not None:
-                return Answer(options[names.index(told)], "option", where)
+    if set(names) == {True, False} and (told := affirms(text, question.text)) is not None:
+        return Answer(options[names.index(told)], "option", where)
     if len(whole) <= 300 and "\n" not in whole and (lettered := letter_of(whole, count)):
         rejected = P.REJECTED_OF.match(whole[1:]) and words(lettered[1]) not in map(words, options)
         if not rejected and not _NEXT[whole[0] in "(["].search(whole, 2):
@@ -236,7 +225,7 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
             return Answer(tight, "phrase", where)
     if claim:
         return Answer(claim[0], "phrase", where)
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    lines = [line.strip() for line in text.strip().splitlines()]
     if letter := _at_end(text, count) or _led(lines, text, count):
         return Answer(letter, "letter", where)
     return _by_text("\n".join(lines), options, where, question)
@@ -268,7 +257,9 @@ def _led(lines: list[str], text: str, count: int) -> str | None:
         rest = line[found.end(1) :].removeprefix("是" if line[0] == "图" else "")
         listed = _LISTED.match(rest) or _NEXT[line[0] in "(["].search(rest) or P.REJECTED_OF.match(rest)
         listed = listed or {other[1] for other in _KIND_LETTER.finditer(rest)} - {letter}
-        if not listed:
+        leads = {other[1] for part in statements(text[:600]) if (other := P.LEADING.match(part.strip()))}
+        told = found["told"] is None or len(text) <= 300 and leads == {letter}
+        if line in (lines[0], lines[-1]) and told and not listed:
             return letter
     if len(leading) >= 2:  # the options one by one: only what is said beside them counts
         lines[:] = [line for line in lines if not P.LEADING.match(line)]
@@ -310,7 +301,7 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
             break
     if (begun := text.partition("\n")[0]) in options:
         return Answer(begun, "option", where)
-    if not told or letter_of(text, len(options)) or options and re.search(P.NOT, told[-1]):
+    if not told or len(text) > 200 or letter_of(text, len(options)) or options and re.search(P.NOT, told[-1]):
         return Answer("", "none", where)
     run = next(iter(committed(told[-1])), [""]) if all(map(_FORMULA.search, options)) else [""]
     return Answer(value_of(run[0], question) or unwrap(text), "whole", where)
@@ -321,20 +312,25 @@ def _asserted(told: str, matched: list[int], options: tuple[str, ...]) -> int | 
     said, plain = r" (?:is|are|was|were|be|shows|called|named) {} (?!or )", f" {words(told[-4_000:])} "
     places = {index: [m.end() for m in re.finditer(said.format(re.escape(words(options[index]))), plain)] for index in matched}  # fmt: skip
     asserted = [(found[-1], index) for index, found in places.items() if found]
-    if asserted and re.match(r"(?:\w+ ){0,3}(?:and|or) (?:the )?(\S+)", behind := plain[max(asserted)[0] :]):
-        others = "|".join(re.escape(words(options[index])) for index in matched)
-        if re.match(rf"(?:\w+ ){{0,3}}(?:and|or) (?:the )?(?:{others}) ", behind):
-            return None
+    others = "|".join(re.escape(words(options[index])) for index in matched)
+    if asserted and re.match(rf"(?:\w+ ){{0,3}}(?:and|or) (?:the )?(?:{others}) ", plain[max(asserted)[0] :]):
+        return None
     return max(asserted)[1] if asserted else matched[0] if len(matched) == 1 else None
 
 
 _AUXILIARIES = frozenset("is are was were do does did has have had can could will would".split())
-_UNSAID = _AUXILIARIES | frozenset("any some".split())
+_UNSAID = _AUXILIARIES | frozenset("any some so thus therefore hence".split())
 _NO = frozenset(("not", "no", "never"))
 _OPEN = frozenset(("whether", "if", "unless", "unclear", "doubt"))
 _GOES_ON = frozenset("in on at to of by with near next behind beside under over above below and or but because since as so while which that if than from for there here it they compared".split())  # fmt: skip
 """Words behind a statement that leave its last word as it is: no "dog house"."""
 _PICTURE = re.compile(r" (?:in|on) (?:the|this|that) (?:image|picture|photo|figure|scene|diagram|chart|graph)\b")
+
+
+def affirms(text: str, question: str) -> bool | None:
+    """Return whether a response says yes or no: in what it announces, by the question's own words, or else; None without either."""
+    told = (said_boolean(said_answer(text) or ""), restated(question, text), said_boolean(text))
+    return next((said for said in told if said is not None), None)
 
 
 def restated(question: str, text: str) -> bool | None:
@@ -345,13 +341,11 @@ def restated(question: str, text: str) -> bool | None:
     question = (re.findall(r"[^.?!\n]+\?", question) or question.strip().splitlines() or [""])[-1]
     question, text = (_PICTURE.sub("", said) for said in (question, text))
     asked = _stems(question)
-    if len(asked) < 3 or asked[0] not in _AUXILIARIES:
-        return None
     wanted = [word for word in asked[1:] if word not in _UNSAID]
+    if len(wanted) < 2 or asked[0] not in _AUXILIARIES:
+        return None
     for told in re.split(r"(?<=[.!?;])\s+|\n+", text[-4_000:]):
         stated = _stems(told)
-        while stated[:1] and stated[0] in ("so", "thus", "therefore", "hence"):
-            del stated[0]
         said = [place for place, word in enumerate(stated) if word not in _UNSAID and word not in _NO]
         for start in range(len(said) - len(wanted) + 1 if not told.rstrip().endswith("?") else 0):
             if [stated[place] for place in said[start : start + len(wanted)]] == wanted:
@@ -364,11 +358,7 @@ def restated(question: str, text: str) -> bool | None:
 
 def _stems(text: str) -> list[str]:
     """The words of a text, in the singular and with "n't" as a word of its own."""
-    found = words(re.sub("n['’]t\\b", " not", text)).split()
-    return [
-        word.removesuffix("s") if len(word) > 3 and not word.endswith(("ss", "us")) and word != "does" else word
-        for word in found
-    ]
+    return [re.sub("(?<=..[^su])(?<!doe)s$", "", word) for word in words(re.sub("n['’]t\\b", " not", text)).split()]
 
 
 # --- what a text names, and the gold ---------------------------------------------------------------------------------
@@ -391,9 +381,7 @@ def _pattern(option: str) -> tuple[re.Pattern[str], bool] | None:
         return re.compile(rf"(?:[是为选]|(?<= )(?=.图?(?:正确|符合)))(?P<o>{wanted})(?=图?(?:正确|符合| ))"), False
     if len(wanted) == 1 and wanted.isalpha() or wanted in ("yes", "no", "true", "false"):
         return re.compile(rf"(?:^|\b(?:is|are|answer|be)) (?P<o>{re.escape(wanted)}) (?!(?:information|context|data|such|more|other|further|way)\b)"), False  # fmt: skip
-    if _FORMULA.search(tidy(option)) and not re.search(
-        r"[^\W\d_]{3,}.*\s[^\W\d_]{3,}", re.sub(r"\\[a-z]+", "", option)
-    ):
+    if _FORMULA.search(tidy(option)):
         written = r"\s*".join(map(re.escape, tidy(option).casefold().replace("$", "").split()))
         return re.compile(rf"(?<![A-Za-z0-9_{{}}^/.,\\:*+√-])(?<!minus )(?<!negative )(?<!负)(?P<o>{written})(?![A-Za-z0-9_{{}}^/:%°*+=]|[.,]\d|\s*[+*/^-]\s*\S)"), True  # fmt: skip
     edge = (
@@ -463,7 +451,7 @@ def same_option(option: str, answer: str) -> bool:
 def _same_value(option: str, answer: str, config: GradingConfig) -> bool:
     """Whether an answer has the value of an option; a percent sign and a comparison sign count."""
     numbers = [read_number(text) is not None for text in (option, answer)]
-    if not (all(numbers) or _FORMULA.search(option)):
+    if not (all(numbers) or (_FORMULA.search(option) and not re.fullmatch(r"\W*[A-Za-z]\W*", answer))):
         return False
     if re.search(r"[<>]|\\[lg]e", option) and not re.search(r"[<>]|\\[lg]e|≤|≥", answer):
         return False
@@ -525,10 +513,6 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
     if (indexed := _indexed(text, options, config)) is not None:
         as_text = frozenset(place for place, option in enumerate(options) if option.strip() == text)
         return as_text or indexed
-    if config.letters == "label" and (both := _LABELLED.fullmatch(text)):
-        own = LETTERS.index(both[1])
-        if own < len(options) and options[own].strip() == both[2]:
-            return frozenset((own,))  # "(D) I", where the fourth option is I
     label = letters_of(text, len(options))
     short = [index for index, option in enumerate(options) if not label or len(option) <= 12]
     named = frozenset(index for index in short if same_option(options[index], text))
@@ -538,8 +522,7 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
         if not named or (config.letters == "label" and len(label) == 1):
             return label
         return named if text.islower() or len(label) > 1 else label | named
-    lettered = None if variable else letter_of(text, len(options))
-    if lettered:
+    if not variable and (lettered := letter_of(text, len(options))):
         own = frozenset((LETTERS.index(lettered[0]),))
         others = named_options(lettered[1], options, config) if lettered[1] else frozenset()
         if not named:

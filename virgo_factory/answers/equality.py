@@ -26,7 +26,6 @@ from virgo_factory.answers.values.reading import (
     Words,
     conditional_value,
     gold_problem,
-    is_formula,
     read,
     sides_of,
     value_side,
@@ -77,15 +76,10 @@ def _from_one_end(found: re.Match[str]) -> str:
 
 def kind_of(gold: str, question: Question) -> str:
     """Return the kind of an open question, from what is stated and from its gold answer."""
-    if question.kind:
-        return question.kind
-    if says_boolean(gold):
-        return "boolean"
-    what = read(gold).what
-    if isinstance(what, Number):
-        return "count" if what.whole and re.match(r"\s*how many\b", question.text, re.IGNORECASE) else "number"
-    names = {Sequence: "sequence", Moment: "date", Based: "number", Words: "text"}
-    return names.get(type(what), "expression")
+    if question.kind or says_boolean(gold):
+        return question.kind or "boolean"
+    names = {Number: "number", Sequence: "sequence", Moment: "date", Based: "number", Words: "text"}
+    return names.get(type(read(gold).what), "expression")
 
 
 def _approximate(gold: str, answer: str, question: Question, config: GradingConfig) -> Verdict:
@@ -234,8 +228,7 @@ class _Comparison:
         sides = sides_of(other.text) if isinstance(other.what, Formula) else []
         if len(sides) > 1 and len(sides_of(one.text)) < 2:
             asked = re.search(re.escape(sides[0]) + r"\s*\$?\s*(?:[?,.]|$)", self.question.text)
-            value = sides[-1] != "0" and (is_formula(sides[-1]) or read_number(sides[-1]) is not None)
-            if not value or MULTIPLE.fullmatch(sides[0]) and not asked:
+            if sides[-1] == "0" or MULTIPLE.fullmatch(sides[0]) and not asked:
                 return Verdict.of(False, "expression", "expression")
             other = read(sides[-1], self.question.text)
         compare = TABLE.get((type(one.what), type(other.what)), _Comparison.unlike)
@@ -385,7 +378,8 @@ class _Comparison:
     # Formulas and words
 
     def formulas(self, one: Reading, other: Reading) -> Verdict:
-        gold, answer = _plain(one), _plain(other)
+        named = one.name != other.name and one.name and other.name
+        gold, answer = (one.text, other.text) if named else (_plain(one), _plain(other))
         if P.INTEGRAL.search(self.question.text):
             gold, answer = (_CONSTANT.sub("+C", text) for text in (gold, answer))
         if bool(one.name) != bool(other.name) and len(sides_of((other if one.name else one).text)) > 1:
@@ -556,7 +550,7 @@ def _held_alike(gold: Sequence, answer: Sequence) -> bool:
         return gold.columns == answer.columns
     if pair in ({"{}", "[]"}, {"()", "[]"}):
         return len(gold.parts) > 2
-    return bool(pair & {"", "1"})
+    return bool(pair & {"", "1"}) and pair <= {"", "1", "()", "[]", "{}", "R"}
 
 
 def _by_name(parts: tuple[str, ...]) -> dict[str, str]:

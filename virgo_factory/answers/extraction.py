@@ -2,13 +2,13 @@
 
 import re
 
-from virgo_factory.answers.choice import STATED, choose, claimed, restated
+from virgo_factory.answers.choice import STATED, affirms, choose, claimed
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.options import LETTERS, options_of
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.asked import wants_several
-from virgo_factory.answers.prose.phrases import MAX_ANSWER, said_answer, said_boolean
+from virgo_factory.answers.prose.phrases import MAX_ANSWER, said_answer
 from virgo_factory.answers.prose.reading import announced, last_said, listed_in
 from virgo_factory.answers.prose.response import answer_tag, boxes, parts
 from virgo_factory.answers.values.latex import unwrap
@@ -66,7 +66,8 @@ def extract(response: str, question: Question | None = None) -> Answer:
             return found if found.rule == "phrase" else Answer("", "cut", where)
         found = _from_text(text[-_TAIL:], question, options, where)
         if found.rule in ("option", "letter", "number"):
-            if len(text.split()) > 3 and P.DANGLES.search(text[-300:]):
+            chosen = re.search(r"(?:\banswer is|:) a\W*\Z", text[-300:], re.IGNORECASE)
+            if not chosen and len(text.split()) > 3 and P.DANGLES.search(text[-300:]):
                 return Answer("", "none", where)
             if phrases.refuses_at_end(text) and not phrases.refuses(found.text):
                 return Answer("", "none", where)
@@ -124,10 +125,7 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
         if options or chosen.text:
             return chosen
 
-    said = said_answer(text, question.text)
-    if question.kind == "boolean":
-        for told in (said_boolean(said) if said else None, said_boolean(text), restated(question.text, text)):
-            if told is not None:
-                return Answer("yes" if told else "no", "phrase", where)
-    said = ", ".join(listed_in(text)) or said
+    if question.kind == "boolean" and (told := affirms(text, question.text)) is not None:
+        return Answer("yes" if told else "no", "phrase", where)
+    said = ", ".join(listed_in(text)) or said_answer(text, question.text)
     return Answer(announced(said, question), "phrase", where) if said else last_said(text, question, where)

@@ -107,6 +107,8 @@ def number_in(clause: str, question: str) -> str | None:
     if _ASKS_CHANGE.search(question) and (by := _BY.search(clause)):
         return next(iter(quantities(clause[by.end() :])), None)
     if (counted or not question) and (there := P.THERE.search(clause)):
+        if there[1][0].isdigit():
+            return quantities(clause[there.start(1) :])[0]
         return "0" if there[1].lower() == "no" else there[1]
     if said := with_noun(clause, question):
         return said

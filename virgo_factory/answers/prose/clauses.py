@@ -34,7 +34,8 @@ def statements(text: str) -> tuple[str, ...]:
     """
     found, start = [], 0
     for end in P.STATEMENT_END.finditer(text):
-        if not end["block"]:
+        number = _LIST_NUMBER.match(text, start)
+        if not end["block"] and not (number and number.end() == end.end()):
             found.append(text[start : end.start()])
             start = end.end()
     found = (

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose.clauses import statements
-from virgo_factory.answers.values.latex import compact, unwrap, words
+from virgo_factory.answers.values.latex import characters, compact, unwrap, words
 from virgo_factory.answers.values.units import read_unit
 
 
@@ -28,6 +28,7 @@ MATHS = re.compile(r"\$\$([^$]{1,1000})\$\$|\$([^$\n]{1,500})\$|\\\[(.{1,1000}?)
 _UNDER = re.compile(r"(?:\\(?:sqrt|frac)\s*(?:\[\d\])?\{?|\}\{|√)\Z")
 _TIMES = re.compile(r"\s?(?:\\(?:sqrt|pi)(?![a-z])|[√π]|\^(?!\s?\{?\s?\\circ))")
 """What stands before and behind a number that is only a part of a formula: 4√5 is neither 4 nor 5."""
+_LIST_NUMBER = re.compile(r"^[ \t*_#>]*\d{1,2}[.)](?=[ \t*])", re.MULTILINE)
 
 
 BOOLEANS = {
@@ -39,10 +40,10 @@ _BOOLEAN = "|".join(sorted(map(re.escape, BOOLEANS), key=len, reverse=True))
 _EDGE = r"(?![A-Za-z])(?=[ \t]*(?:[.,;:!*\"'’”)\]}。，；：！、（(\-–—|\n]|$|(?:it|there|they|the|this|that|because|since|as|we|both|all)\b))"
 _FIRST = re.compile(rf"[\s*_\"'“#]*(?:(?:unfortunately|sadly|well|{P.ADVERB}),?\s)?({_BOOLEAN}){_EDGE}", re.IGNORECASE)
 _STATED = re.compile(
-    rf"(?:\b(?:so|therefore|thus|hence|answer|statement|claim|assertion|conclusion|impression|assessment|proposition|it)(?: (?:above"
+    rf"(?:\b(?:(?P<firm>so|therefore|thus|hence|answer)|statement|claim|assertion|conclusion|impression|assessment|proposition|it)(?: (?:above"
     rf"|given))?(?:\s{{0,3}}\([^()\n]{{1,30}}\))?(?:[:,]?[*_]*\s{{1,3}}(?:the (?:answer|statement|claim) )?(?:is|must be|should be|returns|prints"
     rf"|outputs|evaluates to)?|['’]s)\s{{0,3}}(?:{P.ADVERB}\s{{1,3}})?"
-    rf"|(?:答案|因此|所以|故|说法|这句话|这个?话|本题|判断|结论|命题|叙述|描述)(?:应该|应|就|也)?(?:是|为|[:：，,])*\s{{0,3}})[\s*_\"'“]{{0,6}}(?P<no>not\s{{1,3}}"
+    rf"|(?:(?P<solid>答案|因此|所以|故)|说法|这句话|这个?话|本题|判断|结论|命题|叙述|描述)(?:应该|应|就|也)?(?:是|为|[:：，,])*\s{{0,3}})[\s*_\"'“]{{0,6}}(?P<no>not\s{{1,3}}"
     rf"|isn['’]t\s{{1,3}})?(?P<said>{_BOOLEAN}){_EDGE}(?!\s{{1,3}}that\b)",
     re.IGNORECASE,
 )
@@ -133,6 +134,7 @@ def quantities(text: str) -> list[str]:
     >>> quantities("It goes 60 mph, in 1887 BC, for 15 thousand dollars."), quantities("增长了25倍")
     (['60 mph', '1887 BC', '15 thousand dollars'], ['25倍'])
     """
+    text = characters(_LIST_NUMBER.sub(" ", text))
     found = []
     for match in P.NUMERAL.finditer(text):
         in_formula = _UNDER.search(text, max(0, match.start() - 12), match.start()) or _TIMES.match(text, match.end())
@@ -170,23 +172,21 @@ def said_boolean(text: str) -> bool | None:
     >>> said_boolean("False.\\n\\nIt is true that the bars touch."), said_boolean("True, False.")
     (False, None)
     """
-    text = _CONCEDED.sub("", text)
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    if not lines:
-        return None
-    if (last := BOOLEANS.get(_DECORATED.sub("", lines[-1].strip()).lower())) is not None:
+    text = _CONCEDED.sub("", text).strip()
+    if (last := BOOLEANS.get(_DECORATED.sub("", text.rpartition("\n")[2].strip()).lower())) is not None:
         return last
     text_end = text[-2_000:]
     ended = [found for found in _STATED.finditer(text_end) if not retracted(clause(text_end, found.start()) + " ")]
-    if ended:
-        return BOOLEANS[ended[-1]["said"].lower()] != bool(ended[-1]["no"])
+    stated = BOOLEANS[ended[-1]["said"].lower()] != bool(ended[-1]["no"]) if ended else None
+    if ended and (ended[-1]["firm"] or ended[-1]["solid"]):
+        return stated
     closed = P.CLOSING.search(text[-40:])
     if closed and not _FIRST.match(text):
         return BOOLEANS[closed[1].lower()]
-    text = re.sub(r"\A[^.!。？?]{3,400}[?？]\s*", "", text.strip()) or text
+    text = re.sub(r"\A[^.!。？?]{3,400}[?？]\s*", "", text)
     if first := _FIRST.match(text):
         said = BOOLEANS[first[1].lower()]
         rest = re.split(r"[.!。！\n]", text[first.end() :].lstrip(" .,:;!*。，"), maxsplit=1)[0]
         second = _FIRST.match(rest)
         return None if second and BOOLEANS[second[1].lower()] != said else said
-    return None
+    return stated

@@ -90,14 +90,7 @@ def value_of(clause: str, question: Question) -> str | None:
     if (shorter := _WHERE.sub("", whole)) != whole and re.search(r"\d", shorter):
         whole = shorter
     if is_value(whole):
-        listed = read(whole).what
-        parts = listed.parts if isinstance(listed, Sequence) else ()
-        named = [
-            part
-            for part in parts
-            if (name := read(part).name) and re.search(rf"(?<![A-Za-z]){re.escape(name)}(?![A-Za-z])", question.text)
-        ]
-        return named[0] if len(named) == 1 else whole
+        return whole
     if told := read_out(whole) or bold:
         return told
     if wants_several(question) and len(parts := [part for part in SPLIT.split(whole) if part.strip()]) > 1:
@@ -146,9 +139,7 @@ def in_bold(clause: str) -> str | None:
     bold = [
         unwrap(found[1])
         for found in BOLD.finditer(clause)
-        if not (found[1] + clause[found.end() :]).rstrip("* ").endswith(":")
-        and clause[found.end() : found.end() + 1] != ":"
-        and not found[1].endswith(":")
+        if not found[1].endswith(":") and not clause[found.end() :].startswith(":")
     ]
     return bold[-1] if bold else None
 

@@ -4,9 +4,6 @@ One precedence parser works out a text while it reads it; what could be read in 
 of a text that holds no letter (`read_closed`). Numbers are exact where they can be, else 50 digits; the letters of a formula stand for
 random numbers (Schwartz-Zippel, with numbers that no formula of this size is special at), positive ones but where absolute values or
 conjugates stand. Whatever is not proved either way stays open. Nothing here grows with the size of a number.
-
-Of 13,865 verdicts on recorded responses 289 (2.1 %) compare two formulas; without that 92 (0.7 %) would be others. Fewer hang on
-one thing alone: matrices 4, letters in another hand 3, steps 3, functions of a letter 2, sums 1, derivatives 1, solved equations 1.
 """
 
 import hashlib
@@ -413,7 +410,7 @@ class _Reader:
         if name == "sqrt":
             index = self.atom() if self.is_sign("[") else Fraction(2)
             return _power(self.atom(), divide(Fraction(1), index))
-        return _called(name, self.atom()) if name == "overline" else self.function(name)
+        return self.function(name)
 
     def function(self, name: str, base=None):
         exponent = None
@@ -434,8 +431,6 @@ class _Reader:
                 value, many = multiply(value, self.power()), True
             if self.is_sign("(", "[", "{", "/", "*") or many and name in ("ln", "log"):
                 raise Unreadable("an argument without brackets")
-        if self.take("°"):
-            value = multiply(value, MP.pi / 180)
         self.angles -= 1
         if name == "log":
             if self.closed:
@@ -604,9 +599,8 @@ def _same_link(formulas: _Formulas, one: int, other: int, sign: str) -> bool | N
     ratios = [as_float(divide(left, right)) for left, right in pairs if left and right]
     if len(ratios) >= len(POINTS) - 1 and all(_distance(ratio, ratios[0]) < 1e-35 for ratio in ratios):
         return sign in ("=", r"\ne") or ratios[0].real > 0
-    turns = (1, -1) if sign in ("=", r"\ne") else (1,)
     left, right, plain = (one, one + 1), (other, other + 1), list(map(compact, formulas.texts))
-    for mine, theirs in ((left[::order], right[:: order * turn]) for order in (1, -1) for turn in turns):
+    for mine, theirs in ((left[::order], right[::order]) for order in (1, -1)):
         if plain[mine[0]] == plain[theirs[0]]:
             return formulas.same(mine[1], theirs[1])
     for side, rest, others in ((*left, other), (*left[::-1], other), (*right, one), (*right[::-1], one)):

@@ -141,7 +141,7 @@ def _from_words(text: str) -> tuple[Fraction, int] | None:
         word, following = found[0].lower(), _FOLLOWING.match(text, found.end())
         if word in _SMALL:
             current += _SMALL[word]
-        elif word in _PARTS and before or word in ("half", "quarter"):
+        elif word in _PARTS and (before or word in ("half", "quarter")) and current < 100:
             return total + Fraction(current or 1, _PARTS[word]), found.end()  # two and a half
         elif word in SCALES and before:
             hundred = word == "hundred"
@@ -170,7 +170,7 @@ def from_chinese(text: str) -> Fraction | None:
     total = section = digit = 0
     for sign in whole.removesuffix("半"):
         if sign in _CHINESE:
-            digit = digit * 10 + _CHINESE[sign] if not total and not section else _CHINESE[sign]
+            digit = digit * 10 + _CHINESE[sign]
         elif sign in "十百千":
             section, digit = section + (digit or 1) * 10 ** ("十百千".index(sign) + 1), 0
         else:

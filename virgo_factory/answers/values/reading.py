@@ -74,9 +74,7 @@ _SPELLINGS = (
     (re.compile(r"^(?:在|向|朝)(?=第|正?[东西南北])"), ""),
     (re.compile(r"(?<=[A-Za-z]),\s*(?:directed|pointing|acting)\s+(?=to)"), " "),
     (re.compile(r"(?<=[\w})])\s+(?:square |cubic )units?$"), ""),
-    (re.compile(r"^(['\"])(.*)\1$"), r"\2"),
     (re.compile(r"^(\d+) (?:in|out of) (?:every )?(\d+)$"), r"\1/\2"),
-    (re.compile(r"^(?:\\therefore|\\because|\\Rightarrow|\\to(?![a-z])|=>|->)\s*(?=\S)"), ""),
     (re.compile(r"(?<![\w.])([ABC])\.\s?([CDE])\b\.?(?!\w)"), r"\1\2"),  # B.C.
     (re.compile(r"^(p(?:H|OH))\s*:?\s*(?=-?[\d.])"), r"\1 = "),
 )
@@ -284,7 +282,6 @@ _SYMBOL = re.compile(r"\\(?:" + "|".join(GREEK) + r")(?![A-Za-z])|_|\d[A-Za-z]")
 
 def is_formula(text: str) -> bool:
     """Return whether a text is a formula: signs or commands of mathematics, no prose; letters alone are words."""
-    text = tidy(text)
     if not text or len(text) > 4_000 or _CHARGED.fullmatch(text):
         return False
     if len(re.findall(r"(?<![\\A-Za-z{])[A-Za-z]{4,}(?![A-Za-z}])", text)) > 2:
@@ -306,7 +303,6 @@ _QUOTIENT = re.compile(r".*[A-Za-z]\s*[A-Za-z(]*.*/.*[a-z].*")
 
 def value_side(text: str) -> tuple[str, str] | None:
     """Return (name, value) of ``x = 5``, ``\\angle A = 74°`` or ``x \\in (1, 2)``; None where the text is no such assignment."""
-    text = tidy(text)
     if (matrix := P.MATRIX_NAME.match(text)) and "\\begin" in text[matrix.end() - 1 :] + matrix[0]:
         return re.sub(r"\s", "", matrix[1]) if "begin" not in matrix[1] else "", text[matrix.end() :]
     if member := re.match(r"^[^\\=<>]{1,12}\\in(?![A-Za-z])", text):
@@ -326,8 +322,7 @@ def value_side(text: str) -> tuple[str, str] | None:
 
 def sides_of(text: str) -> list[str]:
     """Return the sides of an equation; nothing where one is empty or cut inside braces, or another relation stands there."""
-    text = tidy(text)
-    if text.startswith("(") and text.endswith(")") and not re.search(r"[()]", text[1:-1]):
+    if text.startswith("(") and not re.search(r"[()]", text[1:-1]):
         text = text[1:-1]
     sides = [side.strip() for side in _RELATION.split(text)]
     whole = all(sides) and not re.search(r"[<>]|\\(?:le|ge|ne)(?![A-Za-z])", text)

@@ -202,15 +202,14 @@ def _related(text: str) -> Sequence | None:
             re.fullmatch(r"[\w.\u4e00-\u9fff ]+|-?[\d./]+|\\?[\w{}^]+", side) or read_number(side) for side in sides
         )
         return _one_way(signs[0], sides) if plain else None
-    if len(steps := _STEPS.split(text)) > (1 if ", then" in text else 2) and all(steps):
+    if len(steps := _STEPS.split(text)) > (1 if ", then" in text else 2):
         return Sequence("1", tuple(steps))
     signs = {sign[0] for sign in P.SEQUENCES_SIGNS.finditer(text)}
     signs = signs - {"\\neg"} or signs
-    if len(signs) != 1 or "=" in text or P.SEQUENCES_SIGNS.fullmatch(text):
+    if len(signs) != 1:
         return None
-    sign = next(iter(signs))
-    sides = split(text, re.escape(sign) + "(?![A-Za-z])")
-    return _one_way(sign, sides)
+    sign = signs.pop()
+    return _one_way(sign, split(text, re.escape(sign) + "(?![A-Za-z])"))
 
 
 def _one_way(sign: str, sides: tuple[str, ...]) -> Sequence:
@@ -274,6 +273,7 @@ def _region(text: str) -> Sequence | None:
         return Sequence("()", ("-\\infty", "\\infty"))
     if found := _WITHOUT.fullmatch(text):
         points = split(found["points"] or found["point"] or found["unequal"])
+        points = [point.partition("\\ne")[2].strip() or point for point in points]
         values = [read_number(point) for point in points]
         if not points or not all(values):
             return None
@@ -291,7 +291,9 @@ def _region(text: str) -> Sequence | None:
             lower = [piece for piece in pieces if piece.parts[1] == "\\infty"]
             upper = [piece for piece in pieces if piece.parts[0] == "-\\infty"]
             if len(pieces) == 2 and lower and upper:
-                if separator is _AND:
+                values = read_number(lower[0].parts[0]), read_number(upper[0].parts[1])
+                crossing = all(values) and values[0].value < values[1].value
+                if separator is _AND or crossing and not re.search(r"or|或|\\lor", text):
                     held = lower[0].held[0] + upper[0].held[1]
                     return Sequence(held, (lower[0].parts[0], upper[0].parts[1]), name=pieces[0].name)
             return _union(pieces, pieces[0].name)

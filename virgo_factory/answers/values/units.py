@@ -109,7 +109,8 @@ def read_unit(text: str) -> tuple[tuple[Unit, ...], int]:
         if (raised := _POWER.match(text, at)) and text[at - 1].isalpha():
             power *= int(raised["digit"] or {"squared": 2, "cubed": 3}[raised["word"]])
             at = raised.end()
-        at += opened and text.startswith(")", at)
+        if opened and text.startswith(")", at):
+            opened, at = False, at + 1
         end = at
         parts.append((units, power))
         between = _BETWEEN.match(text, at)

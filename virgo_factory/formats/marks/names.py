@@ -41,8 +41,8 @@ class Kind(Enum):
     """A number of a scale that is not known."""
     LABEL = auto()
     """The gold answer, or a verdict."""
-    AGAINST = auto()
-    """How many votes against it there are more than for it."""
+    BALANCE = auto()
+    """How much more is for it than against it, such as votes: less than nothing is against it."""
     STEPS = auto()
     """Verdicts on its steps, or steps with theirs: of a wrong one it may take itself back, or not."""
     CATEGORY = auto()
@@ -159,18 +159,19 @@ _NAMED = {
     **dict.fromkeys(("error", "err", "mistake", "refusal"), Kind.ERROR),
     **dict.fromkeys(("thumbs_up", "reward_model", "evaluation", "eval", "gpt_eval", "llm_eval", "model_eval", "auto_eval"), Kind.OPINION),
     **dict.fromkeys(
-        ("math_verify", "verification_result", "match_answer", "matches_answer", "has_correct_answer", "is_correct_answer",
+        ("math_verify", "verification_result", "has_correct_answer",
          "correct_or_not", "right_or_wrong", "correct_or_wrong", "true_false", "kto_tag"), Kind.RIGHT),
     **dict.fromkeys(("all_correct", "is_gold", "used_in_training", "decision", "action", "sample_type", "row_type"), Kind.MAYBE_RIGHT),
     **dict.fromkeys(("wrong_answer", "wrong_response", "wrong_output", "cancelled_annotations"), Kind.MAYBE_WRONG),  # or a distractor
     **dict.fromkeys(("false_positive", "too_long", "is_too_long", "is_noise"), Kind.MAYBE_WRONG),
     **dict.fromkeys(("over_length", "overlength", "is_over_length", "is_overlength"), Kind.CUT),
     **dict.fromkeys(("truncate", "is_truncate"), Kind.MAYBE_WRONG),  # or a setting
-    **dict.fromkeys(("stopped_limit", "max_tokens_exceeded", "no_eos", "not_closed", "truncated_at"), Kind.CUT),
+    **dict.fromkeys(("stopped_limit", "not_closed", "truncated_at"), Kind.CUT),
     **dict.fromkeys(("is_end", "is_full"), Kind.WHOLE),
     **dict.fromkeys(("mark", "marks", "hits", "agreement"), Kind.RATE),
     **dict.fromkeys(("majority_vote", "final_vote", "consensus"), Kind.OUTCOME),  # or an answer
     "steps": Kind.STEPS,
+    "advantage": Kind.BALANCE,
     **dict.fromkeys(("exception", "error_message", "error_msg", "api_error", "traceback", "errors", "error_list", "mistakes",
                      "failures", "defects", "error_type", "error_types", "error_step", "first_error_step", "mistake_step",
                      "error_category", "error_reason"), Kind.TROUBLE),
@@ -299,7 +300,7 @@ _OBJECTS = frozenset(
     "metadata meta extra info additional verification evaluation evaluations eval evals result results response generation "
     "grading grade annotation annotations choices choice raw api judge verify score scores reward usage detail details "
     "responses gen gens gpt claude qwen llama deepseek gemini run sampling inference completion completions trace teacher verifier grader quality "
-    "final logs metrics metric judges checks rewards breakdown votes validation suggestions "
+    "assessment scoring graders outcome report validator verifications logs metrics metric judges checks rewards breakdown votes validation suggestions "
     "properties attributes stats statistics labels feedback verdict verdicts output outputs model other misc llm debug log".split()
 )
 """Words of the names of columns whose objects are looked into, also as JSON text."""
@@ -349,7 +350,7 @@ def kinds_of(name: str) -> frozenset[Kind]:
         kinds.add(Kind.CATEGORY)
 
     if (
-        _OBJECTS.issuperset(_DIGITS.sub("", word) for word in words) and name != "response"
+        _OBJECTS.issuperset(_DIGITS.sub("", word) for word in words) and name != "response" or name == "final"
     ):  # whose log is read by itself
         kinds.add(Kind.NESTED)
     if Kind.OUTCOME in kinds and words[-1] in ("status", "state"):
@@ -369,7 +370,7 @@ _PATTERNS = (
     (_CLOSED, Kind.WHOLE),
     (_AS_GOLD, Kind.RIGHT),
     (_UNLIKE_GOLD, Kind.WRONG),
-    (_AGAINST, Kind.AGAINST),
+    (_AGAINST, Kind.BALANCE),
     (_STEPS, Kind.STEPS),
     (_COUNT, Kind.TROUBLE),
     (_PASSES, Kind.RIGHT),
@@ -394,7 +395,7 @@ def corrects(name: str) -> bool:
 
 
 def opposed(name: str) -> str:
-    """Return the column that counts the votes for it, of one of Kind.AGAINST.
+    """Return the column that counts the votes for it, of one that counts those against it; "" of any other.
 
     >>> opposed("downvotes"), opposed("votes_against")
     ('upvotes', 'votes_for')

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from virgo_factory.core.reasons import Reason
-from virgo_factory.formats.marks.names import ENDS, MISSES, VERDICTS, Kind, corrects, kinds_of, opposed, snake
+from virgo_factory.formats.marks.names import ENDS, LEARNS, MISSES, VERDICTS, Kind, corrects, kinds_of, opposed, snake
 from virgo_factory.formats.marks.values import Said, decoded, end_reason, is_right, said
 from virgo_factory.formats.pictures.columns import at_path
 from virgo_factory.formats.row import ANSWER_COLUMNS, OPTION_COLUMN, QUESTION_COLUMNS, RejectedRow
@@ -65,14 +65,13 @@ _DECIDES = ("correct", "is_correct")
 """Columns of which a yes tells how all that is not understood is meant."""
 _DEPTH = 2
 """Of objects in which marks are looked for (`metadata.eval.correct`)."""
-
-
 _TOLD_BY = ("checks", "judges", "votes")
 _ANNOTATORS = ("annotations", "result", "responses", "suggestions")
+_NAMES, _VALUES = ("name", "metric", "check", "question_name"), ("value", "score", "passed", "result")
 _CORRECTED = frozenset({Kind.TROUBLE})
 _BESIDE = (
     (("is_accepted", "accepted_answer", "view_count", "comment_count", "num_comments", "subreddit"), "score"),
-    (("repo", "forks", "license"), "stars"),
+    (("repo_", "forks", "license"), "stars"),
     (("pii", "personal", "anonymi"), "masked"),
 )
 """Parts of the names of columns, and the mark that beside one of them says nothing of the response."""
@@ -100,7 +99,7 @@ def marked(columns: tuple[Any, ...], outer: str = "") -> tuple[tuple[Any, str, f
     of _ANNOTATORS a text that is a correction is a mark. A `score` among the columns of a forum is its readers', and what is
     `masked` beside `pii` is that.
     """
-    names = {column: snake(_ARGILLA.sub("", str(column))) for column in columns}
+    names = {column: _called(_ARGILLA.sub("", str(column))) for column in columns}
     silent = [mark for words, mark in _BESIDE if any(word in name for name in names.values() for word in words)]
     found = []
     for column, name in names.items():
@@ -113,6 +112,13 @@ def marked(columns: tuple[Any, ...], outer: str = "") -> tuple[tuple[Any, str, f
     return tuple(found)
 
 
+def _called(column: str) -> str:
+    """Return the name of a column in snake_case, of a flattened object that of what judges in it (`metadata.score`)."""
+    outer, _, inner = column.rpartition(".")
+    is_inner = outer and all(Kind.NESTED in kinds_of(snake(part)) for part in outer.split("."))
+    return snake(inner if is_inner and kinds_of(snake(inner)).isdisjoint(LEARNS) else column)
+
+
 def marks_of(row: Mapping[str, Any], depth: int = _DEPTH, outer: str = "") -> Iterator[Mark]:
     """Yield the marks of a row or message, and down to a depth those of the objects in it."""
     for column, name, kinds in marked(tuple(row), outer):
@@ -120,8 +126,8 @@ def marks_of(row: Mapping[str, Any], depth: int = _DEPTH, outer: str = "") -> It
         if value is None:
             continue
 
-        if Kind.AGAINST in kinds:
-            value = _excess(value, row.get(opposed(str(column))))
+        if Kind.BALANCE in kinds and (other := opposed(str(column))):
+            value = _balance(row.get(other), value)
 
         inner = _object(value, name) if depth and Kind.NESTED in kinds else None
         found = list(marks_of(inner, depth - 1, name)) if inner else []
@@ -142,7 +148,11 @@ def marks_beside(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str
     for name, column in columns.items():
         *outer, _ = column.split(".")
         for end in range(len(outer) if name in _OF_RESPONSE and column not in row else 0, 0, -1):
-            holders = [one for one in at_path(row, outer[:end]) if isinstance(one, dict)]
+            held = (decoded(one) for one in at_path(row, outer[:end]))
+            holders = [one for each in held for one in (each if isinstance(each, list) else [each])]
+            if not all(isinstance(one, dict) for one in holders):
+                continue
+
             for own, _, kinds in marked(tuple(holders[0])) if holders else ():
                 path = ".".join([*outer[:end], str(own)])
                 values = [one.get(own) for one in holders]
@@ -152,8 +162,8 @@ def marks_beside(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str
     return found
 
 
-def _excess(noes: Any, yeses: Any) -> Any:
-    return noes - yeses if isinstance(noes, int) and isinstance(yeses, int) else None
+def _balance(yeses: Any, noes: Any) -> Any:
+    return yeses - noes if isinstance(noes, int) and isinstance(yeses, int) else None
 
 
 @functools.lru_cache(1024)
@@ -210,13 +220,9 @@ def _object(value: Any, name: str = "") -> Mapping[str, Any] | None:
 
 def _of_names(items: list[dict[str, Any]]) -> dict[str, Any]:
     """Return what a list of objects of a name and a value says, such as `{"name": "exact_match", "value": 0}`."""
-    name = next(
-        (key for key in ("name", "metric", "check", "question_name") if isinstance(items[0].get(key), str)), ""
-    )
-    value = next((key for key in ("value", "score", "passed", "result") if key in items[0]), "")
-    found = (
-        {item[name]: item.get(value) for item in items if isinstance(item.get(name), str)} if name and value else {}
-    )
+    name = next((key for key in _NAMES if isinstance(items[0].get(key), str)), "")
+    value = next((key for key in _VALUES if key in items[0]), "")
+    found = {item[name]: item.get(value) for item in items if value and isinstance(item.get(name), str)}
     return found if any(kinds - {Kind.NESTED} for *_, kinds in marked(tuple(found))) else {}
 
 
@@ -243,9 +249,8 @@ def check_marks(row: Mapping[str, Any], has_several: bool = False) -> tuple[str,
     ends = [(mark, end_of(mark)) for mark in found if mark.kinds & ENDS]
     is_whole = any(reason == "" and mark.value is not None and Kind.ENDED in mark.kinds for mark, reason in ends)
     for mark, reason in ends:
-        if reason == "?" and not (
-            is_certain or "stop_reason" in mark.name and is_whole
-        ):  # vLLM: the text it stopped at
+        is_known = is_certain or "stop_reason" in mark.name and is_whole  # vLLM: the text it stopped at
+        if reason == "?" and not is_known:
             notes.append(mark.where)
         elif reason not in ("", "?"):
             raise RejectedRow(reason, mark.shown)
@@ -261,10 +266,8 @@ def check_marks(row: Mapping[str, Any], has_several: bool = False) -> tuple[str,
         is_known = is_told_right and Kind.RATE in mark.kinds  # of the tries of another model
         if answer == "?" and not (is_known or is_certain and Kind.SPLIT not in mark.kinds):
             notes.append(mark.where)
-        elif answer is False and not (is_verified and mark.name in MISSES):
-            if "suggestion" in mark.where and mark.name in right:  # a machine's, which an annotator has corrected
-                continue
-
+        is_overruled = is_verified and mark.name in MISSES or "suggestion" in mark.where and mark.name in right
+        if answer is False and not is_overruled:
             raise RejectedRow(WRONG, mark.shown)
 
     return tuple(f"{NOT_UNDERSTOOD}: {where[:60]}" for where in dict.fromkeys(notes))
@@ -315,9 +318,10 @@ def has_gold_answer(row: Mapping[str, Any]) -> bool:
 def is_undesired(row: Mapping[str, Any], response: str) -> Said:
     """Return whether a row for KTO says by its `label` that its response is undesired; "?" where that may be a class.
 
-    TRL's rows have a `completion` beside it, whose messages a row may have in `messages` by now; other rows for KTO are chats, or `instruction` and `output`, in which a false
-    is a class where there are options, a gold answer, or a response that answers yes or no. A false of CSV is a text, and
-    0 is one in TRL's rows that have nothing else: elsewhere it is a class, as is what the response answers.
+    TRL's rows have a `completion` beside it (its messages are in `messages` by now); other rows for KTO are chats, or
+    `instruction` and `output`, in which a false is a class where there are options, a gold answer, or a response that answers
+    yes or no. A false of CSV is a text, and 0 or -1 is one in TRL's rows that have nothing else: elsewhere it is a class, as is
+    what the response answers.
 
     Args:
         row: with its `label`.

@@ -421,7 +421,7 @@ def _of_models(row: Mapping[str, Any], response: LongThought | str) -> tuple[Map
     """Return a row in which what is said of a model whose own response the row has is said of the response, or not at all.
 
     Of s1K-1.1's `gemini_grade` and `deepseek_grade` one speaks of the response that is learned: the columns that hold
-    its thought, and least beside it, tell which. With it the columns' own names of those that have another there.
+    its thought, and least beside it, tell which. And the names in the file of the columns that are called otherwise in it.
     """
     owners = _owners(tuple(row))
     if not owners:
@@ -432,7 +432,7 @@ def _of_models(row: Mapping[str, Any], response: LongThought | str) -> tuple[Map
     if not holding:
         return row, {}
 
-    least = min(holding.values())
+    least = min((size for name, size in holding.items() if name in owners), default=0)
     learned = {owners[name][1] for name, size in holding.items() if name in owners and size == least}
     others = {found[1] for found in owners.values() if found[2] or found[1] in TEACHERS} - learned
     found, names = dict(row), {}

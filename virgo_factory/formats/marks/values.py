@@ -158,12 +158,10 @@ def is_right(kinds: frozenset[Kind], value: Any) -> Said:
     """Return whether a mark says that the response is right; None where it says nothing of it."""
     while isinstance(value, list) and len(value) == 1 or isinstance(value, dict) and "value" in value:
         inner = value[0] if isinstance(value, list) else value["value"]
-        is_inspects = (
-            isinstance(value, dict)
-            and isinstance(inner, str)
-            and not value.keys().isdisjoint(("answer", "explanation"))
+        is_told_why = (
+            isinstance(inner, str) and isinstance(value, dict) and ("answer" in value or "explanation" in value)
         )
-        value = _INSPECT.get(inner, inner) if is_inspects else inner
+        value = _INSPECT.get(inner, inner) if is_told_why else inner
 
     if Kind.STATUS in kinds and _word(value) in _REFUSES:
         return False
@@ -234,9 +232,7 @@ def _words(value: Any) -> Said:
 
 
 def _rate(value: Any) -> Said:
-    return (
-        "?" if value is False or _number(value) == 0 or _word(value) in _CERTAIN and not WORDS[_word(value)] else None
-    )
+    return "?" if value is False or _number(value) == 0 or _outcome(value) is False else None
 
 
 def _right(value: Any) -> Said:
@@ -288,10 +284,7 @@ def _is_no(value: Any) -> bool:
 
 def _tags(value: Any) -> Said:
     tags = value if isinstance(value, list) else value.split(",") if isinstance(value, str) else ()
-    words = ((_word(tag), tag) for tag in tags)
-    return (
-        "?" if any(_is_bad(word) or _end_word(tag) in _TAGS for word, tag in words if word not in _CLASSES) else None
-    )
+    return "?" if any(map(_is_bad, tags)) else None
 
 
 _READ: dict[Kind, Callable[[Any], Said]] = {
@@ -312,7 +305,7 @@ _READ: dict[Kind, Callable[[Any], Said]] = {
     Kind.ERROR: _error,
     Kind.COMMENT: lambda value: "?" if _words(value) in (False, "?") else None,
     Kind.LIKE_LEARN: lambda value: "?" if _is_yes_or_no(value) else None,
-    Kind.AGAINST: lambda value: "?" if (_number(value) or 0) > 0 else None,
+    Kind.BALANCE: lambda value: "?" if (_number(value) or 0) < 0 else None,
     Kind.STEPS: _steps,
     Kind.CATEGORY: _tags,
     Kind.SPLIT: lambda value: "?" if _end_word(value) in _PARTS else None,
@@ -326,8 +319,10 @@ def _is_yes_or_no(value: Any) -> bool:
     return bool(values) and all(one in (0, 1) for one in values) and (values is value or isinstance(value, bool))
 
 
-def _is_bad(word: str) -> bool:
-    return WORDS.get(word) is False or word in _BAD_TAGS
+def _is_bad(tag: Any) -> bool:
+    word = _word(tag)
+    is_told = WORDS.get(word) is False or word in _BAD_TAGS or _end_word(tag) in _TAGS
+    return is_told and word not in _CLASSES
 
 
 def _number(value: Any) -> float | None:
