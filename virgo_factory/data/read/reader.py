@@ -238,7 +238,7 @@ def _decoded(line: bytes) -> tuple[Any, str]:
         try:
             value = orjson.loads(line)
             written, keys = line.count(b'":'), _count_keys(value)
-            if written == keys or written - line.count(b'\\":') == keys:  # no key twice, none with a blank behind it
+            if (written == keys or written - line.count(b'\\":') == keys) and b'" :' not in line:  # none stands twice
                 return value, ""
         except orjson.JSONDecodeError:  # NaN, half a character; or its message
             pass
