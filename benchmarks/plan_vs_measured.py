@@ -3,12 +3,13 @@
 python benchmarks/plan_vs_measured.py activations   # bytes that autograd saves, and the peak of a step: seconds
 python benchmarks/plan_vs_measured.py states        # weights, gradients, optimiser of ZeRO-2 and 3 on two ranks: a minute
 
-`states` starts two CPU ranks of this file with torchrun; each tensor's storage is counted once.
+`states` forks two CPU ranks from a process of this file; each tensor's storage is counted once.
 """
 
 import argparse
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -192,11 +193,9 @@ def activations() -> None:
 
 def model_states(folder: Path) -> list[dict[str, Any]]:
     """Return what each rank of two holds under ZeRO-2 and ZeRO-3 with its gradients made, and the parameters."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={RANKS}"]
+    command = [sys.executable, __file__, "ranks", str(folder)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [*command, __file__, "rank", str(folder)], env=environment, text=True, capture_output=True, timeout=300
-    )
+    done = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=300)
     found = [json.loads(path.read_text()) for path in sorted(folder.glob("held_*.json"))]
     if len(found) != 2 * RANKS:
         raise RuntimeError(f"{len(found)} of {2 * RANKS} results\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
@@ -204,7 +203,21 @@ def model_states(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def hold_states(folder: str) -> None:
+def start_ranks(folder: str) -> None:
+    """Fork the ranks of `hold_states` from this process, after what they all import was imported."""
+    import deepspeed  # noqa: F401
+    import torch
+    from transformers import AutoModelForImageTextToText  # noqa: F401
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    torch.set_num_threads(1)  # a pool of threads does not survive a fork
+    torch.multiprocessing.start_processes(hold_states, (folder, port), nprocs=RANKS, start_method="fork")
+
+
+def hold_states(rank: int, folder: str, port: int) -> None:
     """Be one rank: train two steps under each stage, and write the bytes of each part into the folder."""
     import deepspeed
     import torch
@@ -212,10 +225,13 @@ def hold_states(folder: str) -> None:
 
     from virgo_factory.hooks.start.cpu import _finish_each_gather
 
+    launched = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": RANKS, "LOCAL_WORLD_SIZE": RANKS}
+    launched |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in launched.items()})
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     deepspeed.init_distributed(dist_backend="gloo", verbose=False)
     _finish_each_gather()
-    inputs = text_inputs(32)
+    inputs = text_inputs(2)  # states are of the same size whatever is trained on
     for stage in (2, 3):
         zero = {"stage": stage, "overlap_comm": False, "contiguous_gradients": True, "reduce_bucket_size": 2**14}
         zero |= {"stage3_param_persistence_threshold": 0} if stage == 3 else {}
@@ -294,11 +310,11 @@ def states() -> None:
 def main() -> None:
     """Print what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=("activations", "states", "rank"))
-    parser.add_argument("folder", nargs="?", help="of the twin; for a rank")
+    parser.add_argument("part", choices=("activations", "states", "ranks"))
+    parser.add_argument("folder", nargs="?", help="of the twin; for ranks")
     arguments = parser.parse_args()
-    if arguments.part == "rank":
-        hold_states(arguments.folder)
+    if arguments.part == "ranks":
+        start_ranks(arguments.folder)
     else:
         {"activations": activations, "states": states}[arguments.part]()
 

@@ -33,6 +33,16 @@ CASES = [
     ("Pi?", r"\boxed{3.14159}", "3.14", ""),
     ("How many?", "There are 12 red and 30 blue ones.", "42", ""),
     ("What?", r"\boxed{x+1}", "42", ""),
+    ("How many?", r"\boxed{41}", "42 jars", "41"),
+    ("Which share?", r"\boxed{41}", r"\frac{41}{2}", "41"),
+    ("Which share?", r"\boxed{\frac{1}{3}}", "1/2", r"\frac{1}{3}"),
+    ("How many?", r"\boxed{42}", "42 jars", ""),
+    ("How many?", r"\boxed{42 \text{ jars}}", "42 jars", ""),
+    ("How many metres?", r"\boxed{5000}", "5 kilometers", ""),
+    ("How long?", r"\boxed{6 \text{ meters}}", "5 meters", r"6 \text{ meters}"),
+    ("How long?", r"\boxed{2:30}", "150 minutes", ""),
+    ("Which share?", r"\boxed{0.5}", r"\dfrac{1}{2}", ""),
+    ("Which share?", r"\boxed{50\%}", "1/2", ""),
     ("Who?", r"\boxed{Ann}", "Bob", ""),
     ("Who?", "It cannot be told.", "42", ""),
     ("Who?", r"\boxed{Ann}", "a whole solution that ends with 42", ""),
@@ -85,7 +95,10 @@ WRITTEN = [
     ({"extra_info": {"answer": 999, "index": 3}}, "999"), ({"label": "B"}, "B"), ({"label": 999}, "999"), ({"ground_truth_solution": "999"}, "999"),
     ({"label": 1}, ""), ({"label": True}, ""), ({"label": "0"}, ""), ({"answer": ["5", "6"]}, ""), ({"answer_index": 3}, ""), ({"answer_type": "999"}, ""),
     ({"model_answer": "999"}, ""), ({"wrong_answer": "999"}, ""), ({"extra_info": "999"}, ""), ({"target_length": 999}, ""), ({"options": ["999"]}, ""),
-    ({"answer": "It follows that 999 is not 998"}, ""), ({"source": {"answer": "999"}}, ""), ({"final_answer": "\\frac{1}{2}"}, ""), ({"difficulty_label": 999}, ""),
+    ({"answer": "It follows that 999 is not 998"}, ""), ({"source": {"answer": "999"}}, ""), ({"final_answer": "\\frac{1}{2}"}, "\\frac{1}{2}"), ({"difficulty_label": 999}, ""),
+    ({"expected": 999}, "999"), ({"numeric_answer": 999.0}, "999.0"), ({"objective_answer": "999"}, "999"), ({"answer": "999 jars"}, "999 jars"), ({"answer": "999/2"}, "999/2"),
+    ({"verification_info": '{"ground_truth": "999"}'}, "999"), ({"verification_info": {"answer": 999}}, "999"), ({"verification_info": "{}"}, ""), ({"verification_info": "answer 999"}, ""),
+    ({"answer": "999 red jars"}, ""), ({"answer": "The total is 999."}, ""), ({"expected_length": 999}, ""), ({"metadata": '{"seed": 999}'}, ""),
 ]  # fmt: skip
 
 
@@ -137,3 +150,25 @@ def test_two_different_answers_of_one_response_are_told(thought, solution, told)
     assert final_answer.two_answers(solution, thought) == told
     found = row_findings(Example("a", "Q?", LongThought(thought, solution)), ())
     assert [finding.detail for finding in found if finding.code == "two_answers"] == ([told] if told else [])
+
+
+@pytest.mark.parametrize(
+    ("question", "solution", "letter"),
+    [
+        ("Which?\nA. 3\nB. 4\nC. 5", r"\boxed{D}", "D"),
+        ("Which? (A) 3 (B) 4", r"So \boxed{\text{E}}.", "E"),
+        ("Options: A) 3, B) 4.", r"\boxed{(C)}", "C"),
+        ("\u54ea\u4e2a\uff1f\nA\u30013\nB\u30014", r"\boxed{C}", "C"),
+        ("Which?\nA. 3\nB. 4\nC. 5", r"\boxed{C}", ""),
+        ("Which?\nA. 3\nB. 4, where E is a point", r"\boxed{E}", ""),
+        ("Which?\nB. 3\nD. 4", r"\boxed{C}", ""),
+        ("Which point, A. or B.?", r"\boxed{C}", ""),
+        ("Name the set. (A) is a list.", r"\boxed{C}", ""),
+        ("Which?\nA. 3\nB. 4", r"\boxed{C = 3}", ""),
+        ("Which?\nA. 3\nB. 4", "The answer is C.", ""),
+    ],
+)
+def test_a_letter_that_no_option_has_is_told(question, solution, letter):
+    assert final_answer.no_such_option(question, solution) == letter
+    found = row_findings(Example("a", question, LongThought("Is C = 3?", solution)), ())
+    assert [(one.code, one.detail) for one in found] == ([("no_such_option", f"boxes {letter}")] if letter else [])

@@ -119,7 +119,7 @@ def test_broken_lines_are_records(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b"\n".join(lines))
     found = records(path)
-    assert [record.reason for record in found] == ["", "not JSON", "", "not JSON", "not JSON", ""]
+    assert [record.reason for record in found] == ["", "not JSON", "", "not UTF-8", "not JSON", ""]
     assert [record.line for record in found] == [1, 2, 3, 4, 5, 6]
     assert "Unterminated string" in found[1].detail
     assert "not UTF-8 (byte 0xe9 at column" in found[3].detail

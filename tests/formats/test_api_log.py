@@ -92,6 +92,17 @@ def test_a_log_is_one_conversation(request_, answer, cut, place):
     assert the_part(row(answer | cut)).reason == CUT
 
 
+@pytest.mark.parametrize("place", ["objects", "bodies"])
+@pytest.mark.parametrize(("tokens", "end", "is_told"), [(90, None, True), (80, None, False), (90, "stop", False)])
+def test_an_answer_of_as_many_tokens_as_its_request_allows_is_told(tokens, end, is_told, place):
+    message = {"role": "assistant", "content": SOLUTION, "reasoning_content": THOUGHT}
+    request_ = {"messages": user(text("How?")), "max_tokens": 90}
+    answer = {"choices": [{"message": message, "finish_reason": end}], "usage": {"completion_tokens": tokens}}
+    row = {"request": request_, "response": answer}
+    row = row if place == "objects" else {"body": request_, "response": {"body": answer}}
+    assert the_part(row).notes == (("mark not understood: usage.completion_tokens",) if is_told else ())
+
+
 def test_earlier_turns_keep_their_own_thoughts():
     items = [*user(text("A?", "input_text")), SUMMARY, MESSAGE, *user(text("B?", "input_text"))]
     part = the_part({"input": items, **output(SUMMARY, MESSAGE)})

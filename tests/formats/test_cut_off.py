@@ -142,6 +142,13 @@ NO_SOLUTION = [
     "<empty>",
     "(no response)",
     "<openai.types.Completion object at 0x7f3c00>",
+    "{answer}",
+    "{{ solution }}",
+    "<your answer here>",
+    "[ANSWER]",
+    "<insert your final answer here>",
+    "[object Object]",
+    "<nil>",
 ]
 
 
@@ -158,40 +165,6 @@ def test_the_same_is_one_where_the_question_is_of_it_or_the_thought_has_found_it
         row = {"question": question, "response": f"<think>{thought}</think>\n\n{solution}"}
         (part,) = read_row(row, "long_thought").parts
         assert isinstance(part, Example) and part.response.solution == solution
-
-
-NO_ANSWER = [
-    "N/A",
-    "undefined",
-    "...",
-    "TODO",
-    "No answer found.",
-    "I'm sorry, but I can't help with that.",
-    "Sorry, I can't help with images of people yet.",
-    "I cannot answer the question because I do not see any image. Can you please send it again?",
-    "As an AI, I am not able to assist with this request.",
-    "对不起，我无法回答这个问题。",
-]
-ANSWERS = ["None of them.", "no", "It cannot be determined.", "Unknown", "-", "<", "I'm sorry that this is late: it is 4, which may help.",
-           "Unfortunately there are 3.", "Sorry is the word that she says.", "无法判断", "0", "[]", "I cannot be 5."]  # fmt: skip
-
-
-@pytest.mark.parametrize("solution", NO_ANSWER)
-def test_a_solution_that_says_nothing_is_told(solution):
-    (example,) = read_row(
-        {"question": "What is 3 + 4?", "response": f"<think>It is 7.</think>\n\n{solution}"}, "long_thought"
-    ).parts
-    (finding,) = row_findings(example, ())
-    assert (finding.code, finding.severity, finding.detail) == ("no_answer", "warning", solution)
-    (finding,) = row_findings(read(solution), ())  # a question that may be one to refuse
-    assert finding.severity == "info"
-    row = {"question": "What is 3 + 4?", "response": f"<think>So it is: {solution}</think>\n\n{solution}"}
-    assert row_findings(read_row(row, "long_thought").parts[0], ()) == ()
-
-
-@pytest.mark.parametrize("solution", ANSWERS)
-def test_a_short_answer_is_one(solution):
-    assert row_findings(read(solution), ()) == ()
 
 
 @pytest.mark.parametrize("solution", WHOLE)

@@ -587,6 +587,15 @@ def test_earlier_turns_without_a_thought_are_context():
     assert isinstance(part, RejectedRow)
 
 
+@pytest.mark.parametrize("attempt", ["", " ", None])
+def test_the_gold_solution_does_not_stand_in_for_an_empty_attempt(attempt):
+    row = {"question": ASKED, "solution": "3 + 4 = 7", "thinking_trajectories": [THOUGHT], "attempt": attempt}
+    _, part = the_part(row)
+    assert isinstance(part, RejectedRow)
+    del row["attempt"]
+    assert the_part(row)[1].response == LongThought(THOUGHT, "3 + 4 = 7")
+
+
 def test_fields_of_preference_pairs():
     pair = {
         "prompt": roles("")[:1],

@@ -111,6 +111,12 @@ FAMILIES = [
         {"question": f"Answer.\n{ASKED}"},
     ),
     (
+        "alpaca's input, as pandas writes a missing one",
+        {"instruction": ASKED, "input": "nan", "output": THINK},
+        "think",
+        {"question": ASKED},
+    ),
+    (
         "HuatuoGPT-o1",
         {"question": "choices", "Question": ASKED, "Complex_CoT": "Hmm.", "Response": "B.", "Ground-True Answer": "B"},
         "huatuogpt_o1",

@@ -76,6 +76,16 @@ MARKS = [
         {"score": "0%"}, {"judge_score": "0/10"}, {"judge_response": "The answer is INCORRECT."}, {"evaluation": "They differ. Verdict: FAIL"},
         {"correctness": {"math_verify": False, "llm": False}},
         {"metadata": {"keep": False}}, {"extra_info": {"has_error": True}}, {"eval": {"is_valid": 0}},
+    ] + [
+        {"error_free": False}, {"mismatch": True}, {"answer_mismatch": 1}, {"disagrees_with_gold": True}, {"differs_from_reference": 1}, {"aborted": True},
+        {"annotator_1": "incorrect"}, {"reviewer": "wrong"}, {"majority_vote": "incorrect"}, {"judge_votes": [False, False]}, {"qa_status": "REJECTED"},
+        {"korrekt": False}, {"correcto": "no"}, {"richtig": "nein"}, {"верно": "нет"}, {"标注": "驳回"},
+        {"preference": "undesirable"}, {"overall_rating": "unacceptable"}, {"rewards": {"accuracy_reward": 0.0, "format_reward": 1.0}},
+        {"evaluation": {"final": {"is_correct": False}}}, {"logs": {"grader": {"passed": False}}}, {"checks": {"answer": "fail", "format": "pass"}},
+        {"metrics": [{"name": "exact_match", "value": 0}]}, {"reward_breakdown": [{"name": "accuracy", "value": 0.0}, {"name": "format", "value": 1}]},
+        {"checks": [{"check": "answer_correct", "passed": False}]}, {"judges": [{"name": "a", "vote": "reject"}, {"name": "b", "vote": "reject"}]},
+        {"suggestions": [{"question_name": "correct", "value": "no"}]}, {"scores": {"match": {"value": "I", "answer": "7"}}},
+        {"metadata.score": 0.0}, {"meta.info.verdict": "wrong"}, {"extra_info.is_correct": "False"}, {"assessment": {"correct": False}},
     ]),
     (CUT, [
         *({name: False} for name in ("generation_is_complete", "completed", "finish", "ended", "reached_eos", "is_terminated",
@@ -85,10 +95,11 @@ MARKS = [
         *({name: "length"} for name in ("finish", "finish_state", "finish_type", "completion_reason", "generation_status",
                                         "exit_reason", "was_stopped", "response_status", "end_status")),
         {"over_length": True}, {"is_overlength": 1}, {"finish_reason": "FINISH_LENGTH"}, {"metadata": {"generation": {"finish_reason": "max_tokens"}}}, {"reached_max_steps": True}, {"native_finish_reason": "MAX_TOKENS"},
+        {"length_capped": True}, {"truncated_by": "max_len"},
     ]),
     ("nothing in it is marked to be learned", [
         {name: False} for name in ("train_on_this", "include_loss", "used_for_training", "selected_for_training", "apply_loss",
-                                     "usable_for_training", "ok_to_train", "output_with_loss", "trained")
+                                     "usable_for_training", "ok_to_train", "output_with_loss", "trained", "row_weight")
     ]),
     (NOTED, [
         {name: value} for name in ("correctness_count", "pass_rate", "pass_rate_72b_tir", "num_correct", "pass_at_1", "pass@1",
@@ -121,6 +132,20 @@ MARKS = [
         {"category": "bad_case"}, {"action": "delete"}, {"decision": "reject"}, {"label.responses": ["reject"]},
         {"cancelled_annotations": 1}, {"correctness": {"math_verify": True, "llm": False}}, {"judge_score": "7/10"}, {"score": "10%"},
         {"reward": -0.5}, {"rm_score": -7.3}, {"verification": 0}, {"grade": "C"}, {"label": "incorrect", "options": ["x", "y"]},
+    ] + [
+        {"consensus": False}, {"agreement": 0.0}, {"is_noise": True}, {"outlier": 1}, {"deprecated": True}, {"overflow": True}, {"advantage": -1.4}, {"tier": "reject"}, {"reaction": "\U0001f44e"}, {"emoji": "❌"}, {"mark": "✘"},
+        {"unsolved": 1}, {"needs_review": True}, {"stopped_by": "budget"}, {"hits": 0}, {"num_errors": 3}, {"mistake_count": 1},
+        {"eval": "FAIL: expected 5"}, {"verification": "Incorrect. The sum is 5."}, {"issues": ["final answer does not match"]},
+        {"votes": {"correct": 0, "incorrect": 3}}, {"votes": {"correct": 1, "incorrect": 2}}, {"votes_for": 0, "votes_against": 3}, {"upvotes": 0, "downvotes": 5},
+        {"votes": ["wrong", "wrong", "right"]}, {"correct": True, "split": "test"}, {"scores": {"match": {"value": "P", "answer": "7"}}},
+        {"responses": [{"status": "submitted", "values": {"corrected_response": {"value": "It is B."}}}]},
+        *({"annotations": [{"result": [{"from_name": name, "type": kind, "value": {kind: value}}]}]}
+          for name, kind, value in (("q", "rating", 1), ("fix", "text", ["It is B."]))),
+    ] + [
+        *({name: value} for name in ("stars", "likert", "rating", "quality") for value in (1, 2, 6, 50, "1/5", "3/5", "20%")),
+        *({name: value} for name, value in (("step_labels", [1, 1, -1]), ("step_labels", "[1, 0]"), ("step_correctness", [True, False]), ("process_labels", ["+", "-"]),
+                                            ("completions_labels", [True, False]), ("step_ratings", [1, -1]), ("steps", [{"step": "a", "score": 0.0}]),
+                                            ("steps", [{"text": "a", "label": "+"}, {"text": "b", "label": "-"}]))),
     ]),
     ("", [
         {name: 0.25} for name in ("correctness_count", "pass_rate", "solve_rate", "pass_at_1")
@@ -158,7 +183,26 @@ MARKS = [
         {"correctness": {"math_verify": True, "llm": True}},
         {"desirable": True}, {"decision": "accept"}, {"action": "run"}, {"result": "AC"}, {"labels": ["algebra"]}, {"labels": ["False"]},
         {"flags": ["geometry"]}, {"sample_type": "positive"}, {"judge_response": "The answer is correct."}, {"状态": "正常"}, {"质量": "好"},
-
+    ] + [
+        {"error_free": True}, {"mismatch": False}, {"annotator_1": "correct"}, {"annotator": "B"}, {"annotator": "anna"}, {"annotator_id": 0}, {"reviewer": "C"},
+        *({"majority_vote": value} for value in ("12", "no", 0, "B", "correct")), {"judge_votes": [True, True]}, {"qa_status": "ok"}, {"richtig": "ja"}, {"aborted": False},
+        {"consensus": True}, {"consensus": 0.9}, {"agreement": 1.0}, {"outlier": 0}, {"noise": 0.1}, {"tier": 1}, {"tier": "gold"}, {"reaction": "\U0001f44d"},
+        {"needs_review": False}, {"requires_check": "no"}, {"hits": 3}, {"num_errors": 0}, {"n_wrong_options": 3}, {"truncated_by": None}, {"stopped_by": "eos"},
+        {"votes": {"correct": 3, "incorrect": 0}}, {"votes": {"A": 3, "B": 0}}, {"votes": 0}, {"votes": 12}, {"upvotes": 5, "downvotes": 1}, {"downvotes": 5},
+        {"votes_for": 3, "votes_against": 0}, {"eval": "PASS: as expected"}, {"verification": "Correct: it holds."}, {"free_response_score": 1}, {"free_form": True},
+        {"scores": {"match": {"value": "C", "answer": "7", "explanation": "x"}}}, {"metrics": {"loss": 0.1}}, {"checks": {"answer": "pass"}},
+        {"metrics": [{"name": "length", "value": 0}, {"name": "bleu", "value": 0.3}]}, {"tests": [{"input": "1", "output": "0"}]}, {"tags": ["false", "logic"]},
+        {"is_accepted": True, "score": 0}, {"is_accepted": True, "score": 12}, {"subreddit": "math", "score": 3}, {"masked": True, "pii": "none"},
+        {"responses": [{"status": "submitted", "values": {"correct": {"value": "yes"}}}], "suggestions": [{"question_name": "correct", "value": "no"}]},
+        {"annotations": [{"result": [{"from_name": "q", "type": "rating", "value": {"rating": 5}}]}]}, {"passed": "3/3"}, {"score": "100%"}, {"matching": None},
+        *({name: value} for name in ("stars", "rating", "quality_score", "likert") for value in (4, 4.5, 5, 8, 10, 90, 0.9, "5/5", "9/10", "90%")),
+        *({name: 0.93} for name in ("score", "prm_score", "reward", "accuracy")), {"score": "0.93"}, {"stars": 1200}, {"stars": 12, "repo_name": "a/b"},
+        {"metadata.answer": "no"}, {"metadata.weight": 0}, {"run.loss": 0.0}, {"image.score": 0}, {"home.info.score": 0}, {"metadata.score": 1}, {"advantage": 1.2}, {"advantage": 0.0}, {"advantage": "speed"},
+        {"is_matching": False}, {"noise": 1}, {"result": {"correct_answer": "B"}}, {"metrics": {"bleu": 0.2}}, {"checks": ["units"]},
+        *({name: value} for name, value in (("step_labels", [1, 1, 1]), ("step_labels", ["+", "+"]), ("steps", ["Add 1.", "0", "A step."]), ("steps", 4),
+                                            ("steps", [{"step": "a", "score": 0.9}]), ("steps", {"a": 0}), ("step_rewards", [0.5, 0.9]))),
+        *({"correct": True, **more} for more in ({"rating": 2}, {"quality": "poor"}, {"reward": -0.5}, {"comment": "wrong"}, {"finish_reason": "paused"},
+                                                 {"prm_score": 0.2}, {"human_verified": False}, {"category": "wrong"})),
     ]),
 ]  # fmt: skip
 
@@ -288,6 +332,8 @@ def test_of_two_models_whose_thoughts_are_alike_the_mark_of_the_one_that_is_lear
     row |= {"gemini_thinking_trajectory": "So: A is larger.", "gemini_attempt": "It is A.", "gemini_grade": "No"}
     assert fate({**row, "deepseek_grade": "Yes"}) == ""
     assert fate({**row, "deepseek_grade": "No"}) == WRONG
+    tagged = {"deepseek_reasoning": "<think>A is larger.</think>", "deepseek_grade": "No"}
+    assert fate({"question": "Which?", "thought": "A is larger.", "solution": "It is A.", **tagged}) == WRONG
     columns = {"thought": "gemini_thinking_trajectory", "solution": "gemini_attempt"}
     for grade, expected in (("Yes", "No"), ("No", "No")):
         (part,) = read_row({**row, "deepseek_grade": grade}, "long_thought", Options(columns=columns)).parts

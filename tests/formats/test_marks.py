@@ -1,5 +1,7 @@
 """What rows say about themselves: wrong, cut off, not to be learned; with the ordinary rows that must stay."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -123,6 +125,7 @@ RIGHT_MARKS = [
     {"verified": 1.0}, {"evaluation": "MMMU"}, {"status": "ok"}, {"weight": None}, {"choices": ["no", "yes"]},
     {"options": ["wrong", "right"]}, {"choices": ["wrong"]}, {"wrong_answer": "7"}, {"wrong_answer": False}, {"negative": None},
     {"is_partial": False}, {"too_long": 0}, {"grade": "A"}, {"tag": "algebra"}, {"partial": 0.5},
+    {"generation_config": {"max_new_tokens": 90}, "num_output_tokens": 80}, {"parameters": "none", "output_tokens": 9},
     {"completion_tokens": 90, "max_tokens": 100}, {"completion_tokens": 90, "max_tokens": 90, "finish_reason": "stop"},
 ]  # fmt: skip
 
@@ -140,6 +143,8 @@ UNKNOWN_MARKS = [
     ({"grade": "C"}, "grade"), ({"judge_result": "B"}, "judge_result"), ({"tag": "wrong"}, "tag"),
     ({"completion_tokens": 90, "max_tokens": 90}, "completion_tokens"),
     ({"usage": {"completion_tokens": 90}, "max_new_tokens": 90}, "usage.completion_tokens"),
+    ({"generation_config": {"max_new_tokens": 90}, "num_output_tokens": 90}, "num_output_tokens"),
+    ({"sampling_params": '{"max_tokens": 90}', "usage": {"completion_tokens": 90}}, "usage.completion_tokens"),
 ]  # fmt: skip
 
 
@@ -537,6 +542,7 @@ def test_the_marks_of_a_row_count_where_columns_names_its_thought(marks, reason)
         *(({name: value}, (f"mark not understood: {name}",)) for name, value in (("rejected_correct", True), ("tie", True), ("is_tie", 1),
                                                                                 ("margin", -1), ("score_gap", 0), ("winner", "tie"))),
         *(({name: value}, "") for name, value in (("tie", False), ("margin", 0.4), ("winner", "chosen"))),
+        ({"rewards": [0.0, 1.0]}, ("mark not understood: rewards is less than that of rejected",)), ({"rewards": [1.0, 0.0]}, ""),
         ({"chosen_score": 0.1, "rejected_score": 0.3}, ("mark not understood: chosen_score is less than that of rejected",)),
     ],
     ids=str,
@@ -741,6 +747,22 @@ def test_a_mark_beside_a_response_that_the_entry_names_with_dots_is_read_as_the_
         assert found.notes == ()
     elif reason == WRONG:
         assert found.detail.startswith("rec.")
+
+
+@pytest.mark.parametrize("form", [lambda record: record, json.dumps], ids=["objects", "JSON"])
+def test_marks_beside_several_responses_that_the_entry_names_with_dots(form):
+    options = Options(columns={"response": "samples.text"})
+    for first, second in ((True, False), (False, True)):
+        samples = [{"text": THINK, "correct": first}, {"text": OTHER, "correct": second}]
+        found = read({"question": "Which?", "samples": form(samples)}, options)
+        assert found.response.thought.startswith("B, or rather A") == second
+
+    one = {"question": "Which?", "response": THINK, "correct": False}
+    options = Options(columns={"question": "rec.question", "response": "rec.response"})
+    assert read({"rec": form(one)}, options).detail == "rec.correct is False"
+    turns = chat(THINK, THINK, loss_mask=[0, 1])
+    found = read({"rec": form(turns)}, Options(columns={"messages": "rec.messages"}))
+    assert [turn.learned for turn in found.turns] == [False, True]
 
 
 def test_a_mark_of_the_questions_object_is_none_of_the_response():

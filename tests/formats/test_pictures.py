@@ -550,6 +550,15 @@ IDS = [
     ({"img": 123}, "img"),
     ({"picture": "000123"}, "picture"),
     ({"metadata": {"image_id": "1"}}, "metadata.image_id"),
+    ({"has_image": "True"}, "has_image"),
+    ({"image_width": 640}, "image_width"),
+    ({"image_size": [640, 480]}, "image_size"),
+    ({"image_token_count": 256}, "image_token_count"),
+    ({"modality": "image"}, "modality"),
+    ({"modality": "text+image"}, "modality"),
+    ({"modalities": ["text", "image"]}, "modalities"),
+    ({"input_modality": "image_text"}, "input_modality"),
+    ({"type": "Multi-modal"}, "type"),
 ]
 
 
@@ -590,7 +599,9 @@ def test_a_column_of_pictures_may_say_that_there_is_none(none):
 @pytest.mark.parametrize(
     "question",
     ["In the figure below, what is AB?", "How many boxes does the picture show?", "如图，AB等于多少？", "Look at the image.",
-     "The diagram shows two circles. How large are they?", "What is written on this screenshot?"],
+     "The diagram shows two circles. How large are they?", "What is written on this screenshot?", "Based on the chart, who won?", "(Image attached) 1 + 1?",
+     "Siehe Abbildung: 1 + 1?", "Wie lang ist AB in der Abbildung?", "D'après la figure ci-dessous, AB ?", "En la imagen, ¿cuánto es AB?", "Na figura, quanto é AB?",
+     "図のように、ABは?", "다음 그림에서 AB는?", "Найдите AB на рисунке."],
 )  # fmt: skip
 def test_a_question_that_speaks_of_a_picture_is_told_where_the_row_has_none(question):
     assert [(found.code, found.severity) for found in row_findings(read(question=question), ())] == [
@@ -604,13 +615,39 @@ def test_a_question_that_speaks_of_a_picture_is_told_where_the_row_has_none(ques
 @pytest.mark.parametrize(
     "question",
     ["What is the image of f?", "How large is the image of a star?", "Who invented photography?", "Figure out what 1 + 1 is.",
-     "Write an HTML page in which the picture below the text is red.", "How many pictures fit on a page of 8?", "What is in the image of f?"],
+     "Write an HTML page in which the picture below the text is red.", "How many pictures fit on a page of 8?", "What is in the image of f?",
+     "A chart is made of 12 lines.", "Ein Bild kostet 5 Euro.", "La imagen de f es R.", "Una figura de cera pesa 5 kg.", "図書館に本が何冊?", "Combien coûte une image ?", "Is it the second picture that she took?"],
 )  # fmt: skip
 def test_a_question_about_pictures_speaks_of_none(question):
     assert row_findings(read(question=question), ()) == ()
 
 
+@pytest.mark.parametrize(
+    "question",
+    ["What is in the second image?", "Compare the two pictures.", "How do the third photo and the first differ?"],
+)
+def test_a_question_that_speaks_of_a_second_picture_is_told_where_the_row_has_one(question):
+    (finding,) = row_findings(read(question=question, image="a.png"), ())
+    assert (finding.code, finding.severity) == ("no_picture", "warning")
+    assert row_findings(read(question=question, images=["a.png", "b.png"]), ()) == ()
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is in this image?",
+        "How many of the two pictures on the wall are red?",
+        "Who took the first photo?",
+        "In the second row, what is red?",
+    ],
+)
+def test_a_question_of_one_picture_is_not(question):
+    assert row_findings(read(question=question, image="a.png"), ()) == ()
+
+
 NO_IDS = [
+    {"modality": "text"}, {"modalities": ["text"]}, {"type": "multiple_choice"}, {"meta": {"type": "image"}}, {"question_type": "visual puzzle"}, {"modality": "MRI"},
+    {"has_image": "False"}, {"image_width": 0}, {"image_size": None}, {"image": {"type": "image", "path": None}}, {"type": 2}, {"data_type": "image"},
     {"image_id": None}, {"image_id": ""}, {"image_id": -1}, {"image_id": "none"}, {"image_ids": []}, {"figure": "A triangle."},
     {"diagram": "none needed"}, {"image_count": 0}, {"has_image": False}, {"num_images": None}, {"num_images": "0"},
     {"id": 123}, {"question_id": 123}, {"video_id": ""}, {"movie_id": 7}, {"id": "a.png"}, {"question_id": "a.png"},

@@ -54,7 +54,7 @@ def test_what_no_column_fills_is_text(row):
 
 
 WHOLE_QUESTIONS = ["{question}", "{{problem}}", "{{ item.question }}", "${question}", "<question>", "[Question]", "<insert question here>",
-                   "[your_question]", "...", "…", "%s", "%(question)s", "[deleted]", "[removed]", "???", "{context}"]  # fmt: skip
+                   "[your_question]", "...", "…", "%s", "%(question)s", "[deleted]", "[removed]", "???", "{context}", "TODO"]  # fmt: skip
 
 
 @pytest.mark.parametrize("question", WHOLE_QUESTIONS)

@@ -6,6 +6,7 @@ from virgo_factory.formats import Options, read_row
 from virgo_factory.formats.any_row.prompts import (
     TAKEN_OUT,
     UNFRAMED,
+    asks_for_less,
     asks_for_tags,
     ends_with_speaker,
     without_request,
@@ -181,6 +182,11 @@ STAYS = {
     "What is 1 + 1?\nLet's think step by step. <|begin_of_thought|>\n": True,
     "Use the tags SUMMARY and CAPTION: <SUMMARY></SUMMARY><CAPTION></CAPTION>.\nWhat is 1 + 1?": True,
     "In HTML, what is <caption> for, and <summary>?": False,
+    "1 + 1 等于几？请直接给出答案，不要解释。": True,
+    "1 + 1 等于几？无需推理，只写结果。": True,
+    "(1) 求点P。(2) 直接写出结果。": False,
+    "请解释为什么 1 + 1 = 2，不要漏掉步骤。": False,
+    "小明直接回答了3题，共有几题？": False,
 }  # fmt: skip
 
 
@@ -192,6 +198,28 @@ def test_a_switch_inside_of_a_sentence_is_told(text):
 @pytest.mark.parametrize(("text", "is_told"), STAYS.items())
 def test_what_may_be_a_question_of_its_own_stays_and_is_told(text, is_told):
     assert without_request(text) == text and bool(asks_for_tags(text)) is is_told
+
+
+LONG_SOLUTION = "We look at each of them in turn. " * 9
+
+
+@pytest.mark.parametrize(
+    "request_",
+    ["Answer the question using a single word or phrase.", "Answer with the option's letter from the given choices directly.",
+     "Respond with a single letter, please", "Answer with a single number."],
+)  # fmt: skip
+def test_a_request_for_a_word_is_told_where_the_solution_is_long(request_):
+    question = f"What is 3 + 4?\n{request_}"
+    assert request_.rstrip(".") in asks_for_less(question, LONG_SOLUTION)
+    assert asks_for_less(question, "It is 7.") == asks_for_less("What is 3 + 4?", LONG_SOLUTION) == ""
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["Why does a single letter have two answers?", "Which acts directly on the answer?", "A single man answered a letter. Why?", "Answer the letter of Ann in a single week. How?"],
+)  # fmt: skip
+def test_what_asks_for_no_short_answer_is_not(question):
+    assert asks_for_less(question, LONG_SOLUTION) == ""
 
 
 def _row(question, *before, response="<think>\nA.\n</think>\n\nIt is A.", **columns):

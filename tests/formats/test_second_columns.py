@@ -579,6 +579,21 @@ def test_a_list_of_responses_never_wins_over_a_response_of_the_rows_own(column):
     assert (part.response, part.notes) == (LONG, ())
 
 
+@pytest.mark.parametrize("name", ["correct", "rewards", "scores"])
+def test_of_a_list_of_judged_responses_the_rows_own_may_be_the_right_one(name):
+    assert ask(responses=[FIVE, THINK], **{name: [0, 1.0]}).notes == ()
+    told = f"{SECOND_RESPONSE}: responses"
+    assert told in ask(responses=[FIVE, THINK], **{name: [1, 0.0]}).notes
+    assert told in ask(responses=[FIVE, THINK.replace("one", "three")], **{name: [0, 1]}).notes
+
+
+@pytest.mark.parametrize(
+    ("value", "is_told"), [("no", False), ("True", False), ("A | B\n1 | 2", True), ("none but one", True)]
+)
+def test_a_yes_or_no_is_no_context(value, is_told):
+    assert (f"{NOT_TRAINED}: table" in ask(table=value).notes) == is_told
+
+
 CANDIDATES = [
     # (candidates, gold answer, whether they certainly are options)
     (["red", "blue"], "blue", True), (["red", "blue"], "B", True), (["A. red", "B. blue"], "Blue", True), (["3", "4"], 4, True),

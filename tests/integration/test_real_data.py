@@ -20,6 +20,8 @@ WELL_FORMED = re.compile(
     re.DOTALL,
 )
 CUTOFF = 1200
+FEW = {"max_samples": 200, "cutoff_len": 800}
+"""Where markers are looked at: of these rows some are kept."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -86,8 +88,7 @@ def test_marker_rows_under_zero3(real):
     real.train(
         2,
         dataset="real",
-        cutoff_len=CUTOFF,
-        max_samples=300,
+        **FEW,
         max_steps=1,
         global_batch_size=2,
         learning_rate=1e-30,
@@ -113,7 +114,7 @@ def test_marker_rows_under_zero3(real):
 
 def test_markers_survive_a_second_stage(real):
     """The second stage starts from a checkpoint that has the tokens: nothing is initialised again."""
-    again = {"max_samples": 300, "max_steps": 1, "global_batch_size": 1, "cutoff_len": CUTOFF, "dataset": "real"}
+    again = {"max_steps": 1, "global_batch_size": 1, "dataset": "real"} | FEW
     first = real.folder / "markers"
     if not first.is_dir():
         pytest.skip("the run of test_marker_rows_under_zero3 is missing")

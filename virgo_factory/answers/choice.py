@@ -14,7 +14,7 @@ from virgo_factory.answers.places import placed
 from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.clauses import committed, statements
 from virgo_factory.answers.prose.phrases import BOOLEANS, MAX_ANSWER, said_answer, said_boolean
-from virgo_factory.answers.prose.reading import telling, value_of
+from virgo_factory.answers.prose.reading import announced, telling, value_of
 from virgo_factory.answers.values.latex import compact, tidy, unwrap, words
 from virgo_factory.answers.values.numbers import read_number
 from virgo_factory.answers.values.numbers import told as marks_of
@@ -185,9 +185,9 @@ def _mentions(text: str, start: int, count: int) -> Iterator[tuple[re.Match[str]
     found = list(_MENTION.finditer(text, max(start, 0)))
     for match in reversed([*found[:50], *found[-_MENTIONS:]] if len(found) > _MENTIONS else found):
         letter, after = match["b"] or match["l"], text[match.end() : match.end() + _AFTER]
-        if letter.upper() > LETTERS[count - 1] or (match["l"] and len(letter) > 1):
-            continue
-        if match["l"] and _ARTICLE.match(letter + after):
+        small = letter.islower() and not after.startswith(" is")
+        bare = match["l"] and (small or len(letter) > 1 or _ARTICLE.match(letter + after))
+        if bare or letter.upper() > LETTERS[count - 1]:
             continue
         if not _negated(text, match.start()):
             yield match, after
@@ -230,6 +230,8 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     if options and (said := said_answer(text)):
         if (matched := options_named(said, options)) and len(matched) < max(len(options), 2):
             return Answer(options[matched[0]] if len(matched) == 1 else said, "phrase", where)
+        if read_number(tight := announced(said, question)) is not None:
+            return Answer(tight, "phrase", where)
     if claim:
         return Answer(claim[0], "phrase", where)
     lines = [line.strip() for line in text.strip().splitlines()]
@@ -312,6 +314,7 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
         return Answer(named.pop(), "option", where) if len(named) == 1 else Answer("", "none", where)
     if (spoken := _spoken(told[-1], options)) is not None:
         return Answer(options[spoken], "option", where)
+    told = [part for part in told if not phrases.refuses(part)]
     bold = {
         index
         for part in phrases.BOLD.findall(text)
@@ -337,7 +340,7 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
             break
     if (begun := text.partition("\n")[0]) in options:
         return Answer(begun, "option", where)
-    if not told or letter_of(text, len(options)) or options and re.search(P.NOT, told[-1]):
+    if not told or len(text) > 200 or letter_of(text, len(options)) or options and re.search(P.NOT, told[-1]):
         return Answer("", "none", where)
     run = next(iter(committed(told[-1])), [""]) if all(map(_FORMULA.search, options)) else [""]
     return Answer(value_of(run[0], question) or unwrap(text), "whole", where)
@@ -581,7 +584,7 @@ def same_option(option: str, answer: str) -> bool:
 def _same_value(option: str, answer: str, config: GradingConfig) -> bool:
     """Whether an answer has the value of an option; a percent sign and a comparison sign count."""
     numbers = [read_number(text) is not None for text in (option, answer)]
-    if not (all(numbers) or _FORMULA.search(option)):
+    if not (all(numbers) or (_FORMULA.search(option) and not re.fullmatch(r"\W*[A-Za-z]\W*", answer))):
         return False
     if _LABEL.fullmatch(option):
         return False

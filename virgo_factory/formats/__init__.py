@@ -249,7 +249,7 @@ def _with_columns(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[st
             row = {other: kept for other, kept in row.items() if other == column or other not in others}
             row[target] = found[0] if len(found) == 1 else found
 
-    if any("." in column for column in columns.values()):
+    if columns and any("." in column for column in columns.values()):
         row = {name: value for name, (_, value) in marks_beside(given, columns).items()} | row
 
     if "query" in columns and (query := row.get("query")):  # LLaMA-Factory puts it behind the prompt

@@ -18,8 +18,8 @@ QUESTION_COLUMNS = ("question", "problem", "instruction", "prompt")
 ALPACA_PROMPTS = ("instruction", "prompt")
 ANSWER_COLUMNS = ("answer", "gt", "ground_truth", "gold", "gold_answer")
 GOLD_COLUMN = re.compile(
-    r"(?:(?:gold|golden|correct|reference|ref|expected|target|true|gt|ground_truth|final|standard|original|right)_?)?"
-    r"(?:answers?|label|option|choice|solution)(?:_key)?|answer_?key|gold|gts?|ground_truths?|target|(?:标准|参考|正确|最终)?答案"
+    r"(?:(?:gold|golden|correct|reference|ref|expected|target|true|gt|ground_truth|final|standard|original|right|objective|numeric|numerical)_?)?"
+    r"(?:answers?|label|option|choice|solution)(?:_key)?|answer_?key|gold|expected|gts?|ground_truths?|target|(?:标准|参考|正确|最终)?答案"
 )
 """Names, in snake_case, of columns that hold the gold answer beside a response."""
 OPTION_COLUMN = re.compile(
@@ -143,7 +143,7 @@ def question_of(row: Mapping[str, Any], columns: tuple[str, ...] = QUESTION_COLU
         raise RejectedRow("no question", f"{columns_found(row)}; expected one of {', '.join(columns)}")
 
     question = text_of(row, column)
-    if column in ALPACA_PROMPTS and row.get("input"):
+    if column in ALPACA_PROMPTS and row.get("input") and row["input"] not in _NO_INPUT:
         question = f"{question}\n{text_of(row, 'input')}"
 
     return question
@@ -258,8 +258,9 @@ def check_ranking(reading: Reading, ranking: bool) -> Reading:
 
 
 _NO_RESPONSE = ("None", "nan", "NaN", "<NA>")
+_NO_INPUT = (*_NO_RESPONSE, "null", "N/A", "<noinput>")
 _NO_QUESTION = re.compile(
-    r"none|nan|null|na|n/a|<na>|[.…]+|\?{2,}|%s|%\(\w+\)s|\$?\{{1,2}\s*[a-z_][\w.]{2,}\s*\}{1,2}|[\[<(](?:deleted|removed|empty|blank|missing|no question)[\])>]"
+    r"none|nan|null|na|n/a|<na>|todo|tbd|[.…]+|\?{2,}|%s|%\(\w+\)s|\$?\{{1,2}\s*[a-z_][\w.]{2,}\s*\}{1,2}|[\[<(](?:deleted|removed|empty|blank|missing|no question)[\])>]"
     r"|[<\[](?:(?:insert|your|the|user)[ _])*(?:question|problem|prompt|instruction|query|input|task|text|content|message)s?(?:[ _](?:text|here))?[>\]]",
     re.IGNORECASE,
 )

@@ -235,10 +235,13 @@ _LONG = b"0" * 19
 def _decoded(line: bytes) -> tuple[Any, str]:
     """Return the value of one line of JSONL, or None and what is wrong with it."""
     if _LONG not in line.translate(_ONE_DIGIT):
-        with contextlib.suppress(orjson.JSONDecodeError):  # NaN, half a character; or its message
+        try:
             value = orjson.loads(line)
-            if line.count(b'":') - line.count(b'\\":') <= _count_keys(value) and b'" :' not in line:
+            written, keys = line.count(b'":'), _count_keys(value)
+            if (written == keys or written - line.count(b'\\":') == keys) and b'" :' not in line:  # none stands twice
                 return value, ""
+        except orjson.JSONDecodeError:  # NaN, half a character; or its message
+            pass
 
     try:
         return _DECODER.decode(line.decode()), ""

@@ -11,6 +11,7 @@ from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought
 from virgo_factory.formats.marks.names import snake
 from virgo_factory.formats.row import GOLD_COLUMN, plain
+from virgo_factory.formats.texts import decoded
 
 
 LOOKED_AT = 1_000_000
@@ -18,6 +19,7 @@ LOOKED_AT = 1_000_000
 
 NEAR = 0.02
 """Numbers that differ by so much are the same number, rounded."""
+_LESS_THAN_ONE = 0.999
 _COUNTED = 100
 """From here on a whole number, if it does not end in 0, is rounded from what differs by less than 1: 854 is not 845."""
 
@@ -89,7 +91,9 @@ def _has_value(answer: str, numbers: list[str], written: set[str], thought: str)
             if word in said and re.search(rf"\b{word}\b", said):
                 return True
 
-        return any(_is_rounded(value, number) for value in values)
+        near = _nearness(number)
+        least, most = number - near, number + near
+        return any(least <= value <= most for value in values)
 
     if all(is_written(float(number)) for number in numbers):
         return True
@@ -112,15 +116,13 @@ def _has_value(answer: str, numbers: list[str], written: set[str], thought: str)
         return False
 
     ratios = (float(top) / float(base) for top, base in _RATIO.findall(thought) if float(base))
-    return any(_is_rounded(ratio, value) for ratio in ratios)
+    near = _nearness(value)
+    return any(abs(ratio - value) <= near for ratio in ratios)
 
 
-def _is_rounded(value: float, number: float) -> bool:
-    """Whether a number may be a value rounded, or that value itself."""
-    if abs(number) < _COUNTED or number != int(number) or not number % 10:
-        return abs(value - number) <= NEAR * abs(number)
-
-    return abs(value - number) < (1 if value != int(value) else 0.5)
+def _nearness(number: float) -> float:
+    """Return by how much a number may differ from what it is rounded from."""
+    return NEAR * abs(number) if abs(number) < _COUNTED or number != int(number) or not number % 10 else _LESS_THAN_ONE
 
 
 def _stands(number: str, text: str) -> bool:
@@ -200,7 +202,7 @@ def _differ(one: str, other: str) -> bool:
         is_near = (
             abs(most - least) < 1 and ("." in one) != ("." in other) or abs(most - 100 * least) <= NEAR * abs(most)
         )
-        return not (is_near or _is_rounded(least, most) or _is_rounded(most, least))
+        return not is_near and abs(most - least) > max(_nearness(most), _nearness(least))
 
     is_letter = len(one) == len(other) == 1 and (one + other).isalpha()
     return is_letter and one != other or {one.lower(), other.lower()} == {"yes", "no"}
@@ -230,8 +232,11 @@ JUDGED = 50
 """Solutions of a chunk that are judged, which takes as long as all else that is done with a row, or longer."""
 _END, _JUDGED_END = 300, 4000
 """Characters at the end of a solution without a box where a right answer mostly stands, and of any that are judged."""
-_PLAIN = re.compile(r"\(?(?:[-+]?\d+(?:,\d{3})*(?:\.\d+)?|[a-j]|yes|no|true|false)\)?")
-_AROUND = ("reward_model", "extra_info", "metadata", "meta", "info", "extra")
+_PLAIN = re.compile(
+    r"\(?(?:[-+]?\d+(?:,\d{3})*(?:\.\d+)?|[a-j]|yes|no|true|false)\)?"
+    r"|-?(?:\d+/\d+|\\[dt]?frac\{\d+\}\{\d+\})|\d+(?:,\d{3})*(?:\.\d+)? (?P<unit>[a-z]{3,})"
+)
+_AROUND = ("reward_model", "extra_info", "verification_info", "metadata", "meta", "info", "extra")
 _TOKEN = re.compile(r"[-+]?\d+(?:,\d{3})*(?:\.\d+)?|[^\W\d_]+")
 _CERTAIN = ("other_value", "other_option", "other_unit")
 """Reasons of verdicts that leave no doubt; two texts may say the same."""
@@ -242,7 +247,11 @@ _RULES = ("answer_tag", "box", "phrase", "option", "letter", "whole")
 def _golds(row: Mapping) -> Iterable[tuple[object, object]]:
     for name in _gold_columns(tuple(row)):
         if name in _AROUND:
-            yield from _golds(row[name]) if isinstance(row[name], Mapping) else ()
+            inner = row[name]
+            if isinstance(inner, str) and inner[:1] == "{" and ("answer" in inner or "truth" in inner):
+                inner = decoded(inner)
+
+            yield from _golds(inner) if isinstance(inner, Mapping) else ()
         else:
             yield name, row[name]
 
@@ -287,16 +296,43 @@ def may_contradict(example: Example) -> bool:
     solution = example.response.solution
     last = solution.rfind(r"\boxed")
     end = solution[last:] if last >= 0 else solution[-_END:]
-    return gold.strip("()") not in _TOKEN.findall(end.casefold())
+    tokens = _TOKEN.findall(gold)
+    numbers = [token for token in tokens if token[-1].isdigit()]
+    return not {*(numbers or tokens)}.issubset(_TOKEN.findall(end.casefold()))
 
 
 def contradiction(example: Example) -> str:
     """Return final and gold answer of such an example, for people, where they certainly differ; "" where they may not."""
-    from virgo_factory.answers import Question, grading, score  # with all patterns of answers, which few files need
+    from virgo_factory.answers import Question, grading, score
+    from virgo_factory.answers.values.units import read_unit  # with all patterns of answers, which few files need
 
     lenient = replace(grading("math"), rounding=True, percent_scale=True)
     verdict = score(example.response.solution[-_JUDGED_END:], example.answer, Question(example.question), lenient)
     if verdict.correct is not False or verdict.reason not in _CERTAIN or verdict.answer.rule not in _RULES:
         return ""
 
-    return f"the answer is {' '.join(verdict.answer.text.split())[:60]}, the row's gold answer {example.answer}"
+    said = " ".join(verdict.answer.text.split())
+    unit = _PLAIN.fullmatch(example.answer.strip().casefold())["unit"]
+    if unit and unit not in said.casefold() and read_unit(unit)[0]:  # 5000, where metres were asked for, may be 5 km
+        return ""
+
+    return f"the answer is {said[:60]}, the row's gold answer {example.answer}"
+
+
+_LETTER = re.compile(r"\\boxed\{(?:\\text\{)?\(?([A-J])\)?\}")
+_LISTED = re.compile(r"(?:^|\(|[:;,.?]\s)([A-J])(?=[.):\u3001\uff0e\uff1a]\s?\S)", re.MULTILINE)
+
+
+def no_such_option(question: str, solution: str) -> str:
+    r"""Return the letter that a solution boxes where its question lists options, and none of that letter; else "".
+
+    >>> no_such_option("Which?\nA. 3\nB. 4", r"\boxed{C}"), no_such_option("Which?\nA. 3\nB. 4", r"\boxed{B}")
+    ('C', '')
+    """
+    last = solution.rfind("\\boxed{")
+    boxed = _LETTER.match(solution, last) if last >= 0 and not solution[last + 7 : last + 8].isdigit() else None
+    if not boxed or re.search(rf"\b{boxed[1]}\b", question):
+        return ""
+
+    listed = "".join(dict.fromkeys(_LISTED.findall(question)))
+    return boxed[1] if len(listed) > 1 and listed == "ABCDEFGHIJ"[: len(listed)] else ""

@@ -34,7 +34,8 @@ KINDS = {
         "the solution's answer is not the row's gold answer",
         "Look which is right; leave the row out where the solution is wrong. No more than 50 are looked for in a part of a file.",
     ),
-    "damaged_text": ("the response holds damaged text", "Write the row again from its source: escapes, or an encoding, were read wrongly; it is trained on as it is."),
+    "no_such_option": ("the solution boxes a letter that none of the question's options has", "Look at it: the options are of another row, or the solution is wrong."),
+    "damaged_text": ("damaged text", "Write the row again from its source: escapes, or an encoding, were read wrongly; it is trained on as it is."),
     "no_answer": ("the solution says nothing, or refuses to answer", "Leave the row out, unless its question is one to be refused."),
     "two_answers": ("the response gives two answers that differ", "Look which is right, and take the other out, or leave the row out."),
     "loop": ("the response repeats itself", "Remove it: it teaches never to stop."),
@@ -71,6 +72,10 @@ KINDS = {
         "the prompt names tags, or a mode, that the target does not have",
         "Take the sentence out: the target has the four markers, whatever the prompt asks for.",
     ),
+    "prompt_asks_for_less": (
+        "the prompt asks for a word or a letter alone, and the solution is long",
+        "Take the sentence out, or write shorter solutions: the model is to do as it is asked.",
+    ),
     "foreign_token_in_the_prompt": (
         "a control token, or who speaks, of another model's template in the prompt",
         "Take the frame of the other model's template out: the prompt alone belongs into the row.",
@@ -104,7 +109,7 @@ KINDS = {
         'none does: "columns": {"images": "images"} in the entry of dataset_info.json.',
     ),
     "no_picture": (
-        "the question speaks of a picture, and the row has none",
+        "the question speaks of a picture that the row does not have",
         "Give it in a column images, or leave the row out: its thought tells of what the model does not see.",
     ),
     "image_missing": ("image missing", "Set --media-dir (media_dir: in the recipe) to the folder that the paths start from."),

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 
 from virgo_factory.core.example import Example
 from virgo_factory.core.finding import Finding
-from virgo_factory.data.rows.final_answer import two_answers, unmentioned_answer
+from virgo_factory.data.rows.final_answer import no_such_option, two_answers, unmentioned_answer
 from virgo_factory.data.rows.repetition import Loop, find_loop
-from virgo_factory.formats.any_row.cut_off import mid_sentence, no_answer
+from virgo_factory.formats.any_row.cut_off import mid_sentence
 from virgo_factory.formats.any_row.damaged import damage
 from virgo_factory.formats.any_row.foreign_tokens import TAGGED, foreign_token
 from virgo_factory.formats.any_row.next_turns import next_question
-from virgo_factory.formats.any_row.prompts import asks_for_tags, ends_with_speaker
+from virgo_factory.formats.any_row.prompts import asks_for_less, asks_for_tags, ends_with_speaker
+from virgo_factory.formats.any_row.refusals import no_answer
 from virgo_factory.formats.any_row.second_columns import NOT_TRAINED, NOT_TRAINED_BESIDE_CHAT, SECOND_RESPONSE
 from virgo_factory.formats.any_row.tool_calls import runs_code
 from virgo_factory.formats.marks.response_marks import NOT_UNDERSTOOD, UNREAD
@@ -63,6 +64,8 @@ def thought_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterab
             yield Finding("two_answers", "warning", told)
         elif answer := unmentioned_answer(response.thought, response.solution):
             yield Finding("answer_not_in_thought", "warning", f"boxes {_short(answer)}")
+        elif letter := no_such_option(turn.question, response.solution):
+            yield Finding("no_such_option", "warning", f"boxes {letter}")
 
         if loop := find_loop(response.thought) or find_loop(response.solution):
             yield _loop_finding(loop)
@@ -78,8 +81,11 @@ def prompt_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterabl
         if token := foreign_token(text) or ends_with_speaker(text):
             yield Finding("foreign_token_in_the_prompt", "warning", token)
 
-    for turn in () if example.images else example.turns:
-        if words := spoken_of(turn.question):
+        if seen := damage(text, True):
+            yield Finding("damaged_text", "warning", f"{seen} in the prompt")
+
+    for turn in example.turns:
+        if words := spoken_of(turn.question, len(example.images)):
             yield Finding("no_picture", "warning", words)
 
 
@@ -103,6 +109,9 @@ def run_on_findings(example: Example, images: Sequence["ImageFacts"]) -> Iterabl
         solution, thought = (said, "") if isinstance(said, str) else (said.solution, said.thought)
         if seen := damage(solution) or damage(thought):
             yield Finding("damaged_text", "warning", seen)
+
+        if sentence := asks_for_less(turn.question, solution):
+            yield Finding("prompt_asks_for_less", "warning", sentence)
 
         if words := no_answer(solution, turn.question, thought):
             is_task = example.answer or example.images or any(map(str.isdigit, turn.question))

@@ -13,7 +13,7 @@ from typing import Any
 from virgo_factory.formats.any_row.tool_calls import check_tools
 from virgo_factory.formats.fields import question_columns, thought_text
 from virgo_factory.formats.layouts.messages import listed, message_column, role_of
-from virgo_factory.formats.marks.response_marks import marked
+from virgo_factory.formats.marks.response_marks import LIMITS, marked
 from virgo_factory.formats.marks.values import BROKEN_OFF
 from virgo_factory.formats.row import RejectedRow, first_column, plain, question_of
 
@@ -66,7 +66,8 @@ def with_messages(row: Mapping[str, Any]) -> Mapping[str, Any]:
     if system := next((asked[name] for name in _SYSTEMS if asked.get(name)), None):
         rest["system"] = system
 
-    return _marks(given) | rest | {"messages": [*messages, *([answer] if answer else [])]}
+    limits = {name: asked[name] for name in LIMITS if name in asked}
+    return _marks(given) | limits | rest | {"messages": [*messages, *([answer] if answer else [])]}
 
 
 def _of_sample(row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -43,19 +43,12 @@ _ERROR = LazyPattern(
     r"(?:time(?:d |-)?out|rate.?limit|too many requests|connection|overloaded|unavailable|content.?(?:filter|policy)|max(?:imum)? (?:retries|context|tokens)"
     r"|(?:no|empty) (?:response|output)|fail(?:ed|ure)|quota|bad gateway|internal server error|5\d\d|429)\b[^\n]*"
     r"|\W*(?:ERROR|(?:request|generation|inference|connection) (?:timed out|timeout|failed|error)|internal server error|bad gateway|(?-i:null|NULL))\W*"
-    r"|<[\w.]+ object at 0x[0-9a-f]+>|\W*[\[(<](?:(?:no|empty|blank|missing) ?(?:answer|response|solution|output|content|text)|empty|blank|deleted|removed|missing)[\])>]\W*",
+    r"|<[\w.]+ object at 0x[0-9a-f]+>|\W*[\[(<](?:(?:no|empty|blank|missing) ?(?:answer|response|solution|output|content|text)|empty|blank|deleted|removed|missing|nil)[\])>]\W*"
+    r"|\[object Object\]|[\[<{]{1,2} ?(?:(?:insert|your|the|final)[ _]){0,3}(?:answer|solution|response)(?:[ _](?:goes )?here)? ?[\]>}]{1,2}\W*",
     re.IGNORECASE,
 )
 """What stands for a solution where there is none; of a question of errors, messages or outputs it may be one."""
 _OF_OUTPUT = LazyPattern(r"error|exception|message|print|output|return|status|\blog\b|null|报错|输出", re.IGNORECASE)
-_NO_ANSWER = LazyPattern(
-    r"\W*(?:n/a|undefined|todo|tbd|not available|no (?:answer|response|solution|output)(?: (?:found|available|given))?)\W*|\.{3,}|…+|[-–—_]{2,}|\?{2,}"
-    r"|(?:i|i['’]m|sorry|i apologi[sz]e|unfortunately|as an ai)\b[^\n]{0,80}?\b(?:can(?:['’]?t|not| not)|unable to|won['’]t|not able to|do not see)\b[^\n]{0,60}?"
-    r"\b(?:help|assist|comply|fulfil|process|engage|continue|answer (?:that|this|your|the) (?:question|request)|any (?:image|picture|figure)|do that)\b[^\n]{0,160}"
-    r"|(?:很?抱歉|对不起|作为一个?(?:AI|人工智能))[^\n]{0,20}(?:无法|不能)[^\n]{0,60}",
-    re.IGNORECASE,
-)
-"""A solution that says nothing, or that nothing will be said."""
 _LONGEST_NOTE = 100
 _BEHIND_WORDS = {
     **dict.fromkeys("the an and or because if than into our its their your every".split(), 3),
@@ -130,15 +123,6 @@ def api_error(solution: str, question: str = "", thought: str = "") -> str:
     """
     is_error = _ERROR.fullmatch(solution) and not _OF_OUTPUT.search(question) and solution not in thought
     return solution[:_LONGEST_NOTE] if is_error or _API_ERROR.fullmatch(solution) else ""
-
-
-def no_answer(solution: str, question: str, thought: str = "") -> str:
-    """Return a solution that says nothing or refuses to answer, where question and thought do not have its words; else ""."""
-    if len(solution) > 240 or not _NO_ANSWER.fullmatch(solution):
-        return ""
-
-    is_meant = (solution.strip(" .") or solution).casefold() in f"{question}\n{thought}".casefold()
-    return "" if is_meant else " ".join(solution.split())[:_LONGEST_NOTE]
 
 
 def _open(solution: str) -> str:

@@ -124,10 +124,30 @@ _MODE = LazyPattern(
     re.IGNORECASE,
 )
 _NO_THOUGHT = LazyPattern(
-    r"(?:^|[.!?\n] ?)[ \t]*(?:Please )?(?:do not|don't) (?:think(?! (?:so|that))|reason|explain)\b|\bwithout (?:any )?(?:reasoning|thinking|explanation)",
+    r"(?:^|[.!?\n] ?)[ \t]*(?:Please )?(?:do not|don't) (?:think(?! (?:so|that))|reason|explain)\b|\bwithout (?:any )?(?:reasoning|thinking|explanation)"
+    r"|直接(?:给出|回答|输出)(?:最终|正确)?答案|(?:不要|无需|不用|请勿|不需要)(?:任何|给出|输出|写出|进行)?(?:解释|推理|思考)",
     re.IGNORECASE,
 )
 """A prompt that asks for no thought."""
+_SHORT = LazyPattern(
+    r"\b(?:answer|respond|reply)\b[^.!?\n]{0,60}\b(?:(?:a|one) single (?:word|phrase|letter|number)|letter\b[^.!?\n]{0,40}\bdirectly)\b[^.!?\n]*",
+    re.IGNORECASE,
+)
+_LONG = 200
+"""Characters of a solution that is no word, letter or phrase, nor a sentence with one."""
+
+
+def asks_for_less(question: str, solution: str) -> str:
+    """Return the sentence of a question that asks for a word or a letter alone, where the solution is long; else "".
+
+    >>> asks_for_less("Which? Answer with the option's letter from the given choices directly.", "We look. " * 30)
+    "Answer with the option's letter from the given choices directly"
+    """
+    may_ask = len(solution) > _LONG and ("directly" in question or "single " in question)
+    found = _SHORT.search(question) if may_ask else None
+    return " ".join(found.group().split())[:160] if found else ""
+
+
 _NAMES = (
     r"think|thinking|thoughts?|reason|reasoning|rationale|reflection|reflect|scratchpad|inner_?monologue|"
     r"internal_?monologue|analysis|cot|chain_of_thought|seed:think|begin_of_thought|end_of_thought|\u601d\u8003(?:\u8fc7\u7a0b)?|\u63a8\u7406(?:\u8fc7\u7a0b)?"
@@ -305,7 +325,7 @@ def _may_speak_of_tags(text: str) -> bool:
     """Whether a text has one of the words or signs that every sentence has which `asks_for_tags` returns."""
     lower = text.lower()
     return (
-        "think" in lower or "expla" in lower or "[/" in text or "{/" in text or _names_thought(lower)
+        not text.isascii() and ("\u76f4\u63a5" in text or "\u89e3\u91ca" in text) or "think" in lower or "expla" in lower or "[/" in text or "{/" in text or _names_thought(lower)
         or occurs(text, _BEGINS)
     )  # fmt: skip
 
@@ -338,7 +358,10 @@ def asks_for_tags(text: str) -> str:
             and (_THINKS.search(text) or _SECTIONS.search(text))
         )
         or (("mode" in lower or "thinking" in lower or "/think" in lower or "/no" in lower) and _MODE.search(text))
-        or (("not " in lower or "don't" in lower or "without" in lower) and _NO_THOUGHT.search(text))
+        or (
+            ("not " in lower or "don't" in lower or "without" in lower or not text.isascii())
+            and _NO_THOUGHT.search(text)
+        )
         or next((text[slice(*piece)] for piece in pieces if _names_parts(text[slice(*piece)])), None)
         or ("<answer>" in text and not _is_markup(text) and re.search("<answer>[^<]{0,40}</answer>", text))
     )

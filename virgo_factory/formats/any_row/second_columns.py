@@ -35,6 +35,8 @@ from virgo_factory.formats.layouts.messages import (
 from virgo_factory.formats.layouts.tags import format_of
 from virgo_factory.formats.layouts.unknown import TEMPLATED
 from virgo_factory.formats.marks.names import Kind, kinds_of, snake
+from virgo_factory.formats.marks.response_marks import verdict_lists
+from virgo_factory.formats.marks.values import said
 from virgo_factory.formats.options import REQUIRED
 from virgo_factory.formats.pictures.columns import is_blank
 from virgo_factory.formats.pictures.tags import TAG
@@ -351,6 +353,7 @@ def _beside(row: Mapping[str, Any], example: Example, plan: SecondColumns) -> It
             for text in _texts(row[name])
             if not (
                 TEMPLATED.search(text)
+                or text.strip().casefold() in _FLAGS
                 or is_anything
                 and (_A_NAME.fullmatch(text) or format_of(text))
                 or _RESPONSE.fullmatch(snake(name))
@@ -370,7 +373,12 @@ def _is_other_response(row: Mapping[str, Any], name: str, example: Example) -> b
     A `solution` without a thought is how the answer is proven in many sets, and no response of a model.
     """
     is_text = isinstance(row[name], str)
-    for text in [row[name]] if is_text else _texts(row[name]):
+    texts = [row[name]] if is_text else _texts(row[name])
+    own = next((at for at, text in enumerate(texts) if not _is_elsewhere(_TAGS.split(text), example)), -1)
+    if own >= 0 and any(len(told) == len(texts) and said(told[own]) is True for _, told in verdict_lists(row)):
+        return False  # judged samples, of which the row has taken a right one
+
+    for text in texts:
         if (
             (tagged := format_of(text))
             or is_text
@@ -395,6 +403,7 @@ def _is_elsewhere(pieces: Sequence[str], example: Example) -> bool:
     return not all(_bare(piece) in given for piece in pieces)
 
 
+_FLAGS = ("yes", "no", "true", "false")
 _ANYTHING = ("code", "text", "data", "content", "info", "information", "log", "statement")
 """Names of columns that may hold anything: a word there, or a response, is no part of the prompt."""
 _PROOFS = ("solution", "generation")

@@ -96,17 +96,25 @@ def layout_of(row: Mapping[str, Any]) -> Columns | None:
     if not questions:
         return None
 
-    if format_of(bare_solution(row[pair[1]])) is not None:
+    if format_of(bare_solution(row[pair[1]] or "")) is not None:
         return None  # it is a whole response
 
     return Columns(FOUND, *pair, questions[:1], ("answer", "final_answer", "gt", "ground_truth", "expected_answer"))
 
 
 def pair_of(row: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return the columns of thought and solution that their names tell, one with a thought in it first."""
+    """Return the columns of thought and solution that their names tell, one with a thought in it first.
+
+    An empty `attempt` is the solution: the one beside it is the gold one (s1K).
+    """
     found = []
     for thought, solutions in thought_columns(tuple(row)):
-        if is_thought(row[thought]) and (solution := next((name for name in solutions if _is_text(row[name])), None)):
+        named = (
+            name
+            for name in solutions
+            if _is_text(row[name]) or name.endswith("attempt") and isinstance(row[name], str | None)
+        )
+        if is_thought(row[thought]) and (solution := next(named, None)):
             found.append((thought, solution))
 
     return next((pair for pair in found if row[pair[0]]), found[0] if found else None)

@@ -41,10 +41,12 @@ class Kind(Enum):
     """A number of a scale that is not known."""
     LABEL = auto()
     """The gold answer, or a verdict."""
-    TAGS = auto()
-    """Words, of which one may say that the row is not to be used."""
+    BALANCE = auto()
+    """How much more is for it than against it, such as votes: less than nothing is against it."""
+    STEPS = auto()
+    """Verdicts on its steps, or steps with theirs: of a wrong one it may take itself back, or not."""
     CATEGORY = auto()
-    """As TAGS, but a no may be the name of a class (`False`)."""
+    """Words, of which one may say that the row is not to be used; a no may be the name of a class (`False`)."""
     SPLIT = auto()
     """The part of a dataset that the row is of."""
     VERIFIER = auto()
@@ -87,18 +89,18 @@ MISSES = ("correctness_math_verify",)
 _ASPECTS = {
     Kind.RIGHT: "correct correctly correctness verdict verdicts judgment judgement judgments judgements right passed pass "
     "passes accepted accept success successful succeeded solved hit match matched matches equal equiv equivalent em exact score scores "
-    "reward rewards accuracy acc verifications",
-    Kind.WRONG: "wrong incorrect failed fail failure mistaken erroneous",
+    "reward rewards accuracy acc verifications richtig korrekt correcto correcta correto",
+    Kind.WRONG: "wrong incorrect failed fail failure mistaken erroneous mismatch mismatched falsch",
     Kind.FIT: "verified valid validity validated approved desirable good ok usable use keep kept include included",
     Kind.UNFIT: "bad discard discarded drop dropped filter filtered flagged error hallucinated hallucination hallucinations "
     "refusal refused delete deleted trash junk garbage unusable remove removed reject rejected contaminated corrupt corrupted "
-    "invalid unverified undesirable cancelled canceled mistake removal deletion garbled repetitive blacklisted quarantined",
+    "invalid unverified undesirable cancelled canceled mistake removal deletion garbled repetitive blacklisted quarantined aborted",
     Kind.MAYBE_RIGHT: "selected chosen best true consistent consistency truthful factual helpful preferred clean checked graded positive",
-    Kind.MAYBE_WRONG: "exception timeout noisy negative partial false",
-    Kind.OUTCOME: "result results status outcome state",
-    Kind.OPINION: "grade grading grader verifier judge judger check verify verification",
+    Kind.MAYBE_WRONG: "exception timeout noisy outlier deprecated overflow negative partial false unsolved",
+    Kind.OUTCOME: "result results status outcome state votes annotator annotators reviewer rater",
+    Kind.OPINION: "grade grading grader verifier judge judger check checks verify verification",
     Kind.REMARK: "review feedback marking thumbs preference",
-    Kind.GRADE: "quality rating ratings vote",
+    Kind.GRADE: "quality rating ratings vote stars likert",
     Kind.CUT: "truncated truncation trunc unfinished incomplete overlong clipped cut cutoff",
     Kind.WHOLE: "complete completed finish finished done ended terminated eos",
 }
@@ -109,6 +111,8 @@ _OPPOSITE = {
     for one, other in (pair, pair[::-1])
 }  # fmt: skip
 _NOT = ("not", "isnt", "no", "non")
+_TO_DO = ("need", "needs", "requires", "to", "should")
+"""First words of a name that make an opinion one that is still to come (`needs_review`)."""
 _SPEAKERS = frozenset(
     "judge judged judges judger llm gpt verifier verify verification check checker grader grading".split()
 )
@@ -120,7 +124,7 @@ _SUBJECTS = _SPEAKERS.union(TEACHERS) | frozenset(
     "answer answers answered ans final response responses resp output outputs completion generation generations generated "
     "prediction pred predicted solution result overall total model symbolic sympy math rule teacher eval evaluation evaluator "
     "reward outcome human reasoning think thinking thought thoughts cot rationale trace sample trajectory auto automatic orm prm "
-    "rm process value all tests gold api user expert".split()
+    "rm process value all tests gold api user expert qa".split()
 )
 _ASKED = ("problem", "question", "row", "data", "example")
 """Others, of which a doubt is one of the row as well (`problem_is_valid`)."""
@@ -145,7 +149,7 @@ _CHINESE = {
     "质检": "check", "结果": "result", "可用": "usable", "判断": "verdict", "判定": "verdict", "通过": "passed", "有效": "valid", "合格": "valid",
     "无效": "invalid", "保留": "keep", "丢弃": "discarded", "删除": "deleted", "过滤": "filtered", "得分": "score", "评分": "score",
     "分数": "score", "质量": "quality", "截断": "truncated", "完整": "complete", "参与": "in", "训练": "train", "状态": "status",
-    "备注": "note", "评语": "comment", "评价": "evaluation",
+    "备注": "note", "标注": "review", "верно": "correct", "правильно": "correct", "评语": "comment", "评价": "evaluation",
 }  # fmt: skip
 _IN_CHINESE = LazyPattern("|".join(sorted(_CHINESE, key=len, reverse=True)))
 
@@ -155,22 +159,25 @@ _NAMED = {
     **dict.fromkeys(("error", "err", "mistake", "refusal"), Kind.ERROR),
     **dict.fromkeys(("thumbs_up", "reward_model", "evaluation", "eval", "gpt_eval", "llm_eval", "model_eval", "auto_eval"), Kind.OPINION),
     **dict.fromkeys(
-        ("math_verify", "verification_result", "match_answer", "matches_answer", "has_correct_answer", "is_correct_answer",
+        ("math_verify", "verification_result", "has_correct_answer",
          "correct_or_not", "right_or_wrong", "correct_or_wrong", "true_false", "kto_tag"), Kind.RIGHT),
     **dict.fromkeys(("all_correct", "is_gold", "used_in_training", "decision", "action", "sample_type", "row_type"), Kind.MAYBE_RIGHT),
     **dict.fromkeys(("wrong_answer", "wrong_response", "wrong_output", "cancelled_annotations"), Kind.MAYBE_WRONG),  # or a distractor
-    **dict.fromkeys(("false_positive", "too_long", "is_too_long"), Kind.MAYBE_WRONG),
+    **dict.fromkeys(("false_positive", "too_long", "is_too_long", "is_noise"), Kind.MAYBE_WRONG),
     **dict.fromkeys(("over_length", "overlength", "is_over_length", "is_overlength"), Kind.CUT),
     **dict.fromkeys(("truncate", "is_truncate"), Kind.MAYBE_WRONG),  # or a setting
-    **dict.fromkeys(("stopped_limit", "max_tokens_exceeded", "no_eos", "not_closed", "truncated_at"), Kind.CUT),
+    **dict.fromkeys(("stopped_limit", "not_closed", "truncated_at"), Kind.CUT),
     **dict.fromkeys(("is_end", "is_full"), Kind.WHOLE),
-    **dict.fromkeys(("mark", "marks"), Kind.RATE),
+    **dict.fromkeys(("mark", "marks", "hits", "agreement"), Kind.RATE),
+    **dict.fromkeys(("majority_vote", "final_vote", "consensus"), Kind.OUTCOME),  # or an answer
+    "steps": Kind.STEPS,
+    "advantage": Kind.BALANCE,
     **dict.fromkeys(("exception", "error_message", "error_msg", "api_error", "traceback", "errors", "error_list", "mistakes",
                      "failures", "defects", "error_type", "error_types", "error_step", "first_error_step", "mistake_step",
                      "error_category", "error_reason"), Kind.TROUBLE),
     "label": Kind.LABEL,
-    **dict.fromkeys(("tags", "tag", "flags"), Kind.TAGS),
-    **dict.fromkeys(("category", "categories", "type", "class", "kind", "group", "bucket"), Kind.CATEGORY),
+    **dict.fromkeys(("tags", "tag", "flags", "category", "categories", "type", "class", "kind", "group", "bucket", "tier", "emoji",
+                     "reaction"), Kind.CATEGORY),
     **dict.fromkeys(("response_type", "answer_type", "response_class", "response_category"), Kind.CATEGORY),
     **dict.fromkeys(("train_detail", "training_detail"), Kind.SPANS),
     **dict.fromkeys(("stop", "stopped", "was_stopped"), Kind.STATUS),
@@ -215,6 +222,18 @@ _AS_GOLD = LazyPattern(
     rf"(?:is_)?(?:match|matches|matched|matching|same|equal|equals|agree|agrees|agreed|consistent)_(?:as_|with_|to_)?(?:the_)?{_GOLD}"
     rf"|{_GOLD}_(?:match|matches|matched|equal|equals|agree|agrees|agreed|same)"
 )
+_UNLIKE_GOLD = LazyPattern(
+    rf"(?:disagrees?|disagreed|differs?|mismatch(?:es)?|contradicts?)_(?:with_|from_)?(?:the_)?{_GOLD}"
+)
+_AGAINST = LazyPattern(
+    r"(?:votes_)?(?:against|down|incorrect|wrong)_?votes?|votes?_(?:against|down|incorrect|wrong)|dislikes"
+)
+_FOR = (("incorrect", "correct"), ("wrong", "right"), ("against", "for"), ("down", "up"), ("dislikes", "likes"))
+_STEPS = LazyPattern(
+    r"(?:steps?|process|completions|stepwise|step_level)_(?:labels|correctness|ratings|rewards|verdicts|grades|judge?ments)"
+)
+_ERRORS = r"(?:errors?|mistakes?|hallucinations?|flaws?)"
+_COUNT = LazyPattern(rf"(?:num|n|nr|number|total|count)_(?:of_)?{_ERRORS}(?:_found)?|{_ERRORS}_(?:count|found|num)")
 _OF_JUDGES = LazyPattern(
     r"(?:\w+_)?(?:judge|grader|verifier)_(?:output|response|decision|answer|label|text|reply|raw|conclusion|opinion)"
 )
@@ -226,10 +245,11 @@ _CLOSED = LazyPattern(
 _ENDED = LazyPattern(
     r"(?:\w+_)?(?:finish|finished|stop|stopped|done|end|ended|termination|stopping|complete|completion|exit)_?reasons?"
     r"|(?:\w+_)?(?:finish|stop|termination|completion|end)_?(?:type|state|status|details)|incomplete_details|termination"
+    r"|(?:stopped|truncated|terminated)_by"
 )
 _AT_LIMIT = LazyPattern(
     r"(?:hit|reached|exceeds|exceeded)_(?:\w+_)?(?:limit|length|len|tokens|steps|turns)"
-    r"|(?:\w+_)?(?:limit|length|len|tokens)_(?:hit|reached|exceeded)"
+    r"|(?:\w+_)?(?:limit|length|len|tokens)_(?:hit|reached|exceeded|capped)"
 )
 _CORRECT = LazyPattern(r"\w+_correct(?:ness)?|is_correct_\w+|\w+_(?:grade|grading|verdict|judge?ment|judge)")
 """Other columns called so say it of something else, or of another response."""
@@ -255,7 +275,7 @@ _WHO = r"(?:assistant|response|message|turn|output|completion|sample|example|imp
 _LOSS = r"(?:loss|train|training|learn|label)_?(?:mask|weight|scale)(?:e?s)?"
 _LEARN = LazyPattern(
     rf"(?:(?:{_BEFORE}|{_WHO}_)*(?:{_LOSS}|loss|train|training|trainable|trained|learn|learned|learnable|supervised?|grad|sft|weight)"
-    rf"(?:_flag|_enabled|_on(?:_(?:this|it|{_WHO}))?)?|(?:{_WHO}_)+(?:mask|weight)(?:e?s)?|is_target|masks?|weights|labels)".replace(
+    rf"(?:_flag|_enabled|_on(?:_(?:this|it|{_WHO}))?)?|(?:{_WHO}_)+(?:mask|weight)(?:e?s)?|is_target|r(?:ow|ole)_weight|masks?|weights|labels)".replace(
         "_", "_?"
     )
 )
@@ -280,6 +300,7 @@ _OBJECTS = frozenset(
     "metadata meta extra info additional verification evaluation evaluations eval evals result results response generation "
     "grading grade annotation annotations choices choice raw api judge verify score scores reward usage detail details "
     "responses gen gens gpt claude qwen llama deepseek gemini run sampling inference completion completions trace teacher verifier grader quality "
+    "assessment scoring graders outcome report validator verifications logs metrics metric judges checks rewards breakdown votes validation suggestions "
     "properties attributes stats statistics labels feedback verdict verdicts output outputs model other misc llm debug log".split()
 )
 """Words of the names of columns whose objects are looked into, also as JSON text."""
@@ -329,7 +350,7 @@ def kinds_of(name: str) -> frozenset[Kind]:
         kinds.add(Kind.CATEGORY)
 
     if (
-        _OBJECTS.issuperset(_DIGITS.sub("", word) for word in words) and name != "response"
+        _OBJECTS.issuperset(_DIGITS.sub("", word) for word in words) and name != "response" or name == "final"
     ):  # whose log is read by itself
         kinds.add(Kind.NESTED)
     if Kind.OUTCOME in kinds and words[-1] in ("status", "state"):
@@ -348,6 +369,10 @@ _PATTERNS = (
     (_HELD_OUT, Kind.MAYBE_WRONG),
     (_CLOSED, Kind.WHOLE),
     (_AS_GOLD, Kind.RIGHT),
+    (_UNLIKE_GOLD, Kind.WRONG),
+    (_AGAINST, Kind.BALANCE),
+    (_STEPS, Kind.STEPS),
+    (_COUNT, Kind.TROUBLE),
     (_PASSES, Kind.RIGHT),
     (_FAILS, Kind.WRONG),
     (_FIT, Kind.FIT),
@@ -360,6 +385,22 @@ _PATTERNS = (
     (_ENDED, Kind.ENDED),
     (_AT_LIMIT, Kind.CUT),
 )
+
+
+def corrects(name: str) -> bool:
+    """Whether a column of what annotators said, called so, holds what should stand there instead."""
+    return name.startswith(("corrected", "correction", "revis", "edit", "fix", "rewrit", "improve")) and not kinds_of(
+        name
+    )
+
+
+def opposed(name: str) -> str:
+    """Return the column that counts the votes for it, of one that counts those against it; "" of any other.
+
+    >>> opposed("downvotes"), opposed("votes_against")
+    ('upvotes', 'votes_for')
+    """
+    return next((name.replace(no, yes) for no, yes in _FOR if no in name), "")
 
 
 def _kind(name: str, words: list[str]) -> Kind | None:
@@ -390,8 +431,8 @@ def _aspect(words: list[str]) -> Kind | None:
     if words[-1] in _OF:
         return None
 
-    is_not = any(word in _NOT for word in words)
-    kind = _judged([word for word in words if word not in _NOT])
+    is_not = words[-1] == "free" or any(word in _NOT for word in words)
+    kind = _judged([word for word in words if word not in _NOT and not (is_not and word == "free")])
     return _OPPOSITE.get(kind) if is_not else kind
 
 
@@ -425,6 +466,9 @@ def _judged(words: list[str]) -> Kind | None:
             and judged & {Kind.WRONG, Kind.UNFIT, Kind.MAYBE_WRONG, Kind.CUT}
         ):
             return Kind.GRADE  # 0 may be good: `error_score`, `overlong_reward`
+
+        if words[0] in _TO_DO and kind in (Kind.OPINION, Kind.REMARK):
+            return Kind.MAYBE_WRONG
 
         if kind is Kind.OUTCOME:
             return Kind.OPINION if _SPEAKERS.intersection(others) else kind

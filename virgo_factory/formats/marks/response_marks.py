@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from virgo_factory.core.reasons import Reason
-from virgo_factory.formats.marks.names import ENDS, MISSES, VERDICTS, Kind, kinds_of, snake
+from virgo_factory.formats.marks.names import ENDS, LEARNS, MISSES, VERDICTS, Kind, corrects, kinds_of, opposed, snake
 from virgo_factory.formats.marks.values import Said, decoded, end_reason, is_right, said
 from virgo_factory.formats.pictures.columns import at_path
 from virgo_factory.formats.row import ANSWER_COLUMNS, OPTION_COLUMN, QUESTION_COLUMNS, RejectedRow
@@ -34,8 +34,11 @@ _YES_OR_NO = re.compile(
 """How a solution answers yes or no."""
 _FALSE, _TRL = ("false", "0", "0.0", "-1", "-1.0"), frozenset(("id", "prompt", "completion", "label", "messages"))
 _ZERO = re.compile(r"(?<![\d.])0(?![\d.]*\d)")
-_LIMITS = ("max_tokens", "max_new_tokens", "max_completion_tokens")
-_COUNTS = ("completion_tokens", "output_tokens", "response_tokens", "generated_tokens")
+LIMITS = ("max_tokens", "max_new_tokens", "max_completion_tokens")
+_LIMITING = ("generation_config", "sampling_params", "gen_kwargs", "parameters")
+"""Columns with objects in which the limit may stand."""
+_COUNTS = ("completion_tokens", "output_tokens", "num_output_tokens", "response_tokens", "generated_tokens")
+_LIMITED = (*LIMITS, *_LIMITING)
 _QUESTIONS = (*QUESTION_COLUMNS, *_CHATS, "Question", "query")
 RESPONDING = ("assistant", "gpt", "model", "bot")
 _USES = frozenset({Kind.FIT, Kind.UNFIT})
@@ -58,8 +61,20 @@ _ARGILLA = re.compile(r"\.(?:responses|suggestion)$")
 """Ends the names of columns with what annotators said (`quality.responses`)."""
 _OF_RESPONSE = ("response", "thought", "solution", "messages", "chosen")
 """Names in `columns` of what the marks beside it speak of."""
+_DECIDES = ("correct", "is_correct")
+"""Columns of which a yes tells how all that is not understood is meant."""
 _DEPTH = 2
 """Of objects in which marks are looked for (`metadata.eval.correct`)."""
+_TOLD_BY = ("checks", "judges", "votes")
+_ANNOTATORS = ("annotations", "result", "responses", "suggestions")
+_NAMES, _VALUES = ("name", "metric", "check", "question_name"), ("value", "score", "passed", "result")
+_CORRECTED = frozenset({Kind.TROUBLE})
+_BESIDE = (
+    (("is_accepted", "accepted_answer", "view_count", "comment_count", "num_comments", "subreddit"), "score"),
+    (("repo_", "forks", "license"), "stars"),
+    (("pii", "personal", "anonymi"), "masked"),
+)
+"""Parts of the names of columns, and the mark that beside one of them says nothing of the response."""
 
 
 class Mark(NamedTuple):
@@ -77,21 +92,45 @@ class Mark(NamedTuple):
 
 
 @functools.lru_cache(1024)
-def marked(columns: tuple[Any, ...]) -> tuple[tuple[Any, str, frozenset[Kind]], ...]:
-    """Return (column, name in snake_case, kinds) of the columns that are marks; the rows of a file mostly have the same."""
-    named = ((column, snake(_ARGILLA.sub("", str(column)))) for column in columns)
-    return tuple((column, name, kinds) for column, name in named if (kinds := kinds_of(name)))
+def marked(columns: tuple[Any, ...], outer: str = "") -> tuple[tuple[Any, str, frozenset[Kind]], ...]:
+    """Return (column, name in snake_case, kinds) of the columns that are marks; the rows of a file mostly have the same.
+
+    Of an object of _TOLD_BY, whose name is `outer`, the columns are called with it (`checks.answer` is `answer_checks`); of one
+    of _ANNOTATORS a text that is a correction is a mark. A `score` among the columns of a forum is its readers', and what is
+    `masked` beside `pii` is that.
+    """
+    names = {column: _called(_ARGILLA.sub("", str(column))) for column in columns}
+    silent = [mark for words, mark in _BESIDE if any(word in name for name in names.values() for word in words)]
+    found = []
+    for column, name in names.items():
+        if outer == "votes" or outer in _TOLD_BY and not kinds_of(name):
+            name = f"{name}_{outer}"
+
+        if kinds := _CORRECTED if outer in _ANNOTATORS and corrects(name) else kinds_of(name):
+            found.append((column, name, frozenset() if name in silent else kinds))
+
+    return tuple(found)
 
 
-def marks_of(row: Mapping[str, Any], depth: int = _DEPTH) -> Iterator[Mark]:
+def _called(column: str) -> str:
+    """Return the name of a column in snake_case, of a flattened object that of what judges in it (`metadata.score`)."""
+    outer, _, inner = column.rpartition(".")
+    is_inner = outer and all(Kind.NESTED in kinds_of(snake(part)) for part in outer.split("."))
+    return snake(inner if is_inner and kinds_of(snake(inner)).isdisjoint(LEARNS) else column)
+
+
+def marks_of(row: Mapping[str, Any], depth: int = _DEPTH, outer: str = "") -> Iterator[Mark]:
     """Yield the marks of a row or message, and down to a depth those of the objects in it."""
-    for column, name, kinds in marked(tuple(row)):
+    for column, name, kinds in marked(tuple(row), outer):
         value = row[column]
         if value is None:
             continue
 
+        if Kind.BALANCE in kinds and (other := opposed(str(column))):
+            value = _balance(row.get(other), value)
+
         inner = _object(value, name) if depth and Kind.NESTED in kinds else None
-        found = list(marks_of(inner, depth - 1)) if inner else []
+        found = list(marks_of(inner, depth - 1, name)) if inner else []
         yield from (mark._replace(where=f"{column}.{mark.where}") for mark in found)
         if inner and "value" in inner:
             inner, value, found = None, inner["value"], []
@@ -109,7 +148,11 @@ def marks_beside(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str
     for name, column in columns.items():
         *outer, _ = column.split(".")
         for end in range(len(outer) if name in _OF_RESPONSE and column not in row else 0, 0, -1):
-            holders = [one for one in at_path(row, outer[:end]) if isinstance(one, dict)]
+            held = (decoded(one) for one in at_path(row, outer[:end]))
+            holders = [one for each in held for one in (each if isinstance(each, list) else [each])]
+            if not all(isinstance(one, dict) for one in holders):
+                continue
+
             for own, _, kinds in marked(tuple(holders[0])) if holders else ():
                 path = ".".join([*outer[:end], str(own)])
                 values = [one.get(own) for one in holders]
@@ -117,6 +160,10 @@ def marks_beside(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str
                     found.setdefault(own, (path, values[0] if len(values) == 1 else values))
 
     return found
+
+
+def _balance(yeses: Any, noes: Any) -> Any:
+    return yeses - noes if isinstance(noes, int) and isinstance(yeses, int) else None
 
 
 @functools.lru_cache(1024)
@@ -158,15 +205,25 @@ def _object(value: Any, name: str = "") -> Mapping[str, Any] | None:
     value = decoded(value)
     if isinstance(value, list) and 0 < len(value) < 9 and all(isinstance(item, dict) for item in value):
         if all(isinstance(item.get("from_name"), str) and isinstance(item.get("value"), dict) for item in value):
-            return {item["from_name"]: next(iter(item["value"].values()), None) for item in value}
+            told = ((item["from_name"], *item["value"].items()) for item in value if item["value"])
+            return {name if kinds_of(snake(name)) or kind != "rating" else kind: one for name, (kind, one), *_ in told}
 
+        named = _of_names(value)
         first, *others = value
-        value = {key: inner for key, inner in first.items() if all(item.get(key) == inner for item in others)}
+        value = named or {key: inner for key, inner in first.items() if all(item.get(key) == inner for item in others)}
 
     if name == "responses" and isinstance(value, dict):  # others of that name are responses
         return {**chosen, "status": value.get("status")} if isinstance(chosen := value.get("values"), dict) else None
 
     return value if isinstance(value, dict) else None
+
+
+def _of_names(items: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what a list of objects of a name and a value says, such as `{"name": "exact_match", "value": 0}`."""
+    name = next((key for key in _NAMES if isinstance(items[0].get(key), str)), "")
+    value = next((key for key in _VALUES if key in items[0]), "")
+    found = {item[name]: item.get(value) for item in items if value and isinstance(item.get(name), str)}
+    return found if any(kinds - {Kind.NESTED} for *_, kinds in marked(tuple(found))) else {}
 
 
 def check_marks(row: Mapping[str, Any], has_several: bool = False) -> tuple[str, ...]:
@@ -188,10 +245,12 @@ def check_marks(row: Mapping[str, Any], has_several: bool = False) -> tuple[str,
         return ()
 
     notes = []
+    is_certain = any(mark.name in _DECIDES and said(mark.value) is True for mark in found)
     ends = [(mark, end_of(mark)) for mark in found if mark.kinds & ENDS]
     is_whole = any(reason == "" and mark.value is not None and Kind.ENDED in mark.kinds for mark, reason in ends)
     for mark, reason in ends:
-        if reason == "?" and not ("stop_reason" in mark.name and is_whole):  # vLLM: the text it stopped at
+        is_known = is_certain or "stop_reason" in mark.name and is_whole  # vLLM: the text it stopped at
+        if reason == "?" and not is_known:
             notes.append(mark.where)
         elif reason not in ("", "?"):
             raise RejectedRow(reason, mark.shown)
@@ -202,10 +261,13 @@ def check_marks(row: Mapping[str, Any], has_several: bool = False) -> tuple[str,
     verdicts = [(mark, _verdict(row, mark)) for mark in found]
     is_verified = any(Kind.VERIFIER in mark.kinds and answer is True for mark, answer in verdicts)
     is_told_right = any(mark.kinds & _YES and said(mark.value) is True for mark, _ in verdicts)
+    right = {mark.name for mark, answer in verdicts if answer is True}
     for mark, answer in verdicts:
-        if answer == "?" and not (is_told_right and Kind.RATE in mark.kinds):  # of the tries of another model
+        is_known = is_told_right and Kind.RATE in mark.kinds  # of the tries of another model
+        if answer == "?" and not (is_known or is_certain and Kind.SPLIT not in mark.kinds):
             notes.append(mark.where)
-        elif answer is False and not (is_verified and mark.name in MISSES):
+        is_overruled = is_verified and mark.name in MISSES or "suggestion" in mark.where and mark.name in right
+        if answer is False and not is_overruled:
             raise RejectedRow(WRONG, mark.shown)
 
     return tuple(f"{NOT_UNDERSTOOD}: {where[:60]}" for where in dict.fromkeys(notes))
@@ -218,10 +280,11 @@ def _is_rate(mark: Mark) -> bool:
 
 def at_limit(row: Mapping[str, Any]) -> str:
     """Return the column that counts as many tokens of the response as were allowed; "" where none does."""
-    if row.keys().isdisjoint(_LIMITS):
+    if row.keys().isdisjoint(_LIMITED):
         return ""
 
-    limit = next(row[name] for name in _LIMITS if name in row)
+    asked = (row, *(_object(row[name]) or {} for name in _LIMITING if name in row))
+    limit = next((one[name] for one in asked for name in LIMITS if name in one), None)
     if not isinstance(limit, int) or isinstance(limit, bool):
         return ""
 
@@ -255,9 +318,10 @@ def has_gold_answer(row: Mapping[str, Any]) -> bool:
 def is_undesired(row: Mapping[str, Any], response: str) -> Said:
     """Return whether a row for KTO says by its `label` that its response is undesired; "?" where that may be a class.
 
-    TRL's rows have a `completion` beside it, whose messages a row may have in `messages` by now; other rows for KTO are chats, or `instruction` and `output`, in which a false
-    is a class where there are options, a gold answer, or a response that answers yes or no. A false of CSV is a text, and
-    0 is one in TRL's rows that have nothing else: elsewhere it is a class, as is what the response answers.
+    TRL's rows have a `completion` beside it (its messages are in `messages` by now); other rows for KTO are chats, or
+    `instruction` and `output`, in which a false is a class where there are options, a gold answer, or a response that answers
+    yes or no. A false of CSV is a text, and 0 or -1 is one in TRL's rows that have nothing else: elsewhere it is a class, as is
+    what the response answers.
 
     Args:
         row: with its `label`.

@@ -355,14 +355,18 @@ def check_row(row: Mapping[str, Any], reading: Reading, columns: Mapping[str, st
     else:
         row, names = _of_models(row, examples[-1].response)
 
-    if any("." in column for column in columns.values()):
+    if columns and any("." in column for column in columns.values()):
         names |= {name: path for name, (path, _) in marks_beside(whole, columns).items()}
 
     if found := unread(row):
         doubts += tuple([_told(name, value) for name, value in found if name not in columns.values()])
 
-    if not marked(tuple(row)) and not doubts and not at_limit(row):
+    marks = marked(tuple(row))
+    if not marks and not doubts and not at_limit(row):
         return reading
+
+    if marks and not is_pair and len(examples) == 1 and examples[0].asked is None:
+        row = _of_sample(row, [column for column, _, kinds in marks if kinds & VERDICTS], examples[0].response)
 
     try:
         if "label" in row and not is_pair and examples[0].asked is None:
@@ -417,7 +421,7 @@ def _of_models(row: Mapping[str, Any], response: LongThought | str) -> tuple[Map
     """Return a row in which what is said of a model whose own response the row has is said of the response, or not at all.
 
     Of s1K-1.1's `gemini_grade` and `deepseek_grade` one speaks of the response that is learned: the columns that hold
-    its thought, and least beside it, tell which. With it the columns' own names of those that have another there.
+    its thought, and least beside it, tell which. And the names in the file of the columns that are called otherwise in it.
     """
     owners = _owners(tuple(row))
     if not owners:
@@ -428,7 +432,7 @@ def _of_models(row: Mapping[str, Any], response: LongThought | str) -> tuple[Map
     if not holding:
         return row, {}
 
-    least = min(holding.values())
+    least = min((size for name, size in holding.items() if name in owners), default=0)
     learned = {owners[name][1] for name, size in holding.items() if name in owners and size == least}
     others = {found[1] for found in owners.values() if found[2] or found[1] in TEACHERS} - learned
     found, names = dict(row), {}
@@ -443,6 +447,20 @@ def _of_models(row: Mapping[str, Any], response: LongThought | str) -> tuple[Map
             found[own], names[own] = found.pop(column), str(column)
 
     return found, names
+
+
+def _of_sample(row: Mapping[str, Any], judging: list[Any], response: LongThought | str) -> Mapping[str, Any]:
+    """Return a row in which lists of verdicts on several samples, of which the response is a right one, say only that."""
+    lists = {column: value for column in judging if isinstance(value := row[column], list) and len(value) > 1}
+    pieces = (response.thought, response.solution) if isinstance(response, LongThought) else (response,)
+    for samples in row.values() if lists else ():
+        if isinstance(samples, list) and all(isinstance(text, str) for text in samples):
+            places = [at for at, text in enumerate(samples) if all(piece in text for piece in pieces)]
+            if len(places) == 1:
+                own = {column: value[places[0]] for column, value in lists.items() if len(value) == len(samples)}
+                return {**row, **{column: value for column, value in own.items() if said(value) is True}}
+
+    return row
 
 
 def _of_chosen(row: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -467,7 +485,8 @@ def _of_chosen(row: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
 
         own = name.removeprefix("chosen_").removesuffix("_chosen")
         if _SCORE.fullmatch(own):
-            other = row.get(str(column).replace("chosen", "rejected")) if own != name else None
+            other, both = row.get(str(column).replace("chosen", "rejected")) if own != name else None, decoded(value)
+            value, other = both if isinstance(both, list) and len(both) == 2 else (value, other)
             if isinstance(value, Number) and isinstance(other, Number) and value < other:
                 doubts.append(f"{NOT_UNDERSTOOD}: {column} is less than that of rejected")
 

@@ -21,24 +21,29 @@ Said = bool | None | Literal["?"]
 
 _TRUE = ("true", "yes", "y", "t", "right", "correct", "pass", "passed", "accept", "accepted", "ok", "success", "match",
          "solved", "是", "对", "正确", "✓", "✔", "✅", "richtig", "vrai", "correcto", "correcte", "верно", "правильно",
-         "정답", "正解", "通过", "合格")  # fmt: skip
+         "정답", "正解", "通过", "合格", "ja", "да")  # fmt: skip
 _FALSE = ("false", "no", "n", "f", "wrong", "incorrect", "not correct", "wrong answer", "incorrect answer", "fail", "failed",
           "reject", "rejected", "failure", "mismatch", "否", "错", "错误", "不正确", "✗", "✘", "×", "❌", "falsch", "faux",
-         "falso", "incorrecto", "incorrecte", "неверно", "неправильно", "오답", "不正解", "不通过", "未通过", "不合格", "拒绝")  # fmt: skip
+         "falso", "incorrecto", "incorrecte", "неверно", "неправильно", "오답", "不正解", "不通过", "未通过", "不合格", "拒绝", "nein", "нет")  # fmt: skip
 _NOTHING = ("", "null", "none", "nan", "na", "n/a", "unknown", "nil")
 _CERTAIN = ("right", "correct", "passed", "wrong", "incorrect", "not correct", "wrong answer", "incorrect answer",
             "fail", "failed", "错误", "正确", "不正确", "通过", "不通过", "未通过", "合格", "不合格",
-            "✗", "❌", "✅")  # fmt: skip
+            "✗", "✘", "❌", "✅")  # fmt: skip
 """Words that judge a response wherever they stand."""
 _REFUSES = ("reject", "rejected", "discard", "discarded", "delete", "deleted", "invalid", "bad", "thumbs down", "dislike",
-            "disliked", "拒绝", "删除", "已删除", "丢弃", "作废", "差", "很差", "\U0001f44e")  # fmt: skip
+            "disliked", "undesirable", "unacceptable", "拒绝", "驳回", "删除", "已删除", "丢弃", "作废", "差", "很差", "\U0001f44e")  # fmt: skip
 """Words that say that a response is not to be used, in a column of what is thought of it or done with it."""
 _DOUBTFUL = ("failure", "mismatch", "negative", "neg", "down", "low", "poor", "worst", "unverified", "wa", "tle", "mle",
              "不好", *_REFUSES)  # fmt: skip
 """Words that may say that a row is not to be used."""
+_INSPECT = {"C": "correct", "I": "incorrect", "N": "incorrect"}
+"""Values of Inspect's scores, which have an answer or an explanation beside them."""
+_SCALES = (1, 5, 10, 100)
+_GOOD = 0.75
+"""Part of the least scale that a grade may be of, from which it says nothing against a response."""
 _TOP = (9, 10, 100)
 """Ends of scales on which a score says nothing against a response."""
-_BAD_TAGS = ("bad", "bad case", "hallucination", "discard", "discarded", "unverified")
+_BAD_TAGS = ("bad", "trash", "\U0001f44e", "bad case", "hallucination", "discard", "discarded", "unverified")
 _FINE = ("ok", "success", "pass", "passed")
 _NONE = ("no", "n", "否")
 _JUDGING = frozenset((*_CERTAIN, *_DOUBTFUL))
@@ -52,7 +57,7 @@ _ENDED = (
 _LIMIT = (
     "length", "max_tokens", "max_length", "max_new_tokens", "max_output_tokens", "max_completion_tokens", "token_limit",
     "limit", "model_length", "context_length", "context_length_exceeded", "model_context_window_exceeded",
-    "length_limit", "length_exceeded", "length_capped", "max_token", "error_limit", "truncated", "truncation", "incomplete",
+    "length_limit", "max_len", "length_exceeded", "length_capped", "max_token", "error_limit", "truncated", "truncation", "incomplete",
 )  # fmt: skip
 _BROKEN = (
     "content_filter", "content_filtered", "safety", "abort", "aborted", "error", "error_toxic", "cancelled", "canceled",
@@ -71,7 +76,10 @@ _SENTENCE = re.compile(
     r"(?:verdict|judge?ment|decision|conclusion|grade|grading|result|correctness|final|^(?:the\W)?(?:answer|response|solution))\W{0,9}(?:(?:is|answer|response)\W+){0,3}"
     r"(incorrect|wrong|not correct|false|fail(?:ed)?|correct|right|true|pass(?:ed)?)\W*$", re.I)  # fmt: skip
 """How a judge's text ends."""
-_BLAMES = re.compile(r"(?<!not )(?<!nothing )\b(?:incorrect|wrong|not correct)\b[^?]{0,40}$|(?:错误|有误|不对|不正确)\W*$", re.I)  # fmt: skip
+_BEGINS = re.compile(
+    r"\W*(?:incorrect|wrong|not correct|fail(?:ed)?)\s?[:.,;\u2014-]|\W*(?:不正确|错误)[：，。]", re.I
+)
+_BLAMES = re.compile(r"(?<!not )(?<!nothing )\b(?:incorrect|wrong|not correct)\b[^?]{0,40}$|\b(?:does|do|did)(?: not|n't) match\b|(?:错误|有误|不对|不正确)\W*$", re.I)  # fmt: skip
 _WHAT = re.compile(
     r"(?!(?:none|nothing|(?:no|without)\W+(?:\w+\W+)?(?:error|issue|problem|mistake)s?)\b).*[^\W\d].*\s\S", re.I | re.S
 )
@@ -83,6 +91,7 @@ _PARTS = (
 _CLASSES = ("false", "no", "n", "f", "\u5426", "\u9519", "mismatch", "failure")
 """Words that may be a category of the question, or its answer."""
 
+_OF_STEP = ("label", "score", "correct", "is_correct", "correctness", "rating", "verdict", "reward")
 _ZEROS_AND_ONES = re.compile(r"[01](?:[\s,;|/]*[01])+")
 _EDGES = ".!*[]\"'` "
 _LONGEST = 40
@@ -127,7 +136,14 @@ def _said_in_words(text: str) -> Said:
     try:
         return said(float(word))
     except ValueError:
-        return False if _number(word) == 0 else "?"  # 0%, 0/10
+        return {0: False, 1: True}.get(_share(word), "?")  # 0%, 0/10, 3/3
+
+
+def _share(text: str) -> float | None:
+    """Return what part of a whole "3/5" or "60%" is; None for anything else."""
+    part, _, whole = text.removesuffix("%").partition("/")
+    part, whole = _number(part), 100.0 if text.endswith("%") else _number(whole)
+    return None if part is None or not whole else part / whole
 
 
 def _word(value: Any) -> str:
@@ -141,7 +157,11 @@ def _word(value: Any) -> str:
 def is_right(kinds: frozenset[Kind], value: Any) -> Said:
     """Return whether a mark says that the response is right; None where it says nothing of it."""
     while isinstance(value, list) and len(value) == 1 or isinstance(value, dict) and "value" in value:
-        value = value[0] if isinstance(value, list) else value["value"]
+        inner = value[0] if isinstance(value, list) else value["value"]
+        is_told_why = (
+            isinstance(inner, str) and isinstance(value, dict) and ("answer" in value or "explanation" in value)
+        )
+        value = _INSPECT.get(inner, inner) if is_told_why else inner
 
     if Kind.STATUS in kinds and _word(value) in _REFUSES:
         return False
@@ -179,6 +199,9 @@ def _outcome(value: Any) -> Said:
     if word in _CERTAIN:
         return WORDS[word]
 
+    if isinstance(value, list) and False in (found := set(map(_outcome, value))):
+        return False if len(found) == 1 else "?"
+
     return "?" if value is False or word in _DOUBTFUL else None
 
 
@@ -205,11 +228,17 @@ def _words(value: Any) -> Said:
     if sentence := _SENTENCE.search(value[-200:]):
         return said(sentence[1])
 
-    return "?" if _BLAMES.search(value[-200:]) else None
+    return "?" if _BLAMES.search(value[-200:]) or _BEGINS.match(value) else None
 
 
 def _rate(value: Any) -> Said:
-    return "?" if value is False or _number(value) == 0 else None
+    return "?" if value is False or _number(value) == 0 or _outcome(value) is False else None
+
+
+def _right(value: Any) -> Said:
+    share = _number(value) if not isinstance(value, str) or value.startswith("0.") and "/" not in value else None
+    is_high = share is not None and _GOOD <= share < 1
+    return None if is_high or isinstance(value, Number) and value in _TOP else said(value)
 
 
 def _grade(value: Any) -> Said:
@@ -217,7 +246,32 @@ def _grade(value: Any) -> Said:
     if word in _CERTAIN or word in _REFUSES:
         return None if WORDS.get(word) else False
 
-    return "?" if value is False or _number(value) is not None or word in _DOUBTFUL else None
+    return "?" if value is False or word in _DOUBTFUL or _is_low(value) else None
+
+
+def _is_low(value: Any) -> bool:
+    """Whether a number, or "3/5", is not near the top of the least scale that it may be of."""
+    if isinstance(value, str) and (share := _share(value)) is not None:
+        return share < _GOOD
+
+    number = _number(value)
+    scale = next((top for top in _SCALES if number is not None and (number < top or number == top > 1)), None)
+    return scale is not None and number < _GOOD * scale
+
+
+def _steps(value: Any) -> Said:
+    """Return "?" where one of several steps is called wrong."""
+    value = decoded(value)
+    steps = value if isinstance(value, list) else [value] if isinstance(value, dict | bool) else []
+    return "?" if any(map(_is_wrong_step, steps)) else None
+
+
+def _is_wrong_step(step: Any) -> bool:
+    if isinstance(step, dict):
+        return any(_is_wrong_step(step[key]) for key in _OF_STEP if isinstance(step.get(key), str | Number))
+
+    is_low = isinstance(step, Number) and not isinstance(step, bool) and step < 0.1
+    return is_low or _is_no(step) or _word(step) in ("-", "-1", *_DOUBTFUL)
 
 
 def _is_no(value: Any) -> bool:
@@ -230,11 +284,11 @@ def _is_no(value: Any) -> bool:
 
 def _tags(value: Any) -> Said:
     tags = value if isinstance(value, list) else value.split(",") if isinstance(value, str) else ()
-    return "?" if any(_is_bad(_word(tag)) or _end_word(tag) in _TAGS for tag in tags) else None
+    return "?" if any(map(_is_bad, tags)) else None
 
 
 _READ: dict[Kind, Callable[[Any], Said]] = {
-    Kind.RIGHT: lambda value: None if isinstance(value, Number) and value in _TOP else said(value),
+    Kind.RIGHT: _right,
     Kind.VERIFIER: said,
     Kind.WRONG: _is_wrong,
     Kind.FIT: _is_fit,
@@ -251,8 +305,9 @@ _READ: dict[Kind, Callable[[Any], Said]] = {
     Kind.ERROR: _error,
     Kind.COMMENT: lambda value: "?" if _words(value) in (False, "?") else None,
     Kind.LIKE_LEARN: lambda value: "?" if _is_yes_or_no(value) else None,
-    Kind.TAGS: _tags,
-    Kind.CATEGORY: lambda value: None if _word(value) in _CLASSES else _tags(value),
+    Kind.BALANCE: lambda value: "?" if (_number(value) or 0) < 0 else None,
+    Kind.STEPS: _steps,
+    Kind.CATEGORY: _tags,
     Kind.SPLIT: lambda value: "?" if _end_word(value) in _PARTS else None,
 }
 """How the values of a kind are read; those that judge no response have no place here."""
@@ -264,8 +319,10 @@ def _is_yes_or_no(value: Any) -> bool:
     return bool(values) and all(one in (0, 1) for one in values) and (values is value or isinstance(value, bool))
 
 
-def _is_bad(word: str) -> bool:
-    return WORDS.get(word) is False or word in _BAD_TAGS
+def _is_bad(tag: Any) -> bool:
+    word = _word(tag)
+    is_told = WORDS.get(word) is False or word in _BAD_TAGS or _end_word(tag) in _TAGS
+    return is_told and word not in _CLASSES
 
 
 def _number(value: Any) -> float | None:

@@ -128,9 +128,16 @@ _ONE = LazyPattern(rf"(?:(?:{_BEFORE})_)*(?:image|img|picture|pic|photo|figure|f
 
 _SAYS_ONE = LazyPattern(
     r"(?:has|have|with|contains?|includes?|num|n|number_of|count|count_of)_(?:an?_)?"
-    r"(?:images?|imgs?|pictures?|(?P<video>videos?)|(?P<audio>audios?))|(?:images?|imgs?|pictures?)_(?:count|num|number)"
+    r"(?:images?|imgs?|pictures?|(?P<video>videos?)|(?P<audio>audios?))|(?:images?|imgs?|pictures?)_(?:count|num|number|width|height|size|token_count)"
 )
-"""Names of columns that say whether, or how many, pictures there are."""
+"""Names of columns that say whether, how many, or how large, pictures there are."""
+_KIND = LazyPattern(r"(?:(?:input|data|question|problem|sample)_)?modalit(?:y|ies)|type")
+"""Names of columns that say of what kind the question is, and (below) what they say where it has a picture."""
+_WITH_PICTURE = LazyPattern(
+    r"(?:text ?(?:\+|,|/|&|-|_|and) ?)?(?:images?|pictures?|multi[-_ ]?modal|vision[-_ ]language|vqa)(?: ?(?:\+|,|/|&|-|_|and) ?text)?",
+    re.IGNORECASE,
+)
+_WORD, _WORD_WITH_NUMBER, _YES = LazyPattern(r"\S+"), LazyPattern(r"\S*\d\S*"), LazyPattern(r"[Tt]rue|[Yy]es")
 
 MAP_LINE = '"columns": {{"images": "{}"}} in its entry of dataset_info.json'
 
@@ -297,26 +304,34 @@ def picture_id(row: Mapping[str, Any]) -> str | None:
         if part is not row and not (type(part) is dict and len(part) < _MOST_KEYS):
             continue
 
-        for name, is_id, least in _ids_of(tuple(part)):
-            value = part[name][0] if isinstance(part[name], list) and part[name] else part[name]
-            is_number = isinstance(value, int | float) and value >= least and (least or not isinstance(value, bool))
-            is_word = not least and isinstance(value, str) and len(value.split()) == 1 and not is_blank(value)
-            if is_number or is_word and (is_id or re.search(r"\d", value)):
-                return f"{at}.{name}" if at else name
+        for name, word, least in _ids_of(tuple(part)):
+            if at and word is _WITH_PICTURE:  # the kind of the object
+                continue
+
+            for value in part[name][:_LOOKED_AT] if isinstance(part[name], list) else (part[name],):
+                is_number = (
+                    isinstance(value, int | float) and value >= least and (least or not isinstance(value, bool))
+                )
+                if is_number or isinstance(value, str) and word.fullmatch(value.strip()) and not is_blank(value):
+                    return f"{at}.{name}" if at else name
 
     return None
 
 
 @functools.lru_cache(1024)
-def _ids_of(columns: tuple[Any, ...]) -> tuple[tuple[str, bool, int], ...]:
-    """Return the columns that may hold the id of a picture, whether they are called so, and the least number that is one."""
-    words = {name: _words(name) for name in columns if isinstance(name, str)}
-    ids = [
-        (name, bool(_ID.fullmatch(word)), 0)
-        for name, word in words.items()
-        if _ID.fullmatch(word) or _ONE.fullmatch(word)
-    ]
-    return (*ids, *((name, False, 1) for name, word in words.items() if _SAYS_ONE.fullmatch(word)))
+def _ids_of(columns: tuple[Any, ...]) -> tuple[tuple[str, LazyPattern, float], ...]:
+    """Return the columns that may tell of a picture: with its id, or that there is one; which words do, and the least number."""
+    found = []
+    for name in columns:
+        word = _words(name) if isinstance(name, str) else ""
+        if _ID.fullmatch(word) or _ONE.fullmatch(word):
+            found.append((name, _WORD if _ID.fullmatch(word) else _WORD_WITH_NUMBER, 0))
+        elif _SAYS_ONE.fullmatch(word):
+            found.append((name, _YES, 1))
+        elif _KIND.fullmatch(word):
+            found.append((name, _WITH_PICTURE, math.inf))
+
+    return tuple(found)
 
 
 def without_its_picture(place: str) -> RejectedRow:
