@@ -10,10 +10,10 @@ from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.options import LETTERS
 from virgo_factory.answers.patterns import P
-from virgo_factory.answers.places import placed
 from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.clauses import committed, statements
 from virgo_factory.answers.prose.phrases import BOOLEANS, MAX_ANSWER, said_answer, said_boolean
+from virgo_factory.answers.prose.places import placed
 from virgo_factory.answers.prose.reading import announced, telling, value_of
 from virgo_factory.answers.values.latex import compact, tidy, unwrap, words
 from virgo_factory.answers.values.numbers import read_number
