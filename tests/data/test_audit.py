@@ -76,6 +76,16 @@ def test_two_answers_to_one_question_are_told(first, second, differ, check):
     assert _codes(check({"rows.jsonl": rows})).get("answers_differ", 0) == differ
 
 
+def test_the_same_last_question_of_two_conversations_is_another_one(check):
+    rows = []
+    for first, answer in (("What is 7 * 8?", 56), ("What is 6 * 9?", 54)):
+        asked = ({"role": "user", "content": text} for text in (first, "That is wrong. Try again."))
+        said = ({"role": "assistant", "content": _response(solution=rf"\boxed{{{n}}}")} for n in (3, answer))
+        rows.append({"messages": [message for turn in zip(asked, said, strict=True) for message in turn]})
+
+    assert "answers_differ" not in _codes(check({"rows.jsonl": rows}))
+
+
 def test_rows_that_give_no_example_are_not_each_others_duplicates(check):
     assert _codes(check({"rows.jsonl": ["{}", "{}", "[]", "[]"]})).keys().isdisjoint({"duplicate", "duplicate_id"})
 

@@ -8,7 +8,6 @@ from functools import lru_cache
 from virgo_factory.answers.prose.response import boxes
 from virgo_factory.answers.values.latex import compact, unwrap
 from virgo_factory.core.example import Example
-from virgo_factory.core.thought import LongThought
 from virgo_factory.formats.marks.names import snake
 from virgo_factory.formats.row import GOLD_COLUMN, plain
 from virgo_factory.formats.texts import decoded
@@ -211,16 +210,16 @@ def _differ(one: str, other: str) -> bool:
 _LAST_BOX = re.compile(r"\\boxed\{\s*([-+]?\d{1,15}|[A-J])\s*\}")
 
 
-def plain_answer(response: LongThought | str) -> str:
-    r"""Return the whole number, or the letter of an option, that a response boxes last; "" for any other answer.
+def plain_answer(example: Example) -> str:
+    r"""Return the whole number, or the letter of an option, that a solution boxes last; "" for any other, or behind earlier turns.
 
-    >>> (
-    ...     plain_answer(LongThought("7 * 8 ...", r"It is \boxed{+56}.")),
-    ...     plain_answer(LongThought("a", r"It is \boxed{\pi}.")),
-    ... )
-    ('56', '')
+    >>> plain_answer(Example("a", "7 * 8?", r"It is \boxed{+56}."))
+    '56'
     """
-    solution = response if isinstance(response, str) else response.solution
+    if example.history:  # "Try again." asks something else each time
+        return ""
+
+    solution = example.response if isinstance(example.response, str) else example.response.solution
     last = solution.rfind(r"\boxed{")
     found = _LAST_BOX.match(solution, last) if last >= 0 else None
     return "" if not found else found[1] if found[1].isalpha() else str(int(found[1]))

@@ -53,7 +53,9 @@ class RowRecord(NamedTuple):
     images: int = 0
     digest: int = 0  # of all of its texts and images, blanks aside: equal examples have equal ones
     question_digest: int = 0  # of the last question and the images
-    answer_digest: int = 0  # of a whole number or an option's letter that the solution boxes; 0 for anything else
+    answer_digest: int = (
+        0  # of a whole number or an option's letter that the solution of the only turn boxes; 0 for anything else
+    )
     findings: Sequence = ()  # `Finding`s of the rules, and of what could not be read
     source: int = 0  # position of its source among those measured
     number: int = 0  # position of its row in the source, from 0
@@ -154,7 +156,7 @@ class Measurer:
             "images": len(images),
             "digest": _digest(*texts, *identities),
             "question_digest": _digest(question, *identities),
-            "answer_digest": _digest(answer.encode()) if (answer := plain_answer(example.response)) else 0,
+            "answer_digest": _digest(answer.encode()) if (answer := plain_answer(example)) else 0,
         }
         seen = []
         if example.images:
