@@ -158,3 +158,16 @@ def test_what_only_begins_like_a_list_is_a_text(text):
 def test_lists_are_decoded_as_python_and_json_write_them():
     value = [{"a": None, "b": [True, "it's \\frac"]}]
     assert decoded(json.dumps(value)) == decoded(str(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("response", "remedy"),
+    [
+        (THINK.replace("<", "&lt;").replace(">", "&gt;"), "html.unescape"),
+        (f'<details type="reasoning" done="true">\n{THOUGHT}\n</details>\n{SOLUTION}', "into a column thought"),
+        (f"{THOUGHT} {SOLUTION}", "virgo_dqvq"),
+    ],
+)
+def test_tags_that_are_not_read_say_what_to_do_first(response, remedy):
+    told = read({"question": ASKED, "response": response}).detail
+    assert remedy in told[: told.index("expected one of")]

@@ -585,13 +585,13 @@ _BOXED = LazyPattern(r"\\boxed[ \t]*\{|Final Answer", re.IGNORECASE)
 
 def _hint(text: str) -> str:
     """Return what may help where a response has no tags: QVQ and QwQ-Preview write none."""
-    if _BOXED.search(text, max(0, len(text) - 2000)):
-        return "untagged, but with a final answer: formatting virgo_dqvq splits it there; else "
-
     if "&lt;think" in text[:1000].lower():
         return "its tags are escaped as HTML is, write them again with html.unescape; "
 
     if '<details type="reasoning"' in text[:1000]:
         return "write what stands in <details> into a column thought, and the rest into a column solution; "
+
+    if _BOXED.search(text, max(0, len(text) - 2000)):
+        return "untagged, but with a final answer: formatting virgo_dqvq splits it there; else "
 
     return ""
