@@ -6,7 +6,6 @@ in it is trusted: what cannot be read, or whose images have changed, is measured
 
 import contextlib
 import hashlib
-import importlib.metadata
 import json
 import logging
 import os
@@ -56,6 +55,8 @@ def cache_folder(source: Source) -> Path | None:
 
 def fingerprint(source: Source, settings: Settings, rules: bool) -> str:
     """Return a hash of all that decides about a row's record but the row and its images."""
+    import importlib.metadata  # 20 ms, which a check without a cache does not need
+
     model = {}
     if settings.tokenizer is not None:
         folder = model_folder(settings.tokenizer)
