@@ -211,6 +211,14 @@ def test_a_key_that_stands_twice_is_no_row_and_all_others_are_as_python_reads_th
     )
 
 
+@pytest.mark.parametrize("depth", [300, 990, 1010, 1023, 1030, 5000])
+def test_a_row_that_is_nested_too_deeply_is_told(tmp_path, depth):
+    path = tmp_path / "a.jsonl"
+    path.write_text(f'{{"a": {"[" * depth}{"]" * depth}}}\n{{"id": 1}}\n')
+    first, second = (row for chunk in cut_file(path) for row in read_chunk(chunk))
+    assert first.problem in (("",) if depth < 900 else ("", "nested too deeply")) and second.raw == {"id": 1}
+
+
 JSONL = [
     b'{"steps": [{"a": 1}], "question": "x"}\n{"steps": [{"a": 1}], "question": "x"}\n', b'{"messages": [{"role": "user"}]}\n',
     b'{"data": [{"a": 1}]}\n{"data": [{"a": 2}]}\n', b'{"question": "x", "data": [{"a": 1}]}\n', b'{"a": 1}\n{"a": \n{"a": 2}\n',

@@ -79,6 +79,8 @@ REFUSED = [
     ("absolute, of the system", "/etc/passwd", "is outside media_dir"),
     ("missing", "gone.png", "no file {}/media/gone.png"),
     ("in capitals", "A.PNG", "no file {}/media/A.PNG; is a.png beside it meant?"),
+    ("out of the folder, as in an address", "..%2F..%2Fsecret%2Fd.png", "no file"),
+    ("a letter that is two in capitals", "\u00df" * 120 + ".png", "no file"),
     ("as in an address", "%61.png", "no file {}/media/%61.png; is a.png beside it meant?"),
     ("missing outside tells nothing", "../secret/gone.png", "leads out of media_dir"),
     ("empty", "", "no file"),

@@ -1,5 +1,6 @@
 """What stands beside the question in columns of its own is read, noted or a reason: never left out silently."""
 
+import datetime
 import json
 import re
 
@@ -164,6 +165,10 @@ def test_a_column_that_may_belong_to_the_prompt_is_a_finding_with_its_line(colum
     assert f'"columns": {{"query": "{column}"}}' in found[0].detail
     mapped = ask({"query": column}, **{column: value})
     assert mapped.question.startswith("Which is it?\n") and "A long story." in mapped.question and mapped.notes == ()
+    for nothing in (float("nan"), None, [], ""):
+        assert ask({"query": column}, **{column: nothing}).question == "Which is it?"
+
+    assert "2026" in ask({"query": column}, **{column: {"at": datetime.date(2026, 1, 1)}}).question
     assert ask({"question": "question"}, **{column: value}).notes == ()
     beside = chat("Which is it?", **{column: value})
     assert beside.notes == (f"{NOT_TRAINED_BESIDE_CHAT}: {column}",)

@@ -38,7 +38,7 @@ from virgo_factory.formats.marks.response_marks import marks_beside
 from virgo_factory.formats.marks.row_marks import check_row, with_marks_of_parts
 from virgo_factory.formats.marks.values import BROKEN_OFF, CUT
 from virgo_factory.formats.options import REQUIRED, Options, options_of
-from virgo_factory.formats.pictures.columns import at_path, picture_id, without_its_picture
+from virgo_factory.formats.pictures.columns import at_path, is_blank, picture_id, without_its_picture
 from virgo_factory.formats.pictures.pictures import with_pictures
 from virgo_factory.formats.row import (
     QUESTION_COLUMNS,
@@ -213,7 +213,7 @@ def _in_words(value: Any, column: str) -> str:
 
     lines = option_lines(value) if column == CANDIDATES else value
     is_texts = isinstance(lines, list) and all(isinstance(line, str) for line in lines)
-    return "\n".join(lines) if is_texts else json.dumps(value, ensure_ascii=False)
+    return "\n".join(lines) if is_texts else json.dumps(value, ensure_ascii=False, default=str)
 
 
 _TARGETS = {
@@ -252,7 +252,7 @@ def _with_columns(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[st
     if columns and any("." in column for column in columns.values()):
         row = {name: value for name, (_, value) in marks_beside(given, columns).items()} | row
 
-    if "query" in columns and (query := row.get("query")):  # LLaMA-Factory puts it behind the prompt
+    if "query" in columns and not is_blank(query := row.get("query")):  # LLaMA-Factory puts it behind the prompt
         row["question"] = f"{question_of(row)}\n{_in_words(query, columns['query'])}"
 
     return row

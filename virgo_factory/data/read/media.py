@@ -170,7 +170,8 @@ def _meant(path: Path) -> str:
         path.name.upper(),
         *(path.stem + end(path.suffix) for end in (str.lower, str.upper)),
     )
-    found = next((name for name in names if name != path.name and path.with_name(name).is_file()), None)
+    others = (name for name in names if name != path.name and "/" not in name)
+    found = next((name for name in others if os.path.isfile(os.path.join(path.parent, name))), None)
     return f"; is {found} beside it meant?" if found else ""
 
 

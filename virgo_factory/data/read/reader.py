@@ -240,7 +240,7 @@ def _decoded(line: bytes) -> tuple[Any, str]:
             written, keys = line.count(b'":'), _count_keys(value)
             if (written == keys or written - line.count(b'\\":') == keys) and b'" :' not in line:  # none stands twice
                 return value, ""
-        except orjson.JSONDecodeError:  # NaN, half a character; or its message
+        except (orjson.JSONDecodeError, RecursionError):  # NaN, half a character; or its message
             pass
 
     try:
@@ -340,7 +340,7 @@ def _convert_it(content: bytes) -> str:
         text = content.decode("gb18030")
         words = re.findall(
             "[\u4e00-\u9fff]{2,}", text
-        )  # one alone is of two letters with accents: "Gr\u9c9ee" is Gr\u00f6\u00dfe
+        )  # one alone may be two letters with accents: \u9c9e is \u00f6\u00df
         if len("".join(words)) > sum(ord(letter) > 127 for letter in text) / 2:
             return "If the file is in GBK: iconv -f GB18030 -t UTF-8 FILE > NEW"
 

@@ -53,9 +53,7 @@ class RowRecord(NamedTuple):
     images: int = 0
     digest: int = 0  # of all of its texts and images, blanks aside: equal examples have equal ones
     question_digest: int = 0  # of the last question and the images
-    answer_digest: int = (
-        0  # of a whole number or an option's letter that the solution of the only turn boxes; 0 for anything else
-    )
+    answer_digest: int = 0  # of the whole number or letter that the only turn's solution boxes; 0 for another
     findings: Sequence = ()  # `Finding`s of the rules, and of what could not be read
     source: int = 0  # position of its source among those measured
     number: int = 0  # position of its row in the source, from 0

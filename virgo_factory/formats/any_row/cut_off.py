@@ -64,16 +64,8 @@ _NO_LAST_WORD = LazyPattern(
 )
 """Other words and signs that end no sentence."""
 _OPEN_WORDS = frozenset("a of is are was equals get have find need can obtain must also first will use".split())
-_OPEN_SIGNS = (
-    "(",
-    "+",
-    "*",
-    "/",
-    "\u00d7",
-    "\u00f7",
-    "-",
-    "=",
-    *"\u548c \u4e0e \u56e0\u4e3a \u6240\u4ee5 \u7b49\u4e8e \u6211\u4eec \u4ee5\u53ca \u6216\u8005 \u5982\u679c \u90a3\u4e48 \u7684\u7b54\u6848\u662f".split(),
+_OPEN_SIGNS = tuple(
+    "( + * / \u00d7 \u00f7 - = \u548c \u4e0e \u56e0\u4e3a \u6240\u4ee5 \u7b49\u4e8e \u6211\u4eec \u4ee5\u53ca \u6216\u8005 \u5982\u679c \u90a3\u4e48 \u7684\u7b54\u6848\u662f".split()
 )
 """What one of them ends in: such a word, or such a sign."""
 _JSON = LazyPattern(

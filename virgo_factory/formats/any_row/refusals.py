@@ -21,23 +21,7 @@ _BLANK = LazyPattern(
     re.IGNORECASE,
 )
 """What stands there for an answer that was not found, or not filled in."""
-_BLANK_ENDS = (
-    "none",
-    "null",
-    "nil",
-    "nan",
-    "/a",
-    "na",
-    "defined",
-    "?",
-    ".",
-    "…",
-    "_",
-    "{",
-    "answer",
-    "solution",
-    "here",
-)
+_BLANK_ENDS = tuple("none null nil nan /a na defined ? . … _ { answer solution here".split())
 _REFUSALS = [
     # (one of these is in every such sentence, the sentence in small letters): it cannot help, answer, or see the picture
     (("n't", "n’t", "not", "cant", "unable"),
