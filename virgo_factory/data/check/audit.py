@@ -1,6 +1,6 @@
 """The check of whole datasets: what is wrong with each row, what shows only across rows, and what will be trained on.
 
-Memory: about 60 bytes a row and the length of its id (digests and places, in arrays), 112 MB for a million rows with what
+Memory: about 55 bytes a row and the length of its id (digests and places, in arrays), 133 MB for a million rows with what
 sorting takes, and 20 findings of a kind; with `near` 250 bytes a row more, with a benchmark 12 bytes for each of its 8-grams.
 """
 
