@@ -103,7 +103,7 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
         unread: list[str] = []
         if not named:
             asked = with_rendered_prompt(row)
-            row = with_history(asked, options.columns)
+            row = whole = with_history(asked, options.columns)
             row, unread = without_other_chats(row, options.columns)
             unread += [UNFRAMED] if asked is not given else []
 
@@ -121,8 +121,9 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
         found = Reading(named, (attempt(lambda: found),))
 
     found = check_row(row, found, options.columns)
-    if "history" in row and not named and options.turns == "history":
-        found = check_history(row, found)
+    has_history = not named and ("messages" in whole and "messages" not in asked or not is_blank(row.get("history")))
+    if has_history and options.turns == "history":
+        found = check_history(found)
 
     if second or options.columns or unread:
         found = with_second_columns(row, found, second, options.columns, unread)

@@ -1,6 +1,7 @@
 """What every format needs to read a raw row: rejecting with a reason, columns in their usual spellings, ids."""
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -106,6 +107,15 @@ def columns_found(row: Mapping[str, Any]) -> str:
     names = [str(name)[:60] for name, value in row.items() if value is not None]
     more = f", ... ({len(names)} in all)" if len(names) > 20 else ""
     return f"columns found: {', '.join(names[:20]) or 'none'}{more}"
+
+
+def naming(**columns: str) -> str:
+    """Return the line that says in an entry which columns are meant, for a message.
+
+    >>> naming(images="a, b")
+    '"columns": {"images": "a, b"} in its entry of dataset_info.json'
+    """
+    return f'"columns": {json.dumps(columns, ensure_ascii=False)} in its entry of dataset_info.json'
 
 
 def text_of(row: Mapping[str, Any], column: str) -> str:

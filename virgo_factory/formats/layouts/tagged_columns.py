@@ -18,7 +18,7 @@ from virgo_factory.formats.layouts.thought_columns import FOUND, long_thought, r
 from virgo_factory.formats.marks.names import snake
 from virgo_factory.formats.marks.response_marks import verdicts
 from virgo_factory.formats.options import Options
-from virgo_factory.formats.row import Reading, RejectedRow, attempt, example_of, question_of, row_id
+from virgo_factory.formats.row import Reading, RejectedRow, attempt, example_of, naming, question_of, row_id
 from virgo_factory.formats.texts import unix
 
 
@@ -54,17 +54,12 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     columns = _columns(row)
     correct = [True] * len(columns) if _are_right(row, columns) else verdicts(row, len(columns))
     if correct is None:
-        raise RejectedRow(
-            "several columns hold a thought",
-            f'{", ".join(columns[:5])}; say which in dataset_info.json: "columns": {{"response": "{columns[0][:60]}"}}',
-        )
+        told = f"{', '.join(columns[:5])}; say which: {naming(response=columns[0][:60])}"
+        raise RejectedRow("several columns hold a thought", told)
 
     if other := next((name for name in columns if OF_OTHERS.fullmatch(snake(name))), None):
-        raise RejectedRow(
-            "the thought is in a column of another purpose",
-            f"{other[:60]}: by its name it is no response to learn. If it is one, say so in dataset_info.json: "
-            f'"columns": {{"response": "{other[:60]}"}}',
-        )
+        told = f"{other[:60]}: by its name it is no response to learn. If it is one: {naming(response=other[:60])}"
+        raise RejectedRow("the thought is in a column of another purpose", told)
 
     texts = [unix(row[name]) for name in columns]
     responses = [_response(row, name, text) for name, text in zip(columns, texts, strict=True)]

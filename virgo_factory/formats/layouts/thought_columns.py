@@ -5,7 +5,6 @@ the project's own normal form, which also carries history, rejected response and
 question whose other columns are called as `fields` knows them.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -43,6 +42,7 @@ from virgo_factory.formats.row import (
     answer_of,
     attempt,
     domain_of,
+    naming,
     plain,
     question_of,
     read_images,
@@ -134,10 +134,9 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     """Return the example of a row. Raises RejectedRow where another column may as well hold its thought."""
     layout = layout_of(row)
     if other := _other_thought(row, layout):
-        line = json.dumps({"thought": layout.thought, "solution": layout.solution}, ensure_ascii=False)
+        line = naming(thought=layout.thought, solution=layout.solution)
         raise RejectedRow(
-            "two thoughts in the row",
-            f'{layout.thought} and {other} differ; say which is meant: "columns": {line} in its entry of dataset_info.json',
+            "two thoughts in the row", f"{layout.thought} and {other} differ; say which is meant: {line}"
         )
 
     return Reading(layout.format, (attempt(lambda: _example(row, layout)),))
@@ -179,9 +178,8 @@ def _example(row: Mapping[str, Any], layout: Columns) -> Example:
 
     rejected = _objects(row, "rejected")
     prefix = row.get("assistant_prefix")
-    for column, text in (("system", row.get("system")), ("assistant_prefix", prefix)):
-        if not (text is None or isinstance(text, str)):
-            raise RejectedRow(f"{column} is not text", f"found {type(text).__name__}")
+    if not isinstance(prefix, str | None):
+        raise RejectedRow("assistant_prefix is not text", f"found {type(prefix).__name__}")
 
     is_learned = why[-1] is None
     answers = tuple(name for name in layout.answer if name != layout.solution)
@@ -222,11 +220,8 @@ def _with_gold(row: Mapping[str, Any], layout: Columns, error: RejectedRow) -> L
     if _gives(found.solution.strip(), gold):
         return found
 
-    line = json.dumps({"question": layout.question[0], "response": layout.thought}, ensure_ascii=False)
-    told = (
-        f'{error.detail}; where {layout.thought} is the whole response, say so in dataset_info.json: "columns": {line}'
-    )
-    raise RejectedRow(error.reason, told)
+    line = naming(question=layout.question[0], response=layout.thought)
+    raise RejectedRow(error.reason, f"{error.detail}; where {layout.thought} is the whole response, say so: {line}")
 
 
 _BEHIND_ANSWER = re.compile(r"(?:</answer>|[\s.*$])*\Z", re.IGNORECASE)
