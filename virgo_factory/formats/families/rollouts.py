@@ -122,21 +122,21 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     judged: list[Mapping[str, Any]] = []
     row = _with_lists(row)
     if is_openr1(row):
-        responses, answers = row["generations"], ("answer",)
+        responses = row["generations"]
         correct = _complete(row, verdicts(row, len(responses)))
     elif is_scored_code(row):
-        responses, correct, answers = row["code"], flags(row["score"]), ("gt", "answer")
+        responses, correct = row["code"], flags(row["score"])
         correct = correct and (verdicts(row, len(correct)) or correct)
     elif is_searched(row):
         judged = _searched(row)
-        responses, answers = [response["response"] for response in judged], ("answer",)
+        responses = [response["response"] for response in judged]
         correct = [said(response.get("is_correct")) is True for response in judged]
     elif column := listed_column(row):
-        responses, answers = row[column], ("answer", "gt")
+        responses = row[column]
         correct = _complete(row, verdicts(row, len(responses)))
     else:
         responses, judged = map(list, zip(*_objects(row), strict=True))
-        correct, answers = list(map(_is_right, judged)), ("answer", "gt")
+        correct = list(map(_is_right, judged))
         correct = [answer is True for answer in correct] if any(answer is not None for answer in correct) else None
 
     if correct is None:
@@ -145,7 +145,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     names = [(text, format_of(text)) for text in responses if isinstance(text, str)]
     format = next((name for text, name in names if shows(text, name)), None)
     question = question_of(row)
-    make = maker(row, question, options, answers, judged)
+    make = maker(row, question, options, judged)
     try:
         return Reading(format, choose(responses, correct, options, make), is_chosen=True)
     except RejectedRow as error:

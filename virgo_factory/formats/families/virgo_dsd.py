@@ -15,7 +15,7 @@ from virgo_factory.formats.layouts.responses import choose, maker
 from virgo_factory.formats.marks.response_marks import verdicts
 from virgo_factory.formats.marks.values import flags
 from virgo_factory.formats.options import DIFFICULTIES, Options
-from virgo_factory.formats.row import ANSWER_COLUMNS, Reading, RejectedRow, question_of
+from virgo_factory.formats.row import Reading, RejectedRow, question_of
 
 
 FORMAT = "virgo_dsd"
@@ -52,7 +52,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         return Reading(FORMAT, tuple(named))
 
     question = question_of(row) if row.get("question") is not None or column is None else _asked(row, column)
-    make = maker(row, question, options, ANSWER_COLUMNS, tags="four_markers", format=FORMAT, source=FORMAT)
+    make = maker(row, question, options, tags="four_markers", format=FORMAT, source=FORMAT)
     right = verdicts(row, len(correct)) or correct
     return Reading(FORMAT, choose(responses, right, options, make), is_chosen=True)
 

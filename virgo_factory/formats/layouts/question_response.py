@@ -35,7 +35,6 @@ from virgo_factory.formats.texts import decoded
 
 RESPONSE_COLUMNS = ("combined_text", "ds_answer", "model_response", "response", "output", "completion", "generation")
 ANY_OF = RESPONSE_COLUMNS
-ANSWERS = ("standard_answer", "gt", "ground_truth", "answer", "gold", "gold_answer")
 
 
 def recognises(row: Mapping[str, Any]) -> bool:
@@ -58,7 +57,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     if found := _of_object(row[column]):
         return Reading(
             FOUND,
-            (attempt(lambda: example_of(row, question_of(row, _questions(row)), found(), FOUND, ANSWERS)),),
+            (attempt(lambda: example_of(row, question_of(row, _questions(row)), found(), FOUND)),),
         )
 
     response = text_of(row, column)
@@ -88,4 +87,4 @@ def _example(row: Mapping[str, Any], text: str, name: str | None, options: Optio
     question, system = question_of(row, _questions(row)), row.get("system") or None
     response = parse_response(text, name, options.keep_malformed)
     prefix = prefix_of(row, response, name)
-    return example_of(row, question, response, name, ANSWERS, system=system, assistant_prefix=prefix)
+    return example_of(row, question, response, name, system=system, assistant_prefix=prefix)

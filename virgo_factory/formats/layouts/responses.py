@@ -22,7 +22,6 @@ def maker(
     row: Mapping[str, Any],
     question: str,
     options: Options,
-    answers: tuple[str, ...],
     judged: Sequence[Mapping[str, Any]] = (),
     tags: str | None = None,
     **more: Any,
@@ -33,7 +32,6 @@ def maker(
         row: which may say of a response that it was cut off, or is not to be learned.
         question: of all of them.
         options: `responses` is looked at.
-        answers: columns of the gold answer.
         judged: the object of each response, with marks of its own.
         tags: of all responses; by default those that each shows.
         more: fields of the Example.
@@ -50,7 +48,7 @@ def maker(
 
         name, own = tags or format_of(response), f"{id}-{position}" if options.responses == "all" else id
         known = {"format": name} | more
-        return example_of(row, question, parse_response(unix(response), name, keep), answers=answers, id=own, **known)
+        return example_of(row, question, parse_response(unix(response), name, keep), id=own, **known)
 
     return make
 

@@ -22,7 +22,6 @@ from virgo_factory.formats.row import Reading, RejectedRow, attempt, example_of,
 from virgo_factory.formats.texts import unix
 
 
-ANSWERS = ("answer", "final_answer", "expected_answer", "original_answer", "gt", "ground_truth", "gold", "gold_answer")
 _DEEPMATH = re.compile(r"r1_solution_\d")
 
 
@@ -71,7 +70,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         found = responses[position]
         response = found if isinstance(found, LongThought) else parse_response(found, format_of(found), keep)
         own = f"{id}-{position}" if options.responses == "all" and len(columns) > 1 else id
-        return example_of(row, question, response, name, ANSWERS, own)
+        return example_of(row, question, response, name, own)
 
     if len(columns) == 1:
         return Reading(name, (attempt(lambda: make(0, None, options.keep_malformed)),))

@@ -62,7 +62,6 @@ class Columns:
     thought: str
     solution: str
     question: tuple[str, ...] = QUESTION_COLUMNS
-    answer: tuple[str, ...] = ("answer",)
     grade: str = ""
 
 
@@ -70,8 +69,8 @@ HUATUO_QUESTIONS = ("Question", "Open-ended Verifiable Question")
 NAMED = Columns("thought_solution", "thought", "solution")
 LAYOUTS = (
     NAMED,
-    Columns("openthoughts_metadata", "deepseek_reasoning", "deepseek_solution", answer=()),
-    Columns("huatuogpt_o1", "Complex_CoT", "Response", HUATUO_QUESTIONS, ("Ground-True Answer",)),
+    Columns("openthoughts_metadata", "deepseek_reasoning", "deepseek_solution"),
+    Columns("huatuogpt_o1", "Complex_CoT", "Response", HUATUO_QUESTIONS),
     Columns("reasoning_solution", "reasoning", "solution"),
     Columns("s1k", "deepseek_thinking_trajectory", "deepseek_attempt", grade="deepseek_grade"),
 )
@@ -99,7 +98,7 @@ def layout_of(row: Mapping[str, Any]) -> Columns | None:
     if format_of(bare_solution(row[pair[1]] or "")) is not None:
         return None  # it is a whole response
 
-    return Columns(FOUND, *pair, questions[:1], ("answer", "final_answer", "gt", "ground_truth", "expected_answer"))
+    return Columns(FOUND, *pair, questions[:1])
 
 
 def pair_of(row: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -182,14 +181,14 @@ def _example(row: Mapping[str, Any], layout: Columns) -> Example:
         raise RejectedRow("assistant_prefix is not text", f"found {type(prefix).__name__}")
 
     is_learned = why[-1] is None
-    answers = tuple(name for name in layout.answer if name != layout.solution)
+    answer = answer_of(row, layout.solution)
     try:
         response = _response(row, layout.thought, layout.solution, is_learned)
     except RejectedRow as error:
         if error.reason != ANOTHER_SOLUTION or layout.format != FOUND:
             raise
 
-        response, answers = _with_gold(row, layout, error), (layout.solution,)
+        response, answer = _with_gold(row, layout, error), row[layout.solution].strip()
 
     return Example(
         id=row_id(row, question),
@@ -198,7 +197,7 @@ def _example(row: Mapping[str, Any], layout: Columns) -> Example:
         images=images,
         history=history,
         system=row.get("system") or None,
-        answer=answer_of(row, answers),
+        answer=answer,
         source=source_of(row) or layout.format,
         domain=domain_of(row),
         rejected=_response(rejected[0]) if rejected else None,
