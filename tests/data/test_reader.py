@@ -177,7 +177,7 @@ def test_any_list_is_read_in_any_pieces(tmp_path_factory, rows, chunk, indent, a
         found = list(read_rows(path))
         cut = [row for piece in reader.cut_file(path) for row in reader.read_chunk(piece)]
 
-    assert [row.text for row in found] == texts
+    assert [row.raw for row in found] == [json.loads(row.text) for row in found] == rows
     assert [row.line for row in found] == [row.line for row in cut] == lines
 
 

@@ -758,7 +758,7 @@ def test_a_whole_response_in_the_column_of_a_thought_is_read_where_it_gives_the_
     for other in ("5", "14", "B"):
         (part,) = read_row(row | {"answer": other}, "long_thought").parts
         assert part.reason == "another solution behind the thought"
-        line = part.detail.rpartition('"columns": ')[2]
+        line = part.detail.rpartition('"columns": ')[2].removesuffix(" in its entry of dataset_info.json")
         (part,) = read_row(row | {"answer": other}, "long_thought", Options(columns=json.loads(line))).parts
         assert (part.response.thought, part.answer) == ("I add.", other)
 

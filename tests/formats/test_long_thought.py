@@ -296,7 +296,7 @@ BROKEN = [
     ("number as a thought", {"question": "q", "thought": 3, "solution": "b"}, "thought_solution", "thought is not text", ""),
     ("no question", {"thought": "a", "solution": "b"}, "thought_solution", "no question", "columns found: thought, solution"),
     ("history of another form", {"question": "q", "thought": "a", "solution": "b", "history": [["a", "b"]]}, "thought_solution", "history is not in the normal form", ""),
-    ("alpaca history", {"instruction": "q", "output": THINK, "history": ["a", "b"]}, None, "history is not known in this layout", "pairs"),
+    ("alpaca history", {"instruction": "q", "output": THINK, "history": ["a", "b"]}, None, "earlier turns that are not read", "pairs"),
     ("prefix of another text", chat(THINK, assistant_prefix="<think> B"), "think", "the response does not begin with assistant_prefix", ""),
     ("prefix without its tag", chat(THINK, assistant_prefix="A is 3."), "think", "the response does not begin with assistant_prefix", ""),
     ("prefix into the solution", chat(THINK_ANSWER, assistant_prefix=THINK_ANSWER[:-12]), "think_answer", "the response does not begin with assistant_prefix", ""),

@@ -5,12 +5,11 @@ import pytest
 from virgo_factory.formats import Options, read_row
 from virgo_factory.formats.any_row.prompts import (
     TAKEN_OUT,
-    UNFRAMED,
     asks_for_less,
     asks_for_tags,
-    ends_with_speaker,
     without_request,
 )
+from virgo_factory.formats.any_row.rendered_prompt import UNFRAMED, ends_with_speaker
 
 
 ASKED = "How many dots are red?"
@@ -222,7 +221,10 @@ def test_what_asks_for_no_short_answer_is_not(question):
     assert asks_for_less(question, LONG_SOLUTION) == ""
 
 
-def _row(question, *before, response="<think>\nA.\n</think>\n\nIt is A.", **columns):
+THINK = "<think>\nA.\n</think>\n\nIt is A."
+
+
+def _row(question, *before, response=THINK, **columns):
     messages = [*before, {"role": "user", "content": question}, {"role": "assistant", "content": response}]
     return {"id": "p", "messages": messages, **columns}
 
@@ -277,7 +279,7 @@ FRAMES = [
 
 @pytest.mark.parametrize(("text", "asked", "system"), FRAMES)
 def test_a_question_is_read_out_of_a_whole_rendered_prompt(text, asked, system):
-    row = _row(text, **({"images": ["a.png"]} if "<image>" in text else {}))
+    row = {"question": text, "response": THINK} | ({"images": ["a.png"]} if "<image>" in text else {})
     (example,) = read_row(row, "long_thought").parts
     assert (example.question, example.system) == (asked, system) and UNFRAMED in example.notes
 
@@ -313,7 +315,8 @@ def test_a_frame_without_a_question_or_with_a_picture_elsewhere_stays(text):
 
 def test_a_frame_with_another_system_message_stays():
     text = f"system\nBe kind.\nuser\n{ASKED}\nassistant"
-    (example,) = read_row(_row(text, system="Be brief."), "long_thought").parts
+    row = {"question": text, "response": THINK}
+    (example,) = read_row(row | {"system": "Be brief."}, "long_thought").parts
     assert (example.question, example.system) == (text, "Be brief.")
-    (example,) = read_row(_row(text, system="Be kind."), "long_thought").parts
+    (example,) = read_row(row | {"system": "Be kind."}, "long_thought").parts
     assert (example.question, example.system) == (ASKED, "Be kind.")

@@ -15,8 +15,8 @@ from virgo_factory.formats.any_row.next_turns import REASON as RUNS_ON
 from virgo_factory.formats.any_row.next_turns import next_turn
 from virgo_factory.formats.any_row.placeholders import REASON as UNFILLED
 from virgo_factory.formats.any_row.placeholders import unfilled
-from virgo_factory.formats.any_row.prompts import UNFRAMED, without_requests
-from virgo_factory.formats.any_row.rendered_prompt import with_rendered_prompt
+from virgo_factory.formats.any_row.prompts import without_requests
+from virgo_factory.formats.any_row.rendered_prompt import UNFRAMED, with_rendered_prompt
 from virgo_factory.formats.any_row.second_columns import (
     ADDED,
     CANDIDATES,
@@ -101,11 +101,14 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
         check_tools(row)
         row = given = _with_columns(row, options.columns)
         unread: list[str] = []
-        if not named:
-            asked = with_rendered_prompt(row)
-            row = with_history(asked, options.columns)
-            row, unread = without_other_chats(row, options.columns)
+        if formatting != "virgo_dt":  # read to the letter
+            row = asked = with_rendered_prompt(row)
             unread += [UNFRAMED] if asked is not given else []
+
+        if not named:
+            row = whole = with_history(asked, options.columns)
+            row, others = without_other_chats(row, options.columns)
+            unread += others
 
         row = row if named or "messages" in options.columns else with_messages(row)
         row = with_marks_of_parts(row) if list in map(type, row.values()) else row
@@ -121,8 +124,9 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
         found = Reading(named, (attempt(lambda: found),))
 
     found = check_row(row, found, options.columns)
-    if "history" in row and not named and options.turns == "history":
-        found = check_history(row, found)
+    has_history = not named and ("messages" in whole and "messages" not in asked or not is_blank(row.get("history")))
+    if has_history and options.turns == "history":
+        found = check_history(found)
 
     if second or options.columns or unread:
         found = with_second_columns(row, found, second, options.columns, unread)

@@ -1,6 +1,7 @@
 """What every format needs to read a raw row: rejecting with a reason, columns in their usual spellings, ids."""
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,11 @@ from virgo_factory.formats.texts import unix
 IMAGE_COLUMNS = ("images", "image")
 QUESTION_COLUMNS = ("question", "problem", "instruction", "prompt")
 ALPACA_PROMPTS = ("instruction", "prompt")
-ANSWER_COLUMNS = ("answer", "gt", "ground_truth", "gold", "gold_answer")
+ANSWER_COLUMNS = (
+    *("Ground-True Answer", "standard_answer", "gt", "ground_truth", "answer", "final_answer", "expected_answer"),
+    *("original_answer", "gold", "gold_answer"),
+)
+"""Columns that are read as the gold answer, the likeliest first; see GOLD_COLUMN."""
 GOLD_COLUMN = re.compile(
     r"(?:(?:gold|golden|correct|reference|ref|expected|target|true|gt|ground_truth|final|standard|original|right|objective|numeric|numerical)_?)?"
     r"(?:answers?|label|option|choice|solution)(?:_key)?|answer_?key|gold|expected|gts?|ground_truths?|target|(?:标准|参考|正确|最终)?答案"
@@ -108,6 +113,15 @@ def columns_found(row: Mapping[str, Any]) -> str:
     return f"columns found: {', '.join(names[:20]) or 'none'}{more}"
 
 
+def naming(**columns: str) -> str:
+    """Return the line that says in an entry which columns are meant, for a message.
+
+    >>> naming(images="a, b")
+    '"columns": {"images": "a, b"} in its entry of dataset_info.json'
+    """
+    return f'"columns": {json.dumps(columns, ensure_ascii=False)} in its entry of dataset_info.json'
+
+
 def text_of(row: Mapping[str, Any], column: str) -> str:
     """Return the text of a column, with Unix line ends. Raises RejectedRow if it is missing, null or not text."""
     if column not in row:
@@ -169,7 +183,6 @@ def example_of(
     question: str,
     response: LongThought | str,
     format: str | None,
-    answers: tuple[str, ...] = ANSWER_COLUMNS,
     id: str = "",
     **more: Any,
 ) -> Example:
@@ -180,7 +193,6 @@ def example_of(
         question: an `<image>` for each picture is put in front where it has none.
         response: what is learned.
         format: the family, and the source of a row that names none.
-        answers: columns that may hold the gold answer.
         id: in place of the row's own.
         more: fields of the Example; what they name is not read from the row.
     """
@@ -191,16 +203,21 @@ def example_of(
         question=with_image(question, images),
         response=response,
         images=images,
-        answer=answer_of(row, answers),
+        answer=answer_of(row),
         format=format,
         **known,
     )
 
 
-def answer_of(row: Mapping[str, Any], columns: tuple[str, ...] = ANSWER_COLUMNS) -> str | None:
-    """Return the gold answer as text: of the first of some columns that holds a text or a number."""
-    for column in columns:
-        if column in row and isinstance(value := row[column], (str, int, float)) and (text := str(value).strip()):
+def answer_of(row: Mapping[str, Any], but: str = "") -> str | None:
+    """Return the gold answer as text: of the first of ANSWER_COLUMNS, but one, that holds a text or a number."""
+    for column in ANSWER_COLUMNS:
+        if (
+            column in row
+            and column != but
+            and isinstance(value := row[column], (str, int, float))
+            and (text := str(value).strip())
+        ):
             return text
 
     return None

@@ -4,7 +4,6 @@ Words are compared without case and punctuation. What stands in many benchmark q
 fixed phrase ("answer the question using a single word") and does not count.
 """
 
-import json
 import re
 from array import array
 from collections import Counter
@@ -17,7 +16,7 @@ import numpy as np
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.check.duplicates import sequence_hashes, word_hashes
-from virgo_factory.data.read.reader import read_rows
+from virgo_factory.data.read.reader import cut_file, place_of, read_chunk
 
 
 GRAM = 8
@@ -180,42 +179,13 @@ def _question_of(row: Any, column: str | None, where: str) -> str:
 
 
 def _benchmark_rows(path: Path) -> Iterator[Any]:
-    kind = path.suffix.lower()
-    if kind == ".parquet":
-        import pyarrow.parquet
-
-        file = pyarrow.parquet.ParquetFile(path)
-        names = [name for name in file.schema_arrow.names if file.schema_arrow.field(name).type in _text_types()]
-        for batch in file.iter_batches(1024, columns=names):
-            yield from batch.to_pylist()
-    elif kind == ".txt":
+    if path.suffix.lower() == ".txt":
         yield from path.read_text(encoding="utf-8-sig").splitlines()
-    elif kind == ".json" and (content := _object(path)) is not None and not any(map(_is_rows, content.values())):
-        yield from content.values()
-    else:
-        for row in read_rows(path):
-            yield json.loads(row.text)
+        return
 
+    for chunk in cut_file(path):
+        for row in read_chunk(chunk):
+            if row.problem:
+                raise UserError(f"{place_of(str(path), row.line, 0)}: {row.problem}")
 
-def _text_types() -> tuple[Any, ...]:
-    import pyarrow
-
-    return pyarrow.string(), pyarrow.large_string()
-
-
-def _is_rows(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
-
-
-def _object(path: Path) -> dict[str, Any] | None:
-    """Return the content of a JSON file that is one object of rows; None for a list or lines."""
-    with path.open(encoding="utf-8-sig") as file:
-        if file.read(4096).lstrip()[:1] != "{":
-            return None
-
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError:
-        return None
-
-    return content if all(isinstance(row, dict | str) for row in content.values()) else None
+            yield row.raw

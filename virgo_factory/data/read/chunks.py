@@ -36,7 +36,7 @@ class Chunk:
         kind: `lines` (JSONL), `list` (items of a JSON list), `cells` (CSV) or `table` (Parquet, Arrow).
         start: its first byte; of a table its first row in the group.
         size: in bytes; of a table in rows.
-        line: that of its first row (`RawRow.line`); 0 for a table.
+        line: that of its first row (`ReadRow.line`); 0 for a table.
         group: row group of a Parquet file.
         digest: of what it holds: equal digests, equal rows.
         bytes: of the file that it stands for.

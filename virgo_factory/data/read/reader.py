@@ -69,28 +69,15 @@ _HEAD = 1 << 16
 _UNPACKING = (EOFError, zlib.error, gzip.BadGzipFile)
 
 
-@dataclass(frozen=True)
-class RawRow:
-    """One row of a file, not yet decoded.
-
-    Attributes:
-        line: 1-based line at which it begins; of a JSON list on one line minus the number of the item in it.
-        text: its JSON text.
-    """
-
-    line: int
-    text: str
-
-
 @dataclass(frozen=True, slots=True)
 class ReadRow:
     """One row as it was read: decoded, or what is wrong with it.
 
     Attributes:
-        line: as `RawRow.line`; 0 in a table.
+        line: 1-based line at which it begins; of a JSON list on one line minus the number of the item in it; 0 in a table.
         raw: the decoded row; None where it could not be read.
         problem: why it could not be read; "" for a row.
-        text: of a line its JSON; "" where it stands in no line of its own.
+        text: of a line, or out of `read_rows`, its JSON; else "".
     """
 
     line: int
@@ -138,24 +125,20 @@ def count_rows(files: Iterable[str | Path]) -> int:
     return rows
 
 
-def read_rows(path: str | Path) -> Iterator[RawRow]:
-    """Yield the rows of a file of text, each as valid JSON; memory does not grow. Blank lines and a byte order mark are skipped.
+def read_rows(path: str | Path) -> Iterator[ReadRow]:
+    """Yield the rows of a file of text, with valid JSON; memory does not grow. Blank lines and a byte order mark are skipped.
 
     Raises:
         UnreadableFile: not UTF-8, not JSON, no file of rows, or without any. All broken lines are told at once (up to 20),
             after the good rows before them have been yielded.
     """
-    path, broken = Path(path), []
-    if is_list(path):  # its items are decoded once, by which it is cut
-        yield from _list_items(path)
-        return
-
+    broken = []
     for chunk in cut_file(path):
         for row in read_chunk(chunk):
             if row.problem:
                 broken.append(f"{path}:{row.line}: {row.problem}")
             elif not broken:
-                yield RawRow(row.line, row.text or json.dumps(row.raw, ensure_ascii=False))
+                yield ReadRow(row.line, row.raw, text=row.text or json.dumps(row.raw, ensure_ascii=False))
 
     if broken:
         raise all_broken(broken)
@@ -244,7 +227,7 @@ def _decoded(line: bytes) -> tuple[Any, str]:
             pass
 
     try:
-        return _DECODER.decode(line.decode()), ""
+        return DECODER.decode(line.decode()), ""
     except UnicodeDecodeError as error:
         return None, (f"not UTF-8 (byte 0x{line[error.start]:02x} at column {error.start + 1}). {_convert_it(line)}")
     except json.JSONDecodeError as error:
@@ -257,7 +240,7 @@ def _decoded(line: bytes) -> tuple[Any, str]:
     except RecursionError:
         return None, "nested too deeply"
     except ValueError as error:  # a key that stands twice, a whole number of more than 4,300 digits
-        return None, f"{error}"
+        return None, error.args[0]
 
 
 def _count_keys(value: Any) -> int:
@@ -268,7 +251,7 @@ def _count_keys(value: Any) -> int:
     return sum(map(_count_keys, value)) if type(value) is list else 0
 
 
-class _KeyTwice(ValueError):
+class KeyTwice(ValueError):
     """An object with a key that stands twice: which of its values is meant is not known."""
 
 
@@ -277,20 +260,20 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         seen: set[str] = set()
         key = next(key for key, _ in pairs if key in seen or seen.add(key))
-        raise _KeyTwice(f"the key {key[:60]} stands twice in one object")
+        raise KeyTwice(f"the key {key[:60]} stands twice in one object", key)
 
     return found
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object)
+DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def _decoded_item(text: str, start: int) -> tuple[Any, int, str]:
     """Return the value that begins at a place of a text, where it ends, and what is wrong with it."""
     try:
-        return *_DECODER.raw_decode(text, start), ""
-    except _KeyTwice as error:
-        return None, json.JSONDecoder().raw_decode(text, start)[1], f"{error}"
+        return *DECODER.raw_decode(text, start), ""
+    except KeyTwice as error:
+        return None, json.JSONDecoder().raw_decode(text, start)[1], error.args[0]
 
 
 def _decoded_items(text: str, line: int, are_members: bool) -> Iterator[ReadRow]:
@@ -698,18 +681,18 @@ def _cut_list(path: Path) -> Iterator[Chunk]:
         return Chunk(str(path), kind, start, end - start, first, 0, digest.hexdigest(), end - start, content)
 
     try:
-        for item in _items(text):
-            content = item.text.encode()
+        for place, item in _items(text):
+            content = item.encode()
             if not first:
-                first, start = item.line, text.start
+                first, start = place, text.start
                 line = first
 
             if packed:
-                pieces += [b"\n" * (item.line - line), content, b","]
-                line = item.line + content.count(b"\n")
+                pieces += [b"\n" * (place - line), content, b","]
+                line = place + content.count(b"\n")
 
             end = text.byte
-            digest.update(b"%d\n" % (item.line - first))
+            digest.update(b"%d\n" % (place - first))
             digest.update(content)
             if end - start >= _CHUNK:
                 yield chunk()
@@ -723,24 +706,8 @@ def _cut_list(path: Path) -> Iterator[Chunk]:
         yield chunk()
 
 
-def _list_items(path: Path) -> Iterator[RawRow]:
-    """Yield the items of a JSON list or object, reading the file in pieces."""
-    _check_encoding(path)
-    text, empty = _Text(path), True
-    for item in _items(text):
-        empty = False
-        if text.key == MEMBERS:
-            (row,) = _decoded_items(item.text, item.line, are_members=True)
-            item = RawRow(item.line, json.dumps(row.raw, ensure_ascii=False))
-
-        yield item
-
-    if empty:
-        raise UnreadableFile(f"{path}: no rows in the file.")
-
-
-def _items(text: "_Text") -> Iterator[RawRow]:
-    """Yield the items of a list, or the members of an object with their keys in front."""
+def _items(text: "_Text") -> Iterator[tuple[int, str]]:
+    """Yield (line, JSON) of the items of a list, or of the members of an object with their keys in front."""
     are_members = text.key == MEMBERS
     begin, end = "{}" if are_members else "[]"
     with text.file:
@@ -768,7 +735,7 @@ def _items(text: "_Text") -> Iterator[RawRow]:
                 between = text.look_ahead(_TO_NEXT_ITEM)
                 has_lines = "," not in between or "\n" in value + between
 
-            yield RawRow(line if has_lines else -number, value)
+            yield line if has_lines else -number, value
             mark = text.skip_space()
             if mark == end:
                 text.take(mark)

@@ -16,7 +16,16 @@ from virgo_factory.core.recipe_keys import COUNTS, RL_DEFAULTS, check_keys
 from virgo_factory.data.read.chunks import DATA_SUFFIXES, PACKED, is_data_file, suffix_of
 from virgo_factory.data.read.data_files import data_files, is_archive, is_pattern, part_files
 from virgo_factory.data.read.prefix import read_prefix
-from virgo_factory.data.read.reader import all_broken, count_rows, cut_file, first_row, place_of, read_chunk
+from virgo_factory.data.read.reader import (
+    DECODER,
+    KeyTwice,
+    all_broken,
+    count_rows,
+    cut_file,
+    first_row,
+    place_of,
+    read_chunk,
+)
 from virgo_factory.data.read.reasoning import template_problem
 from virgo_factory.data.read.split import check_entry, named_parts, row_ranges
 from virgo_factory.formats import FORMATTINGS, Options, options_of, read_row
@@ -93,7 +102,7 @@ class SourceRow:
     Attributes:
         source: position of the source among those that were asked for.
         number: position in the source, from 0, over all of its files; of the rows that its split means.
-        line: as `RawRow.line`; 0 in a table (Parquet, Arrow).
+        line: as `ReadRow.line`; 0 in a table (Parquet, Arrow).
         raw: the decoded row.
         problem: why it could not be read; "" for a row.
     """
@@ -432,34 +441,21 @@ def read_info(folder: str | Path) -> dict[str, Any]:
         raise UserError(f"{path}:{line}: not UTF-8 (byte {error.start}). Save the file as UTF-8.") from None
 
     try:
-        info = json.loads(text, object_pairs_hook=_pairs)
+        info = DECODER.decode(text)
+    except KeyTwice as error:  # the last would silently win
+        line = text[: text.rindex(json.dumps(error.args[1], ensure_ascii=False))].count("\n") + 1
+        raise UserError(f"{path}:{line}: {error.args[1]} stands there a second time. Remove one of them.") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{_json_problem(text, error)}") from None
 
     if not isinstance(info, dict):
         raise UserError(f"{path}:1:1: not an object. It must be {{dataset name: entry, ...}}.")
 
-    if again := info.pop(_AGAIN, None):
-        line = text[: text.rindex(json.dumps(again[0], ensure_ascii=False))].count("\n") + 1
-        raise UserError(f"{path}:{line}: {again[0]} stands there a second time. Remove one of them.")
-
     for name, entry in info.items():
         if not isinstance(entry, dict):
             raise UserError(f"{path}: the entry {name} is not an object. It must be {{key: value, ...}}.")
 
     return info
-
-
-_AGAIN = "\0again"
-
-
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):  # the last would silently win
-        names = [name for name, _ in pairs]
-        content[_AGAIN] = [name for name in content if names.count(name) > 1]
-
-    return content
 
 
 def _json_problem(text: str, error: json.JSONDecodeError) -> str:

@@ -18,7 +18,7 @@ SHOWN = 20
 class DroppedRow:
     """A row, or one example of a row, that is not trained on.
 
-    `file` is "" and `line` 0 where the rows were not read by our reader (`reader.RawRow.line`); `part` counts the examples of
+    `file` is "" and `line` 0 where the rows were not read by our reader (`reader.ReadRow.line`); `part` counts the examples of
     one row from 0.
     """
 

@@ -23,7 +23,7 @@ class Places:
         return len(self.lines)
 
     def add(self, source: int, file: str, line: int, number: int, id: str) -> None:
-        """Add a row: position of its source, file, line (`reader.RawRow.line`; 0 in a table), number in the source, id."""
+        """Add a row: position of its source, file, line (`reader.ReadRow.line`; 0 in a table), number in the source, id."""
         if not self._names or self._names[-1] != file:  # rows come file after file
             self._names.append(file)
 

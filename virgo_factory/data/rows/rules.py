@@ -11,8 +11,9 @@ from virgo_factory.formats.any_row.cut_off import mid_sentence
 from virgo_factory.formats.any_row.damaged import damage
 from virgo_factory.formats.any_row.foreign_tokens import TAGGED, foreign_token
 from virgo_factory.formats.any_row.next_turns import next_question
-from virgo_factory.formats.any_row.prompts import asks_for_less, asks_for_tags, ends_with_speaker
+from virgo_factory.formats.any_row.prompts import asks_for_less, asks_for_tags
 from virgo_factory.formats.any_row.refusals import no_answer
+from virgo_factory.formats.any_row.rendered_prompt import ends_with_speaker
 from virgo_factory.formats.any_row.second_columns import NOT_TRAINED, NOT_TRAINED_BESIDE_CHAT, SECOND_RESPONSE
 from virgo_factory.formats.any_row.tool_calls import runs_code
 from virgo_factory.formats.marks.response_marks import NOT_UNDERSTOOD, UNREAD

@@ -1,4 +1,4 @@
-"""Earlier turns in a column beside the question: LLaMA-Factory's `history`, under whatever name, or a reason; never lost."""
+"""Earlier turns in a column beside the question, LLaMA-Factory's `history` under whatever name: with it they become messages."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -11,7 +11,7 @@ from virgo_factory.formats.layouts.messages import MESSAGE_COLUMNS, either, list
 from virgo_factory.formats.layouts.thought_columns import FOUND, layout_of
 from virgo_factory.formats.marks.names import snake
 from virgo_factory.formats.pictures.columns import is_blank
-from virgo_factory.formats.row import Reading, RejectedRow, plain
+from virgo_factory.formats.row import Reading, RejectedRow, naming, plain, question_of
 from virgo_factory.formats.texts import decoded
 
 
@@ -33,7 +33,7 @@ def _columns(names: tuple[Any, ...]) -> tuple[str, ...]:
 
 
 def with_history(row: Mapping[str, Any], columns: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return a row with its earlier turns in `history`; in messages where a thought stands in a column of its own.
+    """Return a row with its earlier turns and its question as messages.
 
     Where `columns` names question and response, and no history, there is none.
 
@@ -55,26 +55,22 @@ def with_history(row: Mapping[str, Any], columns: Mapping[str, str]) -> Mapping[
             if isinstance(value, str) and _NO_TURNS.fullmatch(value) or _MAY_BE.fullmatch(snake(name)):
                 continue
 
-            if name != "history":  # its readers say more
-                raise RejectedRow(
-                    REASON,
-                    f"{name} is no list of [question, response] pairs or of messages; write it as one, or say which columns to "
-                    f'train on: "columns": {{"question": "{questions[0]}", "response": ...}} in its entry of dataset_info.json',
-                )
+            if name == "history" and _is_normal(value):
+                continue
 
-            continue
+            told = f"{name} is no list of [question, response] pairs or of messages; write it as one, or say which columns"
+            raise RejectedRow(REASON, f"{told} to train on: {naming(question=questions[0], response='...')}")
 
         if any(either(turn, "content", "value") == row[questions[0]] for turn in turns):  # the conversation itself
             continue
 
         rest = {other: kept for other, kept in row.items() if other != name}
-        if (layout := layout_of(rest)) and layout.format == FOUND:
-            asked = {"role": "user", "content": row[questions[0]]}
-            return {other: kept for other, kept in rest.items() if other not in questions} | {
-                "messages": [*turns, asked]
-            }
+        if (layout := layout_of(rest)) and layout.format != FOUND:  # the reader of the normal form says what it needs
+            return rest | {"history": value}
 
-        return rest | {"history": value if isinstance(value, list) and isinstance(value[0], list) else turns}
+        asked = {"role": "user", "content": question_of(row, tuple(questions))}
+        rest = {other: kept for other, kept in rest.items() if other not in ("input", *questions)}
+        return rest | {"messages": [*turns, asked]}
 
     return row
 
@@ -97,11 +93,14 @@ def _turns(value: Any) -> list[Mapping[str, Any]] | None:
     return found if is_chat else None
 
 
-def check_history(row: Mapping[str, Any], reading: Reading) -> Reading:
-    """Return the reading with a reason where a row has a history and its format reads none."""
-    if is_blank(row.get("history")):
-        return reading
+def _is_normal(value: Any) -> bool:
+    """Whether a value is the history of our normal form, which `thought_columns` reads."""
+    first = value[0] if isinstance(value, list) else value
+    return isinstance(first, dict) and "solution" in first
 
+
+def check_history(reading: Reading) -> Reading:
+    """Return the reading of a row with a history with a reason where its format reads none."""
     lost = RejectedRow(REASON, "this layout has none; write the whole conversation as messages")
     parts = [lost if isinstance(part, Example) and not part.history else part for part in reading.parts]
     return Reading(reading.format, tuple(parts), reading.is_chosen)

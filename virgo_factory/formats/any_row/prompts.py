@@ -28,25 +28,6 @@ from virgo_factory.formats.texts import occurs
 
 TAKEN_OUT = "with a request for other tags taken out of the prompt"
 """Note of rows whose prompt was changed."""
-UNFRAMED = "with the question read out of a rendered template"
-"""Note of rows whose question was a whole prompt, with who speaks."""
-
-_FRAMES = [
-    LazyPattern(r"\s*(?:system\n(?P<system>[\s\S]*?)(?:\n|(?<=[.!?])))?user\n(?P<asked>[\s\S]+?)(?:\n|(?<=[.!?:)}\]$]))(?:assistant|model)"),
-    LazyPattern(r"\s*(?:(?P<system>A (?:chat|conversation) between [\s\S]{0,700}?)\s)?(?:Human|HUMAN|User|USER):\s(?P<asked>[\s\S]+?)\s(?:Assistant|ASSISTANT):"),
-    LazyPattern(r"\s*(?:Below is an instruction [^\n]+\n+)?\#\#\# ?(?:Instruction|Human|User):?\n(?P<asked>[\s\S]+?)\n+\#\#\# ?(?:Response|Assistant):"),
-]  # fmt: skip
-"""A prompt with nothing around it, as templates render it: ChatML's and Llama 3's without control tokens, Vicuna's, Alpaca's."""
-_SPEAKER = LazyPattern(
-    r"(?:^|\s)(?:(?:Human|HUMAN|User|USER|Assistant|ASSISTANT):|\#{3} ?(?:Instruction|Human|User|Assistant)|(?:user|assistant|model)(?:\n|\Z))"
-)
-_NEXT_SPEAKER = LazyPattern(
-    r"(?:\n|\s(?=[A-Z#]))(?:### )?(assistant|Assistant:|ASSISTANT:|Response:)\s*(?:<think>)?\s*\Z"
-)
-_SPEAKERS = ("assistant", "model", "Assistant:", "ASSISTANT:", "Response:")
-"""With which a rendered prompt ends."""
-_ENDS = (*_SPEAKERS, "<think>")
-
 _THINK_ANSWER = (
     r"(?:A conversation between User and Assistant\. The user asks a (?:visual )?question, and the Assistant solves it\. )?"
     r"The assistant first thinks about the reasoning process(?: in the mind)? and then provides (?:the user with )?the answer\. "
@@ -234,9 +215,6 @@ def without_requests(example: Example) -> Example:
 
     An example with a response that is kept as the text it is (`malformed: keep`) stays as it is: it may have the tags.
     """
-    if not example.history and example.question.rstrip().endswith(_ENDS):
-        example = _without_frame(example)
-
     turns = (*example.history, example)
     prompts = [turn.question for turn in turns] + ([example.system] if example.system else [])
     if not any(map(_may_request, prompts)):
@@ -253,29 +231,6 @@ def without_requests(example: Example) -> Example:
 
     notes = (*example.notes, TAKEN_OUT)
     return replace(example, system=system, history=history, question=question, notes=notes)
-
-
-def _without_frame(example: Example) -> Example:
-    """Return the example with the question that a whole rendered prompt asks; itself where something else may be meant."""
-    asked = example.question.rstrip().removesuffix("<think>").rstrip()
-    at = asked.rfind(IMAGE) + len(IMAGE) if asked.startswith(IMAGE) else 0
-    for frame in _FRAMES if asked.endswith(_SPEAKERS) and asked.count("user\n") < 9 else ():
-        found = frame.fullmatch(asked, at)
-        if found and found["asked"].replace(IMAGE, "").strip() and not _SPEAKER.search(found["asked"]):
-            system = (found.groupdict().get("system") or "").strip() or example.system
-            if IMAGE in (system or "") or example.system not in (None, system):
-                break
-
-            question = asked[:at] + re.sub(r"\n+### ?Input:\n", "\n", found["asked"]).strip()
-            return replace(example, question=question, system=system, notes=(*example.notes, UNFRAMED))
-
-    return example
-
-
-def ends_with_speaker(text: str) -> str:
-    """Return the name of who is to speak next, with which a question ends; "" where it ends as questions do."""
-    end = text[-40:]
-    return next(iter(_NEXT_SPEAKER.findall(end)), "") if end.rstrip().endswith(_ENDS) else ""
 
 
 def without_request(text: str, may_be_empty: bool = False) -> str:

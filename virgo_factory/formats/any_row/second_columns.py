@@ -47,6 +47,7 @@ from virgo_factory.formats.row import (
     RejectedRow,
     bare,
     check_example,
+    naming,
     plain,
     rendered,
 )
@@ -211,7 +212,7 @@ def with_system(row: Mapping[str, Any], plan: SecondColumns) -> Mapping[str, Any
     """Return the row with its system message in `system`, whatever its column is called.
 
     Raises:
-        RejectedRow: two columns hold different ones.
+        RejectedRow: two columns hold different ones, or it is no text.
     """
     if not plan.systems or plan.systems == ("system",) and isinstance(row["system"], str | None):
         return row
@@ -221,13 +222,14 @@ def with_system(row: Mapping[str, Any], plan: SecondColumns) -> Mapping[str, Any
     first = next(iter(found), None)
     for name, text in found.items():
         if _bare(text) not in _bare(found[first]):
-            raise RejectedRow(
-                "two system messages",
-                f'{first} and {name} differ; say which is meant: "columns": {{"system": "{first}"}} in its entry of '
-                "dataset_info.json",
-            )
+            told = f"{first} and {name} differ; say which is meant: {naming(system=first)}"
+            raise RejectedRow("two system messages", told)
 
-    return row if first is None else {**row, "system": found[first]}
+    system = row.get("system") if first is None else found[first]
+    if not isinstance(system, str) and not is_blank(system):
+        raise RejectedRow("the system message is not text", f"found {type(system).__name__}")
+
+    return {**row, "system": None if is_blank(system) else system}
 
 
 def _system_text(value: Any) -> str | None:
@@ -271,7 +273,9 @@ def with_second_columns(
             return part
 
         try:
-            part = _with_system_column(row, part)
+            if not (part.system or is_blank(system := row.get("system"))):  # its format looks for none
+                part = check_example(replace(part, system=system))
+
             own = plan and _with_candidates(row, part, plan)
             notes = lacking + ([] if is_named or own is None else list(_beside(row, part, own)))
         except RejectedRow as error:
@@ -315,11 +319,8 @@ def _beside(row: Mapping[str, Any], example: Example, plan: SecondColumns) -> It
         if name not in MESSAGE_COLUMNS:
             yield f"{told}: {name}"
         else:
-            raise RejectedRow(
-                "two conversations in the row",
-                f'{chat} and {name} ask something else; say which is meant: "columns": {{"messages": "{chat}"}} in its '
-                "entry of dataset_info.json",
-            )
+            told = f"{chat} and {name} ask something else; say which is meant: {naming(messages=chat)}"
+            raise RejectedRow("two conversations in the row", told)
 
     if chat and example.rejected is None:
         for name in plan.responses:
@@ -412,41 +413,17 @@ _PROOFS = ("solution", "generation")
 def _refuse(row: Mapping[str, Any], plan: SecondColumns, name: str, chat: str | None) -> None:
     """Raise RejectedRow where a row asks two questions; beside messages it does where it also has a second response."""
     if chat and any(isinstance(row[other], str) and format_of(row[other]) for other in plan.responses):
-        raise RejectedRow(
-            "two conversations in the row",
-            f'{chat} asks something else than {name}; say which is meant: "columns": {{"messages": "{chat}"}} in its '
-            "entry of dataset_info.json",
-        )
+        told = f"{chat} asks something else than {name}; say which is meant: {naming(messages=chat)}"
+        raise RejectedRow("two conversations in the row", told)
 
     if not chat:
         used = next((other for other in question_columns(tuple(row)) if row[other] is not None), name)
-        if used == name:
-            raise RejectedRow(
-                "two questions in the row",
-                f"{name} differs from what chosen and rejected answer; take one out of the rows",
-            )
+        told = f"{name} differs from what chosen and rejected answer; take one out of the rows"
+        if used != name:
+            both, one = naming(prompt=name, query=used), naming(question=used)
+            told = f"{used} and {name} differ. To train on both: {both}; on one: {one}"
 
-        raise RejectedRow(
-            "two questions in the row",
-            f'{used} and {name} differ. To train on both: "columns": {{"prompt": "{name}", "query": "{used}"}} in its entry '
-            f'of dataset_info.json; on one: "columns": {{"question": "{used}"}}',
-        )
-
-
-def _with_system_column(row: Mapping[str, Any], example: Example) -> Example:
-    """Return the example with the system message in the row's column, where its format looks for none.
-
-    Raises:
-        RejectedRow: it is no text.
-    """
-    system = row.get("system")
-    if example.system or is_blank(system):
-        return example
-
-    if not isinstance(system, str):
-        raise RejectedRow("the system message is not text", f"found {type(system).__name__}")
-
-    return check_example(replace(example, system=system))
+        raise RejectedRow("two questions in the row", told)
 
 
 def _lacks(row: Mapping[str, Any], name: str, column: str) -> bool:

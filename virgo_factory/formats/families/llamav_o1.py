@@ -50,4 +50,4 @@ def read(row: Mapping[str, Any], options: Options) -> Example:
     *stages, solution = (answer for _, answer in chat.turns)
     thought = long_thought("\n\n".join(stage.strip() for stage in stages), solution)
     images = read_images(row) or chat.images
-    return example_of(row, question, thought, FORMAT, ("final_answer", "answer"), images=images, system=chat.system)
+    return example_of(row, question, thought, FORMAT, images=images, system=chat.system)

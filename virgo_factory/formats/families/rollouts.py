@@ -8,19 +8,17 @@ and correctness), and Mulberry's search (README of comcts in HJYao00/Mulberry).
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from virgo_factory.core.example import Example
 from virgo_factory.formats.layouts.messages import message_column
 from virgo_factory.formats.layouts.question_response import RESPONSE_COLUMNS
-from virgo_factory.formats.layouts.responses import choose
-from virgo_factory.formats.layouts.tags import format_of, is_tagged, parse_response, shows
+from virgo_factory.formats.layouts.responses import choose, maker
+from virgo_factory.formats.layouts.tags import format_of, is_tagged, shows
 from virgo_factory.formats.layouts.thought_columns import NAMED, layout_of
 from virgo_factory.formats.marks.names import VERDICTS
 from virgo_factory.formats.marks.response_marks import check_marks, marks_of, verdict_lists, verdicts
 from virgo_factory.formats.marks.row_marks import check_response
 from virgo_factory.formats.marks.values import flags, said
 from virgo_factory.formats.options import Options
-from virgo_factory.formats.row import Reading, RejectedRow, bare, example_of, question_of, row_id
-from virgo_factory.formats.texts import unix
+from virgo_factory.formats.row import Reading, RejectedRow, bare, naming, question_of
 
 
 LISTS = (
@@ -115,34 +113,30 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     Raises:
         RejectedRow: no question, no verdicts, or none correct; a thought and a solution in columns of their own.
     """
-    own = (
-        None if is_scored_code(row) or "response" in options.columns else layout_of(row)
-    )  # its `cot` is the gold answer's
-    if own and row[own.thought]:
-        raise RejectedRow(
-            "two responses in the row",
-            f'one in {own.thought} and {own.solution}, and a list of others; say which is meant: "columns": {{"thought": '
-            f'"{own.thought}", "solution": "{own.solution}"}} in its entry of dataset_info.json, or {{"response": NAME OF THE LIST}}',
-        )
+    is_plain = is_scored_code(row) or "response" in options.columns  # of the former `cot` is the gold answer's
+    if (own := None if is_plain else layout_of(row)) and row[own.thought]:
+        told = f"one in {own.thought} and {own.solution}, and a list of others; say which is meant: "
+        line = naming(thought=own.thought, solution=own.solution)
+        raise RejectedRow("two responses in the row", f'{told}{line}, or {{"response": NAME OF THE LIST}}')
 
     judged: list[Mapping[str, Any]] = []
     row = _with_lists(row)
     if is_openr1(row):
-        responses, answers = row["generations"], ("answer",)
+        responses = row["generations"]
         correct = _complete(row, verdicts(row, len(responses)))
     elif is_scored_code(row):
-        responses, correct, answers = row["code"], flags(row["score"]), ("gt", "answer")
+        responses, correct = row["code"], flags(row["score"])
         correct = correct and (verdicts(row, len(correct)) or correct)
     elif is_searched(row):
         judged = _searched(row)
-        responses, answers = [response["response"] for response in judged], ("answer",)
+        responses = [response["response"] for response in judged]
         correct = [said(response.get("is_correct")) is True for response in judged]
     elif column := listed_column(row):
-        responses, answers = row[column], ("answer", "gt")
+        responses = row[column]
         correct = _complete(row, verdicts(row, len(responses)))
     else:
         responses, judged = map(list, zip(*_objects(row), strict=True))
-        correct, answers = list(map(_is_right, judged)), ("answer", "gt")
+        correct = list(map(_is_right, judged))
         correct = [answer is True for answer in correct] if any(answer is not None for answer in correct) else None
 
     if correct is None:
@@ -151,20 +145,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     names = [(text, format_of(text)) for text in responses if isinstance(text, str)]
     format = next((name for text, name in names if shows(text, name)), None)
     question = question_of(row)
-    id = row_id(row, question)
-
-    def make(position: int, response: Any, keep: bool) -> Example:
-        if not isinstance(response, str):
-            raise RejectedRow("a response is not text", f"found {type(response).__name__}")
-
-        check_response(row, position)
-        if judged:
-            check_marks(judged[position])
-
-        name = format_of(response)
-        own = f"{id}-{position}" if options.responses == "all" else id
-        return example_of(row, question, parse_response(unix(response), name, keep), name, answers, own)
-
+    make = maker(row, question, options, judged)
     try:
         return Reading(format, choose(responses, correct, options, make), is_chosen=True)
     except RejectedRow as error:

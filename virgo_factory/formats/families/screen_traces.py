@@ -28,7 +28,7 @@ def read(row: Mapping[str, Any], options: Options) -> Example:
     filename = row.get("filename")
     images = read_images(row) or ((filename,) if isinstance(filename, str) and filename else ())
     thought = long_thought(_joined(row, "thinking"), _joined(row, "text"))
-    return example_of(row, question, thought, FORMAT, (), _id(row, question), images=images)
+    return example_of(row, question, thought, FORMAT, _id(row, question), images=images)
 
 
 def _joined(row: Mapping[str, Any], column: str) -> str:

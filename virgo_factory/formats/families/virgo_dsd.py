@@ -11,13 +11,11 @@ from virgo_factory.core.example import Example
 from virgo_factory.core.reasons import Reason
 from virgo_factory.formats.layouts import chat
 from virgo_factory.formats.layouts.messages import message_column, read_messages
-from virgo_factory.formats.layouts.responses import choose
-from virgo_factory.formats.layouts.tags import parse_response
+from virgo_factory.formats.layouts.responses import choose, maker
 from virgo_factory.formats.marks.response_marks import verdicts
-from virgo_factory.formats.marks.row_marks import check_response
 from virgo_factory.formats.marks.values import flags
 from virgo_factory.formats.options import DIFFICULTIES, Options
-from virgo_factory.formats.row import Reading, RejectedRow, example_of, question_of, row_id
+from virgo_factory.formats.row import Reading, RejectedRow, question_of
 
 
 FORMAT = "virgo_dsd"
@@ -54,16 +52,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         return Reading(FORMAT, tuple(named))
 
     question = question_of(row) if row.get("question") is not None or column is None else _asked(row, column)
-    id = row_id(row, question)
-
-    def make(position: int, response: Any, keep: bool) -> Example:
-        if not isinstance(response, str):
-            raise RejectedRow("a response is not text", f"found {type(response).__name__}")
-
-        check_response(row, position)
-        own = f"{id}-{position}" if options.responses == "all" else id
-        return example_of(row, question, parse_response(response, "four_markers", keep), FORMAT, id=own, source=FORMAT)
-
+    make = maker(row, question, options, tags="four_markers", format=FORMAT, source=FORMAT)
     right = verdicts(row, len(correct)) or correct
     return Reading(FORMAT, choose(responses, right, options, make), is_chosen=True)
 

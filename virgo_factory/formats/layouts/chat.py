@@ -103,11 +103,7 @@ def pair_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
     if message_column(row) or first_column(row, columns) is None:
         return row
 
-    history = [
-        pair for pair in map(plain, plain(row.get("history")) or ()) if isinstance(pair, list) and len(pair) == 2
-    ]
-    earlier = [{"role": role, "content": text} for pair in history for role, text in zip(ROLES, pair, strict=True)]
-    return {**row, "messages": [*earlier, {"role": ROLES[0], "content": question_of(row, columns)}]}
+    return {**row, "messages": [{"role": "user", "content": question_of(row, columns)}]}
 
 
 def _is_response(value: Any) -> bool:

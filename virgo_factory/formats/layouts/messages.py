@@ -181,9 +181,6 @@ def read_messages(
             before = []
 
     system, beside_it = "\n\n".join(filter(None, systems.values())) if systems else "", row.get("system")
-    if beside_it is not None and not isinstance(beside_it, str):
-        raise RejectedRow("the system message is not text", f"found {type(beside_it).__name__}")
-
     if system and beside_it and " ".join(beside_it.split()) not in " ".join(system.split()):
         raise RejectedRow(
             "two system messages", f"one in {column} and another in a column of its own; take one out of the rows"

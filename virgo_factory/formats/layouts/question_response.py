@@ -10,8 +10,8 @@ from typing import Any
 from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought
 from virgo_factory.formats.fields import question_columns
-from virgo_factory.formats.layouts.chat import prefix_of, read_chat
-from virgo_factory.formats.layouts.messages import Chat, content_text, read_messages
+from virgo_factory.formats.layouts.chat import prefix_of
+from virgo_factory.formats.layouts.messages import content_text
 from virgo_factory.formats.layouts.tags import format_of, is_tagged, parse_response, shows
 from virgo_factory.formats.layouts.thought_columns import (
     FOUND,
@@ -25,16 +25,16 @@ from virgo_factory.formats.row import (
     attempt,
     example_of,
     first_column,
+    naming,
     plain,
     question_of,
     text_of,
 )
-from virgo_factory.formats.texts import decoded, unix
+from virgo_factory.formats.texts import decoded
 
 
 RESPONSE_COLUMNS = ("combined_text", "ds_answer", "model_response", "response", "output", "completion", "generation")
 ANY_OF = RESPONSE_COLUMNS
-ANSWERS = ("standard_answer", "gt", "ground_truth", "answer", "gold", "gold_answer")
 
 
 def recognises(row: Mapping[str, Any]) -> bool:
@@ -57,13 +57,10 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     if found := _of_object(row[column]):
         return Reading(
             FOUND,
-            (attempt(lambda: example_of(row, question_of(row, _questions(row)), found(), FOUND, ANSWERS)),),
+            (attempt(lambda: example_of(row, question_of(row, _questions(row)), found(), FOUND)),),
         )
 
     response = text_of(row, column)
-    if row.get("history"):
-        return read_chat(row, _with_history(row, response), [], options)
-
     if "response" not in options.columns:
         _check_second(row, column, response)
 
@@ -75,11 +72,8 @@ def _check_second(row: Mapping[str, Any], column: str, response: str) -> None:
     """Raise RejectedRow where `answer` is another whole response."""
     answer = row.get("answer")
     if isinstance(answer, str) and "</" in answer and is_tagged(answer) and answer.strip() != response.strip():
-        raise RejectedRow(
-            "two responses in the row",
-            f'{column} and answer differ; say which is meant: "columns": {{"response": "{column}"}} in its entry of '
-            "dataset_info.json",
-        )
+        told = f"{column} and answer differ; say which is meant: {naming(response=column)}"
+        raise RejectedRow("two responses in the row", told)
 
 
 def _of_object(value: Any) -> Callable[[], LongThought] | None:
@@ -89,35 +83,8 @@ def _of_object(value: Any) -> Callable[[], LongThought] | None:
     return (lambda: response_of(value, *pair)) if pair and value[pair[0]] else None
 
 
-def _with_history(row: Mapping[str, Any], response: str) -> Chat:
-    """Return the conversation of an alpaca row: `history` holds [question, response] pairs, or messages."""
-    history = plain(row["history"])
-    if not isinstance(history, list):
-        raise RejectedRow("history is not a list", f"found {type(history).__name__}")
-
-    if isinstance(history[0], dict):
-        pairs = read_messages({"history": history}, "history").turns
-    else:
-        pairs = tuple(tuple(pair) if isinstance(pair, list) else () for pair in map(plain, history))
-
-    if not all(len(pair) == 2 and all(isinstance(text, str) for text in pair) for pair in pairs):
-        raise RejectedRow("history is not known in this layout", "expected [question, response] pairs")
-
-    turns = [(unix(question), unix(answer)) for question, answer in pairs]
-    turns.append((question_of(row, _questions(row)), response))
-    return Chat(_system(row), tuple(turns), None, (), False, ({},) * len(turns), (None,) * len(turns))
-
-
-def _system(row: Mapping[str, Any]) -> str | None:
-    system = row.get("system")
-    if not (system is None or isinstance(system, str)):
-        raise RejectedRow("the system message is not text", f"found {type(system).__name__}")
-
-    return system
-
-
 def _example(row: Mapping[str, Any], text: str, name: str | None, options: Options) -> Example:
-    question, system = question_of(row, _questions(row)), _system(row) or None
+    question, system = question_of(row, _questions(row)), row.get("system") or None
     response = parse_response(text, name, options.keep_malformed)
     prefix = prefix_of(row, response, name)
-    return example_of(row, question, response, name, ANSWERS, system=system, assistant_prefix=prefix)
+    return example_of(row, question, response, name, system=system, assistant_prefix=prefix)

@@ -1,17 +1,56 @@
 """Choosing among the responses of one row: Virgo's shortest correct one, or all correct ones."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from virgo_factory.core.example import Example
 from virgo_factory.core.reasons import Reason
+from virgo_factory.formats.layouts.tags import format_of, parse_response
+from virgo_factory.formats.marks.response_marks import check_marks
+from virgo_factory.formats.marks.row_marks import check_response
 from virgo_factory.formats.options import Options
-from virgo_factory.formats.row import RejectedRow, attempt
+from virgo_factory.formats.row import RejectedRow, attempt, example_of, row_id
+from virgo_factory.formats.texts import unix
 
 
 NO_VERDICTS = "no verdicts on the responses"
 NO_VERDICTS_DETAIL = "which of {} are correct is not known; a list `correct` with true or false for each says so"
+
+
+def maker(
+    row: Mapping[str, Any],
+    question: str,
+    options: Options,
+    judged: Sequence[Mapping[str, Any]] = (),
+    tags: str | None = None,
+    **more: Any,
+) -> Callable[[int, Any, bool], Example]:
+    """Return what makes the example of one of several responses, for `choose`.
+
+    Args:
+        row: which may say of a response that it was cut off, or is not to be learned.
+        question: of all of them.
+        options: `responses` is looked at.
+        judged: the object of each response, with marks of its own.
+        tags: of all responses; by default those that each shows.
+        more: fields of the Example.
+    """
+    id = row_id(row, question)
+
+    def make(position: int, response: Any, keep: bool) -> Example:
+        if not isinstance(response, str):
+            raise RejectedRow("a response is not text", f"found {type(response).__name__}")
+
+        check_response(row, position)
+        if judged:
+            check_marks(judged[position])
+
+        name, own = tags or format_of(response), f"{id}-{position}" if options.responses == "all" else id
+        known = {"format": name} | more
+        return example_of(row, question, parse_response(unix(response), name, keep), id=own, **known)
+
+    return make
 
 
 def choose(

@@ -18,11 +18,10 @@ from virgo_factory.formats.layouts.thought_columns import FOUND, long_thought, r
 from virgo_factory.formats.marks.names import snake
 from virgo_factory.formats.marks.response_marks import verdicts
 from virgo_factory.formats.options import Options
-from virgo_factory.formats.row import Reading, RejectedRow, attempt, example_of, question_of, row_id
+from virgo_factory.formats.row import Reading, RejectedRow, attempt, example_of, naming, question_of, row_id
 from virgo_factory.formats.texts import unix
 
 
-ANSWERS = ("answer", "final_answer", "expected_answer", "original_answer", "gt", "ground_truth", "gold", "gold_answer")
 _DEEPMATH = re.compile(r"r1_solution_\d")
 
 
@@ -54,17 +53,12 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     columns = _columns(row)
     correct = [True] * len(columns) if _are_right(row, columns) else verdicts(row, len(columns))
     if correct is None:
-        raise RejectedRow(
-            "several columns hold a thought",
-            f'{", ".join(columns[:5])}; say which in dataset_info.json: "columns": {{"response": "{columns[0][:60]}"}}',
-        )
+        told = f"{', '.join(columns[:5])}; say which: {naming(response=columns[0][:60])}"
+        raise RejectedRow("several columns hold a thought", told)
 
     if other := next((name for name in columns if OF_OTHERS.fullmatch(snake(name))), None):
-        raise RejectedRow(
-            "the thought is in a column of another purpose",
-            f"{other[:60]}: by its name it is no response to learn. If it is one, say so in dataset_info.json: "
-            f'"columns": {{"response": "{other[:60]}"}}',
-        )
+        told = f"{other[:60]}: by its name it is no response to learn. If it is one: {naming(response=other[:60])}"
+        raise RejectedRow("the thought is in a column of another purpose", told)
 
     texts = [unix(row[name]) for name in columns]
     responses = [_response(row, name, text) for name, text in zip(columns, texts, strict=True)]
@@ -76,7 +70,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         found = responses[position]
         response = found if isinstance(found, LongThought) else parse_response(found, format_of(found), keep)
         own = f"{id}-{position}" if options.responses == "all" and len(columns) > 1 else id
-        return example_of(row, question, response, name, ANSWERS, own)
+        return example_of(row, question, response, name, own)
 
     if len(columns) == 1:
         return Reading(name, (attempt(lambda: make(0, None, options.keep_malformed)),))

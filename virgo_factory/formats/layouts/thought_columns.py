@@ -5,7 +5,6 @@ the project's own normal form, which also carries history, rejected response and
 question whose other columns are called as `fields` knows them.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -43,6 +42,7 @@ from virgo_factory.formats.row import (
     answer_of,
     attempt,
     domain_of,
+    naming,
     plain,
     question_of,
     read_images,
@@ -62,7 +62,6 @@ class Columns:
     thought: str
     solution: str
     question: tuple[str, ...] = QUESTION_COLUMNS
-    answer: tuple[str, ...] = ("answer",)
     grade: str = ""
 
 
@@ -70,8 +69,8 @@ HUATUO_QUESTIONS = ("Question", "Open-ended Verifiable Question")
 NAMED = Columns("thought_solution", "thought", "solution")
 LAYOUTS = (
     NAMED,
-    Columns("openthoughts_metadata", "deepseek_reasoning", "deepseek_solution", answer=()),
-    Columns("huatuogpt_o1", "Complex_CoT", "Response", HUATUO_QUESTIONS, ("Ground-True Answer",)),
+    Columns("openthoughts_metadata", "deepseek_reasoning", "deepseek_solution"),
+    Columns("huatuogpt_o1", "Complex_CoT", "Response", HUATUO_QUESTIONS),
     Columns("reasoning_solution", "reasoning", "solution"),
     Columns("s1k", "deepseek_thinking_trajectory", "deepseek_attempt", grade="deepseek_grade"),
 )
@@ -99,7 +98,7 @@ def layout_of(row: Mapping[str, Any]) -> Columns | None:
     if format_of(bare_solution(row[pair[1]] or "")) is not None:
         return None  # it is a whole response
 
-    return Columns(FOUND, *pair, questions[:1], ("answer", "final_answer", "gt", "ground_truth", "expected_answer"))
+    return Columns(FOUND, *pair, questions[:1])
 
 
 def pair_of(row: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -134,10 +133,9 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     """Return the example of a row. Raises RejectedRow where another column may as well hold its thought."""
     layout = layout_of(row)
     if other := _other_thought(row, layout):
-        line = json.dumps({"thought": layout.thought, "solution": layout.solution}, ensure_ascii=False)
+        line = naming(thought=layout.thought, solution=layout.solution)
         raise RejectedRow(
-            "two thoughts in the row",
-            f'{layout.thought} and {other} differ; say which is meant: "columns": {line} in its entry of dataset_info.json',
+            "two thoughts in the row", f"{layout.thought} and {other} differ; say which is meant: {line}"
         )
 
     return Reading(layout.format, (attempt(lambda: _example(row, layout)),))
@@ -179,19 +177,18 @@ def _example(row: Mapping[str, Any], layout: Columns) -> Example:
 
     rejected = _objects(row, "rejected")
     prefix = row.get("assistant_prefix")
-    for column, text in (("system", row.get("system")), ("assistant_prefix", prefix)):
-        if not (text is None or isinstance(text, str)):
-            raise RejectedRow(f"{column} is not text", f"found {type(text).__name__}")
+    if not isinstance(prefix, str | None):
+        raise RejectedRow("assistant_prefix is not text", f"found {type(prefix).__name__}")
 
     is_learned = why[-1] is None
-    answers = tuple(name for name in layout.answer if name != layout.solution)
+    answer = answer_of(row, layout.solution)
     try:
         response = _response(row, layout.thought, layout.solution, is_learned)
     except RejectedRow as error:
         if error.reason != ANOTHER_SOLUTION or layout.format != FOUND:
             raise
 
-        response, answers = _with_gold(row, layout, error), (layout.solution,)
+        response, answer = _with_gold(row, layout, error), row[layout.solution].strip()
 
     return Example(
         id=row_id(row, question),
@@ -200,7 +197,7 @@ def _example(row: Mapping[str, Any], layout: Columns) -> Example:
         images=images,
         history=history,
         system=row.get("system") or None,
-        answer=answer_of(row, answers),
+        answer=answer,
         source=source_of(row) or layout.format,
         domain=domain_of(row),
         rejected=_response(rejected[0]) if rejected else None,
@@ -222,11 +219,8 @@ def _with_gold(row: Mapping[str, Any], layout: Columns, error: RejectedRow) -> L
     if _gives(found.solution.strip(), gold):
         return found
 
-    line = json.dumps({"question": layout.question[0], "response": layout.thought}, ensure_ascii=False)
-    told = (
-        f'{error.detail}; where {layout.thought} is the whole response, say so in dataset_info.json: "columns": {line}'
-    )
-    raise RejectedRow(error.reason, told)
+    line = naming(question=layout.question[0], response=layout.thought)
+    raise RejectedRow(error.reason, f"{error.detail}; where {layout.thought} is the whole response, say so: {line}")
 
 
 _BEHIND_ANSWER = re.compile(r"(?:</answer>|[\s.*$])*\Z", re.IGNORECASE)

@@ -1,6 +1,5 @@
 """Why no family reads a row, and what its user can do: the columns that look like a thought, and the line that names them."""
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from virgo_factory.formats.fields import LIKE_A_THOUGHT, question_columns
 from virgo_factory.formats.layouts.messages import MESSAGE_COLUMNS
 from virgo_factory.formats.marks.names import snake
-from virgo_factory.formats.row import RejectedRow, columns_found
+from virgo_factory.formats.row import RejectedRow, columns_found, naming
 
 
 EXPECTED = (
@@ -47,8 +46,7 @@ def reason_of(row: Mapping[str, Any]) -> RejectedRow:
 
     if inside := _inside(row):
         return RejectedRow(
-            "the row is inside of an object",
-            f'{columns_found(row)}; name what is inside in dataset_info.json: "columns": {json.dumps(inside)}',
+            "the row is inside of an object", f"{columns_found(row)}; name what is inside: {naming(**inside)}"
         )
 
     question = _like(_QUESTION, texts, ())
@@ -69,12 +67,12 @@ def reason_of(row: Mapping[str, Any]) -> RejectedRow:
 
         return RejectedRow(
             "no thought in the row",
-            f"{columns_found(row)}; no tags part a thought from a solution. Where a column is one, name it in "
-            f"dataset_info.json: {_line(question, thought, solution)}",
+            f"{columns_found(row)}; no tags part a thought from a solution. Where a column is one, name it: "
+            f"{_line(question, thought, solution)}",
         )
 
     like = f"{thought[:60]} looks like a thought" if thought else "where columns are thought and solution"
-    named = f"; {like}: name them in dataset_info.json: {line}" if texts else ""
+    named = f"; {like}, name them: {line}" if texts else ""
     return RejectedRow("format not known", f"{columns_found(row)}; expected one of: {EXPECTED}{named}")
 
 
@@ -109,4 +107,4 @@ def _like(pattern: re.Pattern[str], names: list[str], others: tuple[str | None, 
 def _line(question: str | None, thought: str | None, solution: str | None) -> str:
     """Return the line that names the columns, with dots for those that cannot be told."""
     names = {"question": question, "thought": thought, "solution": solution}
-    return f'"columns": {json.dumps({key: (name or "...")[:60] for key, name in names.items()}, ensure_ascii=False)}'
+    return naming(**{key: (name or "...")[:60] for key, name in names.items()})

@@ -153,145 +153,108 @@ _CHINESE = {
 }  # fmt: skip
 _IN_CHINESE = LazyPattern("|".join(sorted(_CHINESE, key=len, reverse=True)))
 
-_NAMED = {
-    **dict.fromkeys(("comment", "comments", "note", "notes", "remark", "remarks", "critique", "critiques",
-                     "issue", "issues", "bug", "bugs"), Kind.COMMENT),
-    **dict.fromkeys(("error", "err", "mistake", "refusal"), Kind.ERROR),
-    **dict.fromkeys(("thumbs_up", "reward_model", "evaluation", "eval", "gpt_eval", "llm_eval", "model_eval", "auto_eval"), Kind.OPINION),
-    **dict.fromkeys(
-        ("math_verify", "verification_result", "has_correct_answer",
-         "correct_or_not", "right_or_wrong", "correct_or_wrong", "true_false", "kto_tag"), Kind.RIGHT),
-    **dict.fromkeys(("all_correct", "is_gold", "used_in_training", "decision", "action", "sample_type", "row_type"), Kind.MAYBE_RIGHT),
-    **dict.fromkeys(("wrong_answer", "wrong_response", "wrong_output", "cancelled_annotations"), Kind.MAYBE_WRONG),  # or a distractor
-    **dict.fromkeys(("false_positive", "too_long", "is_too_long", "is_noise"), Kind.MAYBE_WRONG),
-    **dict.fromkeys(("over_length", "overlength", "is_over_length", "is_overlength"), Kind.CUT),
-    **dict.fromkeys(("truncate", "is_truncate"), Kind.MAYBE_WRONG),  # or a setting
-    **dict.fromkeys(("stopped_limit", "not_closed", "truncated_at"), Kind.CUT),
-    **dict.fromkeys(("is_end", "is_full"), Kind.WHOLE),
-    **dict.fromkeys(("mark", "marks", "hits", "agreement"), Kind.RATE),
-    **dict.fromkeys(("majority_vote", "final_vote", "consensus"), Kind.OUTCOME),  # or an answer
-    "steps": Kind.STEPS,
-    "advantage": Kind.BALANCE,
-    **dict.fromkeys(("exception", "error_message", "error_msg", "api_error", "traceback", "errors", "error_list", "mistakes",
-                     "failures", "defects", "error_type", "error_types", "error_step", "first_error_step", "mistake_step",
-                     "error_category", "error_reason"), Kind.TROUBLE),
-    "label": Kind.LABEL,
-    **dict.fromkeys(("tags", "tag", "flags", "category", "categories", "type", "class", "kind", "group", "bucket", "tier", "emoji",
-                     "reaction"), Kind.CATEGORY),
-    **dict.fromkeys(("response_type", "answer_type", "response_class", "response_category"), Kind.CATEGORY),
-    **dict.fromkeys(("train_detail", "training_detail"), Kind.SPANS),
-    **dict.fromkeys(("stop", "stopped", "was_stopped"), Kind.STATUS),
-}  # fmt: skip
+_WHY = r"(?:excluded?|exclusion|drop(?:ped)?|reject(?:ed|ion)?|filter(?:ed)?|discard(?:ed)?|removed|removal|failure|fail(?:ed)?|invalid)_reasons?"
+_IS_WHY = LazyPattern(_WHY)
 _CHECKS = r"(?:filter|verification|validation|quality|review|gate|qc|check|test|judge)s?"
-_PASSES = LazyPattern(
-    rf"(?:pass|passes|passed)_(?:the_|all_|unit_|quality_|sanity_)*{_CHECKS}"
-    rf"|(?:(?:all|unit|quality|sanity|format|consistency|data|final|llm)_)*{_CHECKS}_(?:pass|passed|ok)"
-    r"|(?:orm|accept|acceptance|correctness|verdict)_label"
-)
-_FAILS = LazyPattern(rf"(?:fail|fails|failed)_(?:the_|unit_|quality_|sanity_)*{_CHECKS}")
 _ROWS = "(?:row|sample|example|item|record|it)"
-_FIT = LazyPattern(rf"(?:keep|use)_{_ROWS}|(?:good|valid)_(?:{_ROWS}|response|reasoning|generation)")
-_UNFIT = LazyPattern(
-    rf"(?:drop|discard|delete|remove|exclude|reject)_{_ROWS}|(?:bad|invalid)_(?:{_ROWS}|response|reasoning|generation)"
-    r"|(?:is_)?(?:low|bad|poor)_quality"
-)
-_WHY = LazyPattern(
-    r"(?:excluded?|exclusion|drop(?:ped)?|reject(?:ed|ion)?|filter(?:ed)?|discard(?:ed)?|removed|removal|failure|fail(?:ed)?|invalid)_reasons?"
-)
-_LABELS = LazyPattern(
-    r"(?:human|annotator|expert|quality|grade|rm|prm|reward|eval|verifier|\w*judge|\w*llm|gpt\w*)_label"
-)
-_BY_MODEL = LazyPattern(r"(?:qwen|claude|gemini|llama|mistral|gemma|o\d)\w*?_(?:judge|judge?ment|verdict)")
-_OF_GPT = LazyPattern(
-    r"(?:is_)?(?:chat)?gpt[\d._]*o?(?:_mini|_turbo)?_(?:is_|was_|answer_|got_)?"
-    r"(?:correct|correctness|right|wrong|incorrect|solved|passed|pass)"
-    r"|(?:is_)?(?:in)?correct_(?:chat)?gpt[\d._]*o?(?:_mini|_turbo)?"
-)
-"""How GPT itself answered the question, or what it says as a judge."""
-_SPLIT = LazyPattern(r"(?:(?:data|dataset|original|source|subset)_?)?(?:split|subset|fold|partition)(?:_name)?")
-_HELD_OUT = LazyPattern(r"(?:is|in)_(?:the_)?(?:test|eval|evaluation|val|validation|dev|benchmark)(?:_set|_split)?"
-                        r"|(?:is_)?held_?out")  # fmt: skip
-_ONE_OF = LazyPattern(r"correctness_(?!count|num|rate|ratio|score|reward|flag)")
-_RATE = LazyPattern(
-    r"(?:pass|maj|avg|mean|acc|accuracy|best|cons)_?(?:@|at_?)_?\w+|f1(?:_score)?|bleu\w*|rouge\w*|anls|iou"
-    r"|(?=.*(?:^|_)(?:num|n|nr|number|count|counts|times|percent|percentage|pct|ratio|rate|avg|average|mean|most|any|fraction|freq)(?:_|$))"
-    r"(?:.*_)?(?:correct|correctness|pass|passes|passed|solve|solved|success|acc|accuracy|win|reward|rewards|verified)(?:_.*)?"
-)
 _GOLD = r"(?:gt|gold|golden|ground_truth|reference|ref|target|answer|label)(?:_answer|_label)?"
-_AS_GOLD = LazyPattern(
-    rf"(?:is_)?(?:match|matches|matched|matching|same|equal|equals|agree|agrees|agreed|consistent)_(?:as_|with_|to_)?(?:the_)?{_GOLD}"
-    rf"|{_GOLD}_(?:match|matches|matched|equal|equals|agree|agrees|agreed|same)"
-)
-_UNLIKE_GOLD = LazyPattern(
-    rf"(?:disagrees?|disagreed|differs?|mismatch(?:es)?|contradicts?)_(?:with_|from_)?(?:the_)?{_GOLD}"
-)
-_AGAINST = LazyPattern(
-    r"(?:votes_)?(?:against|down|incorrect|wrong)_?votes?|votes?_(?:against|down|incorrect|wrong)|dislikes"
-)
-_FOR = (("incorrect", "correct"), ("wrong", "right"), ("against", "for"), ("down", "up"), ("dislikes", "likes"))
-_STEPS = LazyPattern(
-    r"(?:steps?|process|completions|stepwise|step_level)_(?:labels|correctness|ratings|rewards|verdicts|grades|judge?ments)"
-)
 _ERRORS = r"(?:errors?|mistakes?|hallucinations?|flaws?)"
-_COUNT = LazyPattern(rf"(?:num|n|nr|number|total|count)_(?:of_)?{_ERRORS}(?:_found)?|{_ERRORS}_(?:count|found|num)")
-_OF_JUDGES = LazyPattern(
-    r"(?:\w+_)?(?:judge|grader|verifier)_(?:output|response|decision|answer|label|text|reply|raw|conclusion|opinion)"
-)
-_CLOSED = LazyPattern(
-    r"(?:is_|has_)?(?:think|thinking|thoughts?|reasoning|cot|think_tags?|tags?)_(?:is_|are_|tags?_)?(?:closed|balanced)"
-    r"|has_(?:end|ended|close|closed|closing|final)_(?:of_)?(?:think|thinking|thought|reasoning|tags?)(?:_(?:tags?|token))?"
-    r"|has_(?:eos|eot|end)(?:_token)?|(?:closed|balanced)_(?:think|thinking|tags?)(?:_tags?)?"
-)
-_ENDED = LazyPattern(
-    r"(?:\w+_)?(?:finish|finished|stop|stopped|done|end|ended|termination|stopping|complete|completion|exit)_?reasons?"
-    r"|(?:\w+_)?(?:finish|stop|termination|completion|end)_?(?:type|state|status|details)|incomplete_details|termination"
-    r"|(?:stopped|truncated|terminated)_by"
-)
-_AT_LIMIT = LazyPattern(
-    r"(?:hit|reached|exceeds|exceeded)_(?:\w+_)?(?:limit|length|len|tokens|steps|turns)"
-    r"|(?:\w+_)?(?:limit|length|len|tokens)_(?:hit|reached|exceeded|capped)"
-)
-_CORRECT = LazyPattern(r"\w+_correct(?:ness)?|is_correct_\w+|\w+_(?:grade|grading|verdict|judge?ment|judge)")
-"""Other columns called so say it of something else, or of another response."""
-
-_TURNS = LazyPattern(
-    r"mask(?:ed)?_(?:history|(?:earlier|previous|prior|past)_(?:turns|rounds|messages))|history_masked"
-    r"|(?:(?:train|learn|loss)_)?(?:on_)?(?:only_)?last(?:_(?:turn|round|message|response|assistant))?_only"
-    r"|(?:(?:train|learn|loss)_)?(?:on_)?only_(?:on_)?(?:the_)?last(?:_(?:turn|round|message|response|assistant))?"
-    r"(?:_(?:loss|learned|trained|training))?"
-    r"|(?:train|loss)_on_(?:the_)?last(?:_(?:turn|round|message|response|assistant))?"
-)
-"""Columns that say whether only the last turn is learned."""
-_PROMPTS = LazyPattern(
-    r"(?:train|loss|learn)_on_(?:the_)?(?:inputs?|prompts?|questions?|users?|sources?|instructions?)"
-    r"|(?:prompt|input|user|question)_loss(?:_weight)?|(?:include|learn|train)_(?:prompts?|inputs?)"
-)
-"""Columns that say whether the prompt is learned, too."""
+_LAST = r"last(?:_(?:turn|round|message|response|assistant))?"
 _BEFORE = (
     r"(?:is|are|be|do|to|has|have|in|use|used|with|for|include|included|compute|calc|calculate|enable|need|needs|require|requires|"
     r"should|apply|keep|selected|usable|ok|the)_"
 )
 _WHO = r"(?:assistant|response|message|turn|output|completion|sample|example|importance|step)s?"
 _LOSS = r"(?:loss|train|training|learn|label)_?(?:mask|weight|scale)(?:e?s)?"
-_LEARN = LazyPattern(
-    rf"(?:(?:{_BEFORE}|{_WHO}_)*(?:{_LOSS}|loss|train|training|trainable|trained|learn|learned|learnable|supervised?|grad|sft|weight)"
-    rf"(?:_flag|_enabled|_on(?:_(?:this|it|{_WHO}))?)?|(?:{_WHO}_)+(?:mask|weight)(?:e?s)?|is_target|r(?:ow|ole)_weight|masks?|weights|labels)".replace(
-        "_", "_?"
-    )
-)
-_LEAVE = LazyPattern(
-    (
-        r"(?:is_|should_|to_)?(?:mask(?:ed)?_(?:out|loss)|loss_masked|masked|(?:should|to)_mask|context_only"
-        r"|(?:ignored?|excluded?|skip|skipped)(?:_(?:from_|in_)?(?:the_)?(?:loss|train|training))?)"
-        r"|(?:no|not)_(?:loss|train|trained|learned)|is_context"
-    ).replace("_", "_?")
-)
-"""Also run together (`lossweight`)."""
+_WHOLE_NAMES = [
+    (Kind.COMMENT, "comments?|notes?|remarks?|critiques?|issues?|bugs?"),
+    (Kind.ERROR, "error|err|mistake|refusal"),
+    (Kind.OPINION, "thumbs_up|reward_model|evaluation|(?:gpt_|llm_|model_|auto_)?eval"),
+    (Kind.RIGHT, "math_verify|verification_result|has_correct_answer|correct_or_not|right_or_wrong|correct_or_wrong|true_false|kto_tag"),
+    (Kind.MAYBE_RIGHT, "all_correct|is_gold|used_in_training|decision|action|sample_type|row_type"),
+    (Kind.MAYBE_WRONG, "wrong_(?:answer|response|output)|cancelled_annotations"  # or a distractor
+                       "|false_positive|(?:is_)?too_long|is_noise|(?:is_)?truncate"),  # or a setting
+    (Kind.CUT, "(?:is_)?over_?length|stopped_limit|not_closed|truncated_at"),
+    (Kind.WHOLE, "is_end|is_full"),
+    (Kind.RATE, "marks?|hits|agreement"),
+    (Kind.OUTCOME, "majority_vote|final_vote|consensus"),  # or an answer
+    (Kind.STEPS, "steps"),
+    (Kind.BALANCE, "advantage"),
+    (Kind.TROUBLE, "exception|error_message|error_msg|api_error|traceback|errors|error_list|mistakes|failures|defects|error_types?"
+                   "|(?:first_)?error_step|mistake_step|error_category|error_reason"),
+    (Kind.LABEL, "label"),
+    (Kind.CATEGORY, "tags?|flags|category|categories|type|class|kind|group|bucket|tier|emoji|reaction"
+                    "|response_(?:type|class|category)|answer_type"),
+    (Kind.SPANS, "train(?:ing)?_detail"),
+    (Kind.STATUS, "stop|stopped|was_stopped"),
+    (Kind.LAST_ONLY,
+     r"mask(?:ed)?_(?:history|(?:earlier|previous|prior|past)_(?:turns|rounds|messages))|history_masked"
+     rf"|(?:(?:train|learn|loss)_)?(?:on_)?(?:only_)?{_LAST}_only"
+     rf"|(?:(?:train|learn|loss)_)?(?:on_)?only_(?:on_)?(?:the_)?{_LAST}(?:_(?:loss|learned|trained|training))?"
+     rf"|(?:train|loss)_on_(?:the_)?{_LAST}"),
+    (Kind.LEAVE,  # also run together (`lossweight`)
+     (r"(?:is_|should_|to_)?(?:mask(?:ed)?_(?:out|loss)|loss_masked|masked|(?:should|to)_mask|context_only"
+      r"|(?:ignored?|excluded?|skip|skipped)(?:_(?:from_|in_)?(?:the_)?(?:loss|train|training))?)"
+      r"|(?:no|not)_(?:loss|train|trained|learned)|is_context").replace("_", "_?")),
+    (Kind.LEARN,
+     (rf"(?:(?:{_BEFORE}|{_WHO}_)*(?:{_LOSS}|loss|train|training|trainable|trained|learn|learned|learnable|supervised?|grad|sft|weight)"
+      rf"(?:_flag|_enabled|_on(?:_(?:this|it|{_WHO}))?)?|(?:{_WHO}_)+(?:mask|weight)(?:e?s)?|is_target|r(?:ow|ole)_weight|masks?|weights|labels)"
+      ).replace("_", "_?")),
+    (Kind.TURNS,
+     r"(?:(?:loss|train|trainable|trained|training|learn|learned|ignore|ignored|skip|skipped|mask|masked|context|supervised|target)_)"
+     r"(?:on_)?(?:(?:turn|message|msg|round|response)s?|(?:(?:turn|message|msg|round|response)s?_)?(?:idx|idxs|ids|index|indexes|indices|positions))"),
+    (Kind.PROMPT_TOO,
+     r"(?:train|loss|learn)_on_(?:the_)?(?:inputs?|prompts?|questions?|users?|sources?|instructions?)"
+     r"|(?:prompt|input|user|question)_loss(?:_weight)?|(?:include|learn|train)_(?:prompts?|inputs?)"),
+    (Kind.SPLIT, r"(?:(?:data|dataset|original|source|subset)_?)?(?:split|subset|fold|partition)(?:_name)?"),
+    (Kind.MAYBE_WRONG, r"(?:is|in)_(?:the_)?(?:test|eval|evaluation|val|validation|dev|benchmark)(?:_set|_split)?|(?:is_)?held_?out"),
+    (Kind.WHOLE,
+     r"(?:is_|has_)?(?:think|thinking|thoughts?|reasoning|cot|think_tags?|tags?)_(?:is_|are_|tags?_)?(?:closed|balanced)"
+     r"|has_(?:end|ended|close|closed|closing|final)_(?:of_)?(?:think|thinking|thought|reasoning|tags?)(?:_(?:tags?|token))?"
+     r"|has_(?:eos|eot|end)(?:_token)?|(?:closed|balanced)_(?:think|thinking|tags?)(?:_tags?)?"),
+    (Kind.RIGHT,
+     rf"(?:is_)?(?:match|matches|matched|matching|same|equal|equals|agree|agrees|agreed|consistent)_(?:as_|with_|to_)?(?:the_)?{_GOLD}"
+     rf"|{_GOLD}_(?:match|matches|matched|equal|equals|agree|agrees|agreed|same)"),
+    (Kind.WRONG, rf"(?:disagrees?|disagreed|differs?|mismatch(?:es)?|contradicts?)_(?:with_|from_)?(?:the_)?{_GOLD}"),
+    (Kind.BALANCE, r"(?:votes_)?(?:against|down|incorrect|wrong)_?votes?|votes?_(?:against|down|incorrect|wrong)|dislikes"),
+    (Kind.STEPS, r"(?:steps?|process|completions|stepwise|step_level)_(?:labels|correctness|ratings|rewards|verdicts|grades|judge?ments)"),
+    (Kind.TROUBLE, rf"(?:num|n|nr|number|total|count)_(?:of_)?{_ERRORS}(?:_found)?|{_ERRORS}_(?:count|found|num)"),
+    (Kind.RIGHT,
+     rf"(?:pass|passes|passed)_(?:the_|all_|unit_|quality_|sanity_)*{_CHECKS}"
+     rf"|(?:(?:all|unit|quality|sanity|format|consistency|data|final|llm)_)*{_CHECKS}_(?:pass|passed|ok)"
+     r"|(?:orm|accept|acceptance|correctness|verdict)_label"),
+    (Kind.WRONG, rf"(?:fail|fails|failed)_(?:the_|unit_|quality_|sanity_)*{_CHECKS}"),
+    (Kind.FIT, rf"(?:keep|use)_{_ROWS}|(?:good|valid)_(?:{_ROWS}|response|reasoning|generation)"),
+    (Kind.UNFIT,
+     rf"(?:drop|discard|delete|remove|exclude|reject)_{_ROWS}|(?:bad|invalid)_(?:{_ROWS}|response|reasoning|generation)"
+     r"|(?:is_)?(?:low|bad|poor)_quality"),
+    (Kind.TROUBLE, _WHY),
+    (Kind.GRADE, r"(?:human|annotator|expert|quality|grade|rm|prm|reward|eval|verifier|\w*judge|\w*llm|gpt\w*)_label"),
+    (Kind.OPINION, r"(?:qwen|claude|gemini|llama|mistral|gemma|o\d)\w*?_(?:judge|judge?ment|verdict)"),
+    (Kind.MAYBE_RIGHT,  # how GPT itself answered the question, or what it says as a judge
+     r"(?:is_)?(?:chat)?gpt[\d._]*o?(?:_mini|_turbo)?_(?:is_|was_|answer_|got_)?(?:correct|correctness|right|wrong|incorrect|solved|passed|pass)"
+     r"|(?:is_)?(?:in)?correct_(?:chat)?gpt[\d._]*o?(?:_mini|_turbo)?"),
+    (Kind.OPINION, r"(?:\w+_)?(?:judge|grader|verifier)_(?:output|response|decision|answer|label|text|reply|raw|conclusion|opinion)"),
+    (Kind.ENDED,
+     r"(?:\w+_)?(?:finish|finished|stop|stopped|done|end|ended|termination|stopping|complete|completion|exit)_?reasons?"
+     r"|(?:\w+_)?(?:finish|stop|termination|completion|end)_?(?:type|state|status|details)|incomplete_details|termination"
+     r"|(?:stopped|truncated|terminated)_by"),
+    (Kind.CUT,
+     r"(?:hit|reached|exceeds|exceeded)_(?:\w+_)?(?:limit|length|len|tokens|steps|turns)"
+     r"|(?:\w+_)?(?:limit|length|len|tokens)_(?:hit|reached|exceeded|capped)"),
+    (Kind.VERIFIER, r"correctness_(?!count|num|rate|ratio|score|reward|flag).*"),
+    (Kind.RATE,
+     r"(?:pass|maj|avg|mean|acc|accuracy|best|cons)_?(?:@|at_?)_?\w+|f1(?:_score)?|bleu\w*|rouge\w*|anls|iou"
+     r"|(?=.*(?:^|_)(?:num|n|nr|number|count|counts|times|percent|percentage|pct|ratio|rate|avg|average|mean|most|any|fraction|freq)(?:_|$))"
+     r"(?:.*_)?(?:correct|correctness|pass|passes|passed|solve|solved|success|acc|accuracy|win|reward|rewards|verified)(?:_.*)?"),
+]  # fmt: skip
+"""What a whole name says; the first that it fits counts."""
+_WHOLE_NAMES = [(kind, LazyPattern(pattern)) for kind, pattern in _WHOLE_NAMES]
+_CORRECT = LazyPattern(r"\w+_correct(?:ness)?|is_correct_\w+|\w+_(?:grade|grading|verdict|judge?ment|judge)")
+"""Other columns called so say it of something else, or of another response."""
+
 _LEARNING = frozenset("loss mask masked train trained trainable learn learned supervised unmasked".split())
-_NUMBERS = LazyPattern(
-    r"(?:(?:loss|train|trainable|trained|training|learn|learned|ignore|ignored|skip|skipped|mask|masked|context|supervised|target)_)"
-    r"(?:on_)?(?:(?:turn|message|msg|round|response)s?|(?:(?:turn|message|msg|round|response)s?_)?(?:idx|idxs|ids|index|indexes|indices|positions))"
-)
+_FOR = (("incorrect", "correct"), ("wrong", "right"), ("against", "for"), ("down", "up"), ("dislikes", "likes"))
 ANYTHING = ("mask", "masks", "weights", "labels")
 """Columns of a row that may hold anything, from a picture's mask to masses: only a list that fits the turns is read, of
 `labels`, which may be classes, one of true and false, or of 0 and 1 as long as the turns."""
@@ -335,7 +298,7 @@ def kinds_of(name: str) -> frozenset[Kind]:
     [['NESTED', 'RIGHT'], [], []]
     """
     is_rejected = name.startswith("rejected_") or name.endswith("_rejected") and not name.startswith(_FLAGS)
-    if is_rejected and not _WHY.fullmatch(name):
+    if is_rejected and not _IS_WHY.fullmatch(name):
         return frozenset()  # of a preference pair: that response is not learned
 
     for spelling, usual in _SPELLINGS:
@@ -359,34 +322,6 @@ def kinds_of(name: str) -> frozenset[Kind]:
     return frozenset(kinds)
 
 
-_PATTERNS = (
-    (_TURNS, Kind.LAST_ONLY),
-    (_LEAVE, Kind.LEAVE),
-    (_LEARN, Kind.LEARN),
-    (_NUMBERS, Kind.TURNS),
-    (_PROMPTS, Kind.PROMPT_TOO),
-    (_SPLIT, Kind.SPLIT),
-    (_HELD_OUT, Kind.MAYBE_WRONG),
-    (_CLOSED, Kind.WHOLE),
-    (_AS_GOLD, Kind.RIGHT),
-    (_UNLIKE_GOLD, Kind.WRONG),
-    (_AGAINST, Kind.BALANCE),
-    (_STEPS, Kind.STEPS),
-    (_COUNT, Kind.TROUBLE),
-    (_PASSES, Kind.RIGHT),
-    (_FAILS, Kind.WRONG),
-    (_FIT, Kind.FIT),
-    (_UNFIT, Kind.UNFIT),
-    (_WHY, Kind.TROUBLE),
-    (_LABELS, Kind.GRADE),
-    (_BY_MODEL, Kind.OPINION),
-    (_OF_GPT, Kind.MAYBE_RIGHT),
-    (_OF_JUDGES, Kind.OPINION),
-    (_ENDED, Kind.ENDED),
-    (_AT_LIMIT, Kind.CUT),
-)
-
-
 def corrects(name: str) -> bool:
     """Whether a column of what annotators said, called so, holds what should stand there instead."""
     return name.startswith(("corrected", "correction", "revis", "edit", "fix", "rewrit", "improve")) and not kinds_of(
@@ -404,18 +339,9 @@ def opposed(name: str) -> str:
 
 
 def _kind(name: str, words: list[str]) -> Kind | None:
-    if name in _NAMED:
-        return _NAMED[name]
-
-    for pattern, kind in _PATTERNS:
+    for kind, pattern in _WHOLE_NAMES:
         if pattern.fullmatch(name):
             return kind
-
-    if _ONE_OF.match(name):
-        return Kind.VERIFIER
-
-    if _RATE.fullmatch(name):
-        return Kind.RATE
 
     if kind := _aspect(words):
         return kind

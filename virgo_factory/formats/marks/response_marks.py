@@ -24,7 +24,7 @@ NOT_UNDERSTOOD = "mark not understood"
 UNREAD = "yes or no in a column that is not read"
 """Begins the notes of rows that are kept with one; its name and value follow."""
 
-_GOLDS = (*ANSWER_COLUMNS, "final_answer", "expected_answer", "solution")
+_GOLDS = (*ANSWER_COLUMNS, "solution")
 _OPTIONS = ("options", "choices")
 _CHATS = ("messages", "conversations")
 _YES_OR_NO = re.compile(

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from virgo_factory.core.lazy_pattern import LazyPattern
-from virgo_factory.formats.row import IMAGE_COLUMNS, OPTION_COLUMN, RejectedRow, plain
+from virgo_factory.formats.row import IMAGE_COLUMNS, OPTION_COLUMN, RejectedRow, naming, plain
 from virgo_factory.formats.texts import decoded
 
 
@@ -138,8 +138,6 @@ _WITH_PICTURE = LazyPattern(
     re.IGNORECASE,
 )
 _WORD, _WORD_WITH_NUMBER, _YES = LazyPattern(r"\S+"), LazyPattern(r"\S*\d\S*"), LazyPattern(r"[Tt]rue|[Yy]es")
-
-MAP_LINE = '"columns": {{"images": "{}"}} in its entry of dataset_info.json'
 
 
 class Pictures(NamedTuple):
@@ -342,7 +340,7 @@ def without_its_picture(place: str) -> RejectedRow:
     remedy = "These are not trained on" if kind else "Write the path of the picture into a column images"
     return RejectedRow(
         f"only the id of {MEDIA[kind][0] if kind else 'a picture'}",
-        f"{place}. {remedy}; if the questions need none: {MAP_LINE.format('images')}",
+        f"{place}. {remedy}; if the questions need none: {naming(images='images')}",
     )
 
 
@@ -512,7 +510,7 @@ def check_again(values: list[Any], found: Pictures, place: str) -> None:
         raise RejectedRow(
             "pictures in several columns",
             f"{place} holds {shown(values)}, and {columns} {shown(list(found.values))}. If the latter are the question's: "
-            f"{MAP_LINE.format(columns)}; else take that column out of the rows",
+            f"{naming(images=columns)}; else take that column out of the rows",
         )
 
 
@@ -529,7 +527,7 @@ def check_beside(inside: Mapping[str, list[Any]], found: Pictures) -> None:
 def _several(names: list[str]) -> RejectedRow:
     return RejectedRow(
         "pictures in several columns",
-        f"{', '.join(names)} hold different pictures. If all are the question's: {MAP_LINE.format(', '.join(names))}; "
+        f"{', '.join(names)} hold different pictures. If all are the question's: {naming(images=', '.join(names))}; "
         "else name there those that are",
     )
 
@@ -584,7 +582,7 @@ def mapped_pictures(row: Mapping[str, Any], column: str) -> Pictures:
     raise RejectedRow(
         "a picture in a column that is not read",
         f"dataset_info.json names {column}, which holds none here, but the row has {shown(others.values)} in "
-        f"{', '.join(others.columns)}. If it is the question's: {MAP_LINE.format(', '.join([*mapped, *others.columns]))}; "
+        f"{', '.join(others.columns)}. If it is the question's: {naming(images=', '.join([*mapped, *others.columns]))}; "
         "else take it out of the row",
     )
 
@@ -842,8 +840,8 @@ def _unknown(found: list[tuple[str, Any]]) -> RejectedRow:
     )
     return RejectedRow(
         "a picture in an unknown column",
-        f"{names} {'holds' if len(found) == 1 else 'hold'} {shown(found[0][1])}. If {them[0]}: {MAP_LINE.format(names)}; "
-        f"if {them[1]} not: {MAP_LINE.format('images')}",
+        f"{names} {'holds' if len(found) == 1 else 'hold'} {shown(found[0][1])}. If {them[0]}: {naming(images=names)}; "
+        f"if {them[1]} not: {naming(images='images')}",
     )
 
 
