@@ -14,7 +14,7 @@ from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.clauses import committed, statements
 from virgo_factory.answers.prose.phrases import BOOLEANS, MAX_ANSWER, said_answer, said_boolean
 from virgo_factory.answers.prose.places import placed
-from virgo_factory.answers.prose.reading import announced, telling, value_of
+from virgo_factory.answers.prose.reading import announced, said_last, telling, value_of
 from virgo_factory.answers.values.latex import compact, tidy, unwrap, words
 from virgo_factory.answers.values.numbers import read_number
 from virgo_factory.answers.values.numbers import told as marks_of
@@ -244,23 +244,18 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     return _by_text("\n".join(lines), options, where, question)
 
 
-_MAY_CORRECT = ("wait", "actually,", "second thought", "correction", "mistake", "error", "wrong", "incorrect", "t right", "t correct", "错", "不对", "等等")  # fmt: skip
-
-
 def _corrected(text: str, options: tuple[str, ...], count: int, where: str) -> Answer | None:
     """What a response says last, behind the place where it takes back what it said before; empty where that is no option."""
-    text = text[-2_000:]
-    plain = text.lower()
-    if not any(word in plain for word in _MAY_CORRECT) or not (taken := list(P.CORRECTS.finditer(text))):
+    if (taken := phrases.correction(text)) is None:
         return None
-    tail = text[taken[-1].start() :]
+    tail = text[taken.start() :]
     if later := claimed(tail, count):
         return Answer(later[0], "phrase", where)
     last = committed(statements(tail)[-1], denials=True)
     matched = options_named(last[0][0], options) if last and last[0] else []
     if (chosen := _asserted(last[0][0], matched, options) if matched else None) is not None:
         return Answer(options[chosen], "option", where)
-    return Answer("", "none", where) if taken[-1]["mine"] else None
+    return Answer("", "none", where) if taken["mine"] else None
 
 
 def _last_line(text: str, count: int) -> str | None:
@@ -327,11 +322,12 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
     }
     if len(bold) == 1:
         return Answer(options[bold.pop()], "bold", where)
+    values = all(read_number(option) is not None for option in options)
     opened = () if told and len(options) == 2 and _ANOTHER.search(told[-1]) else told[:1]
     for part in dict.fromkeys((*told[-1:], *opened)):
         for run in committed(part, denials=True):
             matched = options_named(run[0], options)
-            if not matched or _HEDGED.search(part):
+            if not matched or _HEDGED.search(part) and not _HEDGED.search(question.text):
                 continue
             if " than " in run[0] and _exchanged(question.text, run[0]):
                 others = [
@@ -342,6 +338,9 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
             if whole and (chosen := _asserted(run[0], matched, options)) is not None:
                 return Answer(options[chosen], "option", where)
             break
+        else:
+            if values and part is told[-1] and (value := said_last(part, question)):
+                return Answer(value, "number", where)
     if (begun := text.partition("\n")[0]) in options:
         return Answer(begun, "option", where)
     if not told or len(text) > 200 or letter_of(text, len(options)) or options and re.search(P.NOT, told[-1]):
@@ -384,7 +383,9 @@ _MEN, _WOMEN = (
 _PEOPLE = frozenset("person child player driver rider worker student baby".split())
 _GOES_ON = frozenset("in on at to of by with near next behind beside under over above below and or but because since as so while which that if than from for there here it they compared rather instead".split())  # fmt: skip
 """Words behind a statement that leave its last word as it is: no "dog house"."""
-_PICTURE = re.compile(r" (?:in|on) (?:the|this|that) (?:image|picture|photo|figure|scene|diagram|chart|graph)\b")
+_UNTOLD = re.compile(
+    r" (?:in|on) (?:the|this|that) (?:image|picture|photo|figure|scene|diagram|chart|graph)\b| the (?:type|kind|category) of\b"
+)
 
 
 def affirms(text: str, question: str) -> bool | None:
@@ -399,8 +400,8 @@ def restated(question: str, text: str) -> bool | None:
     Only a statement with the question's own words in their order decides.
     """
     question = (re.findall(r"[^.?!\n]+\?", question) or question.strip().splitlines() or [""])[-1]
-    question, text = (_PICTURE.sub("", said) for said in (question, text))
-    asked = _stems(question)
+    question, text = (_UNTOLD.sub("", said) for said in (question, text))
+    asked = _stems(re.split(r", (?=(?:is|are|was|were|do|does|did|has|have|can)\b)", question)[-1])
     wanted = [word for word in asked[1:] if word not in _UNSAID]
     if len(wanted) < 2 or asked[0] not in _AUXILIARIES:
         return None
@@ -421,6 +422,7 @@ def restated(question: str, text: str) -> bool | None:
             stated = _stems(clause)
             ways = [*heads, *_with_pronoun(stated, wanted, asked[0])] if last else heads
             said = next((said for way in ways if (said := _says(stated, way, opened)) is not None), None)
+            said = False if said is None and last and _denies(stated, wanted, asked[0]) else said
             found, opened = found if said is None else said, opened | _OPEN & set(stated)
         if found is not None:
             return found
@@ -439,15 +441,35 @@ def _with_pronoun(stated: list[str], wanted: list[str], auxiliary: str) -> Itera
     if place is None or wanted[0] == "there":
         return
     for cut in range(1, max(len(wanted) - 1, 2)):
-        named, people = set(wanted[:cut]), _MEN | _WOMEN | _PEOPLE
-        fits = {
-            "he": named & (people - _WOMEN),
-            "she": named & (people - _MEN),
-            "it": not named & people and auxiliary in ("is", "was", "does", "has", "did", "can"),
-            "they": auxiliary in ("are", "were", "do", "have", "did", "can"),
-        }
-        if fits[stated[place]]:
+        if _refers(stated[place], set(wanted[:cut]), auxiliary):
             yield [stated[place], *wanted[cut:]]
+
+
+def _refers(pronoun: str, named: set[str], auxiliary: str) -> bool:
+    """Whether a pronoun may stand for a question's subject."""
+    people = _MEN | _WOMEN | _PEOPLE
+    if pronoun in ("he", "she"):
+        return bool(named & (people - (_WOMEN if pronoun == "he" else _MEN)))
+    if pronoun == "it":
+        return not named & people and auxiliary in ("is", "was", "does", "has", "did", "can")
+    return pronoun == "they" and auxiliary in ("are", "were", "do", "have", "did", "can")
+
+
+_SEEN = frozenset("visible present shown seen pictured depicted anywhere".split())
+_POINTS = frozenset("it he she they one this s to as of".split())
+"""Words of a denial that need not be the question's."""
+
+
+def _denies(stated: list[str], wanted: list[str], auxiliary: str) -> bool:
+    """Whether a clause denies what a question asks of its subject in some of the question's words: "so it is not the largest"."""
+    place = next((place for place, word in enumerate(stated) if word in _NO), 0)
+    unsaid = _UNSAID | _POINTS | _SEEN - {*wanted}
+    subject, rest = ([word for word in part if word not in unsaid] for part in (stated[:place], stated[place + 1 :]))
+    said = iter(wanted)
+    if not rest or (_OPEN - {*wanted}) & {*stated} or not all(word in said for word in (*subject, *rest)):
+        return False
+    pronoun = next((word for word in stated[:place] if word in ("it", "he", "she", "they")), "")
+    return subject[:1] == wanted[:1] if subject else _refers(pronoun, {*wanted[: wanted.index(rest[0])]}, auxiliary)
 
 
 def _says(stated: list[str], wanted: list[str], opened: set[str]) -> bool | None:
@@ -456,7 +478,11 @@ def _says(stated: list[str], wanted: list[str], opened: set[str]) -> bool | None
     for start in range(len(said) - len(wanted) + 1):
         if [stated[place] for place in said[start : start + len(wanted)]] == wanted:
             ended = said[start + len(wanted) - 1] + 1
-            if opened or _OPEN & set(stated[: said[start]]) or not _GOES_ON.issuperset(stated[ended : ended + 1]):
+            if (
+                opened
+                or _OPEN & set(stated[: said[start]])
+                or not (_GOES_ON | _SEEN).issuperset(stated[ended : ended + 1])
+            ):
                 return None
             return not _NO & set(stated[:ended])
     return None

@@ -129,5 +129,7 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
         return Answer("yes" if told else "no", "phrase", where)
     if way := turned(question.text, text):
         return Answer(way, "option", where)
+    if (taken := phrases.correction(text)) and taken["mine"] and text[taken.end() :].strip(" \n.!"):
+        return _from_text(text[taken.end() :], question, options, where)
     said = ", ".join(listed_in(text)) or said_answer(text, question.text)
     return Answer(announced(said, question), "phrase", where) if said else last_said(text, question, where)

@@ -15,7 +15,7 @@ SPLIT = re.compile(
 )
 _YEAR = re.compile(r"(?<![\d.$])(?<!\d,)(?:1[5-9]|20)\d\d(?![.,]?\d|%|(?<![\"“]\d{4})[\"”])")
 _COUNTS = re.compile(
-    r"\bhow many (?:of (?:the |these )?(?:\d+ )?)?((?:[a-z]+ ){1,3}?)(?:are|is|was|were|do|does|did|have|has|had|can|will|would|of|in|on|with|there)\b|\bnumber of ([a-z]+)",
+    r"\bhow many (?:of (?:the |these )?(?:\d+ )?)?((?:[a-z]+ ){1,3}?)(?:are|is|was|were|do|does|did|have|has|had|can|will|would|of|in|on|with|there)\b|\bnumber of ([a-z]+)|(?:几|多少)[只个条张本人辆棵头]()",
     re.IGNORECASE,
 )
 _ASKS_YEAR = re.compile(r"\b(?:which|what) year\b|哪一?年", re.IGNORECASE)
@@ -29,7 +29,7 @@ _BRACKETS = re.compile(r"\s*\([^()]*\)")
 _FORMS = tuple(
     (re.compile(asked, re.IGNORECASE), re.compile(form))
     for asked, form in (
-        (r"\bpercent|百分", "%|％|‰"),
+        (r"\bpercent|百分", "%|％|‰|per ?cent"),
         (r"\bratio\b|之比", r"[:：]|\bto\b|frac|/"),
         (r"\bfraction\b", "/|frac"),
         (r"\b(?:what|which) date\b|\bdate (?:on|of|is|was)\b|日期", "[A-Z][a-z][a-z]|[/年月]|\\d-\\d"),
@@ -120,9 +120,11 @@ def number_in(clause: str, question: str) -> str | None:
 
 def with_noun(clause: str, question: str) -> str | None:
     """The number of a clause that stands with what a question counts: 3 in "3 of the 8 years"."""
-    if not (counted := _COUNTS.search(question)):
+    counted = _COUNTS.search(question)
+    if not (
+        names := "|".join(re.escape(name[:4]) for name in (counted[1] or counted[2] or "").split()) if counted else ""
+    ):
         return None
-    names = "|".join(re.escape(name[:4]) for name in (counted[1] or counted[2]).split())
     among = rf"(?:(?:out )?of (?:the |all )?(?:{P.NUMBER})\s+)?(?:[a-z]+\s+)?(?={names})"
     said = re.findall(rf"(?<!of )(?<!of the )(?<!of all )\b({P.NUMBER})\s+{among}", clause, re.IGNORECASE)
     return said[-1] if said else None
@@ -135,7 +137,9 @@ def formed(value: str, question: str) -> bool:
 
 def sought(clause: str, question: str) -> bool:
     """Whether a question asks for one of the numbers of a clause that its words tell: a year, by how much something changed."""
-    total = _COUNTS.search(question) and _TOTAL.search(clause)
+    total = _COUNTS.search(question) and (
+        _TOTAL.search(clause) or P.THERE.search(clause) or with_noun(clause, question)
+    )
     return bool(total or _ASKS_YEAR.search(question) or _ASKS_CHANGE.search(question) and _BY.search(clause))
 
 

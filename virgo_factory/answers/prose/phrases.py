@@ -159,6 +159,17 @@ def without_courtesy(text: str) -> str:
     return text
 
 
+_MAY_CORRECT = ("wait", "actually,", "second thought", "correction", "mistake", "error", "wrong", "incorrect", "t right", "t correct", "错", "不对", "等等")  # fmt: skip
+
+
+def correction(text: str) -> re.Match[str] | None:
+    """The last place near the end of a response where it takes back what it said before."""
+    start = max(0, len(text) - 2_000)
+    plain = text[start:].lower()
+    found = list(P.CORRECTS.finditer(text, start)) if any(word in plain for word in _MAY_CORRECT) else None
+    return found[-1] if found else None
+
+
 _CONCEDED = re.compile(
     r"(?:(?<=\w),?\s+(?:although|though|even though|even if)|(?<=\w),\s+(?:while|whereas))\b[^.!?\n]*(?=[.!?]?\s*\Z)",
     re.IGNORECASE,
