@@ -35,8 +35,14 @@ MAY = {
 }
 """Room -> other rooms that it may use. Those at the top of the package (version, autoload) belong to all."""
 
-WITH_MODELS = {"preflight/twin/twin.py", "preflight/checkpoint/forward.py", "hooks", "demo"}
-"""Where models are made, run, trained or hooked into."""
+WITH_MODELS = {
+    "preflight/twin/twin.py",
+    "preflight/checkpoint/forward.py",
+    "rollouts/servers/cpu_server.py",
+    "hooks",
+    "demo",
+}
+"""Where models are made, run, served, trained or hooked into."""
 
 
 def imports(file: Path) -> set[str]:
