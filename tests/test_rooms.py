@@ -1,6 +1,7 @@
 """Imports go one way between the rooms of the house, and torch stays where a model is made or trained."""
 
 import ast
+import functools
 import graphlib
 from pathlib import Path
 
@@ -45,6 +46,7 @@ WITH_MODELS = {
 """Where models are made, run, served, trained or hooked into."""
 
 
+@functools.cache
 def imports(file: Path) -> set[str]:
     """Return the modules that a file imports anywhere, those inside functions too."""
     found = set()
