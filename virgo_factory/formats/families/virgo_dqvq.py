@@ -40,10 +40,10 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Example:
         if len(chat.turns) > 1:
             raise RejectedRow("several questions", f"{len(chat.turns)} in {column}; expected one")
 
-        if any(chat.thoughts):
+        if chat.has_thoughts:
             raise RejectedRow("the thought stands apart from the response", "formatting long_thought reads such rows")
 
-        system, ((question, response),) = chat.system, chat.turns
+        system, ((question, response, *_),) = chat.system, chat.turns
         (reason,), _ = learned_turns(row, chat.responses)
         if reason:
             raise reason

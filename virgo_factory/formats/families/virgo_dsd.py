@@ -47,7 +47,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         if column is None:
             raise RejectedRow("no responses with scores, and no conversation", f"expected {', '.join(COLUMNS)}")
 
-        reading = chat.read_chat(row, read_messages(row, column), [], options)
+        reading = chat.read_chat(row, read_messages(row, column), options)
         named = (replace(p, format=FORMAT, source=FORMAT) if isinstance(p, Example) else p for p in reading.parts)
         return Reading(FORMAT, tuple(named))
 

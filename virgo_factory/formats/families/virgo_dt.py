@@ -43,13 +43,13 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Example:
         )
 
     chat = read_messages(row, column)
-    if any(chat.thoughts):
+    if chat.has_thoughts:
         raise RejectedRow("the thought stands apart from the response", "formatting long_thought reads such rows")
 
     why, notes = learned_turns(row, chat.responses)
     turns = [
-        Turn(question, parse_response(response, "four_markers", keep or reason is not None), reason is None)
-        for (question, response), reason in zip(chat.turns, why, strict=True)
+        Turn(one.question, parse_response(one.response, "four_markers", keep or reason is not None), reason is None)
+        for one, reason in zip(chat.turns, why, strict=True)
     ]
     *history, last = turns
     return Example(
