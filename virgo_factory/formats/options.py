@@ -56,12 +56,8 @@ class Options:
 def options_of(entry: Mapping[str, Any], malformed: str = "drop") -> Options:
     """Return the options of a dataset_info.json entry.
 
-    Args:
-        entry: the entry; its keys `responses`, `ranking`, `columns`, `difficulty`, `turns` and `tags` are looked at.
-        malformed: the recipe key of this name.
-
-    Raises:
-        ValueError: a key has a value that it cannot have, or `columns` names a column that no format reads.
+    Raises ValueError for a value that a key cannot have, and where `columns` names a column that no format reads. `malformed`:
+    the recipe key of this name.
     """
     responses, turns = entry.get("responses", "shortest"), entry.get("turns", "history")
     for key, value, allowed in (("responses", responses, RESPONSES), ("turns", turns, TURNS)):

@@ -80,8 +80,7 @@ class Source:
     def positions(self, number: int) -> range:
         """Return where a row of the files stands in the dataset: nowhere where the split leaves it out, twice in `a+a`.
 
-        Args:
-            number: of the row over all files, from 0. Rows of a split keep the order of the files.
+        `number`: of the row over all files, from 0. Rows of a split keep the order of the files.
         """
         if self.ranges is None:
             return range(number, number + 1)
@@ -123,13 +122,8 @@ class SourceRow:
 def raw_rows(source: Source, index: int = 0, read: Callable[[int], None] = lambda more: None) -> Iterator[SourceRow]:
     """Yield the rows of a source, those with a problem among them, file after file; memory does not grow with them.
 
-    Args:
-        source: whose files are read.
-        index: its position among the sources, for `SourceRow.source`.
-        read: is told how many more bytes have been read.
-
-    Raises:
-        UnreadableFile: a file is not what its name says.
+    `index` is the source's position among the sources, for `SourceRow.source`; `read` is told how many more bytes have been
+    read. Raises UnreadableFile for a file that is not what its name says.
     """
     number = 0
     for file in source.files:
@@ -146,9 +140,8 @@ def raw_rows(source: Source, index: int = 0, read: Callable[[int], None] = lambd
 def read_source(source: Source, index: int = 0) -> Iterator[SourceRow]:
     """Yield the rows of a source that can be read, see `raw_rows`.
 
-    Raises:
-        UnreadableFile: a file is not what its name says, or has broken rows: all are told at once (up to 20), after the
-            good rows of all files have been yielded.
+    Raises UnreadableFile for a file that is not what its name says, or has broken rows: all are told at once (up to 20),
+    after the good rows of all files have been yielded.
     """
     broken = []
     for row in raw_rows(source, index):
@@ -208,17 +201,13 @@ _PLACES = ("media_dir", "formatting")
 def find_sources(what: str, dataset_dir: str | Path | None = None, **overrides: Any) -> tuple[list[Source], Settings]:
     """Return the sources that `what` means, in order, and the settings that decide about their rows.
 
-    Args:
-        what: a name in dataset_info.json (several with commas), a recipe (a .yaml file, or the name of one that ships
-            with the package), or a data file (.jsonl, .json, .csv, .parquet, packed by gzip or not), a folder or a pattern of
-            them, or what `save_to_disk` wrote, read as `shown_formatting` says.
-        dataset_dir: folder of dataset_info.json; by default the recipe's `dataset_dir`, else the current folder. A name
-            that it lacks is taken from the package, as a training run does.
-        overrides: fields of Settings, `media_dir`, and `formatting` (reads the rows in another way than the entry
-            says). For a recipe any of its keys. None means "not given".
-
-    Raises:
-        ValueError: there is no such thing, or it is broken; the message says what, where and the remedy.
+    `what` is a name in dataset_info.json (several with commas), a recipe (a .yaml file, or the name of one that ships with
+    the package), or a data file (.jsonl, .json, .csv, .parquet, packed by gzip or not), a folder or a pattern of them, or
+    what `save_to_disk` wrote, read as `shown_formatting` says. `dataset_dir` is the folder of dataset_info.json, by default
+    the recipe's `dataset_dir`, else the current folder; a name that it lacks is taken from the package, as a training run
+    does. `overrides` are fields of Settings, `media_dir`, and `formatting` (reads the rows in another way than the entry
+    says), for a recipe any of its keys; None means "not given". Raises ValueError where there is no such thing, or it is
+    broken; the message says what, where and the remedy.
     """
     sources, settings = _find_sources(what, dataset_dir, overrides)
     ours = [source.name for source in sources if source.is_ours]
@@ -417,9 +406,8 @@ def _names(value: Any, where: str) -> list[str]:
 def read_info(folder: str | Path) -> dict[str, Any]:
     """Return the entries of a folder's dataset_info.json; {} where there is no such file.
 
-    Raises:
-        ValueError: what LLaMA-Factory could not read: not UTF-8, a byte order mark, not JSON (a trailing comma is
-            named), not an object of objects. The message has line and column.
+    Raises ValueError for what LLaMA-Factory could not read: not UTF-8, a byte order mark, not JSON (a trailing comma is
+    named), not an object of objects. The message has line and column.
     """
     path = Path(folder) / INFO
     try:

@@ -17,9 +17,6 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Example:
     Two layouts: `question`, `combined_text`, `domain` of RUC-AIBOX/long_form_thought_data_5k (reference:
     raw_formats.md section 1), and chat rows whose responses carry the four markers (section 4; several turns, a
     system message and images are read as well). Nothing is repaired, and a system message stays as it is.
-
-    Raises:
-        RejectedRow: the row gives no example.
     """
     keep = options.keep_malformed
     column = None if "combined_text" in row else message_column(row)

@@ -69,11 +69,8 @@ def pair_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a preference pair of another layout as messages that end with a question; any other row as it is.
 
     Whatever their columns are called (`winner` and `loser`, say), they become `chosen` and `rejected`. Read are two whole
-    conversations that differ in their last message (TRL, UltraFeedback), and a question column with two
-    texts (alpaca: instruction, input, chosen, rejected).
-
-    Raises:
-        RejectedRow: the two conversations ask something else.
+    conversations that differ in their last message (TRL, UltraFeedback), and a question column with two texts (alpaca:
+    instruction, input, chosen, rejected). Raises RejectedRow where the two conversations ask something else.
     """
     if not (names := pair_columns(tuple(row))):
         return row
@@ -134,13 +131,8 @@ def read_chat(row: Mapping[str, Any], chat: Chat, options: Options, rejected: Sa
 
     Questions that are split off get the images of their own places, or those that the earlier ones have where they have
     none: of one of them, that is; which of several they ask about is not known.
-    Turns that the row marks as not to be learned stay as context, whatever they look like.
-
-    Args:
-        row: images, prefix, ids and names are read from it.
-        chat: its messages; of a preference pair with the chosen response.
-        options: see Options.
-        rejected: the other response of a preference pair.
+    Turns that the row marks as not to be learned stay as context, whatever they look like. Of a preference pair the last
+    turn has the chosen response, and `rejected` is the other one.
     """
     turns, said = chat.turns, [*chat.turns, *([rejected] if rejected else [])]
     names = [None if one.thought else format_of(one.response) for one in said]
@@ -290,10 +282,7 @@ def prefix_of(row: Mapping[str, Any], response: LongThought | str, name: str | N
     """Return LongPerceptualThoughts' `assistant_prefix` as a prefix of the rendered response.
 
     In the source it is the beginning of the response's text, tag included; it is mapped onto the thought, where it has
-    to be a literal prefix again. "" if the row has none.
-
-    Raises:
-        RejectedRow: it is not text, or no prefix of the thought.
+    to be a literal prefix again. "" if the row has none. Raises RejectedRow where it is not text, or no prefix of the thought.
     """
     prefix = row.get("assistant_prefix")
     if prefix is None or prefix == "":

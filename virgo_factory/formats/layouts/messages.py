@@ -138,16 +138,10 @@ def read_messages(
     Reads role/content and from/value, user/assistant and human/gpt (and model, bot, ... in any case), typed content
     lists (`image`, `image_url`, `text` and `thinking` items), which become text with `<image>` in the place of each
     image, the object of lists that `datasets` makes of a list of objects, and all of it as JSON text. A thought in a
-    field of its own (`reasoning_content`, ...) or a message of its own stays apart from the response.
-
-    Args:
-        row: the row; its `system` column is read, too.
-        column: where the messages are.
-        is_pair: the messages end with a question, to which `chosen` and `rejected` are responses.
-        response: asked for thought (None where it may be inside) and response to a last question without any.
-
-    Raises:
-        RejectedRow: an unknown role, an order other than user, assistant, user, ..., or content that is not text.
+    field of its own (`reasoning_content`, ...) or a message of its own stays apart from the response. `is_pair`: the
+    messages end with a question, to which `chosen` and `rejected` are responses; else `response` is asked for thought (None
+    where it may be inside) and response to a last question without any. Raises RejectedRow for an unknown role, an order
+    other than user, assistant, user, ..., or content that is not text.
     """
     messages = listed(row[column])
     if not isinstance(messages, list) or not messages:
@@ -251,13 +245,8 @@ def either(message: Mapping[str, Any], name: str, other: str) -> Any:
 def content_text(content: Any, images: list[Any], thoughts: list[str] | None = None) -> str:
     """Return a message's content as text, with Unix line ends; images in it are added to `images`.
 
-    Args:
-        content: a text, or a list of typed items.
-        images: of the row.
-        thoughts: those in typed items of their own are added to it; None where there is no place for one.
-
-    Raises:
-        RejectedRow: it is neither a text nor a list of typed items.
+    `content` is a text, or a list of typed items, whose thoughts are added to `thoughts`; None where there is no place for
+    one. Raises RejectedRow for anything else.
     """
     if isinstance(content, str):
         return unix(content)

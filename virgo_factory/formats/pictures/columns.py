@@ -179,13 +179,8 @@ def find_pictures(
 ) -> Pictures:
     """Return the pictures of the columns that are known to hold some.
 
-    Args:
-        row: its columns.
-        inside: what `pictures_inside` found.
-        plan: of its names, where it is known.
-
-    Raises:
-        RejectedRow: there are pictures in other places, or different ones in several columns.
+    `inside` is what `pictures_inside` found; `plan` that of its names, where it is known. Raises RejectedRow where there are
+    pictures in other places, or different ones in several columns.
     """
     plan = plan or plan_of(tuple(row))
     groups: dict[tuple[str, ...], dict[int, str]] = {}  # columns of one series: number -> name
@@ -398,8 +393,7 @@ def _words(name: str) -> str:
 def _chosen(row: Mapping[str, Any], groups: dict[tuple[str, ...], dict[int, str]]) -> tuple[Pictures, list[str]]:
     """Return the pictures of the one series of columns that has all of the others', and the names of all of them.
 
-    Raises:
-        RejectedRow: a column holds a picture that is in none of the others.
+    Raises RejectedRow where a column holds a picture that is in none of the others.
     """
     if len(groups) == 1:
         ((key, names),) = groups.items()
@@ -562,9 +556,8 @@ def _is_link(pictures: Pictures) -> bool:
 def mapped_pictures(row: Mapping[str, Any], column: str) -> Pictures:
     """Return the pictures of the columns that dataset_info.json names.
 
-    Raises:
-        RejectedRow: they hold none in this row, and another column named like one of pictures does; or they are not there
-            (`images` is how a user says that a row has none), and any other column does.
+    Raises RejectedRow where they hold none in this row, and another column named like one of pictures does; or they are not
+    there (`images` is how a user says that a row has none), and any other column does.
     """
     found = in_order(_mapped(row, column))
     if found.values:
@@ -875,8 +868,7 @@ def names_pictures(name: str) -> bool:
 def pictures_inside(row: Mapping[str, Any], plan: Plan) -> dict[str, list[Any]]:
     """Return the pictures inside of objects, however deep: place (`data.input.image`) -> what stands there.
 
-    Raises:
-        RejectedRow: the row has a video, an audio or another medium, which are not trained on, wherever they are.
+    Raises RejectedRow for a video, an audio or another medium, which are not trained on, wherever they are.
     """
     found: dict[str, list[Any]] = {}
     for name, kind, is_medium, is_nested, is_option in plan.looked_at:
