@@ -70,18 +70,12 @@ class RejectedRow(ValueError):
 
 @dataclass(frozen=True)
 class Reading:
-    """What became of one row.
+    """What became of one row."""
 
-    Attributes:
-        format: the family recognised; None where the row shows none.
-        parts: examples, and reasons why there is none; never empty, several for a row with several questions or
-            responses.
-        is_chosen: whether the parts are chosen among several responses: lists of the row speak of those.
-    """
-
-    format: str | None
+    format: str | None  # the family recognised; None where the row shows none
+    # examples, and reasons why there is none; never empty, several for a row with several questions or responses
     parts: tuple[Example | RejectedRow, ...]
-    is_chosen: bool = False
+    is_chosen: bool = False  # whether the parts are chosen among several responses: lists of the row speak of those
 
 
 def attempt(make: Callable[[], Example]) -> Example | RejectedRow:

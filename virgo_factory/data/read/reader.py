@@ -71,19 +71,13 @@ _UNPACKING = (EOFError, zlib.error, gzip.BadGzipFile)
 
 @dataclass(frozen=True, slots=True)
 class ReadRow:
-    """One row as it was read: decoded, or what is wrong with it.
+    """One row as it was read: decoded, or what is wrong with it."""
 
-    Attributes:
-        line: 1-based line at which it begins; of a JSON list on one line minus the number of the item in it; 0 in a table.
-        raw: the decoded row; None where it could not be read.
-        problem: why it could not be read; "" for a row.
-        text: of a line, or out of `read_rows`, its JSON; else "".
-    """
-
+    # 1-based line at which it begins; of a JSON list on one line minus the number of the item in it; 0 in a table
     line: int
-    raw: Any
-    problem: str = ""
-    text: str = ""
+    raw: Any  # the decoded row; None where it could not be read
+    problem: str = ""  # why it could not be read; "" for a row
+    text: str = ""  # of a line, or out of `read_rows`, its JSON; else ""
 
 
 def why_unreadable(problem: str) -> tuple[str, str]:

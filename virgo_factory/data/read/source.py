@@ -53,28 +53,17 @@ _KEYS = {"model_name_or_path": "tokenizer"}
 
 @dataclass(frozen=True)
 class Source:
-    """One dataset: its files and how their rows are read.
+    """One dataset: its files and how their rows are read."""
 
-    Attributes:
-        name: in dataset_info.json, or the file's or folder's.
-        files: in the order in which they are read.
-        formatting: one of ours (`formats.FORMATTINGS`), or one of LLaMA-Factory's, whose rows are only counted.
-        media_dir: folder of the rows' image paths.
-        options: of the formats.
-        entry: of dataset_info.json; {} for a file.
-        hub: the dataset's id on the Hugging Face hub; None for local files.
-        role: `train`, or `eval` for a dataset of a recipe's `eval_dataset`.
-        ranges: which rows of the files the entry's `split` means, counted over all files from 0; None: all.
-    """
-
-    name: str
-    files: tuple[Path, ...]
-    formatting: str
-    media_dir: Path
-    options: Options = field(default_factory=Options)
-    entry: Mapping[str, Any] = field(default_factory=dict)
-    hub: str | None = None
-    role: str = "train"
+    name: str  # in dataset_info.json, or the file's or folder's
+    files: tuple[Path, ...]  # in the order in which they are read
+    formatting: str  # one of ours (`formats.FORMATTINGS`), or one of LLaMA-Factory's, whose rows are only counted
+    media_dir: Path  # folder of the rows' image paths
+    options: Options = field(default_factory=Options)  # of the formats
+    entry: Mapping[str, Any] = field(default_factory=dict)  # of dataset_info.json; {} for a file
+    hub: str | None = None  # the dataset's id on the Hugging Face hub; None for local files
+    role: str = "train"  # `train`, or `eval` for a dataset of a recipe's `eval_dataset`
+    # which rows of the files the entry's `split` means, counted over all files from 0; None: all
     ranges: tuple[range, ...] | None = None
 
     def positions(self, number: int) -> range:
@@ -96,22 +85,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """One row of a source.
+    """One row of a source."""
 
-    Attributes:
-        source: position of the source among those that were asked for.
-        number: position in the source, from 0, over all of its files; of the rows that its split means.
-        line: as `ReadRow.line`; 0 in a table (Parquet, Arrow).
-        raw: the decoded row.
-        problem: why it could not be read; "" for a row.
-    """
-
-    source: int
-    number: int
+    source: int  # position of the source among those that were asked for
+    number: int  # position in the source, from 0, over all of its files; of the rows that its split means
     file: str
-    line: int
-    raw: Any
-    problem: str = ""
+    line: int  # as `ReadRow.line`; 0 in a table (Parquet, Arrow)
+    raw: Any  # the decoded row
+    problem: str = ""  # why it could not be read; "" for a row
 
     @property
     def place(self) -> str:
@@ -156,19 +137,13 @@ def read_source(source: Source, index: int = 0) -> Iterator[SourceRow]:
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides about a row: the recipe keys of the same names, with the values that a run would use.
+    """What decides about a row: the recipe keys of the same names, with the values that a run would use."""
 
-    Attributes:
-        tokenizer: a folder or a hub id (`model_name_or_path` of a recipe); None: tokens are not counted.
-        cutoff_len: in tokens, as the run uses it (`packing` takes one); None: no limit.
-        max_samples: rows of each dataset that a run draws, the first ones; None: all.
-        default_system: system message of rows without one, in place of the template's.
-    """
-
+    # a folder or a hub id (`model_name_or_path` of a recipe); None: tokens are not counted
     tokenizer: str | None = None
     template: str = "virgo"
     question_prefix: str | None = None
-    cutoff_len: int | None = None
+    cutoff_len: int | None = None  # in tokens, as the run uses it (`packing` takes one); None: no limit
     image_min_pixels: int = 32 * 32
     image_max_pixels: int = 768 * 768
     overlong: str = "drop"
@@ -176,8 +151,8 @@ class Settings:
     min_response_tokens: int | None = None
     max_response_tokens: int | None = None
     marker_tokens: bool = False
-    max_samples: int | None = None
-    default_system: str | None = None
+    max_samples: int | None = None  # rows of each dataset that a run draws, the first ones; None: all
+    default_system: str | None = None  # system message of rows without one, in place of the template's
 
     def __post_init__(self) -> None:
         """Raise ValueError, naming the allowed values, for a value that no run could have."""

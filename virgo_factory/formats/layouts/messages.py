@@ -50,21 +50,13 @@ class Said(NamedTuple):
 
 @dataclass(frozen=True)
 class Chat:
-    """The messages of a row.
+    """The messages of a row."""
 
-    Attributes:
-        system: the system message, or None.
-        turns: its questions and responses.
-        asked: the last question, where no response follows it (a preference pair); else None.
-        images: those that the messages hold themselves, as items of a content list.
-        is_typed: whether a content is a list of typed items.
-    """
-
-    system: str | None
-    turns: tuple[Said, ...]
-    asked: str | None
-    images: tuple[Any, ...]
-    is_typed: bool
+    system: str | None  # the system message, or None
+    turns: tuple[Said, ...]  # its questions and responses
+    asked: str | None  # the last question, where no response follows it (a preference pair); else None
+    images: tuple[Any, ...]  # those that the messages hold themselves, as items of a content list
+    is_typed: bool  # whether a content is a list of typed items
 
     @property
     def responses(self) -> list[Mapping[str, Any]]:

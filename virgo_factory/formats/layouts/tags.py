@@ -18,15 +18,10 @@ from virgo_factory.formats.row import RejectedRow, bare
 
 @dataclass(frozen=True)
 class Format:
-    """A tag set.
+    """A tag set."""
 
-    Attributes:
-        tags: all its tags; the first begins the thought.
-        parse: response -> long thought; raises RejectedRow or MalformedThought.
-    """
-
-    tags: tuple[str, ...]
-    parse: Callable[[str], LongThought]
+    tags: tuple[str, ...]  # all its tags; the first begins the thought
+    parse: Callable[[str], LongThought]  # response -> long thought; raises RejectedRow or MalformedThought
 
 
 def _tags(*elements: str) -> tuple[str, ...]:

@@ -340,19 +340,14 @@ def without_its_picture(place: str) -> RejectedRow:
 
 
 class Plan(NamedTuple):
-    """Which columns of a row have to be looked at, by their names alone; rows of a file mostly have the same.
+    """Which columns of a row have to be looked at, by their names alone; rows of a file mostly have the same."""
 
-    Attributes:
-        pictures: those named like one of pictures, and what `_column_of` says.
-        others: those that may hold one all the same.
-        texts: those named like texts and origins, in which a path is none, but the picture itself is.
-        looked_at: those that may hold another medium, which by the name, whether they may, whether objects with
-            pictures may stand in them, and whether these are options.
-    """
-
+    # those named like one of pictures, and what `_column_of` says
     pictures: tuple[tuple[str, tuple[tuple[str, str], int, bool]], ...]
-    others: tuple[str, ...]
-    texts: tuple[str, ...]
+    others: tuple[str, ...]  # those that may hold one all the same
+    texts: tuple[str, ...]  # those named like texts and origins, in which a path is none, but the picture itself is
+    # those that may hold another medium, which by the name, whether they may, whether objects with pictures may
+    # stand in them, and whether these are options
     looked_at: tuple[tuple[str, str | None, bool, bool, bool], ...]
 
 
