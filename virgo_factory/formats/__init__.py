@@ -144,14 +144,8 @@ def _checked(
 ) -> Example | RejectedRow:
     """Return the example without requests for other tags, or why it is not learned.
 
-    It calls tools, runs on, was cut off, has placeholders, or lacks its picture.
-
-    Args:
-        row: as it was read.
-        example: what a format made of it.
-        formatting: by which it was read.
-        only: where its row has the id of a picture; None where it has none, or the user says which pictures it has.
-        second: its columns that may hold a part of the prompt.
+    It calls tools, runs on, was cut off, has placeholders, or lacks its picture. `only`: where its row has the id of a
+    picture; None where it has none, or the user says which pictures it has.
     """
     for turn in (*example.history, example):
         if turn.learned:

@@ -96,13 +96,8 @@ _A_WORD = re.compile(r"[!-~]{0,30}")
 def thought_text(value: Any, between: str = "\n\n", depth: int = 4) -> str | None:
     """Return the thought that a field or a typed part holds, with Unix line ends; None where it is empty or a flag.
 
-    Args:
-        value: a text, an object with the text (or a list) in it, or a list of these.
-        between: what joins the parts of a list. Pieces inside of one part belong together without anything.
-        depth: of lists and objects that are looked into.
-
-    Raises:
-        RejectedRow: the provider kept the thought for itself.
+    `value` is a text, an object with the text (or a list) in it, or a list of these, whose parts are joined by `between`:
+    pieces inside of one part belong together without anything. Raises RejectedRow where the provider kept it for itself.
     """
     value = plain(value)
     if isinstance(value, str):
@@ -125,8 +120,7 @@ def thought_text(value: Any, between: str = "\n\n", depth: int = 4) -> str | Non
 def thought_of_message(message: Mapping[str, Any]) -> str | None:
     """Return the thought in a field of an assistant's message; None without one.
 
-    Raises:
-        RejectedRow: two fields hold different thoughts, or it is redacted.
+    Raises RejectedRow where two fields hold different thoughts, or it is redacted.
     """
     found: dict[str, str] = {}
     for name in _message_fields(tuple(message)):

@@ -29,39 +29,31 @@ TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assis
 
 @dataclass(frozen=True)
 class Options:
-    """How to read the rows of one dataset.
+    """How to read the rows of one dataset."""
 
-    Attributes:
-        keep_malformed: keep a response that is no long thought as the text it is (recipe key `malformed: keep`).
-        responses: of a row with several responses, "shortest": the shortest correct one, as Virgo does; "all": every
-            correct one.
-        ranking: rows are preference pairs.
-        columns: name of a column (one of COLUMNS) -> its name in the file.
-        difficulty: only rows of this level (a key of DIFFICULTIES), by their five scores or their own column
-            `difficulty`; None for all.
-        turns: of a conversation, "history": one example, earlier turns are its history; "split": each question an example
-            of its own, for sets whose questions on a picture do not depend on each other.
-        tags: how keys and roles of messages are called in the file -> what they are, as TAGS has it.
-    """
-
+    # keep a response that is no long thought as the text it is (recipe key `malformed: keep`)
     keep_malformed: bool = False
+    # of a row with several responses, "shortest": the shortest correct one, as Virgo does; "all": every correct
+    # one
     responses: str = "shortest"
-    ranking: bool = False
+    ranking: bool = False  # rows are preference pairs
+    # name of a column (one of COLUMNS) -> its name in the file
     columns: Mapping[str, str] = field(default_factory=dict)
+    # only rows of this level (a key of DIFFICULTIES), by their five scores or their own column `difficulty`; None
+    # for all
     difficulty: str | None = None
+    # of a conversation, "history": one example, earlier turns are its history; "split": each question an example
+    # of its own, for sets whose questions on a picture do not depend on each other
     turns: str = "history"
+    # how keys and roles of messages are called in the file -> what they are, as TAGS has it
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def options_of(entry: Mapping[str, Any], malformed: str = "drop") -> Options:
     """Return the options of a dataset_info.json entry.
 
-    Args:
-        entry: the entry; its keys `responses`, `ranking`, `columns`, `difficulty`, `turns` and `tags` are looked at.
-        malformed: the recipe key of this name.
-
-    Raises:
-        ValueError: a key has a value that it cannot have, or `columns` names a column that no format reads.
+    Raises ValueError for a value that a key cannot have, and where `columns` names a column that no format reads. `malformed`:
+    the recipe key of this name.
     """
     responses, turns = entry.get("responses", "shortest"), entry.get("turns", "history")
     for key, value, allowed in (("responses", responses, RESPONSES), ("turns", turns, TURNS)):

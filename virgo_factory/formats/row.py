@@ -70,18 +70,12 @@ class RejectedRow(ValueError):
 
 @dataclass(frozen=True)
 class Reading:
-    """What became of one row.
+    """What became of one row."""
 
-    Attributes:
-        format: the family recognised; None where the row shows none.
-        parts: examples, and reasons why there is none; never empty, several for a row with several questions or
-            responses.
-        is_chosen: whether the parts are chosen among several responses: lists of the row speak of those.
-    """
-
-    format: str | None
+    format: str | None  # the family recognised; None where the row shows none
+    # examples, and reasons why there is none; never empty, several for a row with several questions or responses
     parts: tuple[Example | RejectedRow, ...]
-    is_chosen: bool = False
+    is_chosen: bool = False  # whether the parts are chosen among several responses: lists of the row speak of those
 
 
 def attempt(make: Callable[[], Example]) -> Example | RejectedRow:
@@ -149,8 +143,7 @@ def first_column(row: Mapping[str, Any], columns: tuple[str, ...]) -> str | None
 def question_of(row: Mapping[str, Any], columns: tuple[str, ...] = QUESTION_COLUMNS) -> str:
     """Return the question, of the first of some columns that has a value; `input` of an alpaca row is part of it.
 
-    Raises:
-        RejectedRow: there is none, or it is not text.
+    Raises RejectedRow where there is none, or it is not text.
     """
     column = first_column(row, columns)
     if column is None:
@@ -188,13 +181,8 @@ def example_of(
 ) -> Example:
     """Return the example of a question and a response, with the row's pictures and what it says of itself.
 
-    Args:
-        row: `images`, id, source and domain are read.
-        question: an `<image>` for each picture is put in front where it has none.
-        response: what is learned.
-        format: the family, and the source of a row that names none.
-        id: in place of the row's own.
-        more: fields of the Example; what they name is not read from the row.
+    An `<image>` for each picture is put in front of a question that has none; the format is the source of a row that names
+    none; `more` are fields of the Example, which are not read from the row then.
     """
     images = more.pop("images", None) or read_images(row)
     known = {"source": source_of(row) or format, "domain": domain_of(row)} | more
@@ -289,13 +277,11 @@ and placeholders that nobody has filled. That a response with nan is rejected is
 def check_example(example: Example) -> Example:
     """Return the example unchanged, if its texts cannot be read as anything but text.
 
-    Raises:
-        RejectedRow: a control token in a text, `<image>` outside a question, a blank question, or another number of
-            `<image>` than of images (LLaMA-Factory stops on these, or trains on forged image tokens:
-            reference llamafactory_095.md section 5); half a surrogate pair (JSON allows it, Arrow stops on it); a
-            thought or solution that is None, or nan, or the question again (raw_formats.md section 18, rule 8); an
-            `assistant_prefix` that the rendered response, or the rejected one, does not begin with; two equal responses in a pair; a control
-            token of another model in a response.
+    Raises RejectedRow for a control token in a text, `<image>` outside a question, a blank question, or another number of
+    `<image>` than of images (LLaMA-Factory stops on these, or trains on forged image tokens: reference llamafactory_095.md
+    section 5); half a surrogate pair (JSON allows it, Arrow stops on it); a thought or solution that is None, or nan, or the
+    question again (raw_formats.md section 18, rule 8); an `assistant_prefix` that the rendered response, or the rejected one,
+    does not begin with; two equal responses in a pair; a control token of another model in a response.
     """
     for place, text in (("id", example.id), ("answer", example.answer), ("source", example.source)):
         if text and not _is_unicode(text):

@@ -30,27 +30,17 @@ class UnreadableFile(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of a file that holds whole rows.
-
-    Attributes:
-        kind: `lines` (JSONL), `list` (items of a JSON list), `cells` (CSV) or `table` (Parquet, Arrow).
-        start: its first byte; of a table its first row in the group.
-        size: in bytes; of a table in rows.
-        line: that of its first row (`ReadRow.line`); 0 for a table.
-        group: row group of a Parquet file.
-        digest: of what it holds: equal digests, equal rows.
-        bytes: of the file that it stands for.
-        content: its bytes, where they cannot be read from the file at `start`: of a packed file, and of CSV.
-    """
+    """A piece of a file that holds whole rows."""
 
     file: str
-    kind: str
-    start: int
-    size: int
-    line: int
-    group: int
-    digest: str
-    bytes: int
+    kind: str  # `lines` (JSONL), `list` (items of a JSON list), `cells` (CSV) or `table` (Parquet, Arrow)
+    start: int  # its first byte; of a table its first row in the group
+    size: int  # in bytes; of a table in rows
+    line: int  # that of its first row (`ReadRow.line`); 0 for a table
+    group: int  # row group of a Parquet file
+    digest: str  # of what it holds: equal digests, equal rows
+    bytes: int  # of the file that it stands for
+    # its bytes, where they cannot be read from the file at `start`: of a packed file, and of CSV
     content: bytes | None = None
 
 

@@ -35,13 +35,8 @@ def is_pattern(name: str) -> bool:
 def part_files(path: Path, where: str, split: Any = None) -> dict[str, tuple[Path, ...]]:
     """Return the files of each part that a `split` names, in its order: of a DatasetDict its own, else all as `train`.
 
-    Args:
-        path: a file, a folder, a folder of `save_to_disk`, or a pattern.
-        where: for messages.
-        split: of an entry of dataset_info.json; None: the part `train`, or the only one.
-
-    Raises:
-        ValueError: no such part; or as `data_files`.
+    `path` is a file, a folder, a folder of `save_to_disk`, or a pattern; `where` begins the messages; a `split` of None
+    means the part `train`, or the only one. Raises ValueError for no such part, and as `data_files`.
     """
     if (path / SPLITS).is_file():
         names = _read(path / SPLITS, where).get("splits")
@@ -64,12 +59,7 @@ def data_files(path: Path, where: str) -> tuple[Path, ...]:
     In a folder whatever is no data file is passed over: pictures, notes, hidden files. Of a DatasetDict, and of a folder
     laid out as on the Hugging Face hub, the part `train`.
 
-    Args:
-        path: a file, a folder, a folder of `save_to_disk`, or a pattern.
-        where: for messages.
-
-    Raises:
-        ValueError: there are none, or of several types.
+    Raises ValueError where there are none, or of several types.
     """
     if is_pattern(str(path)):
         found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
@@ -96,9 +86,6 @@ def _parts_of_folder(path: Path, where: str) -> dict[str, tuple[Path, ...]]:
     """Return the files of each part of a folder: those that its card names, else those in it, or in folders below it.
 
     Files are of parts where all of their names tell one (`data/train-00000-of-00002.parquet`, `test/metadata.jsonl`).
-
-    Raises:
-        ValueError: there are none, of several types, or several datasets below it.
     """
     if parts := _parts_of_card(path, where):
         return parts

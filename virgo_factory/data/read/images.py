@@ -45,11 +45,8 @@ class ImageFacts:
 def inspect(image: Any, media_dir: str | Path, max_pixels: int = 589_824, hub: str | None = None) -> ImageFacts:
     """Return the facts of an image, opened and decoded once; never raises for a bad image.
 
-    Args:
-        image: as the row gives it; see `media.find_image`.
-        media_dir: folder of relative paths.
-        max_pixels: the recipe's `image_max_pixels`.
-        hub: name of the hub dataset that the row is of; None for a local file.
+    `image` is as the row gives it, see `media.find_image`, as for `media_dir` and `hub`; `max_pixels`: the recipe's
+    `image_max_pixels`.
     """
     try:
         found = find_image(image, str(media_dir), hub)

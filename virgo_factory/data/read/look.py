@@ -30,8 +30,7 @@ def as_seen(image: Any) -> Any:
     (12 of a camera in 16 of a file): white is the least of 1 (floats), 255, 1023, 4095 and 65535 that no value is above,
     floats by a hundredth; values that fit none are spread from the least to the greatest. See `doubtful_range`.
 
-    Raises:
-        ValueError: a mode that Pillow cannot turn into RGB; and whatever decoders raise on broken bytes.
+    Raises ValueError for a mode that Pillow cannot turn into RGB, and whatever decoders raise on broken bytes.
     """
     if getattr(image, "is_animated", False) and image.tell():
         image.seek(0)

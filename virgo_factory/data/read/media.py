@@ -49,14 +49,9 @@ class BadMedia(UserError):
 def find_image(image: Any, media_dir: str, hub: str | None = None) -> str | bytes:
     """Return the absolute path of an image, or its content where the row carries it.
 
-    Args:
-        image: a path (also as `file://`), bytes, a `data:` URI in base64, a dictionary of `bytes` or `path` (the Image
-            feature of `datasets`), or a Pillow image.
-        media_dir: folder of relative paths.
-        hub: name of the hub dataset that the row is of; None for a local file.
-
-    Raises:
-        BadMedia: it is none of these, is a URL, is not allowed, or is not there.
+    `image` is a path (also as `file://`), bytes, a `data:` URI in base64, a dictionary of `bytes` or `path` (the Image
+    feature of `datasets`), or a Pillow image; relative paths start from `media_dir`; `hub` names the hub dataset that the row
+    is of, None for a local file. Raises BadMedia for anything else, a URL, and what is not allowed, or not there.
     """
     if isinstance(image, Mapping):
         content, path = image.get("bytes"), image.get("path")
@@ -129,8 +124,7 @@ def resolve_image(image: str, media_dir: str) -> str:
     Relative paths are below `media_dir`; absolute ones must be, too, or below a folder of VIRGO_FACTORY_MEDIA_ROOTS
     (separated like PATH). `..` and links that lead out are refused, since rows come from outside.
 
-    Raises:
-        BadMedia: it is none of these, or no such file.
+    Raises BadMedia where it is none of these, or no such file.
     """
     _check_text(image)
     if "\\" in image and not os.path.exists(os.path.join(media_dir, image)):
@@ -234,8 +228,7 @@ def _resolve_in_hub(image: str, media_dir: str, hub: str) -> str:
 def check_header(image: str | bytes) -> str:
     """Return the format of an image, such as "PNG", from its first bytes; nothing is decoded.
 
-    Raises:
-        BadMedia: not an image, one of more than PIXEL_LIMIT pixels, or EPS, which is a program.
+    Raises BadMedia for what is no image, has more than PIXEL_LIMIT pixels, or is EPS, which is a program.
     """
     import warnings
 
@@ -280,9 +273,7 @@ def store_image(content: bytes, kind: str, folder: Path) -> str:
 def outside_remedy(images: Iterable[str], media_dir: str) -> str | None:
     """Return how to make paths that lead out of media_dir readable: their common folder and the line to set.
 
-    Args:
-        images: absolute paths, or what BadMedia says of them and of relative ones.
-        media_dir: the folder that the run has.
+    `images`: absolute paths, or what BadMedia says of them and of relative ones.
     """
     told = [image.partition(_READ) for image in images]
     targets = [line.partition("=")[2] for _, _, line in told if line.startswith(f"{ROOTS_VARIABLE}=")]

@@ -17,11 +17,8 @@ _IMAGES = re.compile(
 def read_prefix(name: str | None) -> str:
     r"""Return the text of a question prefix; "" for None and "none".
 
-    Args:
-        name: `virgo` (any NAME of templates/NAME.prefix.txt), or the path of a text file.
-
-    Raises:
-        ValueError: there is no such prefix (the message lists those that there are), or its file holds no text.
+    `name` is `virgo` (any NAME of templates/NAME.prefix.txt), or the path of a text file. Raises ValueError where there is
+    no such prefix (the message lists those that there are), or its file holds no text.
 
     >>> read_prefix("virgo")
     'Please first think deeply about the question, and then put the final answer in \\boxed{}.'

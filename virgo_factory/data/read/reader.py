@@ -71,19 +71,13 @@ _UNPACKING = (EOFError, zlib.error, gzip.BadGzipFile)
 
 @dataclass(frozen=True, slots=True)
 class ReadRow:
-    """One row as it was read: decoded, or what is wrong with it.
+    """One row as it was read: decoded, or what is wrong with it."""
 
-    Attributes:
-        line: 1-based line at which it begins; of a JSON list on one line minus the number of the item in it; 0 in a table.
-        raw: the decoded row; None where it could not be read.
-        problem: why it could not be read; "" for a row.
-        text: of a line, or out of `read_rows`, its JSON; else "".
-    """
-
+    # 1-based line at which it begins; of a JSON list on one line minus the number of the item in it; 0 in a table
     line: int
-    raw: Any
-    problem: str = ""
-    text: str = ""
+    raw: Any  # the decoded row; None where it could not be read
+    problem: str = ""  # why it could not be read; "" for a row
+    text: str = ""  # of a line, or out of `read_rows`, its JSON; else ""
 
 
 def why_unreadable(problem: str) -> tuple[str, str]:
@@ -110,8 +104,7 @@ def place_of(file: str, line: int, number: int) -> str:
 def count_rows(files: Iterable[str | Path]) -> int:
     """Return how many rows files have, broken ones included; what stands behind the end of a broken JSON list has none.
 
-    Raises:
-        UnreadableFile: a file that is none of rows.
+    Raises UnreadableFile for a file that is none of rows.
     """
     rows = 0
     for file in files:
@@ -128,9 +121,8 @@ def count_rows(files: Iterable[str | Path]) -> int:
 def read_rows(path: str | Path) -> Iterator[ReadRow]:
     """Yield the rows of a file of text, with valid JSON; memory does not grow. Blank lines and a byte order mark are skipped.
 
-    Raises:
-        UnreadableFile: not UTF-8, not JSON, no file of rows, or without any. All broken lines are told at once (up to 20),
-            after the good rows before them have been yielded.
+    Raises UnreadableFile for what is not UTF-8, not JSON, no file of rows, or without any. All broken lines are told at
+    once (up to 20), after the good rows before them have been yielded.
     """
     broken = []
     for chunk in cut_file(path):
@@ -147,9 +139,8 @@ def read_rows(path: str | Path) -> Iterator[ReadRow]:
 def cut_file(path: str | Path) -> Iterator[Chunk]:
     """Yield the chunks of a file in order, each of about 200 kB and of whole rows.
 
-    Raises:
-        UnreadableFile: in another encoding than UTF-8, not a table, or without rows; a JSON list that breaks off does
-            so after the chunks before that place.
+    Raises UnreadableFile for another encoding than UTF-8, no table, or no rows; of a JSON list that breaks off after the
+    chunks before that place.
     """
     path = Path(path)
     if path.suffix in TABLE_SUFFIXES:
@@ -402,8 +393,7 @@ def _head(path: Path, size: int = _HEAD) -> bytes:
 def is_list(path: Path) -> bool:
     """Return whether a file holds one JSON list, bare or as the one list of an object, or one object of rows by their ids.
 
-    Raises:
-        UnreadableFile: it holds one object over several lines, which is no list of rows.
+    Raises UnreadableFile for one object over several lines, which is no list of rows.
     """
     return path.suffix not in TABLE_SUFFIXES and suffix_of(path) not in CSV_SUFFIXES and _list_key(path) is not None
 
@@ -516,8 +506,7 @@ def _is_open(line: bytes) -> bool:
 def _csv_rows(path: Path, file: IO[bytes]) -> Iterator[tuple[int, dict[str, Any] | None, str]]:
     """Yield (line, row, problem) of a CSV or TSV file with a header; an empty cell is null.
 
-    Raises:
-        UnreadableFile: no header, two columns of one name, not UTF-8, or a quotation mark that is never closed.
+    Raises UnreadableFile for no header, two columns of one name, what is not UTF-8, or a quotation mark that is never closed.
     """
     csv.field_size_limit(1 << 30)
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
@@ -763,10 +752,8 @@ def _items(text: "_Text") -> Iterator[tuple[int, str]]:
 def read_lists(path: str | Path, keys: Collection[str]) -> Iterator[tuple[str, int, Any]]:
     """Yield (key, line, item) of several lists in one JSON object, such as COCO's, in the order of the file.
 
-    Memory does not grow with the lists; those of other keys are read over.
-
-    Raises:
-        UnreadableFile: not one object, not JSON, or what stands under a key is no list.
+    Memory does not grow with the lists; those of other keys are read over. Raises UnreadableFile for what is not one object,
+    not JSON, or no list under one of the keys.
     """
     path = Path(path)
     _check_encoding(path)
@@ -898,8 +885,7 @@ class _Text:
     def leave_object(self) -> None:
         """Go behind the end of the object that the list stands in.
 
-        Raises:
-            UnreadableFile: it holds another list of objects, whose rows would be lost.
+        Raises UnreadableFile where it holds another list of objects, whose rows would be lost.
         """
         while self.skip_space() == ",":
             self.take(",")

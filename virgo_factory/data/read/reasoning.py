@@ -42,8 +42,7 @@ def template_problem(template: str | None) -> str | None:
 def reasoning_problem(template: str | None) -> str:
     """Return why rows of ours do not go with a template that is known to be a reasoning template.
 
-    Args:
-        template: its name; None for one that LLaMA-Factory makes of the tokenizer's own chat template.
+    `template`: its name; None for one that LLaMA-Factory makes of the tokenizer's own chat template.
     """
     plain = PLAIN_TEMPLATES.get(template, ())
     remedy = f"Say template: {' or '.join(plain)}." if plain else "Use a plain template that fits the model."

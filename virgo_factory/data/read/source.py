@@ -53,35 +53,23 @@ _KEYS = {"model_name_or_path": "tokenizer"}
 
 @dataclass(frozen=True)
 class Source:
-    """One dataset: its files and how their rows are read.
+    """One dataset: its files and how their rows are read."""
 
-    Attributes:
-        name: in dataset_info.json, or the file's or folder's.
-        files: in the order in which they are read.
-        formatting: one of ours (`formats.FORMATTINGS`), or one of LLaMA-Factory's, whose rows are only counted.
-        media_dir: folder of the rows' image paths.
-        options: of the formats.
-        entry: of dataset_info.json; {} for a file.
-        hub: the dataset's id on the Hugging Face hub; None for local files.
-        role: `train`, or `eval` for a dataset of a recipe's `eval_dataset`.
-        ranges: which rows of the files the entry's `split` means, counted over all files from 0; None: all.
-    """
-
-    name: str
-    files: tuple[Path, ...]
-    formatting: str
-    media_dir: Path
-    options: Options = field(default_factory=Options)
-    entry: Mapping[str, Any] = field(default_factory=dict)
-    hub: str | None = None
-    role: str = "train"
+    name: str  # in dataset_info.json, or the file's or folder's
+    files: tuple[Path, ...]  # in the order in which they are read
+    formatting: str  # one of ours (`formats.FORMATTINGS`), or one of LLaMA-Factory's, whose rows are only counted
+    media_dir: Path  # folder of the rows' image paths
+    options: Options = field(default_factory=Options)  # of the formats
+    entry: Mapping[str, Any] = field(default_factory=dict)  # of dataset_info.json; {} for a file
+    hub: str | None = None  # the dataset's id on the Hugging Face hub; None for local files
+    role: str = "train"  # `train`, or `eval` for a dataset of a recipe's `eval_dataset`
+    # which rows of the files the entry's `split` means, counted over all files from 0; None: all
     ranges: tuple[range, ...] | None = None
 
     def positions(self, number: int) -> range:
         """Return where a row of the files stands in the dataset: nowhere where the split leaves it out, twice in `a+a`.
 
-        Args:
-            number: of the row over all files, from 0. Rows of a split keep the order of the files.
+        `number`: of the row over all files, from 0. Rows of a split keep the order of the files.
         """
         if self.ranges is None:
             return range(number, number + 1)
@@ -97,22 +85,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """One row of a source.
+    """One row of a source."""
 
-    Attributes:
-        source: position of the source among those that were asked for.
-        number: position in the source, from 0, over all of its files; of the rows that its split means.
-        line: as `ReadRow.line`; 0 in a table (Parquet, Arrow).
-        raw: the decoded row.
-        problem: why it could not be read; "" for a row.
-    """
-
-    source: int
-    number: int
+    source: int  # position of the source among those that were asked for
+    number: int  # position in the source, from 0, over all of its files; of the rows that its split means
     file: str
-    line: int
-    raw: Any
-    problem: str = ""
+    line: int  # as `ReadRow.line`; 0 in a table (Parquet, Arrow)
+    raw: Any  # the decoded row
+    problem: str = ""  # why it could not be read; "" for a row
 
     @property
     def place(self) -> str:
@@ -123,13 +103,8 @@ class SourceRow:
 def raw_rows(source: Source, index: int = 0, read: Callable[[int], None] = lambda more: None) -> Iterator[SourceRow]:
     """Yield the rows of a source, those with a problem among them, file after file; memory does not grow with them.
 
-    Args:
-        source: whose files are read.
-        index: its position among the sources, for `SourceRow.source`.
-        read: is told how many more bytes have been read.
-
-    Raises:
-        UnreadableFile: a file is not what its name says.
+    `index` is the source's position among the sources, for `SourceRow.source`; `read` is told how many more bytes have been
+    read. Raises UnreadableFile for a file that is not what its name says.
     """
     number = 0
     for file in source.files:
@@ -146,9 +121,8 @@ def raw_rows(source: Source, index: int = 0, read: Callable[[int], None] = lambd
 def read_source(source: Source, index: int = 0) -> Iterator[SourceRow]:
     """Yield the rows of a source that can be read, see `raw_rows`.
 
-    Raises:
-        UnreadableFile: a file is not what its name says, or has broken rows: all are told at once (up to 20), after the
-            good rows of all files have been yielded.
+    Raises UnreadableFile for a file that is not what its name says, or has broken rows: all are told at once (up to 20),
+    after the good rows of all files have been yielded.
     """
     broken = []
     for row in raw_rows(source, index):
@@ -163,19 +137,13 @@ def read_source(source: Source, index: int = 0) -> Iterator[SourceRow]:
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides about a row: the recipe keys of the same names, with the values that a run would use.
+    """What decides about a row: the recipe keys of the same names, with the values that a run would use."""
 
-    Attributes:
-        tokenizer: a folder or a hub id (`model_name_or_path` of a recipe); None: tokens are not counted.
-        cutoff_len: in tokens, as the run uses it (`packing` takes one); None: no limit.
-        max_samples: rows of each dataset that a run draws, the first ones; None: all.
-        default_system: system message of rows without one, in place of the template's.
-    """
-
+    # a folder or a hub id (`model_name_or_path` of a recipe); None: tokens are not counted
     tokenizer: str | None = None
     template: str = "virgo"
     question_prefix: str | None = None
-    cutoff_len: int | None = None
+    cutoff_len: int | None = None  # in tokens, as the run uses it (`packing` takes one); None: no limit
     image_min_pixels: int = 32 * 32
     image_max_pixels: int = 768 * 768
     overlong: str = "drop"
@@ -183,8 +151,8 @@ class Settings:
     min_response_tokens: int | None = None
     max_response_tokens: int | None = None
     marker_tokens: bool = False
-    max_samples: int | None = None
-    default_system: str | None = None
+    max_samples: int | None = None  # rows of each dataset that a run draws, the first ones; None: all
+    default_system: str | None = None  # system message of rows without one, in place of the template's
 
     def __post_init__(self) -> None:
         """Raise ValueError, naming the allowed values, for a value that no run could have."""
@@ -208,17 +176,13 @@ _PLACES = ("media_dir", "formatting")
 def find_sources(what: str, dataset_dir: str | Path | None = None, **overrides: Any) -> tuple[list[Source], Settings]:
     """Return the sources that `what` means, in order, and the settings that decide about their rows.
 
-    Args:
-        what: a name in dataset_info.json (several with commas), a recipe (a .yaml file, or the name of one that ships
-            with the package), or a data file (.jsonl, .json, .csv, .parquet, packed by gzip or not), a folder or a pattern of
-            them, or what `save_to_disk` wrote, read as `shown_formatting` says.
-        dataset_dir: folder of dataset_info.json; by default the recipe's `dataset_dir`, else the current folder. A name
-            that it lacks is taken from the package, as a training run does.
-        overrides: fields of Settings, `media_dir`, and `formatting` (reads the rows in another way than the entry
-            says). For a recipe any of its keys. None means "not given".
-
-    Raises:
-        ValueError: there is no such thing, or it is broken; the message says what, where and the remedy.
+    `what` is a name in dataset_info.json (several with commas), a recipe (a .yaml file, or the name of one that ships with
+    the package), or a data file (.jsonl, .json, .csv, .parquet, packed by gzip or not), a folder or a pattern of them, or
+    what `save_to_disk` wrote, read as `shown_formatting` says. `dataset_dir` is the folder of dataset_info.json, by default
+    the recipe's `dataset_dir`, else the current folder; a name that it lacks is taken from the package, as a training run
+    does. `overrides` are fields of Settings, `media_dir`, and `formatting` (reads the rows in another way than the entry
+    says), for a recipe any of its keys; None means "not given". Raises ValueError where there is no such thing, or it is
+    broken; the message says what, where and the remedy.
     """
     sources, settings = _find_sources(what, dataset_dir, overrides)
     ours = [source.name for source in sources if source.is_ours]
@@ -417,9 +381,8 @@ def _names(value: Any, where: str) -> list[str]:
 def read_info(folder: str | Path) -> dict[str, Any]:
     """Return the entries of a folder's dataset_info.json; {} where there is no such file.
 
-    Raises:
-        ValueError: what LLaMA-Factory could not read: not UTF-8, a byte order mark, not JSON (a trailing comma is
-            named), not an object of objects. The message has line and column.
+    Raises ValueError for what LLaMA-Factory could not read: not UTF-8, a byte order mark, not JSON (a trailing comma is
+    named), not an object of objects. The message has line and column.
     """
     path = Path(folder) / INFO
     try:

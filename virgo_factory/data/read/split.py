@@ -39,11 +39,7 @@ def _check_keys(entry: Mapping[str, Any], where: str) -> None:
 def check_entry(entry: Mapping[str, Any], where: str) -> None:
     """Raise ValueError where a key of an entry would go unheeded: nearly one that is read, or one of hub datasets only.
 
-    Other unknown keys of our entries are a warning.
-
-    Args:
-        entry: of dataset_info.json.
-        where: what the message begins with.
+    Other unknown keys of our entries are a warning. `where` begins the messages.
     """
     if any(isinstance(value, str) and value in FORMATTINGS for value in entry.values()):  # also of `formating`
         _check_keys(entry, where)
@@ -66,13 +62,8 @@ def check_entry(entry: Mapping[str, Any], where: str) -> None:
 def named_parts(split: Any, there: Sequence[str], where: str) -> list[str]:
     """Return the parts that a split names, in its order.
 
-    Args:
-        split: such as `train`, `train[:90%]+test` or `all`; None: `train`, or the only part.
-        there: the parts that there are; local files are one, `train`.
-        where: what a message begins with.
-
-    Raises:
-        ValueError: not a split, or of a part that there is not; the message names those that there are.
+    `split` is such as `train`, `train[:90%]+test` or `all`; None: `train`, or the only part. `there` are the parts that there
+    are; local files are one, `train`. Raises ValueError for no split, or a part that there is not.
 
     >>> named_parts("test+train[:10%]+train[90%:]", ["train", "dev", "test"], "d")
     ['test', 'train']
@@ -99,14 +90,8 @@ def named_parts(split: Any, there: Sequence[str], where: str) -> list[str]:
 def row_ranges(split: Any, parts: Mapping[str, Any], count: Callable[[Any], int], where: str) -> list[range] | None:
     """Return the rows that a split means of its parts, one behind the other: a range for each term; None: all, in order.
 
-    Args:
-        split: such as `train[:90%]` or `train[:10]+train[-10:]`.
-        parts: those that it names, in its order (`named_parts`).
-        count: the rows of a part; asked only where that decides.
-        where: what a message begins with.
-
-    Raises:
-        ValueError: not a split, or one that leaves no row.
+    `parts` are those that the split names, in its order (`named_parts`); `count` returns the rows of one, and is asked only
+    where that decides. Raises ValueError for no split, or one that leaves no row.
     """
     if split in (None, "all", "+".join(parts)):
         return None

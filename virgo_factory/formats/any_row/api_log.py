@@ -28,8 +28,7 @@ _ANSWERED = ("choices", "candidates", "output")
 def with_messages(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a log as a row with its whole conversation in `messages`; any other row as it is.
 
-    Raises:
-        RejectedRow: question or answer is missing; several choices, a refusal, earlier turns in another log, or tools.
+    Raises RejectedRow where question or answer is missing; for several choices, a refusal, earlier turns in another log, tools.
     """
     if isinstance(row.get("doc"), dict) and isinstance(row.get("resps"), list):
         return _of_sample(row)

@@ -35,10 +35,8 @@ def _columns(names: tuple[Any, ...]) -> tuple[str, ...]:
 def with_history(row: Mapping[str, Any], columns: Mapping[str, str]) -> Mapping[str, Any]:
     """Return a row with its earlier turns and its question as messages.
 
-    Where `columns` names question and response, and no history, there is none.
-
-    Raises:
-        RejectedRow: something else stands in a column of such a name.
+    Where `columns` names question and response, and no history, there is none. Raises RejectedRow where something else
+    stands in a column of such a name.
     """
     names = _columns(tuple(row))
     if not names or "history" not in columns and not {"question", "prompt", "messages"}.isdisjoint(columns):

@@ -236,9 +236,7 @@ def without_requests(example: Example) -> Example:
 def without_request(text: str, may_be_empty: bool = False) -> str:
     r"""Return a prompt without its requests for other tags; the text itself where it has none.
 
-    Args:
-        text: a system message or a question.
-        may_be_empty: whether it may consist of nothing else; a question that does stays as it is.
+    `may_be_empty`: whether it may consist of nothing else; a question that does stays as it is.
 
     >>> without_request("How many? Put it in <think> </think> and then <answer> </answer> tags.")
     'How many?'
@@ -445,9 +443,7 @@ def _continues(before: str, piece: str) -> bool:
 def _cut(text: str, cuts: list[tuple[int, int, str]]) -> str:
     """Return a text without some stretches; what stood around one is parted by the widest of the gaps there.
 
-    Args:
-        text: the text.
-        cuts: where each stretch begins and ends, in rising order, and what is put into its place.
+    `cuts`: where each stretch begins and ends, in rising order, and what is put into its place.
     """
     kept, start = [], 0
     for begin, end, instead in cuts:

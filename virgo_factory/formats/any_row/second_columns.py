@@ -211,8 +211,7 @@ def _last_texts(messages: Any) -> list[str]:
 def with_system(row: Mapping[str, Any], plan: SecondColumns) -> Mapping[str, Any]:
     """Return the row with its system message in `system`, whatever its column is called.
 
-    Raises:
-        RejectedRow: two columns hold different ones, or it is no text.
+    Raises RejectedRow where two columns hold different ones, or it is no text.
     """
     if not plan.systems or plan.systems == ("system",) and isinstance(row["system"], str | None):
         return row
@@ -248,12 +247,8 @@ def with_second_columns(
 ) -> Reading:
     """Return the reading with options behind their question, and with notes of columns that are not trained on.
 
-    Args:
-        row: as it was read.
-        reading: what a format made of it.
-        plan: see `second_columns`.
-        columns: those that dataset_info.json names; where question or messages are among them nothing else is looked for.
-        unread: notes of columns that were left out before; see `without_other_chats`.
+    Where question or messages are among `columns`, those that dataset_info.json names, nothing else is looked for. `unread`:
+    notes of columns that were left out before; see `without_other_chats`.
     """
     lacking = [
         *unread,
@@ -514,9 +509,8 @@ def _is_answers(value: Any) -> bool:
 def option_lines(value: Any) -> list[str] | None:
     r"""Return options as lines with a letter before each; None where a value is no list of options.
 
-    Args:
-        value: texts or numbers in a list, an object of letters, objects of a letter and a text, two lists, lines, or
-            the JSON or Python of one of these.
+    They are texts or numbers in a list, an object of letters, objects of a letter and a text, two lists, lines, or the JSON or
+    Python of one of these.
 
     >>> option_lines(["red", "blue"]), option_lines({"label": ["A", "B"], "text": ["red", "blue"]})
     (['A. red', 'B. blue'], ['A. red', 'B. blue'])

@@ -35,7 +35,7 @@ def recognises(row: Mapping[str, Any]) -> bool:
     except RejectedRow:
         return False
 
-    questions = [question.strip() for question, _ in turns]
+    questions = [turn.question.strip() for turn in turns]
     return len(questions) == 4 and questions[0].endswith(STAGES[0]) and tuple(questions[1:]) == STAGES[1:]
 
 
@@ -47,7 +47,7 @@ def read(row: Mapping[str, Any], options: Options) -> Example:
         raise next(filter(None, why))
 
     question = chat.turns[0][0].strip().removesuffix(STAGES[0]).strip()
-    *stages, solution = (answer for _, answer in chat.turns)
+    *stages, solution = (turn.response for turn in chat.turns)
     thought = long_thought("\n\n".join(stage.strip() for stage in stages), solution)
     images = read_images(row) or chat.images
     return example_of(row, question, thought, FORMAT, images=images, system=chat.system)

@@ -35,8 +35,7 @@ def _families(columns: tuple[Any, ...]) -> tuple[ModuleType, ...]:
 def adapt(row: Mapping[str, Any], options: Options = Options()) -> Reading:
     """Return what a row of any known family gives.
 
-    Raises:
-        RejectedRow: no family recognises it, it is of another difficulty than asked for, or no pair.
+    Raises RejectedRow where no family recognises it, it is of another difficulty than asked for, or no pair.
     """
     if "thought" in options.columns and "messages" not in options.columns:
         return thought_columns.read_named(row, options)

@@ -47,8 +47,7 @@ UNCHECKABLE = "the gold answer cannot be checked"
 def read(row: Mapping[str, Any], options: Options = Options()) -> Example:
     """Return the example of one prompt, without a response.
 
-    Raises:
-        RejectedRow: no question, no gold answer, or one that not even itself is held to be equal to.
+    Raises RejectedRow for no question, no gold answer, or one that not even itself is held to be equal to.
     """
     images = read_images(row)
     system = None
@@ -168,12 +167,7 @@ def rate_columns(columns: tuple[Any, ...]) -> tuple[str, ...]:
 def pass_rate(row: Mapping[str, Any], column: str | None = None) -> float | None:
     """Return how often a model was right, by the row; None where it does not say, or two models' rates do.
 
-    Args:
-        row: as it was read.
-        column: whose rate is meant, where a row has several.
-
-    Raises:
-        RejectedRow: its rate is no share.
+    `column`: whose rate is meant, where a row has several. Raises RejectedRow where its rate is no share.
     """
     names = (column,) if column else rate_columns(tuple(row))
     if len(names) != 1 or is_blank(value := row.get(names[0])):

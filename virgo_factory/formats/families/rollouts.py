@@ -110,8 +110,7 @@ def _searched(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def read(row: Mapping[str, Any], options: Options) -> Reading:
     """Return the example of the shortest correct response, or of all correct ones.
 
-    Raises:
-        RejectedRow: no question, no verdicts, or none correct; a thought and a solution in columns of their own.
+    Raises RejectedRow for no question, no verdicts, or none correct; a thought and a solution in columns of their own.
     """
     is_plain = is_scored_code(row) or "response" in options.columns  # of the former `cot` is the gold answer's
     if (own := None if is_plain else layout_of(row)) and row[own.thought]:

@@ -28,8 +28,7 @@ _BLANK_LINE = re.compile(r"\n[ \t]*+\n")
 def adapt(row: Mapping[str, Any], options: Options = Options()) -> Example:
     """Return the example of one rollout: `question` and `response`, or one question and its answer in messages.
 
-    Raises:
-        RejectedRow: no text, cut off at the token limit (`finish_reason`), or without a final-answer block.
+    Raises RejectedRow for no text, one cut off at the token limit (`finish_reason`), or without a final-answer block.
     """
     column = message_column(row)
     system = None
@@ -40,10 +39,10 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Example:
         if len(chat.turns) > 1:
             raise RejectedRow("several questions", f"{len(chat.turns)} in {column}; expected one")
 
-        if any(chat.thoughts):
+        if chat.has_thoughts:
             raise RejectedRow("the thought stands apart from the response", "formatting long_thought reads such rows")
 
-        system, ((question, response),) = chat.system, chat.turns
+        system, ((question, response, *_),) = chat.system, chat.turns
         (reason,), _ = learned_turns(row, chat.responses)
         if reason:
             raise reason
@@ -65,8 +64,8 @@ def _thought(response: str, keep_malformed: bool) -> LongThought | str:
 def split(response: str) -> LongThought:
     """Return thought and solution of an untagged response; the solution begins with the heading or paragraph found.
 
-    Raises:
-        RejectedRow: it has tags of another format, or neither a final-answer heading with text behind it nor a box, or nothing in front of it.
+    Raises RejectedRow where it has tags of another format, or neither a final-answer heading with text behind it nor a box,
+    or nothing in front of it.
     """
     if is_tagged(response):
         raise RejectedRow("the response has tags", "formatting long_thought reads them")

@@ -33,9 +33,6 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
 
     A row without responses or scores is read as its `conversation` (either spelling). An `<image>` for each image is put in
     front of the question only where it has no place for any; nothing else is repaired.
-
-    Raises:
-        RejectedRow: the row gives no example.
     """
     responses, correct = row.get("response"), flags(row.get("score"))
     _check_difficulty(correct, options.difficulty)
@@ -47,7 +44,7 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
         if column is None:
             raise RejectedRow("no responses with scores, and no conversation", f"expected {', '.join(COLUMNS)}")
 
-        reading = chat.read_chat(row, read_messages(row, column), [], options)
+        reading = chat.read_chat(row, read_messages(row, column), options)
         named = (replace(p, format=FORMAT, source=FORMAT) if isinstance(p, Example) else p for p in reading.parts)
         return Reading(FORMAT, tuple(named))
 

@@ -17,9 +17,6 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Example:
     Two layouts: `question`, `combined_text`, `domain` of RUC-AIBOX/long_form_thought_data_5k (reference:
     raw_formats.md section 1), and chat rows whose responses carry the four markers (section 4; several turns, a
     system message and images are read as well). Nothing is repaired, and a system message stays as it is.
-
-    Raises:
-        RejectedRow: the row gives no example.
     """
     keep = options.keep_malformed
     column = None if "combined_text" in row else message_column(row)
@@ -43,13 +40,13 @@ def adapt(row: Mapping[str, Any], options: Options = Options()) -> Example:
         )
 
     chat = read_messages(row, column)
-    if any(chat.thoughts):
+    if chat.has_thoughts:
         raise RejectedRow("the thought stands apart from the response", "formatting long_thought reads such rows")
 
     why, notes = learned_turns(row, chat.responses)
     turns = [
-        Turn(question, parse_response(response, "four_markers", keep or reason is not None), reason is None)
-        for (question, response), reason in zip(chat.turns, why, strict=True)
+        Turn(one.question, parse_response(one.response, "four_markers", keep or reason is not None), reason is None)
+        for one, reason in zip(chat.turns, why, strict=True)
     ]
     *history, last = turns
     return Example(

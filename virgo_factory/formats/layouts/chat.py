@@ -22,6 +22,7 @@ from virgo_factory.formats.fields import (
 from virgo_factory.formats.layouts import thought_columns
 from virgo_factory.formats.layouts.messages import (
     Chat,
+    Said,
     content_text,
     either,
     listed,
@@ -68,11 +69,8 @@ def pair_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a preference pair of another layout as messages that end with a question; any other row as it is.
 
     Whatever their columns are called (`winner` and `loser`, say), they become `chosen` and `rejected`. Read are two whole
-    conversations that differ in their last message (TRL, UltraFeedback), and a question column with two
-    texts (alpaca: instruction, input, chosen, rejected).
-
-    Raises:
-        RejectedRow: the two conversations ask something else.
+    conversations that differ in their last message (TRL, UltraFeedback), and a question column with two texts (alpaca:
+    instruction, input, chosen, rejected). Raises RejectedRow where the two conversations ask something else.
     """
     if not (names := pair_columns(tuple(row))):
         return row
@@ -116,74 +114,63 @@ def read(row: Mapping[str, Any], options: Options) -> Reading:
     """Return the examples of a chat row. Raises RejectedRow where the messages cannot be read at all."""
     is_pair = row.get("chosen") is not None or row.get("rejected") is not None
     chat = read_messages(row, message_column(row), is_pair, lambda: thought_columns.response_beside(row))
-    if not is_pair and not chat.thoughts[-1] and (thought := thought_columns.thought_beside(row)):
-        if format_of(chat.turns[-1][1]) is None:
-            chat = replace(chat, thoughts=(*chat.thoughts[:-1], thought))
-
+    *earlier, last = chat.turns or [None]
     if is_pair:
-        chosen = plain(row.get("chosen"))
-        message = chosen[0] if isinstance(chosen, list) and len(chosen) == 1 else chosen
-        chat = replace(chat, responses=(*chat.responses, message if isinstance(message, dict) else {}))
+        chosen, rejected = (_answer(row, name) for name in ("chosen", "rejected"))
+        chat = replace(chat, turns=(*chat.turns, chosen._replace(question=chat.asked)))
+        return read_chat(row, chat, options, rejected)
 
-        pair = [_answer(row, name) for name in ("chosen", "rejected")]
-        chat = replace(chat, thoughts=(*chat.thoughts, *(thought for thought, _ in pair)))
-        return read_chat(row, chat, [text for _, text in pair], options)
+    if not last.thought and (thought := thought_columns.thought_beside(row)) and format_of(last.response) is None:
+        chat = replace(chat, turns=(*earlier, last._replace(thought=thought)))
 
-    return read_chat(row, chat, [], options)
+    return read_chat(row, chat, options)
 
 
-def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Options) -> Reading:
+def read_chat(row: Mapping[str, Any], chat: Chat, options: Options, rejected: Said | None = None) -> Reading:
     """Return the examples of a chat: one with the earlier turns as history, or one a question (`turns: split`).
 
     Questions that are split off get the images of their own places, or those that the earlier ones have where they have
     none: of one of them, that is; which of several they ask about is not known.
-    Turns that the row marks as not to be learned stay as context, whatever they look like.
-
-    Args:
-        row: images, prefix, ids and names are read from it.
-        chat: its messages.
-        pair: texts of the chosen and the rejected response; empty unless the row is a preference pair. Their thoughts
-            are the last of the chat's.
-        options: see Options.
+    Turns that the row marks as not to be learned stay as context, whatever they look like. Of a preference pair the last
+    turn has the chosen response, and `rejected` is the other one.
     """
-    responses = [response for _, response in chat.turns] + pair
-    thoughts = [*chat.thoughts, *[None] * len(responses)]
-    names = [None if thought else format_of(text) for thought, text in zip(thoughts, responses, strict=False)]
+    turns, said = chat.turns, [*chat.turns, *([rejected] if rejected else [])]
+    names = [None if one.thought else format_of(one.response) for one in said]
     name = next(filter(None, names), None)
-    format = next((name for name, response in zip(names, responses, strict=True) if shows(response, name)), None)
-    format = format or (FIELDS if any(chat.thoughts) else None)
+    format = next((name for name, one in zip(names, said, strict=True) if shows(one.response, name)), None)
+    format = format or (FIELDS if any(one.thought for one in said) else None)
     images = read_images(row) or chat.images
-    questions = [question for question, _ in chat.turns] + ([chat.asked] if pair else [])
+    questions = [one.question for one in turns]
     if len(images) == 1 or images and len(questions) == 1:  # else it is not known to which question they belong
         if not any(IMAGE in question for question in questions):
             questions[0] = with_image(questions[0], images)
 
-    id = _id(row, chat, questions[0], responses)
+    id = _id(row, chat, questions[0], [one.response for one in said])
     last = len(questions) - 1
     try:
         why, notes = learned_turns(row, chat.responses)
-        if pair and why[-1]:
+        if rejected and why[-1]:
             raise why[-1]
     except RejectedRow as error:
         return Reading(format, (bare(error),))
 
     def bare_turn(at: int) -> bool:
         """Whether a turn only has the solution: the template of its model strips the thoughts of earlier turns."""
-        is_last_whole = bool(thoughts[last]) or names[last] is not None
+        is_last_whole = bool(turns[last].thought) or names[last] is not None
         return at < last and is_last_whole and names[at] is None and not options.keep_malformed
 
     def turn(at: int, question: str) -> Turn:
-        if thoughts[at]:
-            return Turn(question, thought_columns.beside(thoughts[at], responses[at]), why[at] is None)
+        _, text, thought, message = turns[at]
+        if thought:
+            return Turn(question, thought_columns.beside(thought, text), why[at] is None)
 
         if bare_turn(at):
-            return Turn(question, responses[at], False)
+            return Turn(question, text, False)
 
         try:
-            response = parse_response(responses[at], names[at] or name, options.keep_malformed or why[at] is not None)
+            response = parse_response(text, names[at] or name, options.keep_malformed or why[at] is not None)
         except RejectedRow as error:
-            field = like_a_thought(chat.responses[at]) if names[at] is None and at < len(chat.responses) else ""
-            if not field:
+            if names[at] is not None or not (field := like_a_thought(message)):
                 raise
 
             remedy = f"the message has {field[:60]} beside its content: where that is its thought, call it {MESSAGE_FIELDS[0]}"
@@ -232,17 +219,17 @@ def read_chat(row: Mapping[str, Any], chat: Chat, pair: list[str], options: Opti
     def whole() -> Example:
         noted = tuple(dict.fromkeys([*notes, *([UNLEARNED] if any(map(bare_turn, range(last))) else [])]))
         history = tuple(turn(at, question) for at, question in enumerate(questions[:-1]))
-        rejected = _other(thoughts[len(responses) - 1], responses[-1], names[-1] or name, options) if pair else None
-        return example(id, last, questions[-1], images, history=history, rejected=rejected, notes=noted)
+        other = _other(rejected, names[-1] or name, options) if rejected else None
+        return example(id, last, questions[-1], images, history=history, rejected=other, notes=noted)
 
-    if options.turns == "split" and last and not pair:
+    if options.turns == "split" and last and not rejected:
         return Reading(format, tuple(attempt(lambda at=at: split_off(at)) for at in range(last + 1)))
 
     return Reading(format, (attempt(whole),))
 
 
-def _answer(row: Mapping[str, Any], column: str) -> tuple[str | None, str]:
-    """Return thought, None where it may be inside, and text of `chosen` or `rejected`: a text, or one message."""
+def _answer(row: Mapping[str, Any], column: str) -> Said:
+    """Return the response in `chosen` or `rejected`: a text, or one message."""
     value = plain(row.get(column))
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
@@ -250,7 +237,7 @@ def _answer(row: Mapping[str, Any], column: str) -> tuple[str | None, str]:
     thoughts: list[str] = []
     try:
         if not isinstance(value, dict):
-            return None, content_text(value, [])
+            return Said("", content_text(value, []), None, {})
 
         if (role := role_of(value)) not in (None, "assistant"):
             raise RejectedRow(f"{column} is not a response", f"its role is {reprlib.repr(role)}")
@@ -260,12 +247,15 @@ def _answer(row: Mapping[str, Any], column: str) -> tuple[str | None, str]:
     except RejectedRow as error:
         raise RejectedRow(f"{column} is not a response", error.detail) from None
 
-    return beside or "\n\n".join(thoughts) or None, text
+    return Said("", text, beside or "\n\n".join(thoughts) or None, value)
 
 
-def _other(thought: str | None, text: str, name: str | None, options: Options) -> LongThought | str:
+def _other(said: Said, name: str | None, options: Options) -> LongThought | str:
     try:
-        return thought_columns.beside(thought, text) if thought else parse_response(text, name, options.keep_malformed)
+        if said.thought:
+            return thought_columns.beside(said.thought, said.response)
+
+        return parse_response(said.response, name, options.keep_malformed)
     except RejectedRow as error:
         raise RejectedRow(error.reason, f"rejected response; {error.detail}") from None
 
@@ -292,10 +282,7 @@ def prefix_of(row: Mapping[str, Any], response: LongThought | str, name: str | N
     """Return LongPerceptualThoughts' `assistant_prefix` as a prefix of the rendered response.
 
     In the source it is the beginning of the response's text, tag included; it is mapped onto the thought, where it has
-    to be a literal prefix again. "" if the row has none.
-
-    Raises:
-        RejectedRow: it is not text, or no prefix of the thought.
+    to be a literal prefix again. "" if the row has none. Raises RejectedRow where it is not text, or no prefix of the thought.
     """
     prefix = row.get("assistant_prefix")
     if prefix is None or prefix == "":

@@ -3,7 +3,7 @@
 import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from virgo_factory.core.example import IMAGE
 from virgo_factory.formats.fields import REDACTED_PARTS, THOUGHT_PARTS, thought_of_message, thought_text
@@ -39,27 +39,34 @@ _NOT_THE_CHAT = ("chosen", "rejected", "history", "prev_messages", "tools", "com
 """Columns that may be lists of messages, too, but hold a part of the conversation."""
 
 
+class Said(NamedTuple):
+    """A question and its response: its text, the thought beside it (None where it may be inside), and its message with its marks."""
+
+    question: str
+    response: str
+    thought: str | None
+    message: Mapping[str, Any]
+
+
 @dataclass(frozen=True)
 class Chat:
-    """The messages of a row.
+    """The messages of a row."""
 
-    Attributes:
-        system: the system message, or None.
-        turns: (question, response) pairs.
-        asked: the last question, where no response follows it (a preference pair); else None.
-        images: those that the messages hold themselves, as items of a content list.
-        is_typed: whether a content is a list of typed items.
-        responses: the messages of the responses as the row has them, for their marks.
-        thoughts: for each turn the thought that stands beside its response, None where it may be inside of it.
-    """
+    system: str | None  # the system message, or None
+    turns: tuple[Said, ...]  # its questions and responses
+    asked: str | None  # the last question, where no response follows it (a preference pair); else None
+    images: tuple[Any, ...]  # those that the messages hold themselves, as items of a content list
+    is_typed: bool  # whether a content is a list of typed items
 
-    system: str | None
-    turns: tuple[tuple[str, str], ...]
-    asked: str | None
-    images: tuple[Any, ...]
-    is_typed: bool
-    responses: tuple[Mapping[str, Any], ...] = ()
-    thoughts: tuple[str | None, ...] = ()
+    @property
+    def responses(self) -> list[Mapping[str, Any]]:
+        """The messages of the responses as the row has them."""
+        return [turn.message for turn in self.turns]
+
+    @property
+    def has_thoughts(self) -> bool:
+        """Whether a thought stands beside one of the responses."""
+        return any(turn.thought for turn in self.turns)
 
 
 _NO_MESSAGES = frozenset({dict, int, float, bool, bytes, type(None)})
@@ -123,25 +130,17 @@ def read_messages(
     Reads role/content and from/value, user/assistant and human/gpt (and model, bot, ... in any case), typed content
     lists (`image`, `image_url`, `text` and `thinking` items), which become text with `<image>` in the place of each
     image, the object of lists that `datasets` makes of a list of objects, and all of it as JSON text. A thought in a
-    field of its own (`reasoning_content`, ...) or a message of its own stays apart from the response.
-
-    Args:
-        row: the row; its `system` column is read, too.
-        column: where the messages are.
-        is_pair: the messages end with a question, to which `chosen` and `rejected` are responses.
-        response: asked for thought (None where it may be inside) and response to a last question without any.
-
-    Raises:
-        RejectedRow: an unknown role, an order other than user, assistant, user, ..., or content that is not text.
+    field of its own (`reasoning_content`, ...) or a message of its own stays apart from the response. `is_pair`: the
+    messages end with a question, to which `chosen` and `rejected` are responses; else `response` is asked for thought (None
+    where it may be inside) and response to a last question without any. Raises RejectedRow for an unknown role, an order
+    other than user, assistant, user, ..., or content that is not text.
     """
     messages = listed(row[column])
     if not isinstance(messages, list) or not messages:
         raise RejectedRow(f"{column} is not a list of messages", f"found {type(messages).__name__}")
 
     images: list[Any] = []
-    turns: list[tuple[Any, str]] = []
-    thoughts: list[str | None] = []
-    said: list[Mapping[str, Any]] = []
+    turns: list[tuple[Any, str, str | None, Mapping[str, Any]]] = []  # role, text, thought, message
     before: list[str] = []  # thoughts in messages of their own
     systems: dict[str, str] = {}  # system and developer
     is_typed = False
@@ -175,9 +174,7 @@ def read_messages(
             if beside is not None and parts and "\n\n".join(parts).strip() != beside.strip():
                 raise RejectedRow("two different thoughts in a message", f"message {len(turns) + 1} of {column}")
 
-            said.append(message)
-            thoughts.append("\n\n".join(parts) if parts else beside)
-            turns.append((role, text))
+            turns.append((role, text, "\n\n".join(parts) if parts else beside, message))
             before = []
 
     system, beside_it = "\n\n".join(filter(None, systems.values())) if systems else "", row.get("system")
@@ -186,15 +183,11 @@ def read_messages(
             "two system messages", f"one in {column} and another in a column of its own; take one out of the rows"
         )
 
-    for position, (role, _) in enumerate(turns):
+    for position, (role, *_, message) in enumerate(turns):
         if role != ("user", "assistant")[position % 2]:
             known = role in ("user", "assistant", "system") or role in (*TOOLS, *THINKERS)
             key = next(
-                (
-                    key
-                    for key, value in said[position].items()
-                    if isinstance(value, str) and value.strip().lower() in _ROLES
-                ),
+                (key for key, value in message.items() if isinstance(value, str) and value.strip().lower() in _ROLES),
                 None,
             )
             tags = f'{{"role_tag": "{key}"}}' if role is None and key else '{"user_tag": ..., "assistant_tag": ...}'
@@ -203,25 +196,20 @@ def read_messages(
             detail = f"message {position + 1} of {column} has the role {reprlib.repr(role)}, not {('user', 'assistant')[position % 2]}"
             raise RejectedRow("messages out of order", f"{detail}{remedy} of dataset_info.json" if remedy else detail)
 
-    texts = [text for _, text in turns]
-    asked = texts.pop() if is_pair and len(texts) % 2 else None
+    count = len(turns)
+    asked = turns.pop()[1] if is_pair and count % 2 else None
     if is_pair and asked is None:
-        raise RejectedRow("no question for chosen and rejected", f"{len(turns)} messages in {column}")
+        raise RejectedRow("no question for chosen and rejected", f"{count} messages in {column}")
 
-    if not is_pair and len(texts) % 2 and (found := response()):
-        texts.append(found[1])
-        thoughts.append(found[0])
-        said.append({})
+    if not is_pair and count % 2 and (found := response()):
+        turns.append(("assistant", found[1], found[0], {}))
 
-    if not is_pair and (len(texts) < 2 or len(texts) % 2):
-        remedy = "; take the last one out to learn those before it" if len(texts) > 2 else ""
-        raise RejectedRow("no response to the last question", f"{len(turns)} messages in {column}{remedy}")
+    if not is_pair and (len(turns) < 2 or len(turns) % 2):
+        remedy = "; take the last one out to learn those before it" if count > 2 else ""
+        raise RejectedRow("no response to the last question", f"{count} messages in {column}{remedy}")
 
-    pairs = tuple(zip(texts[::2], texts[1::2], strict=True))
-    beside = tuple(thoughts[1 : 2 * len(pairs) : 2])
-    return Chat(
-        system or beside_it or None, pairs, asked, tuple(images), is_typed, tuple(said[1 : 2 * len(pairs) : 2]), beside
-    )
+    pairs = (Said(question[1], *answer[1:]) for question, answer in zip(turns[::2], turns[1::2], strict=True))
+    return Chat(system or beside_it or None, tuple(pairs), asked, tuple(images), is_typed)
 
 
 def role_of(message: Mapping[str, Any]) -> Any:
@@ -249,13 +237,8 @@ def either(message: Mapping[str, Any], name: str, other: str) -> Any:
 def content_text(content: Any, images: list[Any], thoughts: list[str] | None = None) -> str:
     """Return a message's content as text, with Unix line ends; images in it are added to `images`.
 
-    Args:
-        content: a text, or a list of typed items.
-        images: of the row.
-        thoughts: those in typed items of their own are added to it; None where there is no place for one.
-
-    Raises:
-        RejectedRow: it is neither a text nor a list of typed items.
+    `content` is a text, or a list of typed items, whose thoughts are added to `thoughts`; None where there is no place for
+    one. Raises RejectedRow for anything else.
     """
     if isinstance(content, str):
         return unix(content)

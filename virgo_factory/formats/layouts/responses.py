@@ -28,13 +28,8 @@ def maker(
 ) -> Callable[[int, Any, bool], Example]:
     """Return what makes the example of one of several responses, for `choose`.
 
-    Args:
-        row: which may say of a response that it was cut off, or is not to be learned.
-        question: of all of them.
-        options: `responses` is looked at.
-        judged: the object of each response, with marks of its own.
-        tags: of all responses; by default those that each shows.
-        more: fields of the Example.
+    `row` may say of a response that it was cut off, or is not to be learned; so may its own object in `judged`. `tags` are
+    those of all responses, by default what each shows; `more` are fields of the Example.
     """
     id = row_id(row, question)
 
@@ -59,16 +54,9 @@ def choose(
     """Return the examples of the responses that are chosen, or reasons; never empty.
 
     "shortest" gives one part: the shortest correct response in characters, of equal ones the first, that gives an
-    example; a malformed one passes to the next. "all" gives one part for every correct response.
-
-    Args:
-        responses: as the row has them.
-        correct: which of them are; None of one of which it is not known.
-        options: `responses` and `keep_malformed` are looked at.
-        make: (position, response, keep_malformed) -> example; may raise RejectedRow.
-
-    Raises:
-        RejectedRow: none is correct, or known to be, or there are more or fewer verdicts than responses.
+    example; a malformed one passes to the next. "all" gives one part for every correct response. `correct` is None of one of
+    which it is not known; `make` takes position, response and keep_malformed, and may raise RejectedRow. Raises RejectedRow
+    where none is correct, or known to be, or there are more or fewer verdicts than responses.
     """
     if len(responses) != len(correct):
         raise RejectedRow(

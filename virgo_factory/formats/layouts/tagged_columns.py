@@ -47,8 +47,8 @@ def _columns(row: Mapping[str, Any]) -> list[str]:
 def read(row: Mapping[str, Any], options: Options) -> Reading:
     """Return the example of a row; of several columns that are right the shortest, or all.
 
-    Raises:
-        RejectedRow: several columns, and nothing says which are right; one whose name says that it is no response to learn.
+    Raises RejectedRow for several columns, where nothing says which are right, and one whose name says that it is no response
+    to learn.
     """
     columns = _columns(row)
     correct = [True] * len(columns) if _are_right(row, columns) else verdicts(row, len(columns))

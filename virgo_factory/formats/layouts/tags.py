@@ -18,15 +18,10 @@ from virgo_factory.formats.row import RejectedRow, bare
 
 @dataclass(frozen=True)
 class Format:
-    """A tag set.
+    """A tag set."""
 
-    Attributes:
-        tags: all its tags; the first begins the thought.
-        parse: response -> long thought; raises RejectedRow or MalformedThought.
-    """
-
-    tags: tuple[str, ...]
-    parse: Callable[[str], LongThought]
+    tags: tuple[str, ...]  # all its tags; the first begins the thought
+    parse: Callable[[str], LongThought]  # response -> long thought; raises RejectedRow or MalformedThought
 
 
 def _tags(*elements: str) -> tuple[str, ...]:
@@ -57,12 +52,8 @@ def _reject(reason: str, text: str, position: int, detail: str = "") -> Rejected
 def _elements(*tags: str, rest: bool = False, out_of_place: tuple[str, ...] = (), is_opened: bool = True) -> Format:
     """Return the format of a response made of elements, in any case of letters: the last one, or the rest behind it, is the solution.
 
-    Args:
-        tags: opening and closing tags in order.
-        rest: whether the solution is what follows the last element.
-        out_of_place: other tags that must not occur.
-        is_opened: whether the first tag has to be there. Templates of reasoning models put it into the prompt, so that
-            the response begins with the thought itself.
+    With `rest` the solution is what follows the last element; tags `out_of_place` must not occur. `is_opened`: the first tag has
+    to be there. Templates of reasoning models put it into the prompt, so that the response begins with the thought itself.
     """
     alternatives = "|".join(map(_pattern_of, (*tags, *out_of_place)))
     exact, any_case = LazyPattern(alternatives), LazyPattern(alternatives, re.IGNORECASE)
@@ -297,11 +288,8 @@ def _told_last(strict: Format, thought: Format) -> Format:
     """Return the format of answer tags behind a thought, which may also be the last words of a solution that explains.
 
     MMFineReason's: `</think>`, the solution, and "Therefore, the final answer is <answer>B</answer>." All behind the thought
-    is then the solution, to the letter; thoughts may name the tags, since they plan the answer.
-
-    Args:
-        strict: of responses with nothing between thought and answer.
-        thought: of the thought alone, with all behind it as its solution.
+    is then the solution, to the letter; thoughts may name the tags, since they plan the answer. `strict` reads responses with
+    nothing between thought and answer, `thought` the thought alone, with all behind it as its solution.
     """
 
     def parse(text: str) -> LongThought:
@@ -357,15 +345,9 @@ def bare_solution(text: str) -> str:
 def bare_thought(thought: str, solution: str, is_apart: bool = True) -> str:
     """Return a thought without tags of its own around it, and without the solution once more behind them.
 
-    Tags that are quoted, or may be of other purposes somewhere inside, stay where they are.
-
-    Args:
-        thought: it may be a whole response.
-        solution: of the same response.
-        is_apart: whether it is in a field of its own: the end of a thought inside of it is out of place then.
-
-    Raises:
-        RejectedRow: what follows the thought's end is not the solution, or a tag is out of place.
+    Tags that are quoted, or may be of other purposes somewhere inside, stay where they are. The thought may be a whole
+    response; where it `is_apart`, in a field of its own, the end of a thought inside of it is out of place. Raises
+    RejectedRow where what follows the thought's end is not the solution, or a tag is out of place.
     """
     if not _has_tags_around(thought) and not (is_apart and "/" in thought and _has_an_end(thought)):
         return thought
@@ -552,13 +534,7 @@ KINDS = {
 def parse_response(text: str, name: str | None, keep_malformed: bool = False) -> LongThought | str:
     """Return the long thought of a response; with `keep_malformed` the text itself where it is none.
 
-    Args:
-        text: the response.
-        name: its format, a key of TAG_SETS, or None if none was recognised.
-        keep_malformed: see Options.
-
-    Raises:
-        RejectedRow: with the reason and the line.
+    `name`: its format, a key of TAG_SETS, or None if none was recognised. Raises RejectedRow with the reason and the line.
     """
     try:
         if name is None:

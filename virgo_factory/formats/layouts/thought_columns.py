@@ -211,8 +211,7 @@ def _example(row: Mapping[str, Any], layout: Columns) -> Example:
 def _with_gold(row: Mapping[str, Any], layout: Columns, error: RejectedRow) -> LongThought:
     """Return the whole response in the column of a thought, where what stands beside it is the gold answer that it gives.
 
-    Raises:
-        RejectedRow: it gives another answer, none that is certain, or is not well formed.
+    Raises RejectedRow where it gives another answer, none that is certain, or is not well formed.
     """
     text, gold = unix(thought_text(row[layout.thought]) or ""), text_of(row, layout.solution).strip()
     found = parse_response(text, format_of(text))
@@ -244,8 +243,7 @@ _THOUGHT_OPENINGS = ("<thoughts>", *(opening.lower() for opening, _ in PAIRS.val
 def response_of(row: Mapping[str, Any], thought: str, solution: str) -> LongThought:
     """Return the long thought of two columns; tags of their own around the whole of either are left out.
 
-    Raises:
-        RejectedRow: one is missing, no text, blank, or holds a marker; several thoughts in a list.
+    Raises RejectedRow where one is missing, no text, blank, or holds a marker; for several thoughts in a list.
     """
     value = row.get(thought)
     if isinstance(value, list) and len(value) == 1:
@@ -268,10 +266,8 @@ def response_of(row: Mapping[str, Any], thought: str, solution: str) -> LongThou
 def beside(thought: str, response: str) -> LongThought:
     """Return the long thought of a thought and the response that it stands beside.
 
-    The response may hold the thought once more, or an empty one, in tags of its own.
-
-    Raises:
-        RejectedRow: one is blank or holds a marker, or the response holds another thought.
+    The response may hold the thought once more, or an empty one, in tags of its own. Raises RejectedRow where one is blank or
+    holds a marker, or the response holds another thought.
     """
     name = format_of(response)
     if name is None or not ends_thought(response, name):

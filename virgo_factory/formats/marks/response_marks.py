@@ -229,12 +229,8 @@ def _of_names(items: list[dict[str, Any]]) -> dict[str, Any]:
 def check_marks(row: Mapping[str, Any], has_several: bool = False) -> tuple[str, ...]:
     """Return notes on the marks of a row or message that are not understood.
 
-    Args:
-        row: the row or message.
-        has_several: it has several responses, of which its lists and counts speak: these are not looked at.
-
-    Raises:
-        RejectedRow: it says of its response that it is wrong, or was cut off.
+    `has_several`: it has several responses, of which its lists and counts speak: these are not looked at. Raises RejectedRow
+    where it says of its response that it is wrong, or was cut off.
     """
     told = at_limit(row)
     found = list(marks_of(row))
@@ -319,13 +315,9 @@ def is_undesired(row: Mapping[str, Any], response: str) -> Said:
     """Return whether a row for KTO says by its `label` that its response is undesired; "?" where that may be a class.
 
     TRL's rows have a `completion` beside it (its messages are in `messages` by now); other rows for KTO are chats, or
-    `instruction` and `output`, in which a false is a class where there are options, a gold answer, or a response that answers
-    yes or no. A false of CSV is a text, and 0 or -1 is one in TRL's rows that have nothing else: elsewhere it is a class, as is
-    what the response answers.
-
-    Args:
-        row: with its `label`.
-        response: that is learned, without its thought.
+    `instruction` and `output`, in which a false is a class where there are options, a gold answer, or a response (without its
+    thought) that answers yes or no. A false of CSV is a text, and 0 or -1 is one in TRL's rows that have nothing else:
+    elsewhere it is a class, as is what the response answers.
     """
     label = row.get("label")
     is_text = label is not False
@@ -395,10 +387,8 @@ def verdicts(row: Mapping[str, Any], size: int) -> list[bool | None] | None:
     """Return which of `size` responses are right by the row's lists of verdicts; None where it has none.
 
     A response is right where a list says so and none calls it wrong; of a no of a verifier who misses right answers (MISSES)
-    the others are asked. None where all that is said of one is not understood (rewards of 0.12 and 0.93).
-
-    Raises:
-        RejectedRow: a list has more or fewer verdicts: of which response each speaks is not known.
+    the others are asked. None where all that is said of one is not understood (rewards of 0.12 and 0.93). Raises RejectedRow
+    where a list has more or fewer verdicts: of which response each speaks is not known.
     """
     judged = verdict_lists(row)
     if not judged:

@@ -131,15 +131,10 @@ def learned_turns(
 ) -> tuple[tuple[RejectedRow | None, ...], tuple[str, ...]]:
     """Return of each turn why it is not to be learned, None where it is, and notes.
 
-    Marks stand at the response's message, or in a list of the row with one value a turn or a message. A response that
-    its own message calls wrong or cut off is not to be learned either: it stays as context.
-
-    Args:
-        row: its lists are looked at; what it says as a whole is `check_row`'s.
-        responses: the object that each response comes in, oldest first; empty objects where there is none.
-
-    Raises:
-        RejectedRow: none is to be learned, or a mark is not understood.
+    Marks stand at the response's message, or in a list of the row with one value a turn or a message; what the row says as a
+    whole is `check_row`'s. A response that its own message calls wrong or cut off is not to be learned either: it stays as
+    context. `responses` are the objects that each comes in, oldest first; empty objects where there is none. Raises
+    RejectedRow where none is to be learned, or a mark is not understood.
     """
     turns = len(responses)
     has_more = max(map(len, responses), default=0) > 2  # than a role and a text
@@ -209,10 +204,8 @@ def _of_turns(mark: Mark, turns: int) -> Mark | None:
     """Return a mark of a row with a list of one value a response; None where it speaks of none by itself.
 
     It may have a value a response, a message, or a token, of which all are learned. In a `mask` of messages the questions,
-    which are never learned, tell which value means that.
-
-    Raises:
-        RejectedRow: it has another number of values, or is a `mask` of responses alone.
+    which are never learned, tell which value means that. Raises RejectedRow where it has another number of values, or is a
+    `mask` of responses alone.
     """
     values = turn_marks(mark.value) if mark.kinds & LEARNS else None
     if not values:

@@ -101,9 +101,7 @@ _LONGEST = 40
 def said(value: Any, depth: int = 0) -> Said:
     """Return what a value says as yes or no; of a list what all of its values say that say something.
 
-    Args:
-        value: of a mark.
-        depth: of lists that it stands in; what is deeper than 2 is not understood, nor is an object but one of verdicts.
+    What stands deeper than 2 lists is not understood, nor is an object but one of verdicts.
 
     >>> said(0.0), said(-1), said("False"), said(float("nan")), said(0.37), said(["no", None])
     (False, False, False, None, '?', False)
@@ -398,10 +396,7 @@ def are_marks(values: list[Any], name: str = "") -> bool:
 def end_reason(name: str, kinds: frozenset[Kind], value: Any) -> str:
     """Return why a response that ended so is not to be learned; "" where it is whole, "?" where that is not known.
 
-    Args:
-        name: of the column, in snake_case.
-        kinds: of the column.
-        value: a text, a flag, an object with `type` or `reason`, or a list of these: the worst of them counts.
+    `value`: a text, a flag, an object with `type` or `reason`, or a list of these: the worst of them counts.
     """
     value = decoded(value)
     if isinstance(value, list):

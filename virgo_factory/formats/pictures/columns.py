@@ -179,13 +179,8 @@ def find_pictures(
 ) -> Pictures:
     """Return the pictures of the columns that are known to hold some.
 
-    Args:
-        row: its columns.
-        inside: what `pictures_inside` found.
-        plan: of its names, where it is known.
-
-    Raises:
-        RejectedRow: there are pictures in other places, or different ones in several columns.
+    `inside` is what `pictures_inside` found; `plan` that of its names, where it is known. Raises RejectedRow where there are
+    pictures in other places, or different ones in several columns.
     """
     plan = plan or plan_of(tuple(row))
     groups: dict[tuple[str, ...], dict[int, str]] = {}  # columns of one series: number -> name
@@ -345,19 +340,14 @@ def without_its_picture(place: str) -> RejectedRow:
 
 
 class Plan(NamedTuple):
-    """Which columns of a row have to be looked at, by their names alone; rows of a file mostly have the same.
+    """Which columns of a row have to be looked at, by their names alone; rows of a file mostly have the same."""
 
-    Attributes:
-        pictures: those named like one of pictures, and what `_column_of` says.
-        others: those that may hold one all the same.
-        texts: those named like texts and origins, in which a path is none, but the picture itself is.
-        looked_at: those that may hold another medium, which by the name, whether they may, whether objects with
-            pictures may stand in them, and whether these are options.
-    """
-
+    # those named like one of pictures, and what `_column_of` says
     pictures: tuple[tuple[str, tuple[tuple[str, str], int, bool]], ...]
-    others: tuple[str, ...]
-    texts: tuple[str, ...]
+    others: tuple[str, ...]  # those that may hold one all the same
+    texts: tuple[str, ...]  # those named like texts and origins, in which a path is none, but the picture itself is
+    # those that may hold another medium, which by the name, whether they may, whether objects with pictures may
+    # stand in them, and whether these are options
     looked_at: tuple[tuple[str, str | None, bool, bool, bool], ...]
 
 
@@ -398,8 +388,7 @@ def _words(name: str) -> str:
 def _chosen(row: Mapping[str, Any], groups: dict[tuple[str, ...], dict[int, str]]) -> tuple[Pictures, list[str]]:
     """Return the pictures of the one series of columns that has all of the others', and the names of all of them.
 
-    Raises:
-        RejectedRow: a column holds a picture that is in none of the others.
+    Raises RejectedRow where a column holds a picture that is in none of the others.
     """
     if len(groups) == 1:
         ((key, names),) = groups.items()
@@ -562,9 +551,8 @@ def _is_link(pictures: Pictures) -> bool:
 def mapped_pictures(row: Mapping[str, Any], column: str) -> Pictures:
     """Return the pictures of the columns that dataset_info.json names.
 
-    Raises:
-        RejectedRow: they hold none in this row, and another column named like one of pictures does; or they are not there
-            (`images` is how a user says that a row has none), and any other column does.
+    Raises RejectedRow where they hold none in this row, and another column named like one of pictures does; or they are not
+    there (`images` is how a user says that a row has none), and any other column does.
     """
     found = in_order(_mapped(row, column))
     if found.values:
@@ -875,8 +863,7 @@ def names_pictures(name: str) -> bool:
 def pictures_inside(row: Mapping[str, Any], plan: Plan) -> dict[str, list[Any]]:
     """Return the pictures inside of objects, however deep: place (`data.input.image`) -> what stands there.
 
-    Raises:
-        RejectedRow: the row has a video, an audio or another medium, which are not trained on, wherever they are.
+    Raises RejectedRow for a video, an audio or another medium, which are not trained on, wherever they are.
     """
     found: dict[str, list[Any]] = {}
     for name, kind, is_medium, is_nested, is_option in plan.looked_at:

@@ -33,14 +33,9 @@ from virgo_factory.formats.texts import decoded
 def with_pictures(row: Mapping[str, Any], column: str | None = None) -> dict[str, Any]:
     """Return the row with its pictures as a list in `images` and `<image>` in their places; without both where it has none.
 
-    Args:
-        row: with plain values.
-        column: which column holds them, as dataset_info.json says: a name, several with commas, or `a.b` for the key b
-            of the object a; None: wherever they are found.
-
-    Raises:
-        RejectedRow: a video, an audio or tools, which are not trained on; pictures in a column whose name does not say
-            so, or in several; a picture tag that names none of them.
+    `column` holds them, as dataset_info.json says: a name, several with commas, or `a.b` for the key b of the object a; None:
+    wherever they are found. Raises RejectedRow for a video, an audio or tools, which are not trained on; pictures in a column
+    whose name does not say so, or in several; a picture tag that names none of them.
     """
     own: list[Any] = []
     beside: dict[str, list[Any]] = {}  # pictures in keys of a message that are not read

@@ -112,11 +112,8 @@ def place_pictures(
 ) -> tuple[Pictures, list[str]] | None:
     """Return the pictures in the order of their places, and the texts with `<image>` there; None where nothing changes.
 
-    Args:
-        texts: of the user, in order.
-        found: the row's pictures.
-        inside: places that the messages hold as items.
-        is_numbered: whether several pictures are numbered in the one that the row has.
+    `texts` are the user's, in order; `inside`: places that the messages hold as items; `is_numbered`: whether several pictures
+    are numbered in the one that the row has.
     """
     if not any(occurs(text, _BEGINS) for text in texts):
         return None
@@ -179,8 +176,7 @@ def _beside_items(
 def _named_in(texts: list[str], tags: list[tuple[int, re.Match]]) -> Pictures | None:
     """Return the pictures whose paths stand in the tags themselves; None where the tags are text.
 
-    Raises:
-        RejectedRow: a tag stands for a picture that the row does not have.
+    Raises RejectedRow where a tag stands for a picture that the row does not have.
     """
     named: list[str] = []
     for at, tag in tags:
