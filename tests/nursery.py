@@ -43,10 +43,13 @@ def answer() -> None:
     """Fork a process for each line, and print its exit status."""
     os.environ["TORCH_DEVICE_BACKEND_AUTOLOAD"] = "0"
     import accelerate  # noqa: F401
+    import av  # noqa: F401
     import datasets  # noqa: F401
     import matplotlib.pyplot  # noqa: F401
+    import omegaconf  # noqa: F401
     import peft  # noqa: F401
     import torch
+    import torchaudio  # noqa: F401
     import torchvision  # noqa: F401
     import transformers.trainer_seq2seq
 

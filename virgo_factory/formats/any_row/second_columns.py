@@ -101,7 +101,7 @@ CANDIDATES = "candidates"
 _MARKED = LazyPattern(r"(?<![A-Za-z0-9])(?:[(\[（]\s*)?([A-J]|[a-j]|[1-9])\s*(?:\}\s*)?[)\].:：、）]")
 _BEFORE_ONE = LazyPattern(r"(?:^|[:：\n•*\-])\W{0,6}$")
 _LETTERED = LazyPattern(r"(?:(?:options?|choices?|opt?|ending)_?)?([A-Ja-j]|\d{1,2})")
-_PLACE = LazyPattern(r"\bimage \d+\b", re.IGNORECASE)
+_PLACE = LazyPattern(r"\bimage \d+\b")
 """What pictures/tags.py makes of a tag that names a picture again."""
 _TAGS = LazyPattern(r"</?[A-Za-z_]+(?:\s[^<>\n]{0,80})?>|<\|[a-z_]+\|>")
 _TEXT_KEYS = ("text", "content", "option", "choice", "value", "answer", "label")
@@ -426,9 +426,11 @@ def _lacks(row: Mapping[str, Any], name: str, column: str) -> bool:
     return name not in REQUIRED and name not in row and not any(part in row or part in IMAGE_COLUMNS for part in names)
 
 
+@functools.lru_cache(32)  # a response is compared with each other text of its row
 def _bare(text: str) -> str:
     """Return a text without places of pictures, in lower case and with single spaces, for comparison."""
-    return " ".join(_PLACE.sub(" ", TAG.sub(" ", text)).lower().split())
+    text = TAG.sub(" ", text).lower()
+    return " ".join((_PLACE.sub(" ", text) if "image" in text else text).split())
 
 
 def _asked_in(messages: Any) -> list[str]:
