@@ -37,7 +37,6 @@ _NAMES = re.compile(rf"(?:{_ITEM}, )*{_ITEM}(?:,|,? and) {_ITEM}")
 _TO = re.compile(r"\A(?:at|in|on|by|to|about|only|exactly|points?|the)\s+(?=\S)", re.IGNORECASE)
 _EQUALS = re.compile(r"=(?!.*=)")
 _AGAIN = re.compile(r"(?<![A-Za-z])([A-Za-z]) ?= ?[^=]{1,40}?(?:,|\band|\bor|[和或])\s?\1 ?=[^=]*$")
-_WHERE = re.compile(r"\s+(?:at|when|for)\s+\$?[A-Za-z]\s*=[^=]*$")
 _QUOTED = re.compile(r"[\"“「'`]([^\"“”「」`]{1,80})[\"”」'`]((?:(?<=[”」]),|\s)[^\"“”「」`]*)?")
 _ROW = re.compile(r"^\s*\|.*\|\s*$|(?<!\{)(?<!\{ )\b\w+\s+\|\s+[\w-]")
 _CONCLUDED = re.compile(
@@ -91,8 +90,6 @@ def value_of(clause: str, question: Question) -> str | None:
     """Return the value that a clause says its subject has: as it stands, read out, in bold, behind "is" or "=", in maths; None where it says none."""
     bold = in_bold(clause)
     whole = unwrap(P.ASIDE.sub("", clause.replace("**", "")))
-    if (shorter := _WHERE.sub("", whole)) != whole and re.search(r"\d", shorter):
-        whole = shorter
     if is_value(whole):
         return whole
     if told := read_out(whole) or bold:
