@@ -116,6 +116,7 @@ def _says(stated: list[str], wanted: list[str], opened: set[str]) -> bool | None
     return None
 
 
+_ONLY = re.compile(r"\bnot (?=only|just|merely)")
 _WAYS = {"left": "right", "above": "below", "over": "under", "in front of": "behind", "before": "after", "north": "south", "east": "west"}  # fmt: skip
 _WAYS |= {other: way for way, other in _WAYS.items()}
 _WAY = rf"(?:to |on |at )?(?:the )?({'|'.join(_WAYS)})(?: side)?(?: of)?"
@@ -145,4 +146,7 @@ def turned(question: str, text: str) -> str | None:
 
 def _stems(text: str) -> list[str]:
     """The words of a text, in the singular and with "n't" as a word of its own."""
-    return [re.sub("(?<=..[^su])(?<!doe)s$", "", word) for word in words(re.sub("n['’]t\\b", " not", text)).split()]
+    return [
+        re.sub("(?<=..[^su])(?<!doe)s$", "", word)
+        for word in words(re.sub("n['’]t\\b", " not", _ONLY.sub("", text))).split()
+    ]
