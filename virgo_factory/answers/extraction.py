@@ -2,11 +2,12 @@
 
 import re
 
-from virgo_factory.answers.choice import STATED, affirms, choose, claimed, turned
+from virgo_factory.answers.choice import STATED, choose, claimed
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.options import LETTERS, options_of
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
+from virgo_factory.answers.prose.affirming import affirms, turned
 from virgo_factory.answers.prose.asked import wants_several
 from virgo_factory.answers.prose.phrases import MAX_ANSWER, said_answer
 from virgo_factory.answers.prose.reading import announced, last_said, listed_in

@@ -191,9 +191,6 @@ def said_boolean(text: str) -> bool | None:
     stated = BOOLEANS[ended[-1]["said"].lower()] != bool(ended[-1]["no"]) if ended else None
     if ended and (ended[-1]["firm"] or ended[-1]["solid"]):
         return stated
-    closed = P.CLOSING.search(text[-40:])
-    if closed and not _FIRST.match(text):
-        return BOOLEANS[closed[1].lower()]
     text = re.sub(r"\A[^.!。？?]{3,400}[?？]\s*", "", text)
     if first := _FIRST.match(text):
         said = BOOLEANS[first[1].lower()]

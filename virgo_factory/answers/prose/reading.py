@@ -37,7 +37,6 @@ _NAMES = re.compile(rf"(?:{_ITEM}, )*{_ITEM}(?:,|,? and) {_ITEM}")
 _TO = re.compile(r"\A(?:at|in|on|by|to|about|only|exactly|points?|the)\s+(?=\S)", re.IGNORECASE)
 _EQUALS = re.compile(r"=(?!.*=)")
 _AGAIN = re.compile(r"(?<![A-Za-z])([A-Za-z]) ?= ?[^=]{1,40}?(?:,|\band|\bor|[和或])\s?\1 ?=[^=]*$")
-_WHERE = re.compile(r"\s+(?:at|when|for)\s+\$?[A-Za-z]\s*=[^=]*$")
 _QUOTED = re.compile(r"[\"“「'`]([^\"“”「」`]{1,80})[\"”」'`]((?:(?<=[”」]),|\s)[^\"“”「」`]*)?")
 _ROW = re.compile(r"^\s*\|.*\|\s*$|(?<!\{)(?<!\{ )\b\w+\s+\|\s+[\w-]")
 _CONCLUDED = re.compile(
@@ -91,8 +90,6 @@ def value_of(clause: str, question: Question) -> str | None:
     """Return the value that a clause says its subject has: as it stands, read out, in bold, behind "is" or "=", in maths; None where it says none."""
     bold = in_bold(clause)
     whole = unwrap(P.ASIDE.sub("", clause.replace("**", "")))
-    if (shorter := _WHERE.sub("", whole)) != whole and re.search(r"\d", shorter):
-        whole = shorter
     if is_value(whole):
         return whole
     if told := read_out(whole) or bold:
@@ -129,12 +126,11 @@ def value_of(clause: str, question: Question) -> str | None:
 
 def read_out(clause: str) -> str | None:
     """What a clause says is written somewhere, or quotes to its end."""
-    if not (told := P.READS.search(clause)):
-        return None
-    said = clause[told.end() :].strip(" .\n")
-    if (quoted := _QUOTED.fullmatch(said)) and not P.VALUE.search((quoted[2] or "").partition(",")[0]):
-        return quoted[1].strip(" .")
-    return None if re.search('["“「`]', said) else unwrap(said)
+    says = [clause[told.end() :].strip(" .\n") for told in P.READS.finditer(clause)]
+    if said := next((said for said in says if said[:1] in tuple("\"“「'`")), ""):
+        quoted = _QUOTED.fullmatch(said)
+        return quoted[1].strip(" .") if quoted and not P.VALUE.search((quoted[2] or "").partition(",")[0]) else None
+    return unwrap(says[0]) if says and not re.search('["“「`]', says[0]) else None
 
 
 def in_bold(clause: str) -> str | None:
@@ -187,7 +183,7 @@ def chosen(run: list[str], question: Question) -> str | None:
     def fit(pair: tuple[str, str]) -> tuple:
         number = read_number(pair[1])
         both = number and first and number.units and first.units
-        same = both and number.units[0].dimensions == first.units[0].dimensions
+        same = both and number.units != first.units and number.units[0].dimensions == first.units[0].dimensions
         return (
             bool(with_noun(pair[0], question.text)),
             formed(pair[1], question.text),
