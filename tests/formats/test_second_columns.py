@@ -599,22 +599,6 @@ def test_a_yes_or_no_is_no_context(value, is_told):
     assert (f"{NOT_TRAINED}: table" in ask(table=value).notes) == is_told
 
 
-CANDIDATES = [
-    # (candidates, gold answer, whether they certainly are options)
-    (["red", "blue"], "blue", True), (["red", "blue"], "B", True), (["A. red", "B. blue"], "Blue", True), (["3", "4"], 4, True),
-    (["red", "blue"], None, False), (["red", "blue"], "C", False), (["red", "blue"], 1, False), (["3", "4", "4"], 4, False),
-    (["red", "blue"], "green", False), (["blue"], "blue", False), ("blue", "blue", False),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("candidates", "gold", "is_certain"), CANDIDATES)
-def test_candidates_are_options_where_the_gold_answer_is_one_of_them(candidates, gold, is_certain):
-    part = ask(candidates=candidates, answer=gold)
-    assert part.notes == ((ADDED,) if is_certain else (f"{NOT_TRAINED}: candidates",))
-    assert part.question.startswith("Which is it?\nA. ") == is_certain
-    assert ask(question=RED_BLUE, candidates=["red", "blue"], answer="red").question == RED_BLUE
-
-
 def test_a_list_of_judged_responses_beside_a_thought_and_its_solution():
     row = {"question": "Which is it?", "samples": [FIVE], "correct": [True]}
     own = {"thought": LONG.thought, "solution": LONG.solution}

@@ -19,10 +19,8 @@ from virgo_factory.formats.any_row.prompts import without_requests
 from virgo_factory.formats.any_row.rendered_prompt import UNFRAMED, with_rendered_prompt
 from virgo_factory.formats.any_row.second_columns import (
     ADDED,
-    CANDIDATES,
     SYSTEM_COLUMNS,
     SecondColumns,
-    option_lines,
     second_columns,
     with_second_columns,
     with_system,
@@ -204,14 +202,13 @@ def _with_tags(row: dict[str, Any], tags: Mapping[str, str]) -> dict[str, Any]:
     return {name: messages(value) if name in names else value for name, value in row.items()}
 
 
-def _in_words(value: Any, column: str) -> str:
-    """Return what a column adds to the question: a text, options with their letters, texts one below the other, or JSON."""
+def _in_words(value: Any) -> str:
+    """Return what a column adds to the question: a text, texts one below the other, or JSON."""
     if isinstance(value, str):
         return unix(value)
 
-    lines = option_lines(value) if column == CANDIDATES else value
-    is_texts = isinstance(lines, list) and all(isinstance(line, str) for line in lines)
-    return "\n".join(lines) if is_texts else json.dumps(value, ensure_ascii=False, default=str)
+    is_texts = isinstance(value, list) and all(isinstance(line, str) for line in value)
+    return "\n".join(value) if is_texts else json.dumps(value, ensure_ascii=False, default=str)
 
 
 _TARGETS = {
@@ -251,6 +248,6 @@ def _with_columns(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[st
         row = {name: value for name, (_, value) in marks_beside(given, columns).items()} | row
 
     if "query" in columns and not is_blank(query := row.get("query")):  # LLaMA-Factory puts it behind the prompt
-        row["question"] = f"{question_of(row)}\n{_in_words(query, columns['query'])}"
+        row["question"] = f"{question_of(row)}\n{_in_words(query)}"
 
     return row

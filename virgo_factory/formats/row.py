@@ -181,31 +181,21 @@ def example_of(
 ) -> Example:
     """Return the example of a question and a response, with the row's pictures and what it says of itself.
 
-    An `<image>` for each picture is put in front of a question that has none; the format is the source of a row that names
-    none; `more` are fields of the Example, which are not read from the row then.
+    An `<image>` for each picture is put in front of a question that has none, and no history before it; the format is the
+    source of a row that names none; `more` are fields of the Example, which are not read from the row then.
     """
-    images = more.pop("images", None) or read_images(row)
-    known = {"source": source_of(row) or format, "domain": domain_of(row)} | more
-    return Example(
-        id=id or row_id(row, question),
-        question=with_image(question, images),
-        response=response,
-        images=images,
-        answer=answer_of(row),
-        format=format,
-        **known,
-    )
+    images = more.pop("images") if "images" in more else read_images(row)
+    known = {"answer": answer_of(row), "source": source_of(row) or format, "domain": domain_of(row)} | more
+    id = id or row_id(row, question)
+    question = question if more.get("history") else with_image(question, images)
+    return Example(id=id, question=question, response=response, images=images, format=format, **known)
 
 
 def answer_of(row: Mapping[str, Any], but: str = "") -> str | None:
     """Return the gold answer as text: of the first of ANSWER_COLUMNS, but one, that holds a text or a number."""
     for column in ANSWER_COLUMNS:
-        if (
-            column in row
-            and column != but
-            and isinstance(value := row[column], (str, int, float))
-            and (text := str(value).strip())
-        ):
+        value = row.get(column) if column != but else None
+        if isinstance(value, (str, int, float)) and (text := str(value).strip()):
             return text
 
     return None

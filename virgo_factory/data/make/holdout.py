@@ -5,7 +5,6 @@ question (options, an instruction) asks it, too; without, its words have to be t
 """
 
 import io
-import json
 import re
 import warnings
 from collections import defaultdict
@@ -19,6 +18,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
 from virgo_factory.data.read.look import as_seen, pixel_digest
 from virgo_factory.data.read.media import check_header, find_image
+from virgo_factory.data.read.reader import read_rows
 from virgo_factory.data.read.source import Source, raw_rows
 from virgo_factory.data.rows.stream import RowRecord
 from virgo_factory.formats import read_row
@@ -52,22 +52,17 @@ class Holdout:
             )
 
         found = cls()
-        with path.open(encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.strip():
-                    continue
+        for row in read_rows(path):
+            try:
+                id, text, images = row.raw["id"], row.raw.get("question") or "", row.raw.get("images") or ()
+            except (KeyError, TypeError, AttributeError):
+                raise UserError(f"{path}:{row.line}: no question. Expected id, question and images.") from None
 
-                try:
-                    row = json.loads(line)
-                    id, text, images = row["id"], row.get("question") or "", row.get("images") or ()
-                except (ValueError, KeyError, TypeError, AttributeError):
-                    raise UserError(f"{path}:{number}: no question. Expected id, question and images.") from None
+            digests = [picture_digest(image, [path.parent]) for image in images]
+            if None in digests:
+                raise UserError(f"{path}:{row.line} (id {id}): {images[digests.index(None)]} cannot be opened.")
 
-                digests = [picture_digest(image, [path.parent]) for image in images]
-                if None in digests:
-                    raise UserError(f"{path}:{number} (id {id}): {images[digests.index(None)]} cannot be opened.")
-
-                found.add(str(id), text, digests)
+            found.add(str(id), text, digests)
 
         return found
 

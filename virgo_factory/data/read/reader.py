@@ -324,53 +324,13 @@ def _convert_it(content: bytes) -> str:
 # packed files
 
 
-class _Unpacked(io.RawIOBase):
-    """The content of a gzip file; where that breaks off, what is before is given first and the error then."""
-
-    def __init__(self, path: Path) -> None:
-        self.packed = path.open("rb")
-        self.content = gzip.GzipFile(fileobj=self.packed)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        part = self.content.read1(len(buffer))
-        buffer[: len(part)] = part
-        return len(part)
-
-    def close(self) -> None:
-        self.packed.close()
-        super().close()
-
-
 def _is_packed(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(2) == b"\x1f\x8b"
 
 
 def _open(path: Path) -> IO[bytes]:
-    return io.BufferedReader(_Unpacked(path), _CHUNK) if _is_packed(path) else path.open("rb")
-
-
-def _read(file: IO[bytes], size: int) -> bytes:
-    """Return up to `size` bytes; fewer where the next ones cannot be unpacked, which the next call then tells."""
-    parts, missing = [], size
-    while missing > 0:
-        try:
-            part = file.read1(missing)
-        except _UNPACKING:
-            if parts:
-                break
-            raise
-
-        if not part:
-            break
-
-        parts.append(part)
-        missing -= len(part)
-
-    return b"".join(parts)
+    return gzip.open(path) if _is_packed(path) else path.open("rb")
 
 
 def _broken_off(path: Path, line: int, error: Exception) -> UnreadableFile:
@@ -382,7 +342,7 @@ def _broken_off(path: Path, line: int, error: Exception) -> UnreadableFile:
 def _head(path: Path, size: int = _HEAD) -> bytes:
     with _open(path) as file:
         try:
-            return _read(file, size)
+            return file.read(size)
         except _UNPACKING as error:
             raise _broken_off(path, 1, error) from None
 
@@ -406,11 +366,11 @@ def _list_key(path: Path) -> str | None:
     with _open(path) as file:
         content = b""
         with contextlib.suppress(*_UNPACKING):
-            while not content and (more := _read(file, 4096)):
+            while not content and (more := file.read(4096)):
                 content = more.removeprefix(_BOM).lstrip()
 
             if content[:1] == b"{":
-                content += _read(file, _HEAD)
+                content += file.read(_HEAD)
 
     if content[:1] != b"{":
         return "" if content[:1] == b"[" else None
@@ -593,8 +553,7 @@ def _cut_csv(path: Path) -> Iterator[Chunk]:
 
 def _position(file: IO[bytes]) -> int:
     """Return how many bytes of the file itself have been read."""
-    raw = getattr(file, "raw", None)
-    return raw.packed.tell() if isinstance(raw, _Unpacked) else file.tell()
+    return getattr(file, "fileobj", file).tell()
 
 
 # lines
@@ -604,14 +563,14 @@ def _cut_lines(path: Path) -> Iterator[Chunk]:
     """Yield the chunks of a JSONL file, cut behind the line of the least checksum in the second half of _CHUNK."""
     packed = _is_packed(path)
     with _open(path) as file:
-        window = _read(file, len(_BOM))
+        window = file.read(len(_BOM))
         start = len(_BOM) if window == _BOM else 0
         window, line, done = window[start:], 1, 0
         broken = None
         while True:
             more = b""
             try:
-                more = _read(file, max(2 * _CHUNK - len(window), len(window), 1))
+                more = file.read(max(2 * _CHUNK - len(window), len(window), 1))
             except _UNPACKING as error:
                 broken, window = error, window[: window.rfind(b"\n") + 1]
 
@@ -797,9 +756,9 @@ class _Text:
     def __init__(self, path: Path, key: str | None = None) -> None:
         self.path = path
         with _open(path) as file:
-            self.byte = len(_BOM) if _read(file, len(_BOM)) == _BOM else 0
+            self.byte = len(_BOM) if file.read(len(_BOM)) == _BOM else 0
 
-        self.key, self.packed = _list_key(path) if key is None else key, _is_packed(path)
+        self.key = _list_key(path) if key is None else key
         self.file = io.TextIOWrapper(_open(path), encoding="utf-8-sig", newline="\n")
         self.window, self.at, self.line = "", 0, 1
         self.start = self.byte  # of the item that is taken
@@ -825,7 +784,7 @@ class _Text:
 
         rest = self.window[self.at :]
         try:
-            more = self._read(max(_CHUNK, len(rest)))
+            more = self.file.read(max(_CHUNK, len(rest)))
         except UnicodeDecodeError as error:
             raise UnreadableFile(*self._not_utf8(error)) from None
         except _UNPACKING as error:
@@ -835,27 +794,6 @@ class _Text:
             self.window, self.at = rest + more, 0
 
         return bool(more)
-
-    def _read(self, size: int) -> str:
-        if not self.packed:
-            return self.file.read(size)
-
-        parts = []
-        while size > 0:  # in small pieces: a piece in which the packed file breaks off is lost
-            try:
-                part = self.file.read(min(size, 1024))
-            except _UNPACKING:
-                if not parts:
-                    raise
-                break
-
-            if not part:
-                break
-
-            parts.append(part)
-            size -= len(part)
-
-        return "".join(parts)
 
     def _not_utf8(self, error: UnicodeDecodeError) -> tuple[str, int]:
         """Return message and line of where the file is not UTF-8: the first such byte, which the decoder tells within a piece only."""

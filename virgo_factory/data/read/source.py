@@ -198,8 +198,8 @@ def _find_sources(
     given = {_KEYS.get(key, key): value for key, value in overrides.items() if value is not None}
     path = Path(what)
     if is_data_file(path) or is_pattern(what) or is_archive(path):
-        _refuse_unknown(given)
-        return [_file_source(path, given)], _settings(given)
+        settings = _settings(given)
+        return [_file_source(path, given)], settings
 
     if path.suffix in (".yaml", ".yml"):
         return _recipe_sources(_recipe_file(what), dataset_dir, given)
@@ -208,7 +208,6 @@ def _find_sources(
     info = read_info(folder)
     names = [name.strip() for name in what.split(",") if name.strip()]
     if names and all(name in info or name in packaged_entries() for name in names):
-        _refuse_unknown(given)
         settings = _settings(given)
         return [_entry_source(name, folder, info, given, settings.malformed) for name in names], settings
 
@@ -216,8 +215,8 @@ def _find_sources(
         return _recipe_sources(_recipe_file(what), dataset_dir, given)
 
     if path.is_dir():
-        _refuse_unknown(given)
-        return [_file_source(path, given)], _settings(given)
+        settings = _settings(given)
+        return [_file_source(path, given)], settings
 
     if path.is_file():
         raise UserError(
@@ -235,12 +234,10 @@ def _find_sources(
     )
 
 
-def _refuse_unknown(given: Mapping[str, Any]) -> None:
+def _settings(given: Mapping[str, Any]) -> Settings:
     if unknown := [key for key in given if key not in _SETTINGS + _PLACES]:
         raise UserError(f"{', '.join(unknown)}: not a setting; there are {', '.join(_SETTINGS + _PLACES)}.")
 
-
-def _settings(given: Mapping[str, Any]) -> Settings:
     return Settings(**{key: value for key, value in given.items() if key in _SETTINGS})
 
 

@@ -95,9 +95,6 @@ _CHAT = LazyPattern(r"(?:\w+_)?(?:messages|conversations?|dialogs?|dialogues?|ch
 _A_NAME = LazyPattern(r"\s*[\w./:+-]*\s*", re.ASCII)
 """A word that is none of a language, but the name of a prompt, a person or a file."""
 _CARRIED = LazyPattern(r"\s*[(\[（]?(?:[A-Za-z]|\d{1,2})[)\].:：、）]\s*\S")
-_LETTER = LazyPattern(r"^\s*[(\[（]?[A-Za-z][)\].:：、）]\s*")
-CANDIDATES = "candidates"
-"""A column of options, or of responses."""
 _MARKED = LazyPattern(r"(?<![A-Za-z0-9])(?:[(\[（]\s*)?([A-J]|[a-j]|[1-9])\s*(?:\}\s*)?[)\].:：、）]")
 _BEFORE_ONE = LazyPattern(r"(?:^|[:：\n•*\-])\W{0,6}$")
 _LETTERED = LazyPattern(r"(?:(?:options?|choices?|opt?|ending)_?)?([A-Ja-j]|\d{1,2})")
@@ -149,7 +146,7 @@ def second_columns(columns: tuple[Any, ...]) -> SecondColumns | None:
     systems = tuple(name for word in SYSTEM_COLUMNS for name in words if words[name] == word)
     contexts = tuple(name for name in named(_CONTEXT) if name not in questions)
     contexts += tuple(
-        name for name in columns if name == CANDIDATES or name == "answers" and "label" in words
+        name for name in columns if name == "candidates" or name == "answers" and "label" in words
     )  # options (ReClor)
     corrections = named(_CORRECTED)
     found = SecondColumns(systems, questions, chats, responses, contexts, options, tuple(thoughts), corrections)
@@ -271,14 +268,13 @@ def with_second_columns(
             if not (part.system or is_blank(system := row.get("system"))):  # its format looks for none
                 part = check_example(replace(part, system=system))
 
-            own = plan and _with_candidates(row, part, plan)
-            notes = lacking + ([] if is_named or own is None else list(_beside(row, part, own)))
+            notes = lacking + ([] if is_named or plan is None else list(_beside(row, part, plan)))
         except RejectedRow as error:
             return bare(error)
 
         question = part.question
-        if own and own.options:
-            question, told = _with_options(row, part, own.options, is_one)
+        if plan and plan.options:
+            question, told = _with_options(row, part, plan.options, is_one)
             notes += told
 
         return replace(part, question=question, notes=(*part.notes, *notes)) if notes else part
@@ -476,21 +472,6 @@ def _with_options(
             notes.append(ADDED)
 
     return question, notes
-
-
-def _with_candidates(row: Mapping[str, Any], example: Example, plan: SecondColumns) -> SecondColumns:
-    """Return the plan with `candidates` among the options where the gold answer is one of them, or its letter: else they may be responses."""
-    if CANDIDATES not in plan.contexts or not (lines := option_lines(row[CANDIDATES])):
-        return plan
-
-    texts = [_bare(_LETTER.sub("", line)) for line in lines]
-    gold = _bare(example.answer or "")
-    letters = [chr(97 + at) for at in range(len(texts))]
-    if not 2 <= len(set(texts)) == len(texts) or gold not in (*texts, *letters):
-        return plan
-
-    contexts = tuple(name for name in plan.contexts if name != CANDIDATES)
-    return plan._replace(contexts=contexts, options=(*plan.options, CANDIDATES))
 
 
 def options_of(row: Mapping[str, Any], columns: Sequence[str]) -> Iterator[tuple[tuple[str, ...], list[str] | None]]:

@@ -36,17 +36,15 @@ from virgo_factory.formats.options import Options
 from virgo_factory.formats.row import (
     Reading,
     RejectedRow,
-    answer_of,
     attempt,
     bare,
-    domain_of,
+    example_of,
     first_column,
     own_id,
     plain,
     question_of,
     read_images,
     rendered,
-    source_of,
     text_id,
     with_image,
 )
@@ -180,20 +178,9 @@ def read_chat(row: Mapping[str, Any], chat: Chat, options: Options, rejected: Sa
 
     def example(id: str, at: int, question: str, images: tuple[Any, ...], **more: Any) -> Example:
         asked = turn(at, question)
-        return Example(
-            id=id,
-            question=question,
-            response=asked.response,
-            images=images,
-            system=chat.system,
-            answer=answer_of(row),
-            source=source_of(row) or format,
-            domain=domain_of(row),
-            assistant_prefix=prefix_of(row, asked.response, name) if at == last and asked.learned else "",
-            format=format,
-            learned=asked.learned,
-            **more,
-        )
+        prefix = prefix_of(row, asked.response, name) if at == last and asked.learned else ""
+        more |= {"images": images, "system": chat.system, "assistant_prefix": prefix, "learned": asked.learned}
+        return example_of(row, question, asked.response, format, id, **more)
 
     def split_off(at: int) -> Example:
         if why[at]:

@@ -41,13 +41,12 @@ from virgo_factory.formats.row import (
     RejectedRow,
     answer_of,
     attempt,
-    domain_of,
+    example_of,
     naming,
     plain,
     question_of,
     read_images,
     row_id,
-    source_of,
     text_of,
     with_image,
 )
@@ -190,21 +189,12 @@ def _example(row: Mapping[str, Any], layout: Columns) -> Example:
 
         response, answer = _with_gold(row, layout, error), row[layout.solution].strip()
 
-    return Example(
-        id=row_id(row, question),
-        question=question,
-        response=response,
-        images=images,
-        history=history,
-        system=row.get("system") or None,
-        answer=answer,
-        source=source_of(row) or layout.format,
-        domain=domain_of(row),
-        rejected=_response(rejected[0]) if rejected else None,
-        assistant_prefix=unix(prefix or "") if is_learned else "",
-        format=layout.format,
-        learned=is_learned,
-        notes=notes,
+    other = _response(rejected[0]) if rejected else None
+    prefix = unix(prefix or "") if is_learned else ""
+    more = {"history": history, "rejected": other, "assistant_prefix": prefix, "learned": is_learned, "notes": notes}
+    system = row.get("system") or None
+    return example_of(
+        row, question, response, layout.format, row_id(row, question), answer=answer, system=system, **more
     )
 
 
