@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.core.lazy_pattern import LazyPattern
+from virgo_factory.core.thought import MARKERS
 from virgo_factory.formats import fields
 from virgo_factory.formats.fields import (
     MESSAGE_FIELDS,
@@ -39,7 +40,7 @@ from virgo_factory.formats.marks.response_marks import verdict_lists
 from virgo_factory.formats.marks.values import said
 from virgo_factory.formats.options import REQUIRED
 from virgo_factory.formats.pictures.columns import is_blank
-from virgo_factory.formats.pictures.tags import TAG
+from virgo_factory.formats.pictures.tags import without_tags
 from virgo_factory.formats.row import (
     IMAGE_COLUMNS,
     OPTION_COLUMN,
@@ -391,7 +392,11 @@ def _is_whole(text: str) -> bool:
 
 def _is_elsewhere(pieces: Sequence[str], example: Example) -> bool:
     """Whether one of the pieces of a text is in no response of an example."""
-    given = _bare("\n".join(rendered(turn.response) for turn in example.turns))
+    given = "\n".join(rendered(turn.response) for turn in example.turns)
+    for marker in MARKERS:  # with which a text would be searched for tags of pictures
+        given = given.replace(marker, " ")
+
+    given = _bare(given)
     return not all(_bare(piece) in given for piece in pieces)
 
 
@@ -425,7 +430,7 @@ def _lacks(row: Mapping[str, Any], name: str, column: str) -> bool:
 @functools.lru_cache(32)  # a response is compared with each other text of its row
 def _bare(text: str) -> str:
     """Return a text without places of pictures, in lower case and with single spaces, for comparison."""
-    text = TAG.sub(" ", text).lower()
+    text = without_tags(text).lower()
     return " ".join((_PLACE.sub(" ", text) if "image" in text else text).split())
 
 
