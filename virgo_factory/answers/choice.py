@@ -12,6 +12,7 @@ from virgo_factory.answers.options import LETTERS
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.affirming import affirms, turned
+from virgo_factory.answers.prose.asked import in_place, on_subject
 from virgo_factory.answers.prose.clauses import committed, statements
 from virgo_factory.answers.prose.phrases import BOOLEANS, MAX_ANSWER, said_answer
 from virgo_factory.answers.prose.places import placed
@@ -320,11 +321,13 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
     }
     if len(bold) == 1:
         return Answer(options[bold.pop()], "bold", where)
+    if told and (named := in_place(question.text, told[-1])) and len(matched := options_named(named, options)) == 1:
+        return Answer(options[matched[0]], "option", where)
     values = all(read_number(option) is not None for option in options)
     opened = () if told and len(options) == 2 and _ANOTHER.search(told[-1]) else told[:1]
     for part in dict.fromkeys((*told[-1:], *opened)):
-        for run in committed(part, denials=True):
-            matched = options_named(run[0], options)
+        for run in committed(on_subject(part, question.text), denials=True):
+            matched = next(filter(None, (options_named(said, options) for said in run)), [])
             if not matched or _HEDGED.search(part) and not _HEDGED.search(question.text):
                 continue
             if " than " in run[0] and _exchanged(question.text, run[0]):

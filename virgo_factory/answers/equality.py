@@ -11,7 +11,7 @@ from itertools import product
 from virgo_factory.answers.grading import GradingConfig
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, Question, Verdict
 from virgo_factory.answers.patterns import P
-from virgo_factory.answers.prose.clauses import committed
+from virgo_factory.answers.prose.clauses import RESTATES, clauses, committed
 from virgo_factory.answers.prose.phrases import BOOLEANS, refuses, said_boolean, says_boolean
 from virgo_factory.answers.values.dates import Moment, same_moment
 from virgo_factory.answers.values.formulas import GREEK, MP, TooLarge, as_float, divide, multiply, same_expression
@@ -104,7 +104,7 @@ def _approximate(gold: str, answer: str, question: Question, config: GradingConf
 _STATES = r"(?<!which)(?<!that)(?:^|\s)(?:is|are|was|were|be|called|named|in|answer|belongs to|by|gives|facing|(?:falls|lands) on)"
 _IS = r"(?<!which )(?<!that )(?:^|(?<= ))(?:is|are|was|were)"
 _SAYING = frozenset(
-    "it he she they this that there i is are was were see got has have by of got a an in to located placed positioned situated sitting standing lying shown seen represents stands for denotes".split()
+    "it he she they this that there i is are was were see got has have by of got a an in to located placed positioned situated sitting standing lying shown seen represents stands for denotes slice piece".split()
 )
 _LETTERS = re.compile(r"\\?[^\W\d_]+")
 
@@ -137,9 +137,13 @@ def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> 
 _ACCENT = re.compile(r"(?<=[A-Za-z])[\u0300-\u0308\u030a-\u030c\u0327\u0328]")
 _CALLED = re.compile(r"([a-z]{3,}|[\u4e00-\u9fff]{1,4}) ?([a-z\d]{1,2})")
 _TITLED = re.compile(r"是[^不没非是]{1,8}?(?:家|人|者|师)([\u4e00-\u9fff]{2,4})$")
-_WHERE = re.compile(r"\s+(?:on|in|at|near|beside|behind|against|inside|outside) (?:an?|the|his|her|their|its) [^,;]*$")
+_WHERE = re.compile(
+    r"\s+(?:on|in|at|near|beside|behind|against|inside|outside) (?:an?|the|his|her|their|its) [^,;]*$|\s+(?:at|with) \W?\d[^,;]*$"
+)
 """Where a statement holds."""
-_SECOND = re.compile(r"\s+and (?:(?:is|was) )?([a-z]+ed|sent|given) (?:to|by|in|on|at|for|from|with)\b.*$")
+_SECOND = re.compile(
+    r",?\s+and (?:(?:seems|looks|appears)\b|(?:(?:is|was) )?(?P<done>[a-z]+ed|sent|given) (?:to|by|in|on|at|for|from|with)\b).*$"
+)
 _SUBSTANCE = r"[A-Z](?:[A-Z]|[a-z]?[\d_^])[\w^{}+-]*"
 _APPOSED = re.compile(rf"(?<!\S)(?:{_SUBSTANCE}, [a-z ]+|[a-z ]+, {_SUBSTANCE})$")
 _PICTURED = re.compile(r"\b(?:image|picture|photo|scan|view) of (.+)$")
@@ -152,14 +156,15 @@ def _parts(answer: str, question: str, denials: bool) -> list[str]:
     plain = P.BESIDE_THAT.sub("", runs[0][0]) if runs else ""
     if not denials and (_DENIES.search(plain) or _DENIES.search(answer) and not P.VALUE.search(plain)):
         return []
-    if (second := _SECOND.search(plain)) and second[1][:4] not in question:
+    if (second := _SECOND.search(plain)) and (not second["done"] or second["done"][:4] not in question):
         plain = plain[: second.start()]
     if pictured := _PICTURED.search(plain):
         return [_WHERE.sub("", pictured[1])]
     if appos := _APPOSED.search(plain):
         return [plain[: appos.start()] + part for part in appos[0].split(", ")]
     _, is_, tail = plain.rpartition("是")
-    return [tail] if is_ else [plain, _WHERE.sub("", plain)]
+    restated = [one.text for one in clauses(answer) if one.role == RESTATES]
+    return [tail] if is_ else [plain, _WHERE.sub("", plain), *restated]
 
 
 def _stated(wanted: str, got: str, question: str) -> bool:

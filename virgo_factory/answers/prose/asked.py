@@ -15,7 +15,7 @@ SPLIT = re.compile(
 )
 _YEAR = re.compile(r"(?<![\d.$])(?<!\d,)(?:1[5-9]|20)\d\d(?![.,]?\d|%|(?<![\"“]\d{4})[\"”])")
 _COUNTS = re.compile(
-    r"\bhow many (?:of (?:the |these )?(?:\d+ )?)?((?:[a-z]+ ){1,3}?)(?:are|is|was|were|do|does|did|have|has|had|can|will|would|of|in|on|with|there)\b|\bnumber of ([a-z]+)|(?:几|多少)[只个条张本人辆棵头]()",
+    r"\bhow many (?:of (?:the |these )?(?:\d+ )?)?((?:[a-z]+ ){1,3}?)(?:are|is|was|were|do|does|did|have|has|had|can|will|would|of|in|on|with|there|[a-z]{2,}ed)\b|\bnumber of ([a-z]+)|(?:几|多少)[只个条张本人辆棵头]()",
     re.IGNORECASE,
 )
 _ASKS_YEAR = re.compile(r"\b(?:which|what) year\b|哪一?年", re.IGNORECASE)
@@ -160,6 +160,62 @@ def sought(clause: str, question: str) -> bool:
 def counts(question: str) -> bool:
     """Whether a question asks how many there are."""
     return _COUNTS.search(question) is not None
+
+
+_WHICH = re.compile(r"\b(?:which|what|who)\b", re.IGNORECASE)
+_WORD = re.compile(r"[\w'’-]+")
+_AUXILIARY = frozenset("is are was were has have had does did can will".split())
+_OTHER_VERB = re.compile(r"[a-z]{3,}(?:s|ed)|won|got|came|went|took|made|wrote|grew|fell|rose")
+_OPENS = re.compile(
+    r"\b(?:not|never|whether|if|think|thought|neither|nor|than|or|would|might|wrong|of)\b|n['’]t\b", re.IGNORECASE
+)
+_LED = re.compile(
+    r"^(?:.*[;:，]\s|(?:.*\b(?:is|are|was|were|has|have)\b.*|\W*(?:in|on|at|from|among|according|based|looking|unlike|with|while)\b.*),\s"
+    r"|.*\b(?:so|thus|hence|therefore|that)\b)?(?:\W*(?:so|thus|hence|and|only)\b|\W*(?:in|by) (?:1[5-9]|20)\d\d\b)?[\W_]*",
+    re.IGNORECASE,
+)
+"""What leads to a subject: another clause, a place or a year, "so"."""
+
+
+def in_place(question: str, statement: str) -> str | None:
+    """Return what a statement has in the place of the question's "which ...": three words of its predicate follow; None without one.
+
+    >>> said = "In all, Porto and Lyon had the same population."
+    >>> in_place("Which two cities had the same population?", said)
+    'Porto and Lyon'
+    """
+    if not (wh := list(_WHICH.finditer(question := question[-300:]))):
+        return None
+    asked = [word.lower() for word in _WORD.findall(question[wh[-1].end() :])]
+    if asked[:1] and asked[0] in _AUXILIARY and wh[-1][0].lower() == "what":
+        return None  # "What is the sum?": its subject follows
+    said = list(_WORD.finditer(statement))
+    told = [word[0].lower() for word in said]
+    first = next((place for place, word in enumerate(asked[:6]) if word in _AUXILIARY), None)
+    others = (place for place, word in enumerate(asked[:6]) if _OTHER_VERB.fullmatch(word))
+    for begins in others if first is None else (first,):
+        run = asked[begins : begins + 3]
+        place = next((at for at in range(1, len(told) - 2) if len(run) == 3 and told[at : at + 3] == run), None)
+        if place is not None and not _OPENS.search(head := statement[: said[place].start()]):
+            subject = re.sub(r"[*_\"]", "", _LED.sub("", head)).strip()
+            return (
+                subject
+                if set(_WORD.findall(subject.lower())) - {*asked, "the", "it", "this", "that", "there"}
+                else None
+            )
+    return None
+
+
+def on_subject(statement: str, question: str) -> str:
+    """Return a statement without what it says, behind a semicolon, of another thing than the question names."""
+    parts = statement.split("; ")
+    subjects = (_SPEAKS_OF.match(part) for part in parts)
+    kept = [
+        part
+        for part, named in zip(parts, subjects, strict=True)
+        if not named or stems(named[1]) & stems(question[-300:])
+    ]
+    return "; ".join(kept) if kept else statement
 
 
 def tells_of_another(statement: str, value: str, question: str) -> bool:

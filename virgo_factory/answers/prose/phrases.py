@@ -192,6 +192,8 @@ def said_boolean(text: str) -> bool | None:
     if ended and (ended[-1]["firm"] or ended[-1]["solid"]):
         return stated
     text = re.sub(r"\A[^.!。？?]{3,400}[?？]\s*", "", text)
+    if re.match(r"\W*not (?:all|both|every)\b", text, re.IGNORECASE):
+        return False
     if first := _FIRST.match(text):
         said = BOOLEANS[first[1].lower()]
         rest = re.split(r"[.!。！\n]", text[first.end() :].lstrip(" .,:;!*。，"), maxsplit=1)[0]

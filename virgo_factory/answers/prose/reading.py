@@ -11,6 +11,7 @@ from virgo_factory.answers.prose.asked import (
     about,
     counts,
     formed,
+    in_place,
     number_in,
     sought,
     stems,
@@ -18,7 +19,7 @@ from virgo_factory.answers.prose.asked import (
     wants_several,
     with_noun,
 )
-from virgo_factory.answers.prose.clauses import committed, statements
+from virgo_factory.answers.prose.clauses import ASIDE, clauses, committed, statements
 from virgo_factory.answers.prose.phrases import BOLD, MATHS, MAX_ANSWER, quantities
 from virgo_factory.answers.values.dates import Moment
 from virgo_factory.answers.values.latex import tidy, unwrap
@@ -37,6 +38,7 @@ _NAMES = re.compile(rf"(?:{_ITEM}, )*{_ITEM}(?:,|,? and) {_ITEM}")
 _TO = re.compile(r"\A(?:at|in|on|by|to|about|only|exactly|points?|the)\s+(?=\S)", re.IGNORECASE)
 _EQUALS = re.compile(r"=(?!.*=)")
 _AGAIN = re.compile(r"(?<![A-Za-z])([A-Za-z]) ?= ?[^=]{1,40}?(?:,|\band|\bor|[和或])\s?\1 ?=[^=]*$")
+_WHERE = re.compile(r"\s+(?:at|when|for)\s+\$?[A-Za-z]\s*=[^=]*$")
 _QUOTED = re.compile(r"[\"“「'`]([^\"“”「」`]{1,80})[\"”」'`]((?:(?<=[”」]),|\s)[^\"“”「」`]*)?")
 _ROW = re.compile(r"^\s*\|.*\|\s*$|(?<!\{)(?<!\{ )\b\w+\s+\|\s+[\w-]")
 _CONCLUDED = re.compile(
@@ -90,6 +92,8 @@ def value_of(clause: str, question: Question) -> str | None:
     """Return the value that a clause says its subject has: as it stands, read out, in bold, behind "is" or "=", in maths; None where it says none."""
     bold = in_bold(clause)
     whole = unwrap(P.ASIDE.sub("", clause.replace("**", "")))
+    if (shorter := _WHERE.sub("", whole)) != whole and re.search(r"\d", shorter):
+        whole = shorter
     if is_value(whole):
         return whole
     if told := read_out(whole) or bold:
@@ -138,7 +142,9 @@ def in_bold(clause: str) -> str | None:
     bold = [
         unwrap(found[1])
         for found in BOLD.finditer(clause)
-        if not found[1].endswith(":") and not _HAS.match(clause, found.end())
+        if not found[1].endswith(":")
+        and not _HAS.match(clause, found.end())
+        and not (len(found[1].split()) > 5 and P.VALUE.search(found[1]))
     ]
     return bold[-1] if bold else None
 
@@ -150,7 +156,7 @@ def tells(statement: str, question: str) -> bool:
         return False
     if P.BEGINS.match(statement) and len(committed(statement)) < 2:
         return False
-    if not phrases.supposed(statement) or _WOULD.search(question):
+    if not phrases.supposed(P.ASIDE.sub("", statement)) or _WOULD.search(question):
         return True
     return len(committed(statement)) > 1
 
@@ -216,7 +222,18 @@ def announced(said: str, question: Question) -> str:
     if question.kind == "text":
         return said
     kept = [run[0] for run in reversed(committed(said)) if run[0]] or [said]
-    value = value_of(kept[0], question) or question.kind in ("number", "count") and number_in(kept[0], question.text)
+    number = (
+        question.kind in ("number", "count")
+        or len(quantities(said)) == 1
+        and re.search(r"\b(?:is|are|was|were) [a-z]{3,} \W?\d", said)
+    )
+    value = (
+        " out of " in kept[0]
+        and with_noun(kept[0], question.text)
+        or value_of(kept[0], question)
+        or number
+        and number_in(kept[0], question.text)
+    )
     return value or unwrap(P.ASIDE.sub("", kept[0]))
 
 
@@ -245,20 +262,30 @@ def listed_in(text: str) -> list[str]:
 def telling(text: str, question: Question) -> list[str]:
     """Return the statements of a response up to the last that may answer: the one under a name that is asked for, or with a value in bold."""
     told = [part for part in statements(text) if tells(part, question.text)]
+    spoken = [
+        first
+        for part in statements(text)[-2:]
+        if (first := part.partition(";")[0]) != part and tells(first, question.text)
+    ]
+    told += [first for first in spoken if not any(part.startswith(first) for part in told)]
     real = "would" in question.text
-    while len(told) > 1 and (P.ELABORATES.match(told[-1]) or not real and re.search(r"\bwould\b", told[-1])):
+    while len(told) > 1 and (
+        P.ELABORATES.match(told[-1]) or not real and re.search(r"\bwould\b", P.ASIDE.sub("", told[-1]))
+    ):
         first, would, _ = told.pop().partition(";")
         told += [first] if would and "would" not in first and not P.ELABORATES.match(first) else []
     asked = stems(question.text[-300:])
-    named = [len(stems(found[1]) & asked) if (found := _LABEL.match(part)) else 0 for part in told]
-    if named and _LABEL.match(told[-1]) and named[-1] < max(named):
+    labels = [found if (found := _LABEL.match(part)) and len(found[1].split()) < 6 else None for part in told]
+    named = [len(stems(found[1]) & asked) if found else 0 for found in labels]
+    if named and labels[-1] and named[-1] < max(named):
         return told[: named.index(max(named)) + 1]
     bold = [
         place
         for place, part in enumerate(told)
         if (said := in_bold(part)) and re.search(r"\d", said) and is_value(said)
     ]
-    return told[: bold[-1] + 1] if bold else told
+    later = bold and len(stems(told[-1]) & asked) > len(stems(told[bold[-1]]) & asked) and quantities(told[-1])
+    return told[: bold[-1] + 1] if bold and not later else told
 
 
 def last_said(text: str, question: Question, where: str) -> Answer:
@@ -269,6 +296,8 @@ def last_said(text: str, question: Question, where: str) -> Answer:
     told = telling(text, question)
     if not told:
         return Answer("", "none", where)
+    if (named := in_place(question.text, told[-1])) and len(named.split()) <= 6:
+        return Answer(named, "whole", where)
     if question.kind in ("text", "boolean", "date"):
         plain = P.CONTRAST.sub("", told[-1])
         listed = [found for run in committed(plain) if (found := _LISTS.fullmatch(run[0]))]
@@ -282,12 +311,28 @@ def last_said(text: str, question: Question, where: str) -> Answer:
         runs = committed(statement)
         if asked:  # "x = 12, so the other side is 24"
             runs.sort(key=lambda run: not re.search(rf"(?<![A-Za-z]){asked[1]}\s*=", run[0]))
-        for run in runs:
-            if (value := chosen(run, question)) is not None:
-                torn = P.DANGLES.search(text[-300:]) or _is_torn(value)
-                unsaid = torn or any(map(phrases.refuses, told[-4:]))
-                rule = "bold" if f"**{value}" in statement else "number"
-                return Answer("", "none", where) if unsaid else Answer(value, rule, where)
+        values = [value for run in runs if (value := chosen(run, question)) is not None]
+        values += [
+            value
+            for one in clauses(statement)
+            if one.role == ASIDE and len(stems(one.text) & stems(question.text[-300:])) > 1
+            if (value := number_in(one.text, question.text))
+        ]
+        units = set(asked_units(question.text[-1_000:])) if len(values) > 1 else ()
+        values.sort(
+            key=lambda value: (
+                not (
+                    units
+                    and (number := read_number(value.rpartition("=")[2].replace("$", "")))
+                    and units & {*number.units}
+                )
+            )
+        )
+        if values:
+            torn = P.DANGLES.search(text[-300:]) or _is_torn(values[0])
+            unsaid = torn or any(map(phrases.refuses, told[-4:]))
+            rule = "bold" if f"**{values[0]}" in statement else "number"
+            return Answer("", "none", where) if unsaid else Answer(values[0], rule, where)
         if _CONCLUDED.match(statement):
             break
     last = next(iter(committed(told[-1])), [""])[0]
