@@ -16,7 +16,7 @@ from virgo_factory.answers.prose.asked import in_place, on_subject
 from virgo_factory.answers.prose.clauses import committed, statements
 from virgo_factory.answers.prose.phrases import BOOLEANS, MAX_ANSWER, said_answer
 from virgo_factory.answers.prose.places import placed
-from virgo_factory.answers.prose.reading import announced, said_last, telling, value_of
+from virgo_factory.answers.prose.reading import announced, chosen, telling, value_of
 from virgo_factory.answers.values.latex import compact, tidy, unwrap, words
 from virgo_factory.answers.values.numbers import read_number
 from virgo_factory.answers.values.numbers import told as marks_of
@@ -52,7 +52,6 @@ _LISTED = re.compile(r"[*_)\]]*\s*(?:选项|项|是|[,、]?\s*(?:and|or|和|或)
 _NEXT = {True: re.compile(r"[(\[][A-J][)\]]"), False: re.compile(r"(?<![A-Za-z(\[])[A-J]\s*[.:：、]\s")}
 """Further letters of a list that begins with a letter in brackets, or without."""
 _ENDED = re.compile(r"[.!?。！？)\]}$*`|>\"'”…:]\s*\Z")
-_QUOTED = re.compile(r"[\"'`“‘「《【]\s*(.*?)\s*[\"'`”’」》】]")
 _SPLIT = re.compile(r"\s*(?:,|;|\band\b|\bor\b|&|/|[和或及与、]|\s)\s*")
 
 
@@ -85,13 +84,12 @@ def letters_of(text: str, count: int = 26) -> frozenset[str] | None:
     if len(text) > 60:
         return None
     text = tidy(text)
-    text = quoted[1] if (quoted := _QUOTED.fullmatch(text)) else text
     if found := P.ALONE.fullmatch(text):
         parts = [found[1]]
     elif re.fullmatch(r"[A-Z]{2,10}", text) and list(text) == sorted(set(text)):
         parts = list(text)
     else:
-        parts = [kept for part in _SPLIT.split(text) if (kept := part.strip("()[]{}.*$ "))]
+        parts = [kept for part in _SPLIT.split(text) if (kept := part.strip('()[]{}.*$ "`“”‘’「」《》【】'))]
     if not parts or not all(len(part) == 1 and part.upper() in LETTERS[:count] for part in parts):
         return None
     if (len(parts) > 2 or re.fullmatch(r"\([^()]*\)", text)) and parts != sorted(parts):
@@ -123,13 +121,7 @@ def claimed(text: str, count: int, asks_wrong: bool = False) -> tuple[str, int] 
         for match, after in _mentions(text, 0, count)
         if bool(P.REJECTED_OF.match(after)) is asks_wrong and (asks_wrong or P.TICKED_OF.match(after))
     }
-    only = {
-        found[1]
-        for found in re.finditer(
-            rf"(?<![A-Za-z])[Oo]nly (?:(?i:{P.KINDS}|[a-z]+) )?\(?([A-Z])\)? (?:is|are|has|shows|satisfies|fits|matches|works|does|can)\b(?! not)",
-            text,
-        )
-    }
+    only = {found[1] for found in P.ONLY.finditer(text)}
     ticked = only if len(only) == 1 and only <= set(LETTERS[:count]) else ticked
     if ticked:
         return ", ".join(sorted(ticked)), TICKED
@@ -252,8 +244,8 @@ def _corrected(text: str, options: tuple[str, ...], count: int, where: str) -> A
         return Answer(later[0], "phrase", where)
     last = committed(statements(tail)[-1], denials=True)
     matched = options_named(last[0][0], options) if last and last[0] else []
-    if (chosen := _asserted(last[0][0], matched, options) if matched else None) is not None:
-        return Answer(options[chosen], "option", where)
+    if matched and (asserted := _asserted(last[0][0], matched, options)) is not None:
+        return Answer(options[asserted], "option", where)
     return Answer("", "none", where) if taken["mine"] else None
 
 
@@ -302,28 +294,20 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
     told = telling(text[-4_000:], question)
     if not told or (options and all(re.fullmatch("[A-Za-z]", option) for option in options)):
         point = rf"\b(?:{P.KINDS}|point|line|angle|labell?ed|marked|letter)\s+([A-Za-z])\b"
-        found = re.finditer(point, said := told[-1] if told else "")
-        taken = (
-            one[1]
-            for one in found
-            if not P.DISMISSED.match(said, one.end()) and not P.DENIED.search(said[: one.start()])
-        )
-        named = {*taken} & {*options}
+        said, named = told[-1] if told else "", set()
+        for one in re.finditer(point, said):
+            if not P.DISMISSED.match(said, one.end()) and not P.DENIED.search(said[: one.start()]):
+                named |= {one[1]} & {*options}
         return Answer(named.pop(), "option", where) if len(named) == 1 else Answer("", "none", where)
     if (spoken := _spoken(told[-1], options)) is not None:
         return Answer(options[spoken], "option", where)
     told = [part for part in told if not phrases.refuses(part)]
-    bold = {
-        index
-        for part in phrases.BOLD.findall(text)
-        for index, option in enumerate(options)
-        if same_option(option, part)
-    }
+    bold = {option for part in phrases.BOLD.findall(text) for option in options if same_option(option, part)}
     if len(bold) == 1:
-        return Answer(options[bold.pop()], "bold", where)
+        return Answer(bold.pop(), "bold", where)
     if told and (named := in_place(question.text, told[-1])) and len(matched := options_named(named, options)) == 1:
         return Answer(options[matched[0]], "option", where)
-    values = all(read_number(option) is not None for option in options)
+    numbers = all(read_number(option) is not None for option in options)
     opened = () if told and len(options) == 2 and _ANOTHER.search(told[-1]) else told[:1]
     for part in dict.fromkeys((*told[-1:], *opened)):
         for run in committed(on_subject(part, question.text), denials=True):
@@ -336,11 +320,12 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
                 ]
                 return Answer(others[0] if len(others) == len(matched) == 1 else "", "option", where)
             whole = _ENDED.search(text) or words(P.CONTRAST.sub("", run[0])).endswith(words(options[matched[-1]]))
-            if whole and (chosen := _asserted(run[0], matched, options)) is not None:
-                return Answer(options[chosen], "option", where)
+            if whole and (asserted := _asserted(run[0], matched, options)) is not None:
+                return Answer(options[asserted], "option", where)
             break
         else:
-            if values and part is told[-1] and (value := said_last(part, question)):
+            values = (chosen(run, question) for run in committed(part)) if numbers and part is told[-1] else ()
+            if value := next(filter(None, values), None):
                 return Answer(value, "number", where)
     if (begun := text.partition("\n")[0]) in options:
         return Answer(begun, "option", where)
@@ -379,10 +364,7 @@ _AFTER_COLON = re.compile(r": (?:the |an? )?([^:]{1,60})$")
 # --- what a text names, and the gold ---------------------------------------------------------------------------------
 
 
-_UNSIGNED = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})|\s*\([^()\d\\]*\)|(?<=\w)['’](?=[a-z])|[*_`]|^[(\[]|[)\]]$")
-"""Signs that are part of what a text says, and such that are not."""
 _FORMULA = re.compile(r"[\\^=/:+*<>|]|\d|[a-z]\s*-")
-_SCRIPTS = re.compile(r"(?<=[\u4e00-\u9fff])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\u4e00-\u9fff])")
 _LABEL = re.compile(r"[A-Za-z]{3,} \d+")
 """The name of a picture, whose number is no value."""
 _ANOTHER = re.compile(r"\bthe (?:other|former|latter)\b|另一")
@@ -446,7 +428,7 @@ def options_named(text: str, options: tuple[str, ...]) -> list[int]:
 def _searched(text: str, written: bool) -> str:
     """A text as the pattern of an option looks at it."""
     text = re.sub("n['’]t\\b", " not", text)
-    return tidy(text).casefold().replace("$", "") if written else f" {words(_SCRIPTS.sub(' ', text))} "
+    return tidy(text).casefold().replace("$", "") if written else f" {words(text)} "
 
 
 _ONLY = re.compile(r"\b(?:only|statements?)\b\s*|\s+(?:is|are) (?:true|correct)\W*$", re.IGNORECASE)
@@ -463,7 +445,7 @@ def same_option(option: str, answer: str) -> bool:
         option, answer = _ONLY.sub("", option), _ONLY.sub("", answer)
     if words(option) != words(answer) or _SCALED.search(option):
         return False
-    signs = [P.SIGNS.findall(_UNSIGNED.sub("", tidy(text).replace("$", "").strip())) for text in (option, answer)]
+    signs = [P.SIGNS.findall(tidy(text).replace("$", "").strip()) for text in (option, answer)]
     return signs[0] == signs[1]
 
 

@@ -34,7 +34,6 @@ _FORMS = tuple(
         (r"\bratio\b|之比", r"[:：]|\bto\b|frac|/"),
         (r"\bfraction\b", "/|frac"),
         (r"\b(?:what|which) date\b|\bdate (?:on|of|is|was)\b|日期", "[A-Z][a-z][a-z]|[/年月]|\\d-\\d"),
-        (r"\b(?:what|which) time\b|几点", "\\d:\\d|[点时]| past | to |clock|[AaPp]\\.?[Mm]|noon|night"),
     )
 )
 """What a question asks for, and what such a value holds."""

@@ -28,7 +28,6 @@ MATHS = re.compile(r"\$\$([^$]{1,1000})\$\$|\$([^$\n]{1,500})\$|\\\[(.{1,1000}?)
 _UNDER = re.compile(r"(?:\\(?:sqrt|frac)\s*(?:\[\d\])?\{?|\}\{|√)\Z")
 _TIMES = re.compile(r"\s?(?:\\(?:sqrt|pi)(?![a-z])|[√π]|\^(?!\s?\{?\s?\\circ))")
 """What stands before and behind a number that is only a part of a formula: 4√5 is neither 4 nor 5."""
-_LIST_NUMBER = re.compile(r"^[ \t*_#>]*\d{1,2}[.)](?=[ \t*])", re.MULTILINE)
 
 
 BOOLEANS = {
@@ -134,7 +133,7 @@ def quantities(text: str) -> list[str]:
     >>> quantities("It goes 60 mph, in 1887 BC, for 15 thousand dollars."), quantities("增长了25倍")
     (['60 mph', '1887 BC', '15 thousand dollars'], ['25倍'])
     """
-    text = characters(_LIST_NUMBER.sub(" ", text))
+    text = characters(text)
     found = []
     for match in P.NUMERAL.finditer(text):
         in_formula = _UNDER.search(text, max(0, match.start() - 12), match.start()) or _TIMES.match(text, match.end())
@@ -170,20 +169,13 @@ def correction(text: str) -> re.Match[str] | None:
     return found[-1] if found else None
 
 
-_CONCEDED = re.compile(
-    r"(?:(?<=\w),?\s+(?:although|though|even though|even if)|(?<=\w),\s+(?:while|whereas))\b[^.!?\n]*(?=[.!?]?\s*\Z)",
-    re.IGNORECASE,
-)
-"""What is granted, or told of something else, at the end of a response."""
-
-
 def said_boolean(text: str) -> bool | None:
     """Return whether a response says yes (true) or no (false): in its first word, its last line, or a statement; else None.
 
     >>> said_boolean("False.\\n\\nIt is true that the bars touch."), said_boolean("True, False.")
     (False, None)
     """
-    text = _CONCEDED.sub("", text).strip()
+    text = text.strip()
     if (last := BOOLEANS.get(_DECORATED.sub("", text.rpartition("\n")[2].strip()).lower())) is not None:
         return last
     text_end = text[-2_000:]

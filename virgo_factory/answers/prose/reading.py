@@ -35,7 +35,6 @@ _PROSE = re.compile(
 _MARKUP = re.compile(r"\\[A-Za-z]+|\{[A-Za-z]*matrix\}|sqrt|sin|cos|tan|log|ln")
 _ITEM = r"[^\W\d_](?:[^\W\d_]|['’ -]){0,30}"
 _NAMES = re.compile(rf"(?:{_ITEM}, )*{_ITEM}(?:,|,? and) {_ITEM}")
-_TO = re.compile(r"\A(?:at|in|on|by|to|about|only|exactly|points?|the)\s+(?=\S)", re.IGNORECASE)
 _EQUALS = re.compile(r"=(?!.*=)")
 _AGAIN = re.compile(r"(?<![A-Za-z])([A-Za-z]) ?= ?[^=]{1,40}?(?:,|\band|\bor|[和或])\s?\1 ?=[^=]*$")
 _WHERE = re.compile(r"\s+(?:at|when|for)\s+\$?[A-Za-z]\s*=[^=]*$")
@@ -107,7 +106,7 @@ def value_of(clause: str, question: Question) -> str | None:
     part = about(whole, question.text)
     for text in dict.fromkeys((whole, part)):
         for found in reversed(list(P.VALUE.finditer(text))[-4:]):
-            tail = unwrap(_TO.sub("", text[found.end() :].lstrip()))
+            tail = unwrap(text[found.end() :].lstrip())
             if (
                 found[0] not in "=≈:："
                 and tail.count("{") == tail.count("}")
@@ -208,12 +207,6 @@ def _contradicts(first: Number | None, number: Number | None) -> bool:
         return False
     values = [float(number.value) * float(factor) + float(offset) for factor, offset in factors]
     return all(abs(value - float(first.value)) > abs(float(first.value)) * 0.05 for value in values)
-
-
-def said_last(statement: str, question: Question) -> str | None:
-    """The value of the most certain of a statement's commitments that has one; empty where it is denied, None without any."""
-    values = (chosen(run, question) for run in committed(statement))
-    return next((value for value in values if value is not None), None)
 
 
 def announced(said: str, question: Question) -> str:

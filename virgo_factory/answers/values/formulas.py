@@ -467,7 +467,6 @@ _RATE = re.compile(
 _CALL = re.compile(r"(?<![\\A-Za-z_])(?![ei]\s*\()([A-Za-z](?:_(?:\{\w+\}|\w))?'*)\s*\(\s*(\\?[A-Za-z]+)\s*\)")
 """A letter before a letter in brackets: read as a name of its own, so that y(x) is not x(y)."""
 _DASHED = re.compile(r"'|\\d?dot(?![A-Za-z])")
-_DIFFERENTIAL = re.compile(r"\{\s*d\s*\\?[A-Za-z]|/\s*\(?d[A-Za-z]|\\partial")
 
 
 def _rate(found: re.Match[str]) -> str:
@@ -486,7 +485,7 @@ class _Formulas:
         if max(map(len, texts)) > MAX_LENGTH:
             raise TooLarge("long")
         plain = _RATE.sub(" ", joined)
-        if plain != joined and _DASHED.search(joined) or P.WORDS.search(plain) or _DIFFERENTIAL.search(plain):
+        if plain != joined and _DASHED.search(joined) or P.WORDS.search(plain):
             raise Unreadable("no plain formula, or derivatives in two ways")
         self.texts = [_CALL.sub(_called_name, _RATE.sub(_rate, text)) for text in texts]
         called = "".join({found[1][0] for text in texts for found in _CALL.finditer(text)})

@@ -91,11 +91,7 @@ _UNICODE = _table(
     (r"[√∛∜]\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))", _root),
     ("[⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ]+|[₀-₉₊₋ₙ]+", _raised),
 )
-_PLAIN = _table(
-    (r"(?<![A-Za-z\\])\\?sqrt\s*(?:\(((?:[^()]|\([^()]*\))*)\)|\{([^{}]*)\}|(\d+))", _root),
-    (r"(?<![A-Za-z\\])pi(?![A-Za-z])", r"\\pi "),
-    (r"(?<![A-Za-z\\])[Ii]nfinity(?![A-Za-z])", r"\\infty "),
-)
+_INFINITY = re.compile(r"(?<![A-Za-z\\])[Ii]nfinity(?![A-Za-z])")
 _ELLIPSIS = (r"(?<![\d.])(\d{1,9})\.(\d{0,6}?)(\d{1,6}?)\3+\s*(?:\.\.\.|…|\\[lc]?dots)", _repeated)
 _LOOKS = _table(
     (r"\\!\s*", ""),
@@ -153,7 +149,7 @@ def characters(text: str) -> str:
     """
     text = text.translate(_CHARACTERS).replace("根号", "√")
     text = text if text.isascii() else _rewritten(text, _UNICODE)
-    return _rewritten(text, _PLAIN) if "pi" in text or "sqrt" in text or "nfinity" in text else text
+    return _INFINITY.sub(r"\\infty ", text) if "nfinity" in text else text
 
 
 @lru_cache(maxsize=20_000)
@@ -279,7 +275,6 @@ _WORDING = _table(
         lambda found: found[0].replace(".", ""),
     ),  # U.S.A.
     (r"-[(\\]", "-"),
-    (r"\{\s*\\?emptyset", "set of nothing"),
     (r"(?<!\w)(\w(?:\s?\d)?)('+)(?!\w)", lambda found: found[1] + "\u2032" * len(found[2])),
     (r"[_\"#$&'()*,:;?@\[\\\]`{}~]+", " "),
 )

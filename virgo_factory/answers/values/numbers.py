@@ -63,7 +63,6 @@ _PLAIN = re.compile(r"-?\d+(\.\d+)?(?=$|%|°|\s?[A-DF-WYZa-df-wyz\u4e00-\u9fff]{
 """A numeral with nothing behind it but a unit or words: most numbers are that."""
 _SHORT_SCALE = re.compile(r"[kmb]\b", re.IGNORECASE)
 _PERCENT = re.compile(r"(?:%|percent(?:age points?)?|per cent|pct\b)\.?\s*", re.IGNORECASE)
-_CURRENCY_WORD = re.compile(r"^(?:USD|US dollars?|dollars?|euros?)\b\s*", re.IGNORECASE)
 _SYMBOLS = (
     (re.compile(r"electron[ -]volts?"), "eV"),
     (re.compile(r"\\mu\s*"), "µ"),
@@ -274,7 +273,7 @@ def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
     if percent := _PERCENT.match(rest):
         number, rest, glued = replace(number, percent=True), rest[percent.end() :], False
     if unit:
-        return _with_words(replace(number, unit=unit, units=named(unit)), _CURRENCY_WORD.sub("", rest))
+        return _with_words(replace(number, unit=unit, units=named(unit)), rest)
     if not rest:
         return number
     for pattern, sign in _SYMBOLS if "\\" in rest or "elec" in rest else ():

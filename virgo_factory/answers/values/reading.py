@@ -60,7 +60,6 @@ class Reading:
 
 _SPELLINGS = (
     (re.compile(r"^(\w) is (?:greater|larger|more) than (?=\S)"), r"\1 > "),
-    (re.compile(r"^(\w) is (?:less|smaller|fewer) than (?=\S)"), r"\1 < "),
     (re.compile(r"(?<=^\w )([<>]) or equal to "), lambda found: r"\le " if found[1] == "<" else r"\ge "),
     (re.compile(r"(?<=[A-Z])\s*\|\|\s*(?=[A-Z])"), r" \\parallel "),
     (
@@ -69,10 +68,8 @@ _SPELLINGS = (
         ),
         "",
     ),
-    (re.compile(r"^[A-Z][a-z]+(?: [a-z]+){0,2}: ?(?=[(\[])"), ""),
     (re.compile(r"^(?:in|on) (?:the )?(?=\d+(?:st|nd|rd|th)\b)"), ""),
     (re.compile(r"^(?:在|向|朝)(?=第|正?[东西南北])"), ""),
-    (re.compile(r"(?<=[A-Za-z]),\s*(?:directed|pointing|acting)\s+(?=to)"), " "),
     (re.compile(r"(?<=[\w})])\s+(?:square |cubic )units?$"), ""),
     (re.compile(r"^(\d+) (?:in|out of) (?:every )?(\d+)$"), r"\1/\2"),
     (re.compile(r"(?<![\w.])([ABC])\.\s?([CDE])\b\.?(?!\w)"), r"\1\2"),  # B.C.
@@ -238,8 +235,6 @@ def _based(plain: str) -> Based | None:
 
 # --- a number in a sentence ----------------------------------------------------------------------------------------
 
-_CHINESE_BOUND = re.compile(r"(?:(?:至少|最少|至多|最多)[有为是]?|超过|少于|多于|大于|小于|低于|高于)$")
-
 
 def _in_sentence(text: str, question: str) -> Kind | None:
     """The number of a short sentence that holds just one: "There are 7 apples"."""
@@ -256,9 +251,9 @@ def _in_sentence(text: str, question: str) -> Kind | None:
     if re.match(r"[A-Z+^_{]", text[found[0].end() :]):
         return None
     head, tail = head.strip(), tail.partition(" than ")[0]
-    said, chinese = head.split(), _CHINESE_BOUND.search(head)
+    said = head.split()
     leads = [" ".join(said[-length:]) + " " for length in range(min(len(said), 6), 0, -1)]
-    for lead in (*leads, chinese[0] if chinese else "", ""):
+    for lead in (*leads, ""):
         if (bound := read_bound(lead + tail, question)) is not None:
             return bound
     if (number := read_number(tail)) is None:
@@ -298,7 +293,6 @@ _LABEL = re.compile(r"([A-Za-z][A-Za-z ]{1,30}:\s+|[\u4e00-\u9fff]{1,10}:\s*)(?=
 _NAME = re.compile(r"(?=.*[A-Za-z\u4e00-\u9fff])(?!.*,(?![^()]*\)))[A-Za-z\\_{}()|:0-9 ,'/∠△$∗.\u4e00-\u9fff]+")
 MULTIPLE = re.compile(r"\d+\s*[A-Za-z](?![A-Za-z])|[A-Za-z]{1,3}\s*\^\s*\{?\d+\}?")
 """A multiple, or a power, of a name."""
-_QUOTIENT = re.compile(r".*[A-Za-z]\s*[A-Za-z(]*.*/.*[a-z].*")
 
 
 def value_side(text: str) -> tuple[str, str] | None:
@@ -311,7 +305,7 @@ def value_side(text: str) -> tuple[str, str] | None:
     if len(sides) < 2:
         return None
     named = None if MULTIPLE.fullmatch(sides[0]) else _NAME.fullmatch(sides[0])
-    if len(sides) == 2 and named and not _QUOTIENT.fullmatch(sides[0]):
+    if len(sides) == 2 and named:
         return side_name(text), sides[1]
     if (named and len(sides) > 2 or read_number(sides[0]) is not None) and read_number(sides[-1]) is not None:
         return (side_name(text) if named else ""), sides[-1]
