@@ -182,7 +182,13 @@ def packed_losses(
 
 
 def difference(
-    family: str, content: str, dtype: torch.dtype, per_device: int = 1, capacity: int = 1 << 20, control: str = ""
+    family: str,
+    content: str,
+    dtype: torch.dtype,
+    per_device: int = 1,
+    capacity: int = 1 << 20,
+    control: str = "",
+    count: int = ROWS,
 ) -> tuple[float, float, int]:
     """Return the relative differences of loss and gradient to stock's, and the number of forward passes.
 
@@ -191,7 +197,7 @@ def difference(
     from virgo_factory.hooks.train.fused_loss import use_fused_loss
     from virgo_factory.hooks.train.packed_rows import attend_by_rows
 
-    model, rows = copy.deepcopy(tiny_model(family, dtype)).train(), make_rows(content)
+    model, rows = copy.deepcopy(tiny_model(family, dtype)).train(), make_rows(content, count)
     micro_batches = [rows[at : at + per_device] for at in range(0, len(rows), per_device)]
     wanted, expected, _ = gradients(model, stock_losses(model, micro_batches, dtype))
     use_fused_loss(model)

@@ -235,7 +235,7 @@ def server_killed(out: Path, steps: int, kills: int, draw: random.Random) -> dic
 def victims_of(started: Start, engine: bool) -> tuple[str, list[psutil.Process]]:
     """Return the processes of the server, or of its engine alone, and which of them these are."""
     family = started.family()
-    servers = [process for process in family if "vllm.entrypoints.openai.api_server" in command_of(process)]
+    servers = [process for process in family if "virgo_factory.rollouts.servers.cpu_server" in command_of(process)]
     children = [child for server in servers for child in children_of(server) if child not in servers]
     if engine and children:
         return "its engine alone", children

@@ -1,15 +1,10 @@
-"""Every recipe says what it does, and LLaMA-Factory's own parser agrees (twins train on them in tests/integration).
-
-This file is also the script that the tests run as the one rank that DeepSpeed asks for: `python -m tests.test_recipes OUT
-RECIPE...` parses the recipes in one process and writes what LLaMA-Factory made of them.
-"""
+"""Every recipe says what it does, and LLaMA-Factory's own parser agrees (twins train on them in tests/integration)."""
 
 import csv
 import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -90,9 +85,18 @@ def made_data(folder: Path) -> Path:
     return folder
 
 
+PARSE = """
+    import os, sys
+    os.chdir({root!r})
+    sys.path.insert(0, {root!r})
+    from tests.test_recipes import parse_recipes
+    parse_recipes({out!r}, {names!r})
+"""
+
+
 @pytest.fixture(scope="module")
-def parsed(tmp_path_factory) -> dict[str, dict]:
-    """What LLaMA-Factory's parser makes of every recipe, and of two that are wrong, in one child process."""
+def parsed(fork, tmp_path_factory) -> dict[str, dict]:
+    """What LLaMA-Factory's parser makes of every recipe, and of two that are wrong, as the one rank that DeepSpeed asks for."""
     folder = tmp_path_factory.mktemp("parsed")
     good = (ROOT / "recipes/virgo7b_dt_lora.yaml").read_text(encoding="utf-8")
     (folder / "misspelt.yaml").write_text(good.replace("question_prefix:", "question_prefx:"), encoding="utf-8")
@@ -100,11 +104,9 @@ def parsed(tmp_path_factory) -> dict[str, dict]:
     names = [*RECIPES, str(folder / "misspelt.yaml"), str(folder / "choice.yaml")]
     names += [" ".join([recipe, *overrides]) for _, _, recipe, overrides in index_rows() if overrides]
     names = [f"{name} dataset_dir={made_data(folder / 'made')}" for name in names] + UNMADE
-    out = folder / "parsed.json"
     rank = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
-    command, environment = [sys.executable, "-m", "tests.test_recipes", out, *names], os.environ | rank
-    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
-    assert out.exists(), run.stderr[-4000:]
+    out = folder / "parsed.json"
+    fork(PARSE.format(root=str(ROOT), out=str(out), names=names), **rank)
     results = json.loads(out.read_text())
     return {_called(name): result for name, result in results.items()}
 
@@ -557,7 +559,3 @@ def parse_recipes(out: str, names: list[str]) -> None:
         }
 
     Path(out).write_text(json.dumps(results))
-
-
-if __name__ == "__main__":
-    parse_recipes(sys.argv[1], sys.argv[2:])

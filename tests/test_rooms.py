@@ -1,6 +1,7 @@
 """Imports go one way between the rooms of the house, and torch stays where a model is made or trained."""
 
 import ast
+import functools
 import graphlib
 from pathlib import Path
 
@@ -35,10 +36,17 @@ MAY = {
 }
 """Room -> other rooms that it may use. Those at the top of the package (version, autoload) belong to all."""
 
-WITH_MODELS = {"preflight/twin/twin.py", "preflight/checkpoint/forward.py", "hooks", "demo"}
-"""Where models are made, run, trained or hooked into."""
+WITH_MODELS = {
+    "preflight/twin/twin.py",
+    "preflight/checkpoint/forward.py",
+    "rollouts/servers/cpu_server.py",
+    "hooks",
+    "demo",
+}
+"""Where models are made, run, served, trained or hooked into."""
 
 
+@functools.cache
 def imports(file: Path) -> set[str]:
     """Return the modules that a file imports anywhere, those inside functions too."""
     found = set()

@@ -154,8 +154,8 @@ def test_a_long_row_is_told_to_be_overlong(run, tokenizer):
 
 
 @pytest.fixture
-def tokenizer(shared_data):
-    return shared_data / "qwen2.5_vl_tokenizer"
+def tokenizer(model_folder):
+    return model_folder
 
 
 IMAGES = {

@@ -45,9 +45,9 @@ def test_stats_cut_no_figure(columns, capsys, monkeypatch):
         assert max(len(line.rstrip()) for line in lines) <= int(columns)
 
 
-def test_a_slice_of_a_slice_and_of_a_mix(call, tmp_path, shared_data):
+def test_a_slice_of_a_slice_and_of_a_mix(call, tmp_path, model_folder):
     assert call("data", "mix", "m.parquet", "virgo_demo_dt:100")[0] == 0
-    tokenizer = str(shared_data / "qwen2.5_vl_tokenizer")
+    tokenizer = str(model_folder)
     code, out, _ = call(
         "data", "slice", "m.parquet", "s.jsonl", "--tokens", "250:", "--tokenizer", tokenizer, "--json"
     )

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.usefixtures("one_vocabulary")
 
 
 @pytest.fixture
-def tokenizer(shared_data) -> str:
-    return str(shared_data / "qwen2.5_vl_tokenizer")
+def tokenizer(model_folder) -> str:
+    return str(model_folder)
 
 
 @pytest.mark.parametrize("verb", ["stats", "preview", "add", "check", "mix", "slice", "convert"])

@@ -102,19 +102,19 @@ def test_the_account_adds_up_whatever_is_in_the_file(check):
 
 
 @pytest.mark.parametrize(("overlong", "severity"), [("drop", "warning"), ("error", "error")])
-def test_overlong_is_an_error_where_a_run_stops_on_it(overlong, severity, check, shared_data):
-    settings = {"tokenizer": str(shared_data / "qwen2.5_vl_tokenizer"), "cutoff_len": 100, "overlong": overlong}
+def test_overlong_is_an_error_where_a_run_stops_on_it(overlong, severity, check, model_folder):
+    settings = {"tokenizer": str(model_folder), "cutoff_len": 100, "overlong": overlong}
     report = check({"rows.jsonl": [_row("a"), _row("b", response=_response("It is 56. " * 20))]}, settings)
     assert [(kind.code, kind.severity, kind.count) for kind in report.kinds] == [("overlong", severity, 1)]
     assert report.accounts[0].kept == 1
     assert report.tokens.longest <= 100
 
 
-def test_a_row_that_is_dropped_from_an_evaluation_set_is_an_error(check, shared_data):
+def test_a_row_that_is_dropped_from_an_evaluation_set_is_an_error(check, model_folder):
     held = [_row("b"), _row("c", "Q?", _response("It is 56, says 1 of 3. " * 9))]
     check({"rows.jsonl": [_row("a")], "held.jsonl": held})
     recipe = {"template": "virgo", "dataset": "rows", "eval_dataset": "held", "dataset_dir": ".", "cutoff_len": 4096}
-    recipe |= {"max_response_tokens": 80, "model_name_or_path": str(shared_data / "qwen2.5_vl_tokenizer")}
+    recipe |= {"max_response_tokens": 80, "model_name_or_path": str(model_folder)}
     Path("recipe.yaml").write_text(json.dumps(recipe))
     sources, settings = find_sources("recipe.yaml")
     report = audit(sources, settings, cache=None, workers=1)
@@ -122,8 +122,8 @@ def test_a_row_that_is_dropped_from_an_evaluation_set_is_an_error(check, shared_
     assert [(kind.words, kind.shown[0].dataset) for kind in errors] == [("response > 80 tokens", "held")]
 
 
-def test_rows_outside_the_bounds_are_not_selected_which_is_no_finding(check, shared_data):
-    settings = {"tokenizer": str(shared_data / "qwen2.5_vl_tokenizer"), "max_response_tokens": 80}
+def test_rows_outside_the_bounds_are_not_selected_which_is_no_finding(check, model_folder):
+    settings = {"tokenizer": str(model_folder), "max_response_tokens": 80}
     rows = [_row("a"), _row("b", "Q?", _response("It is 56, says 1 of 3 of them. " * 9))]
     report = check({"rows.jsonl": rows}, settings)
     assert report.accounts[0].reasons == {"response > 80 tokens": 1}

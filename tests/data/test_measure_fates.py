@@ -114,7 +114,7 @@ RECIPE = {
 
 
 @pytest.fixture(scope="module")
-def run(data, shared_data, tmp_path_factory):
+def run(data, model_folder, tmp_path_factory):
     """A function that preprocesses datasets as a training run does, and returns its accounts and the rows' lengths."""
     import virgo_factory
 
@@ -123,14 +123,10 @@ def run(data, shared_data, tmp_path_factory):
     from llamafactory.hparams import get_train_args
     from llamafactory.model import load_tokenizer
 
-    model = tmp_path_factory.mktemp("model")
-    for file in (shared_data / "qwen2.5_vl_tokenizer").iterdir():
-        shutil.copyfile(file, model / file.name)
-
     def load(**changes):
         out = tmp_path_factory.mktemp("out")
         recipe = (
-            {"model_name_or_path": str(model), "dataset_dir": str(data), "output_dir": str(out)} | RECIPE | changes
+            {"model_name_or_path": str(model_folder), "dataset_dir": str(data), "output_dir": str(out)} | RECIPE | changes
         )
         (out / "recipe.yaml").write_text(json.dumps(recipe))
         with pytest.MonkeyPatch.context() as patch:

@@ -21,8 +21,8 @@ pytestmark = pytest.mark.usefixtures("one_vocabulary")
 
 
 @pytest.fixture(scope="session")
-def tokenizer(shared_data):
-    return str(shared_data / "qwen2.5_vl_tokenizer")
+def tokenizer(model_folder):
+    return str(model_folder)
 
 
 @pytest.fixture

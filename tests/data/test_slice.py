@@ -65,17 +65,16 @@ def test_without_rows_all_that_fit_stay_in_order(data, tmp_path, domains, ids):
     assert card.dropped == {"another domain": 200 - 1 - len(ids), "no tags of a known format": 1}
 
 
-def test_by_tokens_is_what_the_recipe_keys_would_keep(tmp_path, shared_data):
+def test_by_tokens_is_what_the_recipe_keys_would_keep(tmp_path, shared_data, model_folder):
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
     data = shared_data / "skythought" / "sky_t1_math_correct_5k_27b__math500.jsonl"
-    folder = shared_data / "qwen2.5_vl_tokenizer"
     sources, _ = find_sources(str(data))
     target = tmp_path / "out.jsonl"
-    settings = Settings(tokenizer=str(folder), min_response_tokens=1000, max_response_tokens=2000)
+    settings = Settings(tokenizer=str(model_folder), min_response_tokens=1000, max_response_tokens=2000)
     (card,) = cut(sources, lambda: measure(sources, settings, 1, None), target, Wanted(), "x", {})
 
-    tokenizer = Tokenizer(models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt")))
+    tokenizer = Tokenizer(models.BPE.from_file(str(model_folder / "vocab.json"), str(model_folder / "merges.txt")))
     tokenizer.normalizer = normalizers.NFC()
     words = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     split = pre_tokenizers.Split(Regex(words), "isolated")

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import shutil
 from dataclasses import replace
 
 import pytest
@@ -61,23 +60,14 @@ EXAMPLES = {
 
 
 @pytest.fixture(scope="module")
-def folder(shared_data):
-    return shared_data / "qwen2.5_vl_tokenizer"
-
-
-@pytest.fixture(scope="module")
-def processor(folder, tmp_path_factory):
-    """The real processor, in a copy of the folder, since LLaMA-Factory changes its tokenizer."""
+def processor(model_folder):
+    """The real processor; LLaMA-Factory changes its tokenizer."""
     import virgo_factory
 
     virgo_factory.register()
     from transformers import AutoProcessor
 
-    copy = tmp_path_factory.mktemp("model")
-    for file in folder.iterdir():
-        shutil.copyfile(file, copy / file.name)
-
-    found = AutoProcessor.from_pretrained(copy, use_fast=True)
+    found = AutoProcessor.from_pretrained(model_folder, use_fast=True)
     found.image_max_pixels, found.image_min_pixels = 262_144, 1024
     return found
 
@@ -93,7 +83,7 @@ def with_markers(processor):
 
 
 @pytest.fixture(scope="module")
-def tokenizers(folder):
+def tokenizers(model_folder):
     """RowTokenizers by template, prefix, and whether the markers are tokens."""
     cache = {}
 
@@ -101,7 +91,7 @@ def tokenizers(folder):
         key = (template, prefix, marker_tokens, *more.items())
         if key not in cache:
             cache[key] = RowTokenizer(
-                Settings(str(folder), template, prefix, image_max_pixels=262_144, marker_tokens=marker_tokens, **more)
+                Settings(str(model_folder), template, prefix, image_max_pixels=262_144, marker_tokens=marker_tokens, **more)
             )
 
         return cache[key]

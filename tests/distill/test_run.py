@@ -357,18 +357,17 @@ def test_a_wrong_server_is_found_before_the_first_request(start_replay, sky_conf
 
 @pytest.mark.parametrize("place", ["folder", "cache"])
 def test_a_context_without_room_for_the_prompts_is_found_before_the_first_request(
-    start_replay, sky_config, shared_data, tmp_path, monkeypatch, place
+    start_replay, sky_config, model_folder, tmp_path, monkeypatch, place
 ):
     server = start_replay(max_model_len=600)
-    folder = shared_data / "qwen2.5_vl_tokenizer"
-    model = str(folder)
+    model = str(model_folder)
     if place == "cache":
         model = "someone/slow-thinker"
         kept = tmp_path / "hub" / "models--someone--slow-thinker"
         (kept / "refs").mkdir(parents=True)
         (kept / "refs" / "main").write_text("a" * 40)
         (kept / "snapshots").mkdir()
-        (kept / "snapshots" / ("a" * 40)).symlink_to(folder)
+        (kept / "snapshots" / ("a" * 40)).symlink_to(model_folder)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
 
     with pytest.raises(ValueError, match="600 tokens is too small: a prompt of .* and max_tokens: 560 do not fit"):

@@ -1,5 +1,6 @@
 """Real rows written as the Parquet files that the hub has: its names, its columns, pictures as bytes with a path."""
 
+import functools
 import io
 import json
 import threading
@@ -20,16 +21,26 @@ from tests.jsonl import read_jsonl
 PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
+@functools.cache
+def small(path: str | None) -> dict | None:
+    """Return a picture of 160 pixels a side at most: to scale and store real ones took half of the time of the tests."""
+    if path is None:
+        return None
+
+    held = io.BytesIO()
+    with Image.open(path) as image:
+        image.thumbnail((160, 160))
+        image.save(held, image.format)
+
+    return {"bytes": held.getvalue(), "path": Path(path).name}
+
+
 def write_parquet(path: Path, rows: list[dict], pictures: tuple[str, ...] = ()) -> None:
-    """Write rows; a picture column holds a path, whose bytes are stored, or None."""
-
-    def held(value):
-        return None if value is None else {"bytes": Path(value).read_bytes(), "path": Path(value).name}
-
+    """Write rows; a picture column holds a path, of which a small picture is stored, or None."""
     columns = {}
     for name in rows[0]:
         values = [row[name] for row in rows]
-        columns[name] = pa.array([held(value) for value in values], PICTURE) if name in pictures else pa.array(values)
+        columns[name] = pa.array([small(value) for value in values], PICTURE) if name in pictures else pa.array(values)
 
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), path, row_group_size=200)

@@ -182,12 +182,11 @@ def test_a_thought_is_closed_in_its_own_tags_or_left_alone(response, form, begun
         assert found.prefill.endswith(begun) and response.startswith(thought) and 80 <= len(thought) <= 125
 
 
-def test_with_the_models_tokenizer_the_budget_is_exact(shared_data):
-    folder = shared_data / "qwen2.5_vl_tokenizer"
+def test_with_the_models_tokenizer_the_budget_is_exact(model_folder):
     text = f"<think>{'Angle ABC = 35°, so √2 times it. ' * 40}</think> 4"
-    found = cutter(str(folder), "auto")(rollout(text, 900), 100)
+    found = cutter(str(model_folder), "auto")(rollout(text, 900), 100)
     thought = found.prefill.removeprefix("<think>").removesuffix("\n</think>\n\n")
-    assert 98 <= load_vocabulary(folder).count(thought) <= 100
+    assert 98 <= load_vocabulary(model_folder).count(thought) <= 100
 
 
 def test_claims_are_sentences_that_speak_of_seeing():

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,16 +26,6 @@ def told(hook, monkeypatch):
     lines = []
     monkeypatch.setattr(hook, "logger", SimpleNamespace(info_rank0=lines.append, warning_rank0=lines.append))
     return lines
-
-
-@pytest.fixture(scope="session")
-def model_folder(shared_data, tmp_path_factory) -> Path:
-    """A folder with the real tokenizer and processor of Qwen2.5-VL, and no weights."""
-    folder = tmp_path_factory.mktemp("qwen2.5_vl")
-    for path in (shared_data / "qwen2.5_vl_tokenizer").iterdir():
-        shutil.copyfile(path, folder / path.name)
-
-    return folder
 
 
 @pytest.fixture(scope="session")

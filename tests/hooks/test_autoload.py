@@ -1,83 +1,32 @@
 """How the plugin gets in: with `import torch`, whatever comes first, at no cost, and never in the way.
 
 Every case is a process of its own, since an import happens once. Those that import LLaMA-Factory are forked from one
-that has imported all that LLaMA-Factory imports (NURSERY), or each would take a dozen seconds; what is special about
-them is then torch's autoload, LLaMA-Factory and the plugin. One is a program from its start: "hparams first".
+that has imported all that LLaMA-Factory imports (tests/nursery.py), or each would take a dozen seconds; what is special
+about them is then torch's autoload, LLaMA-Factory and the plugin. One is a program from its start: "hparams first".
 """
 
 import functools
 import importlib.metadata
 import json
-import os
 import re
 import subprocess
 import sys
 import textwrap
-import time
 
 import pytest
 
+from tests.nursery import clean
 from virgo_factory import autoload
 
 
 def run(code, *, path=None, **environment):
     """Return what a fresh Python process prints as JSON on its last line."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("VIRGO_FACTORY_")}
-    env |= {"PYTHONPATH": str(path)} if path else {}
+    environment |= {"PYTHONPATH": str(path)} if path else {}
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=env | environment
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=clean(environment)
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
-
-
-NURSERY = """
-import os
-os.environ["TORCH_DEVICE_BACKEND_AUTOLOAD"] = "0"
-import json, sys
-import accelerate, datasets, matplotlib.pyplot, peft, torch, torchvision, transformers.trainer_seq2seq
-if transformers.__version__ < "5":  # else TRL can be imported only after LLaMA-Factory, which mends it
-    import trl.models, trl.trainer.dpo_trainer, trl.trainer.kto_trainer, trl.trainer.ppo_trainer
-
-assert not [name for name in sys.modules if name.startswith(("llamafactory", "virgo_factory"))]
-for line in sys.stdin:
-    request = json.loads(line)
-    child = os.fork()
-    if not child:
-        os.environ.clear()
-        os.environ.update(request["environment"])
-        for number, name in ((1, "out"), (2, "err")):
-            os.dup2(os.open(request[name], os.O_WRONLY | os.O_CREAT), number)
-        exec(request["before"], {})
-        if os.environ.get("TORCH_DEVICE_BACKEND_AUTOLOAD") != "0":
-            torch._import_device_backends()  # what `import torch` ends with
-        exec(request["code"], {"__name__": "__main__"})
-        sys.stdout.flush()
-        os._exit(0)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-@pytest.fixture(scope="module")
-def fork(tmp_path_factory):
-    """A function: code, and code before torch's autoload -> what a process forked from the nursery printed."""
-    folder = tmp_path_factory.mktemp("forked")
-    nursery = subprocess.Popen(
-        [sys.executable, "-c", NURSERY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-
-    def run(code: str, before: str = "", **environment: str) -> str:
-        env = {name: value for name, value in os.environ.items() if not name.startswith("VIRGO_FACTORY_")}
-        out, err = (folder / f"{time.monotonic_ns()}.{name}" for name in ("out", "err"))
-        request = {"code": textwrap.dedent(code), "before": before, "out": str(out), "err": str(err)}
-        nursery.stdin.write(json.dumps(request | {"environment": env | environment}) + "\n")
-        nursery.stdin.flush()
-        assert nursery.stdout.readline() == "0\n", err.read_text()[-3000:]
-        return out.read_text()
-
-    yield run
-    nursery.stdin.close()
-    nursery.wait()
 
 
 @pytest.fixture(scope="module")

@@ -177,7 +177,7 @@ def test_servers_have_the_weights_of_every_step(policy):
             time.sleep(0.1)
 
         for process in psutil.Process(started.processes[0].pid).children(recursive=True):
-            if "vllm.entrypoints.openai.api_server" in process.cmdline():
+            if "virgo_factory.rollouts.servers.cpu_server" in process.cmdline():
                 process.kill()
 
         started.wait(900)

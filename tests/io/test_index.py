@@ -244,7 +244,7 @@ def test_killed_at_any_moment_and_two_at_once(tmp_path):
     draw = random.Random(0)
     here = str(Path(__file__).parent)
     command = [sys.executable, "-c", _READER, str(tmp_path), here]
-    for number in range(6):
+    for number in range(3):
         readers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
         try:
             for reader in readers:

@@ -39,7 +39,7 @@ def train_twin(base: Path, folder: Path) -> Path:
     model.model.visual.requires_grad_(False)
     optimizer = torch.optim.AdamW([value for value in model.parameters() if value.requires_grad], lr=1e-3)
     for _ in range(12):
-        ids = torch.randint(0, 600, (4, 48))
+        ids = torch.randint(0, 600, (2, 24))
         loss = model(input_ids=ids, labels=ids).loss
         loss.backward()
         optimizer.step()

@@ -145,13 +145,12 @@ def test_text(chart, prefix, question, options, text):
     assert prompt.images == ((112, 84),)
 
 
-def test_tokens_are_those_of_the_training_row(shared_data, chart):
+def test_tokens_are_those_of_the_training_row(model_folder, chart):
     """A prompt takes what a training row made of the question has before its response."""
-    folder = shared_data / "qwen2.5_vl_tokenizer"
     keys = {"question_prefix": "virgo", "image_min_pixels": 3136, "image_max_pixels": 50_176}
-    settings = Settings(str(folder), template="virgo", **keys)
+    settings = Settings(str(model_folder), template="virgo", **keys)
     row_tokenizer = RowTokenizer(settings)
-    vocabulary, processor = load_vocabulary(folder), read_processor(folder)
+    vocabulary, processor = load_vocabulary(model_folder), read_processor(model_folder)
     for size in ((112, 84), (640, 480), (2000, 50), (10, 10)):
         Image.new("RGB", size, "white").save(chart / "other.png")
         question = replace(QUESTION, images=("chart.png", "other.png"), options=("x = 1", "größer"))

@@ -11,10 +11,11 @@ from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.options import LETTERS
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
+from virgo_factory.answers.prose.affirming import affirms, turned
 from virgo_factory.answers.prose.clauses import committed, statements
-from virgo_factory.answers.prose.phrases import BOOLEANS, MAX_ANSWER, said_answer, said_boolean
+from virgo_factory.answers.prose.phrases import BOOLEANS, MAX_ANSWER, said_answer
 from virgo_factory.answers.prose.places import placed
-from virgo_factory.answers.prose.reading import announced, telling, value_of
+from virgo_factory.answers.prose.reading import announced, said_last, telling, value_of
 from virgo_factory.answers.values.latex import compact, tidy, unwrap, words
 from virgo_factory.answers.values.numbers import read_number
 from virgo_factory.answers.values.numbers import told as marks_of
@@ -52,10 +53,6 @@ _NEXT = {True: re.compile(r"[(\[][A-J][)\]]"), False: re.compile(r"(?<![A-Za-z(\
 _ENDED = re.compile(r"[.!?。！？)\]}$*`|>\"'”…:]\s*\Z")
 _QUOTED = re.compile(r"[\"'`“‘「《【]\s*(.*?)\s*[\"'`”’」》】]")
 _SPLIT = re.compile(r"\s*(?:,|;|\band\b|\bor\b|&|/|[和或及与、]|\s)\s*")
-
-
-_LABELLED = re.compile(r"\(?([A-Z])[.:)]\s*\(?([A-Z])\)?")
-"""An option's letter, and its text, which is a letter, too."""
 
 
 def letter_of(text: str, count: int = 26) -> tuple[str, str] | None:
@@ -151,8 +148,9 @@ def _stated(text: str, start: int, count: int) -> str | None:
     for match in phrases.announcements(text, start, option=True):
         found = _letters_at(text, match.end(), count)
         if not found and match[0].rstrip(" *_").endswith((":", "：")):
-            if other := _AHEAD.match(text, match.end()):
-                return (other["b"] or other["l"]).upper()  # a letter that is no option's
+            other = _AHEAD.match(text, match.end())
+            if other and (letter := (other["b"] or other["l"]).upper()) > LETTERS[count - 1]:
+                return letter  # that is no option's
         if found and (not _CHOSEN.match(match[0]) or P.PAUSED.match(text, found[1])):
             turned = P.TURNED.match(text, found[1])
             announced, place = turned["l"] if turned else found[0], match.end()
@@ -244,23 +242,18 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     return _by_text("\n".join(lines), options, where, question)
 
 
-_MAY_CORRECT = ("wait", "actually,", "second thought", "correction", "mistake", "error", "wrong", "incorrect", "t right", "t correct", "错", "不对", "等等")  # fmt: skip
-
-
 def _corrected(text: str, options: tuple[str, ...], count: int, where: str) -> Answer | None:
     """What a response says last, behind the place where it takes back what it said before; empty where that is no option."""
-    text = text[-2_000:]
-    plain = text.lower()
-    if not any(word in plain for word in _MAY_CORRECT) or not (taken := list(P.CORRECTS.finditer(text))):
+    if (taken := phrases.correction(text)) is None:
         return None
-    tail = text[taken[-1].start() :]
+    tail = text[taken.start() :]
     if later := claimed(tail, count):
         return Answer(later[0], "phrase", where)
     last = committed(statements(tail)[-1], denials=True)
     matched = options_named(last[0][0], options) if last and last[0] else []
     if (chosen := _asserted(last[0][0], matched, options) if matched else None) is not None:
         return Answer(options[chosen], "option", where)
-    return Answer("", "none", where) if taken[-1]["mine"] else None
+    return Answer("", "none", where) if taken["mine"] else None
 
 
 def _last_line(text: str, count: int) -> str | None:
@@ -327,11 +320,12 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
     }
     if len(bold) == 1:
         return Answer(options[bold.pop()], "bold", where)
+    values = all(read_number(option) is not None for option in options)
     opened = () if told and len(options) == 2 and _ANOTHER.search(told[-1]) else told[:1]
     for part in dict.fromkeys((*told[-1:], *opened)):
         for run in committed(part, denials=True):
             matched = options_named(run[0], options)
-            if not matched or _HEDGED.search(part):
+            if not matched or _HEDGED.search(part) and not _HEDGED.search(question.text):
                 continue
             if " than " in run[0] and _exchanged(question.text, run[0]):
                 others = [
@@ -342,6 +336,9 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
             if whole and (chosen := _asserted(run[0], matched, options)) is not None:
                 return Answer(options[chosen], "option", where)
             break
+        else:
+            if values and part is told[-1] and (value := said_last(part, question)):
+                return Answer(value, "number", where)
     if (begun := text.partition("\n")[0]) in options:
         return Answer(begun, "option", where)
     if not told or len(text) > 200 or letter_of(text, len(options)) or options and re.search(P.NOT, told[-1]):
@@ -367,131 +364,13 @@ def _asserted(told: str, matched: list[int], options: tuple[str, ...]) -> int | 
     others = "|".join(re.escape(words(options[index])) for index in matched)
     if asserted and re.match(rf"(?:\w+ ){{0,3}}(?:and|or) (?:the )?(?:{others}) ", plain[max(asserted)[0] :]):
         return None
+    if not asserted and len(matched) > 1 and (ended := _AFTER_COLON.search(told)):
+        matched = [index for index in matched if same_option(options[index], ended[1])]
     return max(asserted)[1] if asserted else matched[0] if len(matched) == 1 else None
 
 
-_AUXILIARIES = frozenset("is are was were do does did has have had can could will would".split())
-_UNSAID = _AUXILIARIES | frozenset("any some indeed currently actually really clearly so thus therefore hence".split())
-_NO = frozenset("not no never neither nor cannot".split())
-_OPEN = frozenset(
-    "whether if unless unclear doubt might may would think thought seem false wrong incorrect first other another second".split()
-)
-"""Words in front of a statement that leave it open, or make it one of another thing."""
-_MEN, _WOMEN = (
-    frozenset(names.split())
-    for names in ("man boy guy gentleman father son king", "woman girl lady mother daughter queen")
-)
-_PEOPLE = frozenset("person child player driver rider worker student baby".split())
-_GOES_ON = frozenset("in on at to of by with near next behind beside under over above below and or but because since as so while which that if than from for there here it they compared rather instead".split())  # fmt: skip
-"""Words behind a statement that leave its last word as it is: no "dog house"."""
-_PICTURE = re.compile(r" (?:in|on) (?:the|this|that) (?:image|picture|photo|figure|scene|diagram|chart|graph)\b")
-
-
-def affirms(text: str, question: str) -> bool | None:
-    """Return whether a response says yes or no: in what it announces, by the question's own words, or else; None without either."""
-    told = (said_boolean(said_answer(text) or ""), restated(question, text), said_boolean(text))
-    return next((said for said in told if said is not None), None)
-
-
-def restated(question: str, text: str) -> bool | None:
-    """Return what a statement says to a yes/no question: "Is red larger than blue?" is denied by "Red is not larger than blue".
-
-    Only a statement with the question's own words in their order decides.
-    """
-    question = (re.findall(r"[^.?!\n]+\?", question) or question.strip().splitlines() or [""])[-1]
-    question, text = (_PICTURE.sub("", said) for said in (question, text))
-    asked = _stems(question)
-    wanted = [word for word in asked[1:] if word not in _UNSAID]
-    if len(wanted) < 2 or asked[0] not in _AUXILIARIES:
-        return None
-    shorter = (
-        asked[0] in ("is", "are")
-        and len(wanted) > 2
-        and set(re.findall(rf"(\w+) {re.escape(wanted[1])}", text.lower()))
-    )
-    heads = [wanted, wanted[1:]] if shorter and shorter <= {"the", "this", "that", "a", wanted[0]} else [wanted]
-    sentences = [part for part in re.split(r"(?<=[.!?;])\s+|\n+", text[-4_000:]) if part.strip()]
-    if sentences and P.CLAIM.search(question) and (held := P.HOLDS.search(sentences[-1])):
-        return None if P.RETRACTED.search(sentences[-1][: held.start()]) else not (held["no"] or held["unfit"])
-    last = True
-    for told in reversed(sentences):
-        found, opened = None, set()
-        both = (told, *{_ANOTHER_WAY.sub(r"\1 not ", told)} - {told}) if not told.rstrip().endswith("?") else ()
-        for clause in (clause for one in both for clause in _CLAUSE.split(one)):
-            stated = _stems(clause)
-            ways = [*heads, *_with_pronoun(stated, wanted, asked[0])] if last else heads
-            said = next((said for way in ways if (said := _says(stated, way, opened)) is not None), None)
-            found, opened = found if said is None else said, opened | _OPEN & set(stated)
-        if found is not None:
-            return found
-        last = False
-    return None
-
-
-_CLAUSE = re.compile(r"[,;]\s+|\s(?=(?:but|so|while|whereas|although|however)\b)")
-_ANOTHER_WAY = re.compile(r"\b(is|are|was|were) [\w ]{1,30}?,? (?:(?:and |but )?not|rather than|instead of) ")
-"""What something is instead: "is green, not red" denies that it is red."""
-
-
-def _with_pronoun(stated: list[str], wanted: list[str], auxiliary: str) -> Iterator[list[str]]:
-    """What a clause that begins with a pronoun would say in the words of a question."""
-    place = next((place for place, word in enumerate(stated[:3]) if word in ("he", "she", "it", "they")), None)
-    if place is None or wanted[0] == "there":
-        return
-    for cut in range(1, max(len(wanted) - 1, 2)):
-        named, people = set(wanted[:cut]), _MEN | _WOMEN | _PEOPLE
-        fits = {
-            "he": named & (people - _WOMEN),
-            "she": named & (people - _MEN),
-            "it": not named & people and auxiliary in ("is", "was", "does", "has", "did", "can"),
-            "they": auxiliary in ("are", "were", "do", "have", "did", "can"),
-        }
-        if fits[stated[place]]:
-            yield [stated[place], *wanted[cut:]]
-
-
-def _says(stated: list[str], wanted: list[str], opened: set[str]) -> bool | None:
-    """Whether a clause has the words of a question in their order, and no word of denial among and in front of them; None without them."""
-    said = [place for place, word in enumerate(stated) if word not in _UNSAID and word not in _NO]
-    for start in range(len(said) - len(wanted) + 1):
-        if [stated[place] for place in said[start : start + len(wanted)]] == wanted:
-            ended = said[start + len(wanted) - 1] + 1
-            if opened or _OPEN & set(stated[: said[start]]) or not _GOES_ON.issuperset(stated[ended : ended + 1]):
-                return None
-            return not _NO & set(stated[:ended])
-    return None
-
-
-_WAYS = {"left": "right", "above": "below", "over": "under", "in front of": "behind", "before": "after", "north": "south", "east": "west"}  # fmt: skip
-_WAYS |= {other: way for way, other in _WAYS.items()}
-_WAY = rf"(?:to |on |at )?(?:the )?({'|'.join(_WAYS)})(?: side)?(?: of)?"
-_ASKS_WAY = re.compile(
-    rf"\b(?:is|are|was|were) (?:the |an? )?([\w ]+?) {_WAY} or {_WAY} (?:the |an? )?([\w ]+?)\?", re.IGNORECASE
-)
-
-
-def turned(question: str, text: str) -> str | None:
-    """Return on which side of the other one thing is, where the question asks for that, and the last statement says it of either of them.
-
-    >>> turned("Is the lamp to the left or to the right of the bed?", "The bed is to the left of the lamp.")
-    'right'
-    """
-    if not (asked := _ASKS_WAY.search(question)):
-        return None
-    one, way, other, two = (part.lower() for part in asked.groups())
-    told = [part for part in statements(text[-1_000:]) if part.strip()]
-    found = set()
-    for first, second in ((one, two), (two, one)) if told and _WAYS[way] == other else ():
-        said = rf"\b{re.escape(first)} (?:is|are|was|were|stands?|sits?|lies|hangs?|appears?)(?: [a-z]+)?? {_WAY} (?:the |an? )?{re.escape(second)}\b"
-        for match in re.finditer(said, told[-1].lower()):
-            if not re.search(P.NOT, match[0]) and match[1] in (way, other):
-                found.add(match[1] if first == one else _WAYS[match[1]])
-    return found.pop() if len(found) == 1 else None
-
-
-def _stems(text: str) -> list[str]:
-    """The words of a text, in the singular and with "n't" as a word of its own."""
-    return [re.sub("(?<=..[^su])(?<!doe)s$", "", word) for word in words(re.sub("n['’]t\\b", " not", text)).split()]
+_AFTER_COLON = re.compile(r": (?:the |an? )?([^:]{1,60})$")
+"""What a statement comes to in the end: "it takes up most of the cell: the vacuole"."""
 
 
 # --- what a text names, and the gold ---------------------------------------------------------------------------------
@@ -652,10 +531,6 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
     if (indexed := _indexed(text, options, config)) is not None:
         as_text = frozenset(place for place, option in enumerate(options) if option.strip() == text)
         return as_text or indexed
-    if config.letters == "label" and (both := _LABELLED.fullmatch(text)):
-        own = LETTERS.index(both[1])
-        if own < len(options) and options[own].strip() == both[2]:
-            return frozenset((own,))  # "(D) I", where the fourth option is I
     label = letters_of(text, len(options))
     short = [index for index, option in enumerate(options) if not label or len(option) <= 12]
     named = frozenset(index for index in short if same_option(options[index], text))

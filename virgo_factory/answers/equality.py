@@ -321,8 +321,6 @@ class _Comparison:
     def sequences(self, one: Reading, other: Reading) -> Verdict:
         gold, answer = one.what, other.what
         pair = {gold.held, answer.held}
-        if pair == {"-", ""}:
-            gold, answer, pair = _years(gold), _years(answer), {""}
         if pair == {":"} or pair == {"-", ":"} and _RATIO.search(self.question.text):
             return self.ratios(one, other)
         left, right = _unnumbered(gold.parts), _unnumbered(answer.parts)
@@ -540,14 +538,6 @@ def _rounded(value, decimals: int) -> Fraction:
 # --- several values ------------------------------------------------------------------------------------------------
 
 _RATIO = re.compile(r"ratio|scale|odds|proportion|比", re.IGNORECASE)
-
-
-def _years(several: Sequence) -> Sequence:
-    """Every year of a span of years, which is a list of them."""
-    if several.held != "-" or not all(map(_YEAR.fullmatch, several.parts)):
-        return several
-    first, last = map(int, several.parts)
-    return Sequence("", tuple(map(str, range(first, last + 1))))
 
 
 def _falls(text: str) -> bool | None:

@@ -2,11 +2,12 @@
 
 import re
 
-from virgo_factory.answers.choice import STATED, affirms, choose, claimed, turned
+from virgo_factory.answers.choice import STATED, choose, claimed
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.options import LETTERS, options_of
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
+from virgo_factory.answers.prose.affirming import affirms, turned
 from virgo_factory.answers.prose.asked import wants_several
 from virgo_factory.answers.prose.phrases import MAX_ANSWER, said_answer
 from virgo_factory.answers.prose.reading import announced, last_said, listed_in
@@ -129,5 +130,7 @@ def _from_text(text: str, question: Question, options: tuple[str, ...], where: s
         return Answer("yes" if told else "no", "phrase", where)
     if way := turned(question.text, text):
         return Answer(way, "option", where)
+    if (taken := phrases.correction(text)) and taken["mine"] and text[taken.end() :].strip(" \n.!"):
+        return _from_text(text[taken.end() :], question, options, where)
     said = ", ".join(listed_in(text)) or said_answer(text, question.text)
     return Answer(announced(said, question), "phrase", where) if said else last_said(text, question, where)

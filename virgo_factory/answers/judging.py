@@ -20,8 +20,9 @@ from virgo_factory.answers.values.numbers import read_number
 
 _option = partial(Verdict.of, what="option", kind="choice")
 _LARGEST = 10**4000
+_NAME = r"(?:[^\W\d_]{3,}|(?:(?:[A-Z]|[DM]r|M[rs]s?)\. ?)+[^\W\d_]{3,})(?: [^\W\d_]{2,}| [A-Z]\.){0,4}"
 _NAMED = re.compile(
-    r"(?!.*\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b)[^\W\d_]{3,}(?: [^\W\d_]{2,}){0,4}",
+    rf"(?!.*\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b)\[?{_NAME}(?:, {_NAME})*\]?",
     re.IGNORECASE,
 )
 _CHOOSES = re.compile(r"\b(?:options?|choices?|choose|select|following)\b|选|下列|以下", re.IGNORECASE)

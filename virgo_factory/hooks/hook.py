@@ -60,17 +60,16 @@ def not_acting() -> list[str]:
     """
     ours = {id(new) for news in _replacements.values() for new in news}
     stock = {id(old) for old in _rebound} - ours
-    found = []
-    for module in _loaded():
-        for name, value in list(vars(module).items()):
-            reloaded = (
-                (module.__name__, name) in _replacements
-                and id(value) not in ours
-                and str(getattr(value, "__module__", "")).startswith("llamafactory.")
-                and not hasattr(value, "__wrapped__")
-            )
-            if reloaded or id(value) in stock:
-                found.append(f"{module.__name__}.{name}")
+    loaded = {module.__name__: vars(module) for module in _loaded()}
+    found = [f"{module}.{name}" for module, held in loaded.items() for name in list(held) if id(held[name]) in stock]
+    for module, name in _replacements:
+        value = loaded.get(module, {}).get(name)
+        if (
+            id(value) not in ours | stock
+            and str(getattr(value, "__module__", "")).startswith("llamafactory.")
+            and not hasattr(value, "__wrapped__")
+        ):
+            found.append(f"{module}.{name}")
 
     return found
 

@@ -49,9 +49,8 @@ def test_the_first_filled_prompt_requests_and_tokens(asked):
     assert f"guessed, nothing is measured yet), at most {2 * 2048 + 10 * 8192:,}" in text
 
 
-def test_the_models_own_tokenizer_counts(asked, shared_data):
-    model = shared_data / "qwen2.5_vl_tokenizer"
-    text = "\n".join(estimated(asked.model_copy(update={"model_name_or_path": str(model)})))
+def test_the_models_own_tokenizer_counts(asked, model_folder):
+    text = "\n".join(estimated(asked.model_copy(update={"model_name_or_path": str(model_folder)})))
     assert "a guess:" not in text
     tokens = int(re.search(r"prompts of (\d+) tokens", text)[1])
     picture = (512 // 28) ** 2  # 512 pixels become 504

@@ -12,6 +12,7 @@ from PIL import Image
 from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.data.read.source import find_sources, read_source
 from virgo_factory.data.rows.stream import measure
+from virgo_factory.data.tokens import llamafactory_template
 from virgo_factory.data.tokens.image_size import PROCESSOR_FILES
 from virgo_factory.preflight.twin.twin import make_twin
 from virgo_factory.preflight.versions import reads_5
@@ -164,9 +165,29 @@ def test_bounds_judge_each_response_by_itself(load, base, tmp_path, kind, words,
     assert (record.reason == "") == kept, record
 
 
+class Here(llamafactory_template.ForeignTokenizer):
+    """Asks LLaMA-Factory in this process, which has imported it: another one would take ten seconds (tests/data/test_foreign.py)."""
+
+    def __init__(self, settings):
+        from virgo_factory.hooks.rows.counting import Counter
+
+        self.settings, self.counter = settings, Counter(dataclasses.asdict(settings))
+        self.special = tuple(self.counter.special)
+
+    def _ask(self, rows):
+        return {"tokens": [self.counter.count(row) for row in rows]}
+
+    def close(self):
+        pass
+
+    __del__ = close
+
+
 @pytest.mark.parametrize(("template", "ends"), [("virgo", ["min"]), ("virgo", ["max"]), ("qwen", ["min", "max"])])
-def test_earlier_turns_of_a_pair_are_context_to_the_bounds(load, base, tmp_path, template, ends):
+def test_earlier_turns_of_a_pair_are_context_to_the_bounds(load, base, tmp_path, template, ends, monkeypatch):
     from transformers import AutoTokenizer
+
+    monkeypatch.setattr(llamafactory_template, "ForeignTokenizer", Here)
 
     one = len(AutoTokenizer.from_pretrained(base).encode(thought(20), add_special_tokens=False))
     keys = {"template": template} | {f"{end}_response_tokens": one + {"min": -1, "max": 1}[end] for end in ends}

@@ -214,10 +214,10 @@ def test_response_tokens_are_counted_with_the_markers_as_text_in_every_stage(hoo
     assert count(first[0]["tokenizer"]) == count(second) == expected
 
 
-def test_the_real_tokenizer_gets_the_next_free_ids(hook, model_folder):
+def test_the_real_tokenizer_gets_the_next_free_ids(hook, real_model_folder):
     from llamafactory.hparams import ModelArguments
 
-    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    tokenizer = AutoTokenizer.from_pretrained(real_model_folder)
     model_args = ModelArguments(model_name_or_path="x", marker_tokens=True)
     hook.add_marker_tokens(tokenizer, model_args)
     assert tokenizer.convert_tokens_to_ids(list(MARKERS)) == [151665, 151666, 151667, 151668]

@@ -1,7 +1,5 @@
 """The loss of the trainer against one written out by hand, what is never said, and TRL beside a new vLLM."""
 
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -166,29 +164,34 @@ def test_ten_rollouts_without_gradient_are_told_once(hook, trainer, monkeypatch)
     assert len(said) == 1 and "10 rollouts in a row" in said[0] and "rl_curriculum" in said[0]
 
 
+BEFORE = """
+    import sys
+    sys.path.insert(0, {folder!r})
+    for name in [name for name in sys.modules if name.partition(".")[0] == "trl"]:
+        del sys.modules[name]
+"""
 IMPORT = """
-try:
-    from trl import GRPOTrainer
-except RuntimeError as error:
-    print(error)
+    try:
+        from trl import GRPOTrainer
+    except RuntimeError as error:
+        print(error)
 
-import virgo_factory
-virgo_factory.register()
-import llamafactory.hparams
-import virgo_factory.hooks.reinforce.trainer
-print("imported")
+    import virgo_factory
+    virgo_factory.register()
+    import llamafactory.hparams
+    import virgo_factory.hooks.reinforce.trainer
+    print("imported")
 """
 
 
-def test_trl_can_be_imported_beside_a_new_vllm(tmp_path):
-    (tmp_path / "vllm-0.20.2.dist-info").mkdir()
-    (tmp_path / "vllm-0.20.2.dist-info" / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: vllm\nVersion: 0.20.2\n"
-    )
-    (tmp_path / "vllm").mkdir()
+def test_trl_can_be_imported_beside_a_new_vllm(fork, tmp_path):
+    for folder in ("vllm-0.20.2.dist-info", "vllm"):
+        (tmp_path / folder).mkdir()
+
+    metadata = "Metadata-Version: 2.1\nName: vllm\nVersion: 0.20.2\n"
+    (tmp_path / "vllm-0.20.2.dist-info" / "METADATA").write_text(metadata)
     (tmp_path / "vllm" / "__init__.py").write_text("class LLM: pass\nclass SamplingParams: pass\n")
     (tmp_path / "vllm" / "sampling_params.py").write_text("")
-    environment = {"PYTHONPATH": f"{tmp_path}:" + ":".join(sys.path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    run = subprocess.run([sys.executable, "-c", IMPORT], env=environment, capture_output=True, text=True, timeout=300)
-    assert run.stdout.endswith("imported\n"), run.stderr[-3000:]
-    assert "Failed to import trl.trainer.grpo_trainer" in run.stdout  # else the repair has become needless
+    printed = fork(IMPORT, BEFORE.format(folder=str(tmp_path)))
+    assert printed.endswith("imported\n")
+    assert "Failed to import trl.trainer.grpo_trainer" in printed  # else the repair has become needless

@@ -105,7 +105,7 @@ def test_a_token_across_the_boundary_is_context(model_folder):
         assert source + target == plain[-1][0] + plain[-1][1]
         return tokenizer.decode(source).removeprefix("q"), tokenizer.decode(target)
 
-    assert pieces("It is cat", "It is catastrophic.") == ("It is catastrophic", ".<|im_end|>")
+    assert pieces("It is inform", "It is information.") == ("It is information", ".<|im_end|>")
     assert pieces("It is.", "It is.\n\nWait") == ("It is.\n\n", "Wait<|im_end|>")
     assert pieces("It is.", "It is. Wait", "a", "It is. No") == ("It is.", " Wait<|im_end|>")
     assert pieces("√2 是", "√2 是 否") == ("√2 是", " 否<|im_end|>")

@@ -69,7 +69,7 @@ MACHINES = [
     (5, 4, 2, 1),
     (3, 2, 4, 2),
     (101, 8, 1, 8),
-    (200, 32, 1, 2),
+    (67, 16, 1, 2),
 ]
 
 
@@ -88,7 +88,7 @@ def test_rows_of_each_rank(hook, count, ranks, per_device, accumulation, drop_la
         for kind in ("balanced", "grouped", "packed")
     }
     orders = {kind: [] for kind in ours}
-    for _ in range(3):
+    for _ in range(2):
         steps = epoch_of(stock)
         expected = global_batches(steps, accumulation)
         rows = Counter(itertools.chain(*itertools.chain(*steps)))
@@ -102,7 +102,7 @@ def test_rows_of_each_rank(hook, count, ranks, per_device, accumulation, drop_la
                 assert list(map(Counter, got)) == list(map(Counter, expected))
 
     if count > 30 and steps:
-        assert all(len({str(order) for order in epochs}) == 3 for epochs in orders.values())
+        assert all(len({str(order) for order in epochs}) == 2 for epochs in orders.values())
 
 
 @pytest.mark.parametrize(("count", "ranks", "share"), [(37, 2, 2), (37, 4, 2), (41, 8, 4), (5, 8, 2)])

@@ -332,10 +332,10 @@ def test_prompts_have_the_tokens_of_training_or_the_difference_is_named(standing
 
 
 @pytest.fixture(scope="module")
-def model(shared_data, tmp_path_factory):
+def model(model_folder, tmp_path_factory):
     """The real tokenizer, the configuration of a small model, and its vocabulary."""
     folder = tmp_path_factory.mktemp("model")
-    shutil.copytree(shared_data / "qwen2.5_vl_tokenizer", folder, dirs_exist_ok=True)
+    shutil.copytree(model_folder, folder, dirs_exist_ok=True)
     text = {"num_hidden_layers": 2, "vocab_size": 1472, "hidden_size": 128}
     config = {"architectures": ["Qwen2VLForConditionalGeneration"], "text_config": text}
     (folder / "config.json").write_text(json.dumps(config))

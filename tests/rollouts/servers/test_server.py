@@ -269,7 +269,10 @@ def test_arguments(monkeypatch):
     assert command[-2:] == ["--stream-interval", "9"]  # the user's come last, and the last one counts
     assert "--max-model-len" not in vllm_command("M", 8000)
     monkeypatch.setattr(server, "is_cpu_build", lambda: True)
-    assert "--enforce-eager" in vllm_command("M", 8000) and "--distributed-executor-backend" in vllm_command("M", 8000)
+    command = vllm_command("M", 8000, images=2)
+    assert command[:4] == [sys.executable, "-P", "-m", "virgo_factory.rollouts.servers.cpu_server"]
+    assert {"--enforce-eager", "--distributed-executor-backend"} <= set(command)
+    assert '{"image": {"count": 2, "width": 56, "height": 56}, "video": 0}' in command
     assert "--distributed-executor-backend" not in vllm_command("M", 8000, tensor_parallel_size=2)
     for has_bf16 in (True, False):
         monkeypatch.setattr(server, "has_bf16", lambda has_bf16=has_bf16: has_bf16)

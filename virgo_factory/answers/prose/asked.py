@@ -15,7 +15,7 @@ SPLIT = re.compile(
 )
 _YEAR = re.compile(r"(?<![\d.$])(?<!\d,)(?:1[5-9]|20)\d\d(?![.,]?\d|%|(?<![\"“]\d{4})[\"”])")
 _COUNTS = re.compile(
-    r"\bhow many (?:of (?:the |these )?(?:\d+ )?)?((?:[a-z]+ ){1,3}?)(?:are|is|was|were|do|does|did|have|has|had|can|will|would|of|in|on|with|there)\b|\bnumber of ([a-z]+)",
+    r"\bhow many (?:of (?:the |these )?(?:\d+ )?)?((?:[a-z]+ ){1,3}?)(?:are|is|was|were|do|does|did|have|has|had|can|will|would|of|in|on|with|there)\b|\bnumber of ([a-z]+)|(?:几|多少)[只个条张本人辆棵头]()",
     re.IGNORECASE,
 )
 _ASKS_YEAR = re.compile(r"\b(?:which|what) year\b|哪一?年", re.IGNORECASE)
@@ -25,11 +25,12 @@ _TOTAL = re.compile(
     rf"\b(?=.*(?:in total|in all|altogether)\b)(?!.*\d.*\d.*(?:in total|in all|altogether)\b)({P.NUMBER})\b",
     re.IGNORECASE,
 )
+_REMAINS = re.compile(r"\b(?:left|remain)")
 _BRACKETS = re.compile(r"\s*\([^()]*\)")
 _FORMS = tuple(
     (re.compile(asked, re.IGNORECASE), re.compile(form))
     for asked, form in (
-        (r"\bpercent|百分", "%|％|‰"),
+        (r"\bpercent|百分", "%|％|‰|per ?cent"),
         (r"\bratio\b|之比", r"[:：]|\bto\b|frac|/"),
         (r"\bfraction\b", "/|frac"),
         (r"\b(?:what|which) date\b|\bdate (?:on|of|is|was)\b|日期", "[A-Z][a-z][a-z]|[/年月]|\\d-\\d"),
@@ -37,7 +38,9 @@ _FORMS = tuple(
     )
 )
 """What a question asks for, and what such a value holds."""
-_SHORT = frozenset("the and are was for how did does its has had who two what which that this one".split())
+_SHORT = frozenset(
+    "the and are was for how did does its has had who two what which that this one percent percentage".split()
+)
 _SPEAKS_OF = re.compile(r"^\W*the ((?:[a-z]+-)?[a-z]+(?: [a-z]+)?) (?:is|was|equals)\b", re.IGNORECASE)
 _GENERAL = frozenset(
     "answer result value total sum number solution set interval difference product amount final correct quotient remainder ratio "
@@ -99,6 +102,9 @@ def about(clause: str, question: str) -> str:
 def number_in(clause: str, question: str) -> str | None:
     """Return the number of a clause that the question asks for: with its noun, of its form, not one of its own; else the last."""
     counted = _COUNTS.search(question)
+    there = P.THERE.search(clause) if counted and counted[1] else None
+    if there and (part := _part_of(clause[there.end() :], counted[1])):
+        return part
     if counted and (total := _TOTAL.search(clause)):
         return total[1]
     clause = about(clause, question)
@@ -106,7 +112,8 @@ def number_in(clause: str, question: str) -> str | None:
         return next(iter(_YEAR.findall(clause)), None)
     if _ASKS_CHANGE.search(question) and (by := _BY.search(clause)):
         return next(iter(quantities(clause[by.end() :])), None)
-    if (counted or not question) and (there := P.THERE.search(clause)):
+    if found := list(P.THERE.finditer(clause)) if counted or not question else []:
+        there = found[-1 if _REMAINS.search(question) else 0]
         if there[1][0].isdigit():
             return quantities(clause[there.start(1) :])[0]
         return "0" if there[1].lower() == "no" else there[1]
@@ -118,11 +125,20 @@ def number_in(clause: str, question: str) -> str | None:
     return values[-1] if values else None
 
 
+def _part_of(rest: str, names: str) -> str | None:
+    """Behind how many there are of a kind, the number of those that are as is asked: 2 in "5 cars, 2 of them red"."""
+    said, wanted = re.split(r"[,;:]| and ", rest, maxsplit=1), names.split()[:-1]
+    place = next((at for word in wanted if word not in said[0] and (at := rest.find(f" {word}")) > 0), 0)
+    found = re.findall(rf"\b(?:{P.NUMBER})\b", rest[:place], re.IGNORECASE)
+    return found[-1] if found else None
+
+
 def with_noun(clause: str, question: str) -> str | None:
     """The number of a clause that stands with what a question counts: 3 in "3 of the 8 years"."""
-    if not (counted := _COUNTS.search(question)):
+    counted = _COUNTS.search(question)
+    if not counted or not (noun := counted[1] or counted[2]):
         return None
-    names = "|".join(re.escape(name[:4]) for name in (counted[1] or counted[2]).split())
+    names = "|".join(re.escape(name[:4]) for name in noun.split())
     among = rf"(?:(?:out )?of (?:the |all )?(?:{P.NUMBER})\s+)?(?:[a-z]+\s+)?(?={names})"
     said = re.findall(rf"(?<!of )(?<!of the )(?<!of all )\b({P.NUMBER})\s+{among}", clause, re.IGNORECASE)
     return said[-1] if said else None
@@ -135,7 +151,9 @@ def formed(value: str, question: str) -> bool:
 
 def sought(clause: str, question: str) -> bool:
     """Whether a question asks for one of the numbers of a clause that its words tell: a year, by how much something changed."""
-    total = _COUNTS.search(question) and _TOTAL.search(clause)
+    total = _COUNTS.search(question) and (
+        _TOTAL.search(clause) or P.THERE.search(clause) or with_noun(clause, question)
+    )
     return bool(total or _ASKS_YEAR.search(question) or _ASKS_CHANGE.search(question) and _BY.search(clause))
 
 

@@ -40,7 +40,7 @@ _BOOLEAN = "|".join(sorted(map(re.escape, BOOLEANS), key=len, reverse=True))
 _EDGE = r"(?![A-Za-z])(?=[ \t]*(?:[.,;:!*\"'’”)\]}。，；：！、（(\-–—|\n]|$|(?:it|there|they|the|this|that|because|since|as|we|both|all)\b))"
 _FIRST = re.compile(rf"[\s*_\"'“#]*(?:(?:unfortunately|sadly|well|{P.ADVERB}),?\s)?({_BOOLEAN}){_EDGE}", re.IGNORECASE)
 _STATED = re.compile(
-    rf"(?:\b(?:(?P<firm>so|therefore|thus|hence|answer)|statement|claim|assertion|conclusion|impression|assessment|proposition|it)(?: (?:above"
+    rf"(?:\b(?:(?P<firm>so|therefore|thus|hence|answer|(?:would|['’]d) say)|statement|claim|assertion|conclusion|impression|assessment|proposition|it)(?: (?:above"
     rf"|given))?(?:\s{{0,3}}\([^()\n]{{1,30}}\))?(?:[:,]?[*_]*\s{{1,3}}(?:the (?:answer|statement|claim) )?(?:is|must be|should be|returns|prints"
     rf"|outputs|evaluates to)?|['’]s)\s{{0,3}}(?:{P.ADVERB}\s{{1,3}})?"
     rf"|(?:(?P<solid>答案|因此|所以|故)|说法|这句话|这个?话|本题|判断|结论|命题|叙述|描述)(?:应该|应|就|也)?(?:是|为|[:：，,])*\s{{0,3}})[\s*_\"'“]{{0,6}}(?P<no>not\s{{1,3}}"
@@ -159,6 +159,17 @@ def without_courtesy(text: str) -> str:
     return text
 
 
+_MAY_CORRECT = ("wait", "actually,", "second thought", "correction", "mistake", "error", "wrong", "incorrect", "t right", "t correct", "错", "不对", "等等")  # fmt: skip
+
+
+def correction(text: str) -> re.Match[str] | None:
+    """The last place near the end of a response where it takes back what it said before."""
+    start = max(0, len(text) - 2_000)
+    plain = text[start:].lower()
+    found = list(P.CORRECTS.finditer(text, start)) if any(word in plain for word in _MAY_CORRECT) else None
+    return found[-1] if found else None
+
+
 _CONCEDED = re.compile(
     r"(?:(?<=\w),?\s+(?:although|though|even though|even if)|(?<=\w),\s+(?:while|whereas))\b[^.!?\n]*(?=[.!?]?\s*\Z)",
     re.IGNORECASE,
@@ -180,9 +191,6 @@ def said_boolean(text: str) -> bool | None:
     stated = BOOLEANS[ended[-1]["said"].lower()] != bool(ended[-1]["no"]) if ended else None
     if ended and (ended[-1]["firm"] or ended[-1]["solid"]):
         return stated
-    closed = P.CLOSING.search(text[-40:])
-    if closed and not _FIRST.match(text):
-        return BOOLEANS[closed[1].lower()]
     text = re.sub(r"\A[^.!。？?]{3,400}[?？]\s*", "", text)
     if first := _FIRST.match(text):
         said = BOOLEANS[first[1].lower()]

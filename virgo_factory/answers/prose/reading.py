@@ -22,7 +22,7 @@ from virgo_factory.answers.prose.clauses import committed, statements
 from virgo_factory.answers.prose.phrases import BOLD, MATHS, MAX_ANSWER, quantities
 from virgo_factory.answers.values.dates import Moment
 from virgo_factory.answers.values.latex import tidy, unwrap
-from virgo_factory.answers.values.numbers import Number, read_number
+from virgo_factory.answers.values.numbers import Number, conversions, read_number
 from virgo_factory.answers.values.reading import SAID, Words, read
 from virgo_factory.answers.values.sequences import Sequence, read_bound
 from virgo_factory.answers.values.units import asked_units, read_unit
@@ -37,15 +37,18 @@ _NAMES = re.compile(rf"(?:{_ITEM}, )*{_ITEM}(?:,|,? and) {_ITEM}")
 _TO = re.compile(r"\A(?:at|in|on|by|to|about|only|exactly|points?|the)\s+(?=\S)", re.IGNORECASE)
 _EQUALS = re.compile(r"=(?!.*=)")
 _AGAIN = re.compile(r"(?<![A-Za-z])([A-Za-z]) ?= ?[^=]{1,40}?(?:,|\band|\bor|[和或])\s?\1 ?=[^=]*$")
-_WHERE = re.compile(r"\s+(?:at|when|for)\s+\$?[A-Za-z]\s*=[^=]*$")
-_QUOTED = re.compile(r"[\"“「'`](.{1,80}?)[\"”」'`]")
+_QUOTED = re.compile(r"[\"“「'`]([^\"“”「」`]{1,80})[\"”」'`]((?:(?<=[”」]),|\s)[^\"“”「」`]*)?")
 _ROW = re.compile(r"^\s*\|.*\|\s*$|(?<!\{)(?<!\{ )\b\w+\s+\|\s+[\w-]")
 _CONCLUDED = re.compile(
     r"\W*(?:so|thus|hence|therefore|in conclusion|in summary|overall)\b|所以|因此|综上", re.IGNORECASE
 )
 _BOUNDED = re.compile(r"\A[a-z] is (?=greater|larger|more|less|smaller)")
+_HAS = re.compile(r":|(?<![\d%]\*\*) (?:is|are|was|were|equals)(?: [a-z]+)? \W?\d|\*{0,2}=")
+"""What stands behind a name in bold whose value follows."""
 _WOULD = re.compile(r"\bwould\b|\bif\b|若|如果", re.IGNORECASE)
+_UNDONE = re.compile(r"(?:\bnot|n['’]t) (?!the\b|an?\b)([a-z]{3,})")
 _SUBJECT = re.compile(r"(?:It|They|He|She|This|There|I|We)\b")
+_LISTS = re.compile(r".*(?:\b(?:are|were|shows?|includes?) |: )(.*)", re.DOTALL)
 _LISTED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
 _LABEL = re.compile(r"[\s*_-]*([A-Za-z][\w '()-]{0,40}|[\u4e00-\u9fff]{1,12})[*_]*\s*[:：=]\s*[*_]*(?=\S)")
 
@@ -87,8 +90,6 @@ def value_of(clause: str, question: Question) -> str | None:
     """Return the value that a clause says its subject has: as it stands, read out, in bold, behind "is" or "=", in maths; None where it says none."""
     bold = in_bold(clause)
     whole = unwrap(P.ASIDE.sub("", clause.replace("**", "")))
-    if (shorter := _WHERE.sub("", whole)) != whole and re.search(r"\d", shorter):
-        whole = shorter
     if is_value(whole):
         return whole
     if told := read_out(whole) or bold:
@@ -125,13 +126,11 @@ def value_of(clause: str, question: Question) -> str | None:
 
 def read_out(clause: str) -> str | None:
     """What a clause says is written somewhere, or quotes to its end."""
-    if not (told := P.READS.search(clause)):
-        return None
-    said = clause[told.end() :].strip(" .\n")
-    quoted = _QUOTED.fullmatch(re.sub(r"(?<=[”」]),[^“「]*$", "", said))
-    if quoted:
-        return quoted[1].strip(" .")
-    return None if re.search('["“「]', said) else unwrap(said)
+    says = [clause[told.end() :].strip(" .\n") for told in P.READS.finditer(clause)]
+    if said := next((said for said in says if said[:1] in tuple("\"“「'`")), ""):
+        quoted = _QUOTED.fullmatch(said)
+        return quoted[1].strip(" .") if quoted and not P.VALUE.search((quoted[2] or "").partition(",")[0]) else None
+    return unwrap(says[0]) if says and not re.search('["“「`]', says[0]) else None
 
 
 def in_bold(clause: str) -> str | None:
@@ -139,7 +138,7 @@ def in_bold(clause: str) -> str | None:
     bold = [
         unwrap(found[1])
         for found in BOLD.finditer(clause)
-        if not found[1].endswith(":") and not clause[found.end() :].startswith(":")
+        if not found[1].endswith(":") and not _HAS.match(clause, found.end())
     ]
     return bold[-1] if bold else None
 
@@ -176,12 +175,15 @@ def chosen(run: list[str], question: Question) -> str | None:
         return kept[0][1] if kept else "" if said else None
     units, asked = asked_units(question.text[-1_000:]), stems(question.text[-300:])
 
-    first = read_number(kept[0][1])
+    first = read_number(kept[0][1].rpartition("=")[2])
+    for clause, value in kept[1:]:
+        if is_value(clause) and _contradicts(first, read_number(value)):
+            return value
 
     def fit(pair: tuple[str, str]) -> tuple:
         number = read_number(pair[1])
         both = number and first and number.units and first.units
-        same = both and number.units[0].dimensions == first.units[0].dimensions
+        same = both and number.units != first.units and number.units[0].dimensions == first.units[0].dimensions
         return (
             bool(with_noun(pair[0], question.text)),
             formed(pair[1], question.text),
@@ -192,6 +194,20 @@ def chosen(run: list[str], question: Question) -> str | None:
         )
 
     return max(kept, key=fit)[1]
+
+
+def _contradicts(first: Number | None, number: Number | None) -> bool:
+    """Whether two numbers in units of the same kind are not the same value, however roughly."""
+    if not (first and number and first.units and number.units and (factors := conversions(first, number))):
+        return False
+    values = [float(number.value) * float(factor) + float(offset) for factor, offset in factors]
+    return all(abs(value - float(first.value)) > abs(float(first.value)) * 0.05 for value in values)
+
+
+def said_last(statement: str, question: Question) -> str | None:
+    """The value of the most certain of a statement's commitments that has one; empty where it is denied, None without any."""
+    values = (chosen(run, question) for run in committed(statement))
+    return next((value for value in values if value is not None), None)
 
 
 def announced(said: str, question: Question) -> str:
@@ -231,7 +247,8 @@ def telling(text: str, question: Question) -> list[str]:
     told = [part for part in statements(text) if tells(part, question.text)]
     real = "would" in question.text
     while len(told) > 1 and (P.ELABORATES.match(told[-1]) or not real and re.search(r"\bwould\b", told[-1])):
-        told.pop()
+        first, would, _ = told.pop().partition(";")
+        told += [first] if would and "would" not in first and not P.ELABORATES.match(first) else []
     asked = stems(question.text[-300:])
     named = [len(stems(found[1]) & asked) if (found := _LABEL.match(part)) else 0 for part in told]
     if named and _LABEL.match(told[-1]) and named[-1] < max(named):
@@ -254,9 +271,12 @@ def last_said(text: str, question: Question, where: str) -> Answer:
         return Answer("", "none", where)
     if question.kind in ("text", "boolean", "date"):
         plain = P.CONTRAST.sub("", told[-1])
-        named = re.split(r"\b(?:are|were) ", unwrap(plain))[-1]
-        said = in_bold(told[-1]) or read_out(plain) or (named if _NAMES.fullmatch(named) else unwrap(plain))
+        listed = [found for run in committed(plain) if (found := _LISTS.fullmatch(run[0]))]
+        named = (P.BESIDE_THAT.sub("", found[1]) for found in listed)
+        said = in_bold(told[-1]) or read_out(plain) or next(filter(_NAMES.fullmatch, named), unwrap(plain))
         return Answer(said[:MAX_ANSWER], "whole", where)
+    if undone := _UNDONE.search(question.text):  # "the probability that it is not green is 1/2"
+        told = [re.sub(rf"(?: is| are| was| were)?(?: not|n['’]t) (?={undone[1]}\b)", " un", part) for part in told]
     asked = P.NAME.search(question.text[-1_000:])
     for statement in reversed(told[-1:] if P.HEADED.search(text) else told):
         runs = committed(statement)

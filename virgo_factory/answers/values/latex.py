@@ -274,7 +274,10 @@ def words(text: str) -> str:
 
 _WORDING = _table(
     (r"\s*_\s*\{?(\d+)\}?|\s*\^\s*\{?(\d*[+-])\}?(?!\w)|(?<=\bsp)\^\{?([23])\}?", r"\1\2\3"),
-    (r"(?<![\w.])[A-Za-z](?:\.[A-Za-z])+(?!\w|\.?\s[A-Z][a-z])", lambda found: found[0].replace(".", "")),  # U.S.A.
+    (
+        r"(?<![\w.])[A-Za-z](?:\.[A-Za-z])++(?!\w|\.?\s[A-Z][A-Za-z])",
+        lambda found: found[0].replace(".", ""),
+    ),  # U.S.A.
     (r"-[(\\]", "-"),
     (r"\{\s*\\?emptyset", "set of nothing"),
     (r"(?<!\w)(\w(?:\s?\d)?)('+)(?!\w)", lambda found: found[1] + "\u2032" * len(found[2])),

@@ -210,8 +210,6 @@ def _quantity(text: str) -> Number | None:
     text = _ORDINAL.sub("", text)
     if "°" in text:  # else they are feet and inches
         text = _MINUTES.sub(lambda found: "′" if found[1] == "'" else "″", text)
-    if era := re.match(r"(AD|BC|公元前?)\s*(?=\d)", text):
-        text = f"{text[era.end() :]} {era[1]}"
     currency = _CURRENCY.match(text)
     text = text[currency.end() :]
     if currency[1] and _COMMA.fullmatch(text) or text.endswith("€") and _COMMA.fullmatch(text[:-1].strip()):

@@ -303,8 +303,6 @@ _QUOTIENT = re.compile(r".*[A-Za-z]\s*[A-Za-z(]*.*/.*[a-z].*")
 
 def value_side(text: str) -> tuple[str, str] | None:
     """Return (name, value) of ``x = 5``, ``\\angle A = 74°`` or ``x \\in (1, 2)``; None where the text is no such assignment."""
-    if (matrix := P.MATRIX_NAME.match(text)) and "\\begin" in text[matrix.end() - 1 :] + matrix[0]:
-        return re.sub(r"\s", "", matrix[1]) if "begin" not in matrix[1] else "", text[matrix.end() :]
     if member := re.match(r"^[^\\=<>]{1,12}\\in(?![A-Za-z])(?!.*[:|]|.*\\mid)", text):
         return side_name(text), text[member.end() :].strip()
     if (label := _LABEL.match(text)) and read_number(text[label.end() :]) is not None:

