@@ -72,28 +72,24 @@ def look(
     """Return what the rows of a chunk are compared by."""
     index, chunk = found
     source = sources[index]
-    texts, facts, counts, pictures, state, unread = [], [], [], [], [], Counter()
+    rows, pictures, unread = [], [], Counter()
     for row in read_chunk(chunk):
         examples = [] if row.problem else read_row(row.raw, source.formatting, source.options).parts
         examples = [part for part in examples if isinstance(part, Example)]
         if not examples:
-            texts.append("")
-            facts.append(0)
-            counts.append(0)
-            state.append(3 if row.problem else 2)
+            rows.append(("", 0, 0, 3 if row.problem else 2))
             unread.update([why_unreadable(row.problem)[0]] if row.problem else [])
             continue
 
         question = "\n".join(turn.question for example in examples for turn in example.turns)
         text = question if by == "question" else "\n".join(map(whole_text, examples))
-        texts.append(text.replace(IMAGE, " "))
         gold = _GOLD.sub("", (examples[0].answer or "").casefold()).strip(".")
-        facts.append(_digest(json.dumps([_NUMBER.findall(question), gold]).encode()))
+        fact = _digest(json.dumps([_NUMBER.findall(question), gold]).encode())
         hashes = [_picture(image, source) for image in examples[0].images]
-        counts.append(len(hashes))
         pictures += [value for value, _ in hashes]
-        state.append(int(any(is_name for _, is_name in hashes)))
+        rows.append((text.replace(IMAGE, " "), fact, len(hashes), int(any(is_name for _, is_name in hashes))))
 
+    texts, facts, counts, state = zip(*rows, strict=True)
     if embedding:
         seen = load_embedding(embedding).of(texts)
     else:

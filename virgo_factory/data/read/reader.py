@@ -399,12 +399,11 @@ def _list_key(path: Path) -> str | None:
             return key
 
     if newline and rest.strip() and not _is_object(first) and not _is_object(rest.lstrip().partition(b"\n")[0]):
-        if _is_open(first):
-            named = f" (its keys: {', '.join(keys[:5])}{', ...' if len(keys) > 5 else ''})" if keys else ""
-            raise UnreadableFile(
-                f"{path}: one JSON object over several lines{named}. A .json file must hold a list of rows, an object with one "
-                'list of them ({"train": [...]}), or rows by their ids ({"1": {...}, ...}); a .jsonl file one row a line.'
-            )
+        named = f" (its keys: {', '.join(keys[:5])}{', ...' if len(keys) > 5 else ''})" if keys else ""
+        raise UnreadableFile(
+            f"{path}: one JSON object over several lines{named}. A .json file must hold a list of rows, an object with one "
+            'list of them ({"train": [...]}), or rows by their ids ({"1": {...}, ...}); a .jsonl file one row a line.'
+        )
 
     return None
 
@@ -442,22 +441,9 @@ def _are_rows(text: str) -> bool:
 
 def _is_object(line: bytes) -> bool:
     try:
-        return isinstance(json.loads(line), dict)
+        return isinstance(json.loads(line.decode("utf-8", "replace")), dict)
     except (ValueError, RecursionError):
         return False
-
-
-def _is_open(line: bytes) -> bool:
-    """Whether a line is the beginning of JSON that goes on behind it."""
-    text = line.decode("utf-8", "ignore").rstrip()
-    try:
-        json.loads(text)
-    except json.JSONDecodeError as error:
-        return error.pos >= len(text) - 1 and "Unterminated" not in error.msg
-    except (ValueError, RecursionError):
-        pass
-
-    return False
 
 
 # CSV
@@ -763,25 +749,16 @@ class _Text:
         self.window, self.at, self.line = "", 0, 1
         self.start = self.byte  # of the item that is taken
         self.decoder = json.JSONDecoder()
-        self.broken: UnreadableFile | None = None
 
     def look_ahead(self, pattern: re.Pattern[str]) -> str:
-        """Return what a pattern finds here, and stay; where the file is broken, the next `read_on` says so."""
-        while (found := pattern.match(self.window, self.at)).end() == len(self.window):
-            try:
-                if not self.read_on():
-                    break
-            except UnreadableFile as error:
-                self.broken = error
-                break
+        """Return what a pattern finds here, and stay."""
+        while (found := pattern.match(self.window, self.at)).end() == len(self.window) and self.read_on():
+            pass
 
         return found.group()
 
     def read_on(self) -> bool:
         """Add a piece of the file, as long as what is open, so that a 50 MB row costs linear time."""
-        if self.broken:
-            raise self.broken
-
         rest = self.window[self.at :]
         try:
             more = self.file.read(max(_CHUNK, len(rest)))
