@@ -148,8 +148,9 @@ def _stated(text: str, start: int, count: int) -> str | None:
     for match in phrases.announcements(text, start, option=True):
         found = _letters_at(text, match.end(), count)
         if not found and match[0].rstrip(" *_").endswith((":", "：")):
-            if other := _AHEAD.match(text, match.end()):
-                return (other["b"] or other["l"]).upper()  # a letter that is no option's
+            other = _AHEAD.match(text, match.end())
+            if other and (letter := (other["b"] or other["l"]).upper()) > LETTERS[count - 1]:
+                return letter  # that is no option's
         if found and (not _CHOSEN.match(match[0]) or P.PAUSED.match(text, found[1])):
             turned = P.TURNED.match(text, found[1])
             announced, place = turned["l"] if turned else found[0], match.end()
@@ -363,7 +364,13 @@ def _asserted(told: str, matched: list[int], options: tuple[str, ...]) -> int | 
     others = "|".join(re.escape(words(options[index])) for index in matched)
     if asserted and re.match(rf"(?:\w+ ){{0,3}}(?:and|or) (?:the )?(?:{others}) ", plain[max(asserted)[0] :]):
         return None
+    if not asserted and len(matched) > 1 and (ended := _AFTER_COLON.search(told)):
+        matched = [index for index in matched if same_option(options[index], ended[1])]
     return max(asserted)[1] if asserted else matched[0] if len(matched) == 1 else None
+
+
+_AFTER_COLON = re.compile(r": (?:the |an? )?([^:]{1,60})$")
+"""What a statement comes to in the end: "it takes up most of the cell: the vacuole"."""
 
 
 # --- what a text names, and the gold ---------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ _BOOLEAN = "|".join(sorted(map(re.escape, BOOLEANS), key=len, reverse=True))
 _EDGE = r"(?![A-Za-z])(?=[ \t]*(?:[.,;:!*\"'’”)\]}。，；：！、（(\-–—|\n]|$|(?:it|there|they|the|this|that|because|since|as|we|both|all)\b))"
 _FIRST = re.compile(rf"[\s*_\"'“#]*(?:(?:unfortunately|sadly|well|{P.ADVERB}),?\s)?({_BOOLEAN}){_EDGE}", re.IGNORECASE)
 _STATED = re.compile(
-    rf"(?:\b(?:(?P<firm>so|therefore|thus|hence|answer)|statement|claim|assertion|conclusion|impression|assessment|proposition|it)(?: (?:above"
+    rf"(?:\b(?:(?P<firm>so|therefore|thus|hence|answer|(?:would|['’]d) say)|statement|claim|assertion|conclusion|impression|assessment|proposition|it)(?: (?:above"
     rf"|given))?(?:\s{{0,3}}\([^()\n]{{1,30}}\))?(?:[:,]?[*_]*\s{{1,3}}(?:the (?:answer|statement|claim) )?(?:is|must be|should be|returns|prints"
     rf"|outputs|evaluates to)?|['’]s)\s{{0,3}}(?:{P.ADVERB}\s{{1,3}})?"
     rf"|(?:(?P<solid>答案|因此|所以|故)|说法|这句话|这个?话|本题|判断|结论|命题|叙述|描述)(?:应该|应|就|也)?(?:是|为|[:：，,])*\s{{0,3}})[\s*_\"'“]{{0,6}}(?P<no>not\s{{1,3}}"

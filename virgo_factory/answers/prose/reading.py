@@ -247,7 +247,8 @@ def telling(text: str, question: Question) -> list[str]:
     told = [part for part in statements(text) if tells(part, question.text)]
     real = "would" in question.text
     while len(told) > 1 and (P.ELABORATES.match(told[-1]) or not real and re.search(r"\bwould\b", told[-1])):
-        told.pop()
+        first, would, _ = told.pop().partition(";")
+        told += [first] if would and "would" not in first and not P.ELABORATES.match(first) else []
     asked = stems(question.text[-300:])
     named = [len(stems(found[1]) & asked) if (found := _LABEL.match(part)) else 0 for part in told]
     if named and _LABEL.match(told[-1]) and named[-1] < max(named):
