@@ -38,8 +38,8 @@ demo-synthesize: $(STAMP)
 	@virgo-factory demo synthesize
 
 # The tests of what uses LLaMA-Factory, torch or datasets, a dozen seconds to import, and evaluation: half of the work of the fast ones.
-WITH_MODELS := $(addprefix tests/,hooks preflight demo evaluation test_commands.py test_recipes.py test_gpu_benchmark.py rollouts/test_prompt.py) \
-  $(addprefix tests/data/test_,tokens.py vocabulary.py measure_fates.py convert.py data_files.py published_sets.py)
+WITH_MODELS := $(addprefix tests/,hooks preflight demo evaluation test_commands.py test_doctests.py test_recipes.py test_gpu_benchmark.py rollouts/test_prompt.py) \
+  $(addprefix tests/data/test_,tokens.py vocabulary.py measure_fates.py data_files.py published_sets.py writing.py)
 
 # On two cores: one process a half of the fast tests, so that each imports and collects only its own. An integration test waits
 # for a server or for one process at a time, so three of them run at once.

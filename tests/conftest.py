@@ -25,7 +25,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 
-settings.register_profile("here", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("here", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("here")  # no times: the machine may be busy
 
 ROOT = Path(__file__).parents[1]

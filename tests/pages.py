@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
+from virgo_factory.io.yaml_text import read_yaml
 
 
 ROOT = Path(__file__).parents[1]
@@ -38,7 +38,7 @@ def lines_of(text: str) -> list[str]:
 
 def load(recipe: str) -> dict[str, Any]:
     """Return a recipe's keys and values."""
-    return yaml.safe_load(text_of(recipe))
+    return read_yaml(text_of(recipe))
 
 
 def header(recipe: str) -> str:

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.usefixtures("one_vocabulary")
 
 
 @pytest.fixture
-def tokenizer(model_folder) -> str:
-    return str(model_folder)
+def tokenizer(real_model_folder) -> str:
+    return str(real_model_folder)
 
 
 @pytest.mark.parametrize("verb", ["stats", "preview", "add", "check", "mix", "slice", "convert"])

@@ -126,7 +126,9 @@ def run(data, model_folder, tmp_path_factory):
     def load(**changes):
         out = tmp_path_factory.mktemp("out")
         recipe = (
-            {"model_name_or_path": str(model_folder), "dataset_dir": str(data), "output_dir": str(out)} | RECIPE | changes
+            {"model_name_or_path": str(model_folder), "dataset_dir": str(data), "output_dir": str(out)}
+            | RECIPE
+            | changes
         )
         (out / "recipe.yaml").write_text(json.dumps(recipe))
         with pytest.MonkeyPatch.context() as patch:

@@ -91,7 +91,9 @@ def tokenizers(model_folder):
         key = (template, prefix, marker_tokens, *more.items())
         if key not in cache:
             cache[key] = RowTokenizer(
-                Settings(str(model_folder), template, prefix, image_max_pixels=262_144, marker_tokens=marker_tokens, **more)
+                Settings(
+                    str(model_folder), template, prefix, image_max_pixels=262_144, marker_tokens=marker_tokens, **more
+                )
             )
 
         return cache[key]

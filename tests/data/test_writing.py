@@ -88,17 +88,17 @@ def test_every_row_has_the_same_columns_and_only_columns_that_are_used(tmp_path)
     assert list(json.loads(path.read_text())) == list(writing.ALWAYS)
 
 
-def test_datasets_reads_a_file_whose_first_chunk_lacks_a_column(tmp_path, monkeypatch):
-    """`load_dataset` takes types from the first 10 MiB (here an eightieth); the row that is first to use a column is put in front."""
+def test_datasets_reads_a_file_whose_first_10_mib_lack_a_column(tmp_path, monkeypatch):
+    """`load_dataset` takes types from the first 10 MiB; the row that is first to use a column is put in front."""
     import datasets
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    long = replace(PLAIN, response=LongThought("x" * 10_000, "So."))
+    long = replace(PLAIN, response=LongThought("x" * 100_000, "So."))
     rows = [replace(long, id=str(number)) for number in range(120)] + [replace(FULL, history=())]
     path = tmp_path / "rows.jsonl"
     write_rows(path, rows)
-    assert path.stat().st_size > 9 << 17
-    table = datasets.load_dataset("json", data_files=str(path), split="train", chunksize=1 << 17)
+    assert path.stat().st_size > 11 << 20
+    table = datasets.load_dataset("json", data_files=str(path), split="train", cache_dir=str(tmp_path / "cache"))
     assert table["id"] == ["a-1", *map(str, range(120))]
     assert table[0]["images"] == ["pictures/one.png"] and table[5]["images"] == [] and table[5]["domain"] is None
 

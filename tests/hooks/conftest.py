@@ -1,8 +1,9 @@
 """Hooks are tested against the real LLaMA-Factory and the real tokenizer, each loaded once."""
 
+import functools
 import importlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,11 +12,20 @@ from typing import Any
 import pytest
 
 
-@pytest.fixture(scope="module")
-def hook(request):
-    """The file of hooks/ that a test file mirrors, imported behind LLaMA-Factory's arguments as in a run."""
-    import llamafactory.hparams  # noqa: F401
+@pytest.fixture(scope="session")
+def one_parser() -> Generator[None, None, None]:
+    """LLaMA-Factory makes a parser of the same classes once: to describe hundreds of keys takes as long as a small test."""
+    from llamafactory.hparams import parser
 
+    made = functools.cache(parser.HfArgumentParser)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parser, "HfArgumentParser", lambda of: made(of if isinstance(of, type) else tuple(of)))
+        yield
+
+
+@pytest.fixture(scope="module")
+def hook(request, one_parser):
+    """The file of hooks/ that a test file mirrors, imported behind LLaMA-Factory's arguments as in a run."""
     *folders, name = request.path.relative_to(Path(__file__).parent).with_suffix("").parts
     return importlib.import_module(".".join(["virgo_factory.hooks", *folders, name.removeprefix("test_")]))
 
@@ -85,7 +95,7 @@ class Preprocessed:
 
 
 @pytest.fixture
-def preprocess(tmp_path, monkeypatch) -> Callable[[dict], Preprocessed]:
+def preprocess(tmp_path, monkeypatch, one_parser) -> Callable[[dict], Preprocessed]:
     """A function that loads the datasets of `dataset_dir` as the recipe says, with an empty cache at first."""
     import virgo_factory
 

@@ -20,6 +20,7 @@ from virgo_factory.evaluation.benchmarks import samples_of
 from virgo_factory.evaluation.paper.tables import facts, is_row, label_paper, paper_value
 from virgo_factory.evaluation.scores import ABOUT, Counted, Held, Score, counted, hold, scores
 from virgo_factory.io.index import read_object
+from virgo_factory.io.yaml_text import read_yaml
 from virgo_factory.rollouts.question import FILE as QUESTIONS
 from virgo_factory.rollouts.store.index import DROPPED, ROLLOUTS, VERDICTS
 from virgo_factory.rollouts.store.jsonl import shards_of
@@ -219,7 +220,7 @@ def read_run(folder: Path, verdicts: str = VERDICTS, may_be_empty: bool = False)
 
 def _config(path: Path) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = read_yaml(path.read_text(encoding="utf-8"))
     except (ValueError, yaml.YAMLError) as error:
         raise UserError(f"{path}: not YAML: {error}.") from None
 

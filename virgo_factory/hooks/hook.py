@@ -62,10 +62,11 @@ def not_acting() -> list[str]:
     stock = {id(old) for old in _rebound} - ours
     loaded = {module.__name__: vars(module) for module in _loaded()}
     found = [f"{module}.{name}" for module, held in loaded.items() for name in list(held) if id(held[name]) in stock]
+    known = ours | stock
     for module, name in _replacements:
         value = loaded.get(module, {}).get(name)
         if (
-            id(value) not in ours | stock
+            id(value) not in known
             and str(getattr(value, "__module__", "")).startswith("llamafactory.")
             and not hasattr(value, "__wrapped__")
         ):

@@ -19,6 +19,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.formats.layouts.tags import TAG_SETS
 from virgo_factory.io.recipes import is_training
+from virgo_factory.io.yaml_text import loader_of, read_yaml
 
 
 AUTO = "auto"
@@ -260,7 +261,7 @@ def read_config(kind: type[T], path: str | Path, overrides: Sequence[str] = (), 
             continue
 
         try:
-            values[key] = yaml.safe_load(text)
+            values[key] = read_yaml(text)
             lines[key] = COMMAND_LINE
         except yaml.YAMLError:
             errors.append((COMMAND_LINE, f"{key}: the value is not YAML"))
@@ -321,7 +322,7 @@ def response_format_of(folder: Path) -> str:
     """Return the `response_format` of the configuration in a folder; AUTO where there is none, or a broken one."""
     for path in (folder / name for name in FILES):
         with contextlib.suppress(OSError, ValueError, yaml.YAMLError, AttributeError):
-            found = yaml.safe_load(path.read_text(encoding="utf-8")).get("response_format")
+            found = read_yaml(path.read_text(encoding="utf-8")).get("response_format")
             return found if found in RESPONSE_FORMATS else AUTO
 
     return AUTO
@@ -345,8 +346,8 @@ def _read(path: Path, example: str) -> tuple[dict[str, Any], dict[str, int], lis
         raise UserError(f"{path}: not UTF-8 text.") from None
 
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
+        node = yaml.compose(text, Loader=loader_of(text))
+        values = read_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""

@@ -149,7 +149,7 @@ def test_stopped_after_an_error_and_though_it_does_not_want_to(stand_in, monkeyp
     ],
 )
 def test_death_or_silence_at_the_start_shows_the_log(stand_in, how, said, logged):
-    running = stand_in(how, minutes=5 / 60)
+    running = stand_in(how, minutes=3 / 60)
     with pytest.raises(ServerError, match=said) as error:
         running.__enter__()
 

@@ -296,8 +296,10 @@ def read_recipe_file(path: Path) -> dict[str, Any]:
     """Return a recipe's keys. Raises ValueError, with the line, where it is not YAML or not a mapping."""
     import yaml  # only here: workers start faster
 
+    from virgo_factory.io.yaml_text import read_yaml
+
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError:
         raise UserError(f"{path}: not UTF-8 text.") from None
     except OSError as error:
