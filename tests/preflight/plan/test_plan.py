@@ -477,7 +477,7 @@ def test_a_model_of_unknown_size_still_gets_its_steps(demo, tmp_path, capsys):
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     assert run(*demo(), "--model-config", tmp_path, "--workers", 1) == 0
     told = capsys.readouterr().out
-    assert "not estimated" in told and "'llama' is not one of" in told and "80 in all" in told
+    assert "not estimated" in told and "'llama' is not one of" in told and "40 in all" in told
 
 
 def test_the_page_shows_what_is_really_printed(tmp_path, monkeypatch, capsys):
