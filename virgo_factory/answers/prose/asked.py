@@ -101,11 +101,8 @@ def about(clause: str, question: str) -> str:
 def number_in(clause: str, question: str) -> str | None:
     """Return the number of a clause that the question asks for: with its noun, of its form, not one of its own; else the last."""
     counted = _COUNTS.search(question)
-    there = P.THERE.search(clause) if counted and counted[1] else None
-    if there and (part := _part_of(clause[there.end() :], counted[1])):
-        return part
-    if counted and (total := _TOTAL.search(clause)):
-        return total[1]
+    if counted and (part := _part_of(clause, counted[1] or "") or _TOTAL.search(clause)):
+        return part[1]
     clause = about(clause, question)
     if _ASKS_YEAR.search(question):
         return next(iter(_YEAR.findall(clause)), None)
@@ -124,12 +121,12 @@ def number_in(clause: str, question: str) -> str | None:
     return values[-1] if values else None
 
 
-def _part_of(rest: str, names: str) -> str | None:
+def _part_of(clause: str, names: str) -> re.Match[str] | None:
     """Behind how many there are of a kind, the number of those that are as is asked: 2 in "5 cars, 2 of them red"."""
-    said, wanted = re.split(r"[,;:]| and ", rest, maxsplit=1), names.split()[:-1]
-    place = next((at for word in wanted if word not in said[0] and (at := rest.find(f" {word}")) > 0), 0)
-    found = re.findall(rf"\b(?:{P.NUMBER})\b", rest[:place], re.IGNORECASE)
-    return found[-1] if found else None
+    rest = clause[there.end() :] if (there := P.THERE.search(clause)) else ""
+    said, wanted = re.split(r"[,;:]| and ", rest, maxsplit=1)[0], names.split()[:-1]
+    place = next((at for word in wanted if word not in said and (at := rest.find(f" {word}")) > 0), 0)
+    return [None, *re.finditer(rf"\b({P.NUMBER})\b", rest[:place], re.IGNORECASE)][-1]
 
 
 def with_noun(clause: str, question: str) -> str | None:

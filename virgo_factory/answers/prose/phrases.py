@@ -91,9 +91,6 @@ def supposed(told: str) -> bool:
     return P.UNREAL.search(told) is not None and P.SUPPOSED.search(told) is not None
 
 
-_DENIED = re.compile(r"not\b", re.IGNORECASE)
-
-
 def said_answer(text: str, question: str = "") -> str | None:
     """Return what the last announcement ("the answer is", 答案) says, to the end of its statement; None without one."""
     for match in announcements(text):
@@ -104,7 +101,7 @@ def said_answer(text: str, question: str = "") -> str | None:
             return _item(items[0].strip().splitlines(), question)
         said = sentence(text, match.end())
         headed = match[0].rstrip(" *_\t").endswith((":", "：", "\n"))
-        if said and not (_DENIED if headed else P.NO_ANSWER).match(said):
+        if said and not (re.match(r"(?i)not\b", said) if headed else P.NO_ANSWER.match(said)):
             return said
     return None
 
@@ -163,10 +160,9 @@ _MAY_CORRECT = ("wait", "actually,", "second thought", "correction", "mistake", 
 
 def correction(text: str) -> re.Match[str] | None:
     """The last place near the end of a response where it takes back what it said before."""
-    start = max(0, len(text) - 2_000)
-    plain = text[start:].lower()
-    found = list(P.CORRECTS.finditer(text, start)) if any(word in plain for word in _MAY_CORRECT) else None
-    return found[-1] if found else None
+    plain = text[-2_000:].lower()
+    may = any(word in plain for word in _MAY_CORRECT)
+    return [None, *P.CORRECTS.finditer(text, max(0, len(text) - 2_000))][-1] if may else None
 
 
 def said_boolean(text: str) -> bool | None:

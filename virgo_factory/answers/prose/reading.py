@@ -293,7 +293,7 @@ def last_said(text: str, question: Question, where: str) -> Answer:
         return Answer(named, "whole", where)
     if question.kind in ("text", "boolean", "date"):
         plain = P.CONTRAST.sub("", told[-1])
-        listed = [found for run in committed(plain) if (found := _LISTS.fullmatch(run[0]))]
+        listed = filter(None, (_LISTS.fullmatch(run[0]) for run in committed(plain)))
         named = (P.BESIDE_THAT.sub("", found[1]) for found in listed)
         said = in_bold(told[-1]) or read_out(plain) or next(filter(_NAMES.fullmatch, named), unwrap(plain))
         return Answer(said[:MAX_ANSWER], "whole", where)

@@ -67,7 +67,6 @@ _SYMBOLS = (
     (re.compile(r"electron[ -]volts?"), "eV"),
     (re.compile(r"\\mu\s*"), "µ"),
     (re.compile(r"\\Omega(?![A-Za-z])"), "Ω"),
-    (re.compile(r"\\AA"), "Å"),
 )
 _TEMPERATURE = re.compile(r"(?:degrees?|deg\.?|°)\s*(celsius|fahrenheit|[CF](?![A-Za-z]))", re.IGNORECASE)
 _MINUTES = re.compile(r"(?<=\d)\s*(''|['\"])(?!\w*[A-Za-z])")
