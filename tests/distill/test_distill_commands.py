@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.pages import blocks
-from tests.test_commands import execute
+from tests.test_commands import trained
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -62,7 +62,7 @@ def test_from_the_dry_run_to_the_training(tmp_path, run, overrides, reduced):
     entry = json.loads((tmp_path / "dataset_info.json").read_text())["virgo72b_dsd_own"]
     assert (tmp_path / entry["file_name"]).is_file()
 
-    execute(train, tmp_path, {**reduced, "dataset_dir": ".", "max_steps": 1}, NPROC_PER_NODE="1")
+    trained(train, tmp_path, {**reduced, "dataset_dir": ".", "max_steps": 1})
     (account,) = json.loads((tmp_path / "saves/dsd_own/virgo_rows.json").read_text())["datasets"]
     assert account["name"] == "virgo72b_dsd_own" and account["kept"] == account["rows_in"] > 0
 

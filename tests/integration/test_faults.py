@@ -143,7 +143,13 @@ def model(make_bench, shared_data, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("faults")
     tokenizer = shared_data / "qwen2.5_vl_tokenizer"
-    base = make_twin(folder / "base", tokenizer, family="qwen2_5_vl", dtype="float32")
+    small = {
+        "layers": 1,
+        "heads": 2,
+        "vision_layers": 1,
+        "vision_width": 32,
+    }  # 152,064 rows of a matrix are what a step costs
+    base = make_twin(folder / "base", tokenizer, family="qwen2_5_vl", dtype="float32", **small)
     processor = AutoProcessor.from_pretrained(tokenizer, use_fast=True)
     return SimpleNamespace(folder=folder, base=base, processor=processor, tokenizer=str(tokenizer))
 

@@ -11,9 +11,11 @@ from datasets import Image as Picture
 from PIL import Image
 from transformers import AutoTokenizer
 
+from virgo_factory.io.cpu import has_bf16
+
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
-ON_CPU = {"use_cpu": True, "flash_attn": "sdpa", "enable_liger_kernel": False, "deepspeed": None}
+ON_CPU = {"use_cpu": True, "bf16": has_bf16(), "flash_attn": "sdpa", "enable_liger_kernel": False, "deepspeed": None}
 SMALL = {"dataset": "mmfr", "dataset_dir": "data", "output_dir": "out", "preprocessing_num_workers": 1}
 SMALL |= {"global_batch_size": 4, "num_train_epochs": 1.0, "packing_tokens": 2048, "logging_steps": 1}
 

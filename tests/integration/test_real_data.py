@@ -12,6 +12,7 @@ from safetensors import safe_open
 from transformers import AutoTokenizer
 
 from virgo_factory.core.thought import LongThought
+from virgo_factory.io.cpu import has_bf16
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -31,7 +32,13 @@ def real(tmp_path_factory, shared_data, make_bench):
     from virgo_factory.preflight.twin.twin import make_twin
 
     folder = tmp_path_factory.mktemp("real")
-    make_twin(folder / "base", shared_data / "qwen2.5_vl_tokenizer", family="qwen2_5_vl", dtype="float32")
+    small = {
+        "layers": 1,
+        "heads": 2,
+        "vision_layers": 1,
+        "vision_width": 32,
+    }  # 152,064 rows of a matrix are what a step costs
+    make_twin(folder / "base", shared_data / "qwen2.5_vl_tokenizer", family="qwen2_5_vl", dtype="float32", **small)
     bench = make_bench(folder, folder / "base")
     rows = []
     for file in sorted((shared_data / "skythought").glob("*.jsonl")):
@@ -181,6 +188,7 @@ def test_a_recipe_of_each_kind_trains_a_twin(bench, demo_lines, name):
         "dataset_dir": "data",
         "output_dir": f"out_{name}",
         "use_cpu": True,
+        "bf16": has_bf16(),
         "flash_attn": "disabled",
         "enable_liger_kernel": False,
         "preprocessing_num_workers": 1,
