@@ -91,8 +91,6 @@ def value_of(clause: str, question: Question) -> str | None:
     """Return the value that a clause says its subject has: as it stands, read out, in bold, behind "is" or "=", in maths; None where it says none."""
     bold = in_bold(clause)
     whole = unwrap(P.ASIDE.sub("", clause.replace("**", "")))
-    if (shorter := _WHERE.sub("", whole)) != whole and re.search(r"\d", shorter):
-        whole = shorter
     if is_value(whole):
         return whole
     if told := read_out(whole) or bold:
@@ -167,10 +165,17 @@ def denied(clause: str, value: str, question: str) -> bool:
     return bool(other) or tells_of_another(clause, value, question)
 
 
+def _without_where(clause: str) -> str:
+    """A clause without where its value holds: "20 m at t = 2 s"."""
+    shorter = _WHERE.sub("", clause)
+    return shorter if re.search(r"\d", shorter) else clause
+
+
 def chosen(run: list[str], question: Question) -> str | None:
     """The value of one commitment: of what it states, unless what is said beside it fits the question better; empty where it is denied."""
     text, said = question.text, []
     for clause in run:
+        clause = _without_where(clause)
         plain = not in_bold(clause) and not is_value(unwrap(clause))
         told = plain and sought(clause, text) and number_in(clause, text)
         if value := told or value_of(clause, question) or number_in(clause, text):
@@ -214,7 +219,7 @@ def announced(said: str, question: Question) -> str:
     said = unwrap(said)
     if question.kind == "text":
         return said
-    kept = [run[0] for run in reversed(committed(said)) if run[0]] or [said]
+    kept = [_without_where(run[0]) for run in reversed(committed(said)) if run[0]] or [said]
     number = (
         question.kind in ("number", "count")
         or len(quantities(said)) == 1
