@@ -161,8 +161,8 @@ def told(number, part, file, line, id, reason, detail):
             {"dataset": "text,visual", "cutoff_len": 700, "malformed": "keep", "marker_tokens": True}, marks=SLOW
         ),
         pytest.param(
-            {"dataset": "text", "max_samples": 60, "cutoff_len": 1800, "packing": True, "min_response_tokens": 1100}
-            | {"max_response_tokens": 1750, "marker_tokens": True},
+            {"dataset": "text", "max_samples": 60, "cutoff_len": 2400, "packing": True, "min_response_tokens": 1100}
+            | {"max_response_tokens": 2300, "marker_tokens": True},
             marks=SLOW,
         ),
         pytest.param({"dataset": "pairs", "stage": "dpo", "cutoff_len": 600, "min_response_tokens": 90}, marks=SLOW),

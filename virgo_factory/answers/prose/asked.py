@@ -192,7 +192,7 @@ def in_place(question: str, statement: str) -> str | None:
     for begins in others if first is None else (first,):
         run = asked[begins : begins + 3]
         place = next((at for at in range(1, len(told) - 2) if len(run) == 3 and told[at : at + 3] == run), None)
-        if place is not None and not _OPENS.search(head := statement[: said[place].start()]):
+        if place is not None and not _OPENS.search(head := statement[: said[place].start()][-300:]):
             subject = re.sub(r"[*_\"]", "", _LED.sub("", head)).strip()
             return (
                 subject
