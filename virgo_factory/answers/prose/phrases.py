@@ -155,14 +155,19 @@ def without_courtesy(text: str) -> str:
     return text
 
 
-_MAY_CORRECT = ("wait", "actually,", "second thought", "correction", "mistake", "error", "wrong", "incorrect", "t right", "t correct", "错", "不对", "等等")  # fmt: skip
+_MAY_CORRECT = re.compile(
+    "wait|actually,|second thought|correction|mistake|error|wrong|incorrect|t right|t correct|错|不对|等等"
+)
 
 
 def correction(text: str) -> re.Match[str] | None:
     """The last place near the end of a response where it takes back what it said before."""
-    plain = text[-2_000:].lower()
-    may = any(word in plain for word in _MAY_CORRECT)
-    return [None, *P.CORRECTS.finditer(text, max(0, len(text) - 2_000))][-1] if may else None
+    start = max(0, len(text) - 2_000)
+    for word in reversed(list(_MAY_CORRECT.finditer(text[start:].lower()))[-6:]):
+        place = start + word.start()
+        if found := list(P.CORRECTS.finditer(text, max(start, place - 60), place + 60)):
+            return found[-1]
+    return None
 
 
 def said_boolean(text: str) -> bool | None:

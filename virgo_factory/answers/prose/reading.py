@@ -38,6 +38,7 @@ _NAMES = re.compile(rf"(?:{_ITEM}, )*{_ITEM}(?:,|,? and) {_ITEM}")
 _EQUALS = re.compile(r"=(?!.*=)")
 _AGAIN = re.compile(r"(?<![A-Za-z])([A-Za-z]) ?= ?[^=]{1,40}?(?:,|\band|\bor|[和或])\s?\1 ?=[^=]*$")
 _WHERE = re.compile(r"\s+(?:at|when|for)\s+\$?[A-Za-z]\s*=[^=]*$")
+_MAY_READ = re.compile('["“「`]|(?i:says|reads|label|call|name|print|output|return)|写着|填')
 _QUOTED = re.compile(r"[\"“「'`]([^\"“”「」`]{1,80})[\"”」'`]((?:(?<=[”」]),|\s)[^\"“”「」`]*)?")
 _ROW = re.compile(r"^\s*\|.*\|\s*$|(?<!\{)(?<!\{ )\b\w+\s+\|\s+[\w-]")
 _CONCLUDED = re.compile(
@@ -127,6 +128,8 @@ def value_of(clause: str, question: Question) -> str | None:
 
 def read_out(clause: str) -> str | None:
     """What a clause says is written somewhere, or quotes to its end."""
+    if not _MAY_READ.search(clause):
+        return None
     says = [clause[told.end() :].strip(" .\n") for told in P.READS.finditer(clause)]
     if said := next((said for said in says if said[:1] in tuple("\"“「'`")), ""):
         quoted = _QUOTED.fullmatch(said)
@@ -153,7 +156,7 @@ def tells(statement: str, question: str) -> bool:
         return False
     if P.BEGINS.match(statement) and len(committed(statement)) < 2:
         return False
-    if not phrases.supposed(P.ASIDE.sub("", statement)) or _WOULD.search(question):
+    if not (phrases.supposed(statement) and phrases.supposed(P.ASIDE.sub("", statement))) or _WOULD.search(question):
         return True
     return len(committed(statement)) > 1
 
@@ -268,7 +271,10 @@ def telling(text: str, question: Question) -> list[str]:
     told += [first for first in spoken if not any(part.startswith(first) for part in told)]
     real = "would" in question.text
     while len(told) > 1 and (
-        P.ELABORATES.match(told[-1]) or not real and re.search(r"\bwould\b", P.ASIDE.sub("", told[-1]))
+        P.ELABORATES.match(told[-1])
+        or not real
+        and "would" in told[-1]
+        and re.search(r"\bwould\b", P.ASIDE.sub("", told[-1]))
     ):
         first, would, _ = told.pop().partition(";")
         told += [first] if would and "would" not in first and not P.ELABORATES.match(first) else []
@@ -310,7 +316,7 @@ def last_said(text: str, question: Question, where: str) -> Answer:
         if asked:  # "x = 12, so the other side is 24"
             runs.sort(key=lambda run: not re.search(rf"(?<![A-Za-z]){asked[1]}\s*=", run[0]))
         values = [value for run in runs if (value := chosen(run, question)) is not None]
-        values += [
+        values = values or [
             value
             for one in clauses(statement)
             if one.role == ASIDE and len(stems(one.text) & stems(question.text[-300:])) > 1
