@@ -58,6 +58,8 @@ RECIPE = {
     "seed": 7,
     "use_cpu": True,
 }
+SMALL = {"layers": 1, "heads": 2, "vision_layers": 1, "vision_width": 32}
+"""Sizes of a twin with the whole vocabulary: its matrix of 152,064 rows is what a step costs."""
 
 
 @dataclass

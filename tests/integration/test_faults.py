@@ -22,6 +22,7 @@ from datasets import Dataset
 from PIL import Image, ImageOps
 from typer.testing import CliRunner
 
+from tests.integration.conftest import SMALL
 from virgo_factory.cli.main import app
 from virgo_factory.data.tokens import tokens
 
@@ -143,13 +144,7 @@ def model(make_bench, shared_data, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("faults")
     tokenizer = shared_data / "qwen2.5_vl_tokenizer"
-    small = {
-        "layers": 1,
-        "heads": 2,
-        "vision_layers": 1,
-        "vision_width": 32,
-    }  # 152,064 rows of a matrix are what a step costs
-    base = make_twin(folder / "base", tokenizer, family="qwen2_5_vl", dtype="float32", **small)
+    base = make_twin(folder / "base", tokenizer, family="qwen2_5_vl", dtype="float32", **SMALL)
     processor = AutoProcessor.from_pretrained(tokenizer, use_fast=True)
     return SimpleNamespace(folder=folder, base=base, processor=processor, tokenizer=str(tokenizer))
 

@@ -11,6 +11,7 @@ from PIL import Image
 from safetensors import safe_open
 from transformers import AutoTokenizer
 
+from tests.integration.conftest import SMALL
 from virgo_factory.core.thought import LongThought
 from virgo_factory.io.cpu import has_bf16
 
@@ -32,13 +33,7 @@ def real(tmp_path_factory, shared_data, make_bench):
     from virgo_factory.preflight.twin.twin import make_twin
 
     folder = tmp_path_factory.mktemp("real")
-    small = {
-        "layers": 1,
-        "heads": 2,
-        "vision_layers": 1,
-        "vision_width": 32,
-    }  # 152,064 rows of a matrix are what a step costs
-    make_twin(folder / "base", shared_data / "qwen2.5_vl_tokenizer", family="qwen2_5_vl", dtype="float32", **small)
+    make_twin(folder / "base", shared_data / "qwen2.5_vl_tokenizer", family="qwen2_5_vl", dtype="float32", **SMALL)
     bench = make_bench(folder, folder / "base")
     rows = []
     for file in sorted((shared_data / "skythought").glob("*.jsonl")):

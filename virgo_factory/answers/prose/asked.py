@@ -194,11 +194,8 @@ def in_place(question: str, statement: str) -> str | None:
         place = next((at for at in range(1, len(told) - 2) if len(run) == 3 and told[at : at + 3] == run), None)
         if place is not None and not _OPENS.search(head := statement[: said[place].start()][-300:]):
             subject = re.sub(r"[*_\"]", "", _LED.sub("", head)).strip()
-            return (
-                subject
-                if set(_WORD.findall(subject.lower())) - {*asked, "the", "it", "this", "that", "there"}
-                else None
-            )
+            told_of = {*_WORD.findall(subject.lower())} - {*asked, "the", "it", "this", "that", "there"}
+            return subject if told_of else None
     return None
 
 

@@ -26,7 +26,7 @@ from virgo_factory.answers.values.latex import tidy, unwrap
 from virgo_factory.answers.values.numbers import Number, conversions, read_number
 from virgo_factory.answers.values.reading import SAID, Words, read
 from virgo_factory.answers.values.sequences import Sequence, read_bound
-from virgo_factory.answers.values.units import asked_units, read_unit
+from virgo_factory.answers.values.units import Unit, asked_units, read_unit
 
 
 _PROSE = re.compile(
@@ -217,6 +217,12 @@ def _contradicts(first: Number | None, number: Number | None) -> bool:
     return all(abs(value - float(first.value)) > abs(float(first.value)) * 0.05 for value in values)
 
 
+def _has_unit(value: str, units: tuple[Unit, ...]) -> bool:
+    """Whether a value is in one of some units."""
+    number = read_number(value.rpartition("=")[2].replace("$", "")) if units else None
+    return number is not None and not {*units}.isdisjoint(number.units)
+
+
 def announced(said: str, question: Question) -> str:
     """Return the answer in what an announcement says: its value, else all of it without what is said beside it."""
     said = unwrap(said)
@@ -322,16 +328,8 @@ def last_said(text: str, question: Question, where: str) -> Answer:
             if one.role == ASIDE and len(stems(one.text) & stems(question.text[-300:])) > 1
             if (value := number_in(one.text, question.text))
         ]
-        units = set(asked_units(question.text[-1_000:])) if len(values) > 1 else ()
-        values.sort(
-            key=lambda value: (
-                not (
-                    units
-                    and (number := read_number(value.rpartition("=")[2].replace("$", "")))
-                    and units & {*number.units}
-                )
-            )
-        )
+        units = asked_units(question.text[-1_000:]) if len(values) > 1 else ()
+        values.sort(key=lambda value: not _has_unit(value, units))
         if values:
             torn = P.DANGLES.search(text[-300:]) or _is_torn(values[0])
             unsaid = torn or any(map(phrases.refuses, told[-4:]))
