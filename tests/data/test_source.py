@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.source import Settings, find_sources, read_info, read_source
 from virgo_factory.formats import Options
 
@@ -67,6 +68,17 @@ def test_a_packaged_name_from_anywhere(folder, monkeypatch):
     info(folder, virgo_demo_dt=ENTRY)  # the user's own comes first
     (source,), _ = find_sources("virgo_demo_dt")
     assert source.files[0].name == "rows.jsonl"
+
+
+def test_a_name_in_the_data_folder_of_a_llamafactory_checkout(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "many").rename("data")
+    info(folder / "data", mine=ENTRY | {"file_name": "a.json"})
+    (source,), _ = find_sources("mine")
+    assert source.files[0].resolve() == folder / "data" / "a.json"
+    info(folder)  # the current folder's comes first
+    with pytest.raises(UserError, match="mine: no dataset of that name in dataset_info.json, no recipe"):
+        find_sources("mine")
 
 
 def test_a_recipe(folder):

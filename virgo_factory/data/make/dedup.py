@@ -242,6 +242,10 @@ def _look_at_all(
         states.append(looked.state)
         unread += looked.unread
 
+    for source, count in zip(sources, rows, strict=True):
+        if not count:
+            next(raw_rows(source))  # says why
+
     file.flush()
     all_counts, all_facts = np.concatenate(counts), np.concatenate(facts)
     alike = gathered(np.concatenate(pictures))

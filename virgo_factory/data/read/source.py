@@ -179,7 +179,7 @@ def find_sources(what: str, dataset_dir: str | Path | None = None, **overrides: 
     `what` is a name in dataset_info.json (several with commas), a recipe (a .yaml file, or the name of one that ships with
     the package), or a data file (.jsonl, .json, .csv, .parquet, packed by gzip or not), a folder or a pattern of them, or
     what `save_to_disk` wrote, read as `shown_formatting` says. `dataset_dir` is the folder of dataset_info.json, by default
-    the recipe's `dataset_dir`, else the current folder; a name that it lacks is taken from the package, as a training run
+    the recipe's `dataset_dir`, else that of `info_folder`; a name that it lacks is taken from the package, as a training run
     does. `overrides` are fields of Settings, `media_dir`, and `formatting` (reads the rows in another way than the entry
     says), for a recipe any of its keys; None means "not given". Raises ValueError where there is no such thing, or it is
     broken; the message says what, where and the remedy.
@@ -204,7 +204,7 @@ def _find_sources(
     if path.suffix in (".yaml", ".yml"):
         return _recipe_sources(_recipe_file(what), dataset_dir, given)
 
-    folder = Path(dataset_dir or ".")
+    folder = info_folder(dataset_dir)
     info = read_info(folder)
     names = [name.strip() for name in what.split(",") if name.strip()]
     if names and all(name in info or name in packaged_entries() for name in names):
@@ -375,6 +375,14 @@ def _names(value: Any, where: str) -> list[str]:
 
 
 # dataset_info.json
+
+
+def info_folder(given: str | Path | None = None) -> Path:
+    """Return the folder of dataset_info.json: by default the current one, or `data` where only that has one (LLaMA-Factory's own)."""
+    if given:
+        return Path(given)
+
+    return Path("data") if not Path(INFO).is_file() and Path("data", INFO).is_file() else Path()
 
 
 def read_info(folder: str | Path) -> dict[str, Any]:
