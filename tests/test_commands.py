@@ -321,6 +321,9 @@ def test_train_on_your_own_long_thoughts(tmp_path, reduced, call):
         assert said in call(text.replace("Qwen/Qwen2-VL-7B-Instruct", reduced["model_name_or_path"]), tmp_path).output
 
     assert "28 + 28 = 56" in (tmp_path / "row.html").read_text()
+    planned = command("virgo-factory plan recipes/virgo7b_dt_lora")
+    told = json.loads(call(f"{planned} --json --tokenizer {reduced['model_name_or_path']}", tmp_path).stdout)
+    assert (told["datasets"][0]["name"], told["datasets"][0]["kept"]) == ("my_thoughts", 1)
     overrides = {key: value for key, value in reduced.items() if key != "dataset_dir"}
     printed = trained(
         command("llamafactory-cli train recipes/virgo7b_dt_lora"), tmp_path, {**overrides, "max_steps": 1}

@@ -173,18 +173,20 @@ _SETTINGS = tuple(item.name for item in fields(Settings))
 _PLACES = ("media_dir", "formatting")
 
 
-def find_sources(what: str, dataset_dir: str | Path | None = None, **overrides: Any) -> tuple[list[Source], Settings]:
+def find_sources(
+    what: str, dataset_dir: str | Path | None = None, changes: Mapping[str, Any] | None = None, **overrides: Any
+) -> tuple[list[Source], Settings]:
     """Return the sources that `what` means, in order, and the settings that decide about their rows.
 
     `what` is a name in dataset_info.json (several with commas), a recipe (a .yaml file, or the name of one that ships with
     the package), or a data file (.jsonl, .json, .csv, .parquet, packed by gzip or not), a folder or a pattern of them, or
     what `save_to_disk` wrote, read as `shown_formatting` says. `dataset_dir` is the folder of dataset_info.json, by default
     the recipe's `dataset_dir`, else that of `info_folder`; a name that it lacks is taken from the package, as a training run
-    does. `overrides` are fields of Settings, `media_dir`, and `formatting` (reads the rows in another way than the entry
+    does. `changes` are a recipe's keys as they are given behind it (None: as if it had none). `overrides` are fields of Settings, `media_dir`, and `formatting` (reads the rows in another way than the entry
     says), for a recipe any of its keys; None means "not given". Raises ValueError where there is no such thing, or it is
     broken; the message says what, where and the remedy.
     """
-    sources, settings = _find_sources(what, dataset_dir, overrides)
+    sources, settings = _find_sources(what, dataset_dir, changes or {}, overrides)
     ours = [source.name for source in sources if source.is_ours]
     if ours and (problem := template_problem(settings.template)):
         raise UserError(f"{', '.join(ours)}: {problem}")
@@ -193,9 +195,10 @@ def find_sources(what: str, dataset_dir: str | Path | None = None, **overrides: 
 
 
 def _find_sources(
-    what: str, dataset_dir: str | Path | None, overrides: Mapping[str, Any]
+    what: str, dataset_dir: str | Path | None, changes: Mapping[str, Any], overrides: Mapping[str, Any]
 ) -> tuple[list[Source], Settings]:
-    given = {_KEYS.get(key, key): value for key, value in overrides.items() if value is not None}
+    given = {key: value for key, value in overrides.items() if value is not None} | changes
+    given = {_KEYS.get(key, key): value for key, value in given.items()}
     path = Path(what)
     if is_data_file(path) or is_pattern(what) or is_archive(path):
         settings = _settings(given)
