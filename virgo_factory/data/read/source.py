@@ -227,13 +227,13 @@ def _find_sources(
         )
 
     names = [*info, *(name for name in packaged_entries() if name not in info)]
-    known = ", ".join(names) or "none"
     near = get_close_matches(what, names, 1)
+    shown = f"Did you mean {near[0]}?" if near else f"Datasets: {', '.join(names)}."
     place = folder / INFO
     raise UserError(
-        f"{what}: no dataset of that name in {place}{'' if place.is_file() else ' (no such file)'}, no recipe and no "
-        f"data file.{f' Did you mean {near[0]}?' if near else ''} Datasets: {known}. Name a dataset, a recipe (.yaml) or a file ({', '.join(DATA_SUFFIXES)}), or give "
-        "the folder of your dataset_info.json with --dataset-dir."
+        f"{what}: no dataset of that name in {place}{'' if place.is_file() else ' (no such file)'}, no recipe and no data file. "
+        f"{shown} Name a dataset, a recipe (.yaml) or a file "
+        f"({', '.join(DATA_SUFFIXES)}), or give the folder of your dataset_info.json with --dataset-dir."
     )
 
 
