@@ -13,12 +13,11 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
 from virgo_factory.core.policy import Policy
 from virgo_factory.core.recipe_keys import COUNTS, RL_DEFAULTS, check_keys
-from virgo_factory.data.read.chunks import DATA_SUFFIXES, PACKED, is_data_file, suffix_of
 from virgo_factory.data.read.data_files import data_files, is_archive, is_pattern, part_files
+from virgo_factory.data.read.files.chunks import DATA_SUFFIXES, PACKED, is_data_file, suffix_of
+from virgo_factory.data.read.files.json_values import DECODER, KeyTwice
 from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.data.read.reader import (
-    DECODER,
-    KeyTwice,
     all_broken,
     count_rows,
     cut_file,
