@@ -21,7 +21,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.integration.conftest import Bench
+from tests.integration.conftest import Bench, forked_loading
 from tests.jsonl import read_jsonl, write_jsonl
 from tests.pages import ROOT, blocks, commands, text_of
 from virgo_factory.cli.data import VERBS
@@ -35,6 +35,8 @@ from virgo_factory.io.recipes import recipe_files
 from virgo_factory.rollouts.question import question_of
 from virgo_factory.rollouts.servers.server import free_port
 
+
+__all__ = ["forked_loading"]
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -243,6 +245,7 @@ def test_installing_the_gpu_extras_moves_nothing():
 
 
 @pytest.mark.integration
+@pytest.mark.usefixtures("forked_loading")
 def test_copy_then_train_on_one_node(tmp_path, reduced, call):
     call(command("virgo-factory recipes copy"), tmp_path)
     (tmp_path / "dataset_info.json").replace(tmp_path / "as_copied.json")
@@ -558,13 +561,22 @@ def test_the_table_of_rooms_is_complete():
     assert named == there
 
 
-@pytest.mark.integration
-def test_the_switch():
-    run = execute(command("llamafactory-cli train -h"), ROOT)
-    assert len(run.stdout.splitlines()) >= len(plugin_keys()) - 1
+def test_the_switch(fork):
+    """In fresh processes; that the first shows every key: tests/hooks/test_autoload.py."""
 
-    run = execute(command("VIRGO_FACTORY_DISABLE=1"), ROOT, codes=(0, 1))
-    assert run.stdout == "0\n"
+    def count(text: str) -> int:
+        before, arguments = re.fullmatch(
+            r"(?:(\w+=1) )?(llamafactory-cli train -h) \| grep (?:-c )?virgo-factory", text
+        ).groups()
+        code = f"import sys; sys.argv = {arguments.split()}; from llamafactory.cli import main; main()"
+        printed = fork(
+            f"try: exec({code!r})\nexcept SystemExit as end: assert not end.code",
+            **dict([before.split("=")] if before else []),
+        )
+        return sum("virgo-factory" in line for line in printed.splitlines())
+
+    stock, disabled = covered_by("test_the_switch")
+    assert count(stock) >= len(plugin_keys()) - 1 and count(disabled) == 0
 
 
 def plugin_keys() -> set[str]:
