@@ -1,5 +1,6 @@
 """Which versions were tried together (docs/versions.md): said once, for `doctor`, `checkpoint check` and the hooks."""
 
+import functools
 import importlib.metadata
 
 from packaging.version import Version
@@ -21,6 +22,7 @@ def is_5(transformers: str) -> bool:
     return Version(transformers) >= Version("5")
 
 
+@functools.cache
 def reads_5() -> bool:
     """Whether what reads checkpoints here reads those of transformers 5: where it is installed, so does a vLLM beside it."""
     try:

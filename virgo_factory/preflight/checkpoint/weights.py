@@ -5,10 +5,12 @@ not where a tensor's bytes are.
 """
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +43,17 @@ class Tensor:
     start: int
     end: int
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Numbers of a row; a tensor without rows is one of as many as there are."""
         return max(1, self.shape[-1] if len(self.shape) > 1 else self.count)
 
-    @property
+    @cached_property
     def count(self) -> int:
         """Numbers in it."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
-    @property
+    @cached_property
     def rows(self) -> int:
         """How many there are of `width` numbers."""
         return self.count // self.width
