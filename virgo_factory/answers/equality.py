@@ -101,8 +101,6 @@ def _approximate(gold: str, answer: str, question: Question, config: GradingConf
 
 # --- booleans and text ---------------------------------------------------------------------------------------------
 
-_STATES = r"(?<!which)(?<!that)(?:^|\s)(?:is|are|was|were|be|called|named|in|answer|belongs to|by|gives|facing|(?:falls|lands) on)"
-_IS = r"(?<!which )(?<!that )(?:^|(?<= ))(?:is|are|was|were)"
 _SAYING = frozenset(
     "it he she they this that there i is are was were see got has have by of got a an in to located placed positioned situated sitting standing lying shown seen represents stands for denotes slice piece".split()
 )
@@ -117,17 +115,15 @@ def _boolean(gold: str, answer: str) -> Verdict:
 def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> Verdict:
     if gold[:1].isupper() and gold.isascii() != answer.isascii():  # one side is written without accents
         gold, answer = (_ACCENT.sub("", unicodedata.normalize("NFD", text)) for text in (gold, answer))
+    gold, answer = (_KIND.sub(r"\2 \1", text) for text in (gold, answer))
     synonyms = dict(config.synonyms)
-    wanted, got = (synonyms.get(text, text) for text in (_worded(gold), _worded(answer)))
+    wanted, got = (synonyms.get(text, text) for text in map(words, (gold, answer)))
     equal = _spelled(wanted) == _spelled(got) or refuses(gold) and refuses(answer)
-    if not equal and wanted[:1] > "\u4dff" and (titled := _TITLED.search(got)):
-        equal = titled[1] == wanted  # 是清代小说家曹雪芹
-    if not equal and (called := _CALLED.fullmatch(wanted)):
-        asked = rf"(?:\b(?:which|what) |哪一?[条个幅张辆只]?){called[1]}(?![a-z])"
-        equal = got == called[2] and bool(re.search(asked, question.lower()))
-    if not equal and len(wanted) > 1 and len(got) <= 400:
-        parts = _parts(tidy(answer), question, bool(_DENIES.search(wanted)))
-        equal = any(_stated(wanted, _worded(part), question) for part in parts)
+    if not equal:
+        asked = {word[:4] for word in words(question[-300:]).split()}
+        equal = len(wanted) > 1 and len(got) <= 400 and _says(tidy(answer), wanted, asked, question)
+        called = _CALLED.fullmatch(wanted)
+        equal = equal or bool(called and got == called[2] and re.search(_ASKED % called[1], question.lower()))
     if not equal:  # a direction in other words
         (marks, others), (same_marks, more) = told(tidy(gold)[:60]), told(tidy(answer)[:60])
         equal = bool(marks) and marks == same_marks and others | more <= {"sid", "direction", "方向", "方"}
@@ -136,7 +132,13 @@ def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> 
 
 _ACCENT = re.compile(r"(?<=[A-Za-z])[\u0300-\u0308\u030a-\u030c\u0327\u0328]")
 _CALLED = re.compile(r"([a-z]{3,}|[\u4e00-\u9fff]{1,4}) ?([a-z\d]{1,2})")
-_TITLED = re.compile(r"是[^不没非是]{1,8}?(?:家|人|者|师)([\u4e00-\u9fff]{2,4})$")
+_ASKED = r"(?:\b(?:which|what) |哪一?[条个幅张辆只]?)%s(?![a-z])"
+"""A name with a letter, and a question that leaves only that open: "which line"."""
+_DENIES = re.compile(r"\b(?:not|never|or|neither|nor|cannot|but)\b|n['’]t\b|不|或")
+_LEADS = re.compile(
+    r"(?<!which)(?<!that)(?:^|\s)(?:is|are|was|were|be|called|named|in|answer|belongs to|by|gives|facing|(?:falls|lands) on) $"
+)
+_IS = re.compile(r"(?<!which )(?<!that )\b(?:is|are|was|were) ")
 _WHERE = re.compile(
     r"\s+(?:on|in|at|near|beside|behind|against|inside|outside) (?:an?|the|his|her|their|its) [^,;]*$|\s+(?:at|with) \W?\d[^,;]*$"
 )
@@ -144,43 +146,36 @@ _WHERE = re.compile(
 _SECOND = re.compile(
     r",?\s+and (?:(?:seems|looks|appears)\b|(?:(?:is|was) )?(?P<done>[a-z]+ed|sent|given) (?:to|by|in|on|at|for|from|with)\b).*$"
 )
-_SUBSTANCE = r"[A-Z](?:[A-Z]|[a-z]?[\d_^])[\w^{}+-]*"
-_APPOSED = re.compile(rf"(?<!\S)(?:{_SUBSTANCE}, [a-z ]+|[a-z ]+, {_SUBSTANCE})$")
-_PICTURED = re.compile(r"\b(?:image|picture|photo|scan|view) of (.+)$")
-_DENIES = re.compile(r"\b(?:not|never|or|neither|nor|cannot|but)\b|n['’]t\b|不|或")
+_PICTURED = re.compile(
+    r"^.*\b(?:image|picture|photo|scan|view) of (.+?)(?: (?:on|in|at|near|beside|behind|with) .*)?$"
+)
+_TITLE = re.compile(r"^[^不没非是]{1,8}?(?:家|人|者|师)(?=[\u4e00-\u9fff]{2,4}$)")
 
 
-def _parts(answer: str, question: str, denials: bool) -> list[str]:
-    """What a statement commits to without what is said beside it, and unless `denials` not denied; in Chinese what it says something is."""
+def _says(answer: str, wanted: str, asked: set[str], question: str) -> bool:
+    """Whether a statement commits to an answer: leads to it, and else says what stands beside it, or words of the question."""
+    denials = bool(_DENIES.search(wanted))
     runs = committed(answer, denials)
-    plain = P.BESIDE_THAT.sub("", runs[0][0]) if runs else ""
+    plain = _PICTURED.sub(r"\1", P.BESIDE_THAT.sub("", runs[0][0])) if runs else ""
     if not denials and (_DENIES.search(plain) or _DENIES.search(answer) and not P.VALUE.search(plain)):
-        return []
+        return False
     if (second := _SECOND.search(plain)) and (not second["done"] or second["done"][:4] not in question):
         plain = plain[: second.start()]
-    if pictured := _PICTURED.search(plain):
-        return [_WHERE.sub("", pictured[1])]
-    if appos := _APPOSED.search(plain):
-        return [plain[: appos.start()] + part for part in appos[0].split(", ")]
-    _, is_, tail = plain.rpartition("是")
     restated = [one.text for one in clauses(answer) if one.role == RESTATES]
-    return [tail] if is_ else [plain, _WHERE.sub("", plain), *restated]
+    tail = plain.rpartition("是")[2]
+    parts = map(words, (plain, _WHERE.sub("", plain), tail, _TITLE.sub("", tail), *restated))
+    return any(_leaves(part, wanted, asked, question) for part in parts)
 
 
-def _stated(wanted: str, got: str, question: str) -> bool:
-    """Whether a statement says of something that it is the answer."""
-    stated = re.search(rf"{_STATES} {re.escape(wanted)}$", got) and len(re.findall(rf"{_IS}(?= )", got)) < 2
-    return got == wanted or bool(stated) or _restates(wanted, got, question)
-
-
-def _restates(wanted: str, got: str, question: str) -> bool:
-    """Whether a sentence is the answer and else only words of the question, which does not name the answer."""
-    asked = {word[:4] for word in words(question[-300:]).split()}
-    head, found, tail = f" {got.replace('-hand ', ' ')} ".partition(f" {wanted} ")
+def _leaves(text: str, wanted: str, asked: set[str], question: str) -> bool:
+    """Whether a text is an answer, and else leads to it or has only words of the question, which does not name the answer."""
+    head, found, tail = f" {text.replace('-hand ', ' ')} ".rpartition(f" {wanted} ")
+    if not found or _LEADS.search(head + " ") and not tail and len(_IS.findall(text)) < 2:
+        return bool(found)
     rest = (head + " " + tail).split()
     named = all(word[:4] in asked for word in wanted.split())  # "Which is heavier, the red or the blue box?"
-    apart = bool(found) and (not named or not head.strip() and re.search(r"\bor\b", question))
-    return apart and all(word in _SAYING or word[:4] in asked for word in rest)
+    apart = not named or not head.strip() and re.search(r"\bor\b", question)
+    return not rest or bool(apart) and all(word in _SAYING or word[:4] in asked for word in rest)
 
 
 _SAME_WORDS = {
@@ -199,11 +194,7 @@ def _spelled(text: str) -> str:
 
 
 _KIND = re.compile(r"\b(right|acute|obtuse) (isosceles|scalene)\b")
-
-
-def _worded(text: str) -> str:
-    """The words of an answer, the two of a triangle in one order."""
-    return _KIND.sub(r"\2 \1", words(text))
+"""The two words of a triangle, in any order."""
 
 
 def _same_letters(gold: str, answer: str) -> bool:

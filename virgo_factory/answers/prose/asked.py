@@ -3,7 +3,6 @@
 import functools
 import re
 
-from virgo_factory.answers.model import Question
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose.phrases import quantities
 from virgo_factory.answers.values.latex import tidy, words
@@ -52,18 +51,6 @@ _OPPOSITES = (
 )
 """What a statement tells of where the question asks for the other."""
 _SOME_YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
-
-
-def wants_several(question: Question) -> bool | None:
-    """Return whether a question asks for several answers; None where there is no question to ask."""
-    if question.several is not None:
-        return question.several
-    return _names_several(question.text[-3_000:]) if question.text.strip() else None
-
-
-@functools.lru_cache(4)
-def _names_several(question: str) -> bool:
-    return P.SEVERAL.search(question) is not None
 
 
 def stems(text: str) -> set[str]:
