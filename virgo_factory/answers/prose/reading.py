@@ -20,7 +20,7 @@ from virgo_factory.answers.prose.clauses import ASIDE, clauses, committed, state
 from virgo_factory.answers.prose.phrases import BOLD, MATHS, MAX_ANSWER, quantities
 from virgo_factory.answers.values.dates import Moment
 from virgo_factory.answers.values.latex import tidy, unwrap
-from virgo_factory.answers.values.numbers import Number, conversions, read_number
+from virgo_factory.answers.values.numbers import Number, read_number
 from virgo_factory.answers.values.reading import SAID, Words, read
 from virgo_factory.answers.values.sequences import Sequence, read_bound
 from virgo_factory.answers.values.units import Unit, asked_units, read_unit
@@ -181,33 +181,17 @@ def chosen(run: list[str], question: Question) -> str | None:
         return kept[0][1] if kept else "" if said else None
     units, asked = asked_units(question.text[-1_000:]), stems(question.text[-300:])
 
-    first = read_number(kept[0][1].rpartition("=")[2])
-    for clause, value in kept[1:]:
-        if is_value(clause) and _contradicts(first, read_number(value)):
-            return value
-
     def fit(pair: tuple[str, str]) -> tuple:
-        number = read_number(pair[1])
-        both = number and first and number.units and first.units
-        same = both and number.units != first.units and number.units[0].dimensions == first.units[0].dimensions
+        clause, value = pair
         return (
-            bool(with_noun(pair[0], question.text)),
-            formed(pair[1], question.text),
-            bool(units and number and set(number.units) & set(units)),
-            is_value(pair[1]),
-            bool(same) and not P.ABOUT.match(pair[0]) and pair is not kept[0],  # in another unit
-            len(asked & stems(pair[0])),
+            bool(with_noun(clause, text)),
+            formed(value, text),
+            _has_unit(value, units),
+            is_value(value),
+            len(asked & stems(clause)),
         )
 
     return max(kept, key=fit)[1]
-
-
-def _contradicts(first: Number | None, number: Number | None) -> bool:
-    """Whether two numbers in units of the same kind are not the same value, however roughly."""
-    if not (first and number and first.units and number.units and (factors := conversions(first, number))):
-        return False
-    values = [float(number.value) * float(factor) + float(offset) for factor, offset in factors]
-    return all(abs(value - float(first.value)) > abs(float(first.value)) * 0.05 for value in values)
 
 
 def _has_unit(value: str, units: tuple[Unit, ...]) -> bool:
