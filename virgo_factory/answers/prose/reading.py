@@ -181,13 +181,17 @@ def chosen(run: list[str], question: Question) -> str | None:
         return kept[0][1] if kept else "" if said else None
     units, asked = asked_units(question.text[-1_000:]), stems(question.text[-300:])
 
+    first = read_number(kept[0][1].rpartition("=")[2])
+
     def fit(pair: tuple[str, str]) -> tuple:
         clause, value = pair
+        units_of = [number.units for number in (first, read_number(value)) if number and number.units]
         return (
             bool(with_noun(clause, text)),
             formed(value, text),
             _has_unit(value, units),
             is_value(value),
+            len(units_of) > 1 and units_of[0] != units_of[1] and not P.ABOUT.match(clause),
             len(asked & stems(clause)),
         )
 
