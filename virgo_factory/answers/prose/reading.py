@@ -163,7 +163,7 @@ def chosen(run: list[str], question: Question) -> str | None:
     for clause in run:
         clause = _without_where(clause)
         plain = not in_bold(clause) and not is_value(unwrap(clause))
-        told = plain and sought(clause, text) and number_in(clause, text)
+        told = plain and sought(clause, text)
         if value := told or value_of(clause, question) or number_in(clause, text):
             said.append((clause, value))
     kept = [pair for pair in said if not denied(*pair, question.text)]
