@@ -131,10 +131,8 @@ class HookingLoader:
 
 def _hooks_are_being_imported() -> bool:
     """Whether somebody else has begun to import one of our hook files, which imports LLaMA-Factory in turn."""
-    return any(
-        name.startswith("virgo_factory.hooks.") and getattr(getattr(module, "__spec__", None), "_initializing", False)
-        for name, module in list(sys.modules.items())
-    )
+    names = [name for name in list(sys.modules) if name.startswith("virgo_factory.hooks.")]
+    return any(getattr(getattr(sys.modules.get(name), "__spec__", None), "_initializing", False) for name in names)
 
 
 def check_hooks() -> None:

@@ -1,7 +1,7 @@
 """Hooks are tested against the real LLaMA-Factory and the real tokenizer, each loaded once."""
 
 import functools
-import importlib
+import importlib.metadata
 import json
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -10,6 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_answer() -> Generator[None, None, None]:
+    """Which version of a package is installed is read once: each parsing of a recipe asks several times."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("importlib.metadata.version", functools.cache(importlib.metadata.version))
+        yield
 
 
 @pytest.fixture(scope="session")

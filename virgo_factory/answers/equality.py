@@ -14,7 +14,7 @@ from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose.clauses import RESTATES, clauses, committed
 from virgo_factory.answers.prose.phrases import BOOLEANS, refuses, said_boolean, says_boolean
 from virgo_factory.answers.values.dates import Moment, same_moment
-from virgo_factory.answers.values.formulas import GREEK, MP, TooLarge, as_float, divide, multiply, same_expression
+from virgo_factory.answers.values.formulas import GREEK, MP, TooLarge, as_float, same_expression
 from virgo_factory.answers.values.latex import alike, compact, tidy, words
 from virgo_factory.answers.values.numbers import FIRM, MARKS, SCALES, Number, conversions, read_number, told
 from virgo_factory.answers.values.reading import (
@@ -260,7 +260,7 @@ class _Comparison:
             return Verdict.of(False, "unit", kind)
         values = list(_values(gold, answer, factors, self.config))
         if scale := _IN_SCALE.search(question.text[-1_000:]):
-            values.append(divide(answer.value, Fraction(SCALES[scale[1].lower()])))
+            values.append(answer.value / SCALES[scale[1].lower()])
         equal = any(self.close(gold, answer, value) for value in values)
         return Verdict.of(equal, "value", kind)
 
@@ -371,7 +371,7 @@ class _Comparison:
         left, right = ([term.value for term in side] for side in sides)
         left, right = (side if len(side) > 1 else [*side, Fraction(1)] for side in (left, right))
         pairs = zip(left, right, strict=False)
-        equal = len(left) == len(right) and all(_equal(multiply(a, right[0]), multiply(b, left[0])) for a, b in pairs)
+        equal = len(left) == len(right) and all(_equal(a * right[0], b * left[0]) for a, b in pairs)
         return Verdict.of(equal, "value", "number")
 
     def sequence_and_value(self, one: Reading, other: Reading) -> Verdict:
@@ -498,16 +498,13 @@ def _order(reading: Reading) -> list[str]:
 
 def _values(gold: Number, answer: Number, factors, config: GradingConfig):
     for factor, offset in factors:
-        value = answer.value
-        if (factor, offset) != (1, 0):
-            value = multiply(value, factor)
-            value += offset if isinstance(value, Fraction) else as_float(offset)
+        value = answer.value * factor + offset
         yield value
         if gold.percent != answer.percent:
-            yield multiply(value, Fraction(1, 100) if answer.percent else Fraction(100))
+            yield value / 100 if answer.percent else value * 100
         if config.percent_scale:
-            yield multiply(value, Fraction(100))
-            yield multiply(value, Fraction(1, 100))
+            yield value * 100
+            yield value / 100
 
 
 def _equal(one, other) -> bool:

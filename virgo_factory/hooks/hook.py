@@ -61,7 +61,11 @@ def not_acting() -> list[str]:
     ours = {id(new) for news in _replacements.values() for new in news}
     stock = {id(old) for old in _rebound} - ours
     loaded = {module.__name__: vars(module) for module in _loaded()}
-    found = [f"{module}.{name}" for module, held in loaded.items() for name in list(held) if id(held[name]) in stock]
+    found = []
+    for module, held in loaded.items():
+        if not stock.isdisjoint(map(id, list(held.values()))):  # ten thousand values in each call
+            found += [f"{module}.{name}" for name, value in list(held.items()) if id(value) in stock]
+
     known = ours | stock
     for module, name in _replacements:
         value = loaded.get(module, {}).get(name)
@@ -76,8 +80,6 @@ def not_acting() -> list[str]:
 
 
 def _loaded() -> list[ModuleType]:
-    return [
-        module
-        for name, module in list(sys.modules.items())
-        if module is not None and (name == "llamafactory" or name.startswith("llamafactory."))
-    ]
+    names = [name for name in list(sys.modules) if name.startswith("llamafactory")]
+    modules = [sys.modules.get(name) for name in names if name.partition(".")[0] == "llamafactory"]
+    return [module for module in modules if module is not None]

@@ -85,8 +85,8 @@ def about(clause: str, question: str) -> str:
     return best[0] if len(best) == 1 else clause
 
 
-def number_in(clause: str, question: str) -> str | None:
-    """Return the number of a clause that the question asks for: with its noun, of its form, not one of its own; else the last."""
+def sought(clause: str, question: str) -> str | None:
+    """Return the number of a clause that the words of a question tell: of what it counts, a year, by how much something changed."""
     counted = _COUNTS.search(question)
     if counted and (part := _part_of(clause, counted[1] or "") or _TOTAL.search(clause)):
         return part[1]
@@ -100,9 +100,14 @@ def number_in(clause: str, question: str) -> str | None:
         if there[1][0].isdigit():
             return quantities(clause[there.start(1) :])[0]
         return "0" if there[1].lower() == "no" else there[1]
-    if said := with_noun(clause, question):
+    return with_noun(clause, question)
+
+
+def number_in(clause: str, question: str) -> str | None:
+    """Return the number of a clause that the question asks for: by its words, of its form, not one of its own; else the last."""
+    if (said := sought(clause, question)) or _ASKS_YEAR.search(question):
         return said
-    asked = _known(question[-300:])
+    clause, asked = about(clause, question), _known(question[-300:])
     values = [value for value in quantities(_BRACKETS.sub("", clause)) if value not in asked] or quantities(clause)
     values = [value for value in values if formed(value, question)] or values
     return values[-1] if values else None
@@ -130,14 +135,6 @@ def with_noun(clause: str, question: str) -> str | None:
 def formed(value: str, question: str) -> bool:
     """Whether a value has the form that a question asks for."""
     return all(form.search(value) for asked, form in _FORMS if asked.search(question))
-
-
-def sought(clause: str, question: str) -> bool:
-    """Whether a question asks for one of the numbers of a clause that its words tell: a year, by how much something changed."""
-    total = _COUNTS.search(question) and (
-        _TOTAL.search(clause) or P.THERE.search(clause) or with_noun(clause, question)
-    )
-    return bool(total or _ASKS_YEAR.search(question) or _ASKS_CHANGE.search(question) and _BY.search(clause))
 
 
 def counts(question: str) -> bool:

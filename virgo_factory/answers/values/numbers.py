@@ -11,16 +11,7 @@ from functools import lru_cache
 import mpmath
 
 from virgo_factory.answers.patterns import P
-from virgo_factory.answers.values.formulas import (
-    MP,
-    NO_VALUE,
-    TooLarge,
-    Unreadable,
-    add,
-    divide,
-    multiply,
-    read_closed,
-)  # noqa: F401
+from virgo_factory.answers.values.formulas import MP, NO_VALUE, TooLarge, Unreadable, add, read_closed
 from virgo_factory.answers.values.latex import tidy
 from virgo_factory.answers.values.units import Unit, named, read_unit
 
@@ -258,16 +249,16 @@ def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
     glued = bool(rest) and not rest[0].isspace()
     rest = rest.strip(" .;,")
     if (part := re.match(r"([a-z]{4,}s)\b\s*", rest)) and part[1] in _PARTS:
-        number = replace(number, value=divide(number.value, Fraction(_PARTS[part[1]])), literal=False)
+        number = replace(number, value=number.value / _PARTS[part[1]], literal=False)
         rest = rest[part.end() :]
     while scale := P.SCALE.match(rest):
-        value = multiply(number.value, Fraction(SCALES[(scale[1] or scale[2]).lower()]))
+        value = number.value * SCALES[(scale[1] or scale[2]).lower()]
         number = replace(number, value=value, decimals=None)
         rest, glued = rest[scale.end() :].lstrip(), False
     if rest[:1] == "‰":
-        number, rest = replace(number, value=divide(number.value, Fraction(10)), decimals=None), "%" + rest[1:]
+        number, rest = replace(number, value=number.value / 10, decimals=None), "%" + rest[1:]
     if unit and (short := _SHORT_SCALE.match(rest)):
-        value = multiply(number.value, Fraction(10 ** (3 * "kmb".index(short[0].lower()) + 3)))
+        value = number.value * 10 ** (3 * "kmb".index(short[0].lower()) + 3)
         number, rest = replace(number, value=value, decimals=None, approximate=True), rest[1:]
     if percent := _PERCENT.match(rest):
         number, rest, glued = replace(number, percent=True), rest[percent.end() :], False
@@ -297,7 +288,7 @@ def _compound(first: Number, rest: str) -> Number | None:
     for one in first.units:
         for other in second.units if second else ():
             if one.dimensions == other.dimensions and other.factor < one.factor:
-                size = multiply(second.value, other.factor / one.factor)
+                size = second.value * (other.factor / one.factor)
                 total = add(first.value, size if first.value >= 0 else -size)
                 return replace(second, value=total, decimals=None, literal=False, unit=first.unit, units=(one,))
     return None

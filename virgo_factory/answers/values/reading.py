@@ -5,12 +5,11 @@ The kinds: Number, Moment, Based (digits with their base), Sequence (all that ha
 
 import re
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import lru_cache
 
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.values.dates import Moment, digits, read_moment
-from virgo_factory.answers.values.formulas import FUNCTIONS, GREEK, MP, multiply
+from virgo_factory.answers.values.formulas import FUNCTIONS, GREEK, MP
 from virgo_factory.answers.values.latex import balanced, compact, tidy, words
 from virgo_factory.answers.values.numbers import MARKS, NUMBER_WORDS, Number, read_number, told
 from virgo_factory.answers.values.sequences import Sequence, read_bound, read_sequence
@@ -178,7 +177,7 @@ def _what(text: str, question: str) -> Kind:
     if plain.lstrip("+-") == r"\infty":
         return Number(MP.mpf("-inf") if plain[0] == "-" else MP.mpf("inf"))
     if (tenths := _TENTHS.fullmatch(text)) and (number := read_number(tenths[1])):
-        value = multiply(number.value, Fraction(10)) if number.value < 10 else number.value
+        value = number.value * 10 if number.value < 10 else number.value
         return replace(number, value=value, percent=True, unit=tenths[2], words=frozenset((tenths[2],)))
     if decade := re.fullmatch(r"(?:in )?(?:the )?(\d{3}0)'?s", text):
         return Words(decade[1] + "s")
