@@ -118,7 +118,7 @@ def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> 
     gold, answer = (_KIND.sub(r"\2 \1", text) for text in (gold, answer))
     synonyms = dict(config.synonyms)
     wanted, got = (synonyms.get(text, text) for text in map(words, (gold, answer)))
-    equal = _spelled(wanted) == _spelled(got) or refuses(gold) and refuses(answer)
+    equal = _alike(_spelled(wanted), _spelled(got)) or refuses(gold) and refuses(answer)
     if not equal:
         asked = {word[:4] for word in words(question[-300:]).split()}
         equal = len(wanted) > 1 and len(got) <= 400 and _says(tidy(answer), wanted, asked, question)
@@ -136,11 +136,13 @@ _ASKED = r"(?:\b(?:which|what) |哪一?[条个幅张辆只]?)%s(?![a-z])"
 """A name with a letter, and a question that leaves only that open: "which line"."""
 _DENIES = re.compile(r"\b(?:not|never|or|neither|nor|cannot|but)\b|n['’]t\b|不|或")
 _LEADS = re.compile(
-    r"(?<!which)(?<!that)(?:^|\s)(?:is|are|was|were|be|called|named|in|answer|belongs to|by|gives|facing|(?:falls|lands) on) $"
+    r"(?<!which)(?<!that)(?:^|\s)(?:is|are|was|were|be|called|named|in|answer|belongs to|by|gives|facing|(?:falls|lands) on"
+    r"|(?:est|ist|es|s agit de)(?: donc| also)?(?: l[ae]?| el| d(?:er|ie|as))?) $"
 )
 _IS = re.compile(r"(?<!which )(?<!that )\b(?:is|are|was|were) ")
 _WHERE = re.compile(
     r"\s+(?:on|in|at|near|beside|behind|against|inside|outside) (?:an?|the|his|her|their|its) [^,;]*$|\s+(?:at|with) \W?\d[^,;]*$"
+    r"|\s+in (?:[A-Z][a-z]+,? ?)+$"
 )
 """Where a statement holds."""
 _SECOND = re.compile(
@@ -149,6 +151,7 @@ _SECOND = re.compile(
 _PICTURED = re.compile(
     r"^.*\b(?:image|picture|photo|scan|view) of (.+?)(?: (?:on|in|at|near|beside|behind|with) .*)?$"
 )
+_SYMBOL_OF = re.compile(r"[A-Za-z]{1,3} \(([a-z]{4,})\)")
 _TITLE = re.compile(r"^[^不没非是]{1,8}?(?:家|人|者|师)(?=[\u4e00-\u9fff]{2,4}$)")
 
 
@@ -163,7 +166,10 @@ def _says(answer: str, wanted: str, asked: set[str], question: str) -> bool:
         plain = plain[: second.start()]
     restated = [one.text for one in clauses(answer) if one.role == RESTATES]
     tail = plain.rpartition("是")[2]
-    parts = map(words, (plain, _WHERE.sub("", plain), tail, _TITLE.sub("", tail), *restated))
+    named = _SYMBOL_OF.fullmatch(answer)
+    parts = map(
+        words, (plain, _WHERE.sub("", plain), tail, _TITLE.sub("", tail), *restated, named[1] if named else "")
+    )
     return any(_leaves(part, wanted, asked, question) for part in parts)
 
 
@@ -185,10 +191,16 @@ _SAME_WORDS = {
 }  # fmt: skip
 
 
+def _alike(one: str, other: str) -> bool:
+    """Whether words are the same, but that the last is in the plural: a chloroplast, chloroplasts."""
+    shorter, longer = sorted((one, other), key=len)
+    return one == other or longer == f"{shorter}s" and bool(re.fullmatch(r"[a-z ]*[a-z]{3}[a-rt-z]", shorter))
+
+
 def _spelled(text: str) -> str:
     """Words without what stands around them, hyphens, or the spaces between single letters."""
     text = _SAME_WORDS.get(text, text)
-    text = P.AROUND.sub("", re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})", " ", text))
+    text = P.AROUND.sub("", re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})", " ", text)).replace("right angled", "right")
     text = text[:-1] if text.endswith("s") and text[:-1] in MARKS else text
     return text.replace(" ", "") if re.fullmatch(r"(?:[^\W\d] )+\w", text) else text
 
@@ -230,7 +242,10 @@ class _Comparison:
     def verdict(self) -> Verdict:
         value = conditional_value(self.answer) or self.answer
         one, other = read(self.gold, self.question.text), read(value, self.question.text)
-        if one.name and other.name and one.name.casefold() != other.name.casefold():
+        is_set = (
+            isinstance(other.what, Sequence) and other.name in ("L", "S", "M") and other.what.held not in ("", "1")
+        )
+        if one.name and other.name and one.name.casefold() != other.name.casefold() and not is_set:
             equations = isinstance(one.what, Formula) or isinstance(other.what, Formula)
             return self.formulas(one, other) if equations else Verdict.of(False, "value", "expression")
         sides = sides_of(other.text) if isinstance(other.what, Formula) else []

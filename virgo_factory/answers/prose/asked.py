@@ -12,6 +12,7 @@ from virgo_factory.answers.values.numbers import told
 SPLIT = re.compile(
     r"[;；，]\s*|(?<=[a-z]):\s(?=\d+ [a-z])|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])|,(?=[\u4e00-\u9fff])|(?<=[\u4e00-\u9fff]),"
 )
+_PERIOD = re.compile(r"(?:from|between) (?:1[5-9]|20)\d\d (?:to|and) (?:1[5-9]|20)\d\d$")
 _YEAR = re.compile(r"(?<![\d.$])(?<!\d,)(?:1[5-9]|20)\d\d(?![.,]?\d|%|(?<![\"“]\d{4})[\"”])")
 _COUNTS = re.compile(
     r"\bhow many (?:of (?:the |these )?(?:\d+ )?)?((?:[a-z]+ ){1,3}?)(?:are|is|was|were|do|does|did|have|has|had|can|will|would|of|in|on|with|there|[a-z]{2,}ed)\b|\bnumber of ([a-z]+)|(?:几|多少)[只个条张本人辆棵头]()",
@@ -96,6 +97,8 @@ def sought(clause: str, question: str) -> str | None:
     if _ASKS_CHANGE.search(question) and (by := _BY.search(clause)):
         return next(iter(quantities(clause[by.end() :])), None)
     if found := list(P.THERE.finditer(clause)) if counted or not question else []:
+        if len(quantities(clause)) > 1 and (said := with_noun(clause, question)):
+            return said
         there = found[-1 if _REMAINS.search(question) else 0]
         if there[1][0].isdigit():
             return quantities(clause[there.start(1) :])[0]
@@ -109,7 +112,7 @@ def number_in(clause: str, question: str) -> str | None:
         return said
     clause, asked = about(clause, question), _known(question[-300:])
     values = [value for value in quantities(_BRACKETS.sub("", clause)) if value not in asked] or quantities(clause)
-    values = [value for value in values if formed(value, question)] or values
+    values = [value for value in values if not _PERIOD.match(value) and formed(value, question)] or values
     return values[-1] if values else None
 
 
@@ -128,7 +131,8 @@ def with_noun(clause: str, question: str) -> str | None:
         return None
     names = "|".join(re.escape(name[:4]) for name in noun.split())
     among = rf"(?:(?:out )?of (?:the |all )?(?:{P.NUMBER})\s+)?(?:[a-z]+\s+)?(?={names})"
-    said = re.findall(rf"(?<!of )(?<!of the )(?<!of all )\b({P.NUMBER})\s+{among}", clause, re.IGNORECASE)
+    number = rf"(?:{P.NUMBER})(?: (?:hundred|thousand|[mbtr]+illion)\b)?"
+    said = re.findall(rf"(?<!of )(?<!of the )(?<!of all )\b({number})\s+{among}", clause, re.IGNORECASE)
     return said[-1] if said else None
 
 

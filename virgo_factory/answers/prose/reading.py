@@ -29,7 +29,7 @@ from virgo_factory.answers.values.units import Unit, asked_units, read_unit
 _PROSE = re.compile(
     r"(?<![\\\w{])(?!(?:and|all|from|than|greater|less|larger|smaller|more|equal)\b)(?:[^\W\d_\u4e00-\u9fff]{3,}|(?:at|in|on|is|so|by|of|we|it|as|an|if|be|up)\b)|[\u4e00-\u9fff]{2,}"
 )
-_MARKUP = re.compile(r"\\[A-Za-z]+|\{[A-Za-z]*matrix\}|sqrt|sin|cos|tan|log|ln")
+_MARKUP = re.compile(r"[₀-₉⁰¹²³⁴-⁹]|\\[A-Za-z]+|\{[A-Za-z]*matrix\}|sqrt|sin|cos|tan|log|ln")
 _ITEM = r"[^\W\d_](?:[^\W\d_]|['’ -]){0,30}"
 _NAMES = re.compile(rf"(?:{_ITEM}, )*{_ITEM}(?:,|,? and) {_ITEM}")
 _EQUALS = re.compile(r"=(?!.*=)")
@@ -41,13 +41,13 @@ _ROW = re.compile(r"^\s*\|.*\|\s*$|(?<!\{)(?<!\{ )\b\w+\s+\|\s+[\w-]")
 _CONCLUDED = re.compile(
     r"\W*(?:so|thus|hence|therefore|in conclusion|in summary|overall)\b|所以|因此|综上", re.IGNORECASE
 )
-_BOUNDED = re.compile(r"\A[a-z] is (?=greater|larger|more|less|smaller)")
+_BOUNDED = re.compile(r"\A[a-z] is (?=greater|larger|more|less|smaller)|[大小]于(?:或?等于)?|的?(?:全体|所有)?实数|且")
 _HAS = re.compile(r":|(?<![\d%]\*\*) (?:is|are|was|were|equals)(?: [a-z]+)? \W?\d|\*{0,2}=")
 """What stands behind a name in bold whose value follows."""
 _WOULD = re.compile(r"\bwould\b|\bif\b|若|如果", re.IGNORECASE)
 _UNDONE = re.compile(r"(?:\bnot|n['’]t) (?!the\b|an?\b)([a-z]{3,})")
-_SUBJECT = re.compile(r"(?:It|They|He|She|This|There|I|We)\b")
-_LISTS = re.compile(r".*(?:\b(?:are|were|shows?|includes?) |: )(.*)", re.DOTALL)
+_SUBJECT = re.compile(r"(?:It|They|He|She|This|[Tt]here|I|We)\b")
+_LISTS = re.compile(r".*(?:\b(?:are|were|shows?|includes?) |: )(?:those (?:of|for) )?(.*)", re.DOTALL)
 _LISTED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
 _LABEL = re.compile(r"[\s*_-]*([A-Za-z][\w '()-]{0,40}|[\u4e00-\u9fff]{1,12})[*_]*\s*[:：=]\s*[*_]*(?=\S)")
 
