@@ -20,12 +20,10 @@ _COUNTS = re.compile(
 )
 _ASKS_YEAR = re.compile(r"\b(?:which|what) year\b|哪一?年", re.IGNORECASE)
 _ASKS_CHANGE = re.compile(r"\b(?:how much|how many|by how|by what)\b", re.IGNORECASE)
-_BY = re.compile(r"\bby (?:about |only )?(?=\W?\d)")
 _TOTAL = re.compile(
     rf"\b(?=.*(?:in total|in all|altogether)\b)(?!.*\d.*\d.*(?:in total|in all|altogether)\b)({P.NUMBER})\b",
     re.IGNORECASE,
 )
-_REMAINS = re.compile(r"\b(?:left|remain)")
 _BRACKETS = re.compile(r"\s*\([^()]*\)")
 _FORMS = tuple(
     (re.compile(asked, re.IGNORECASE), re.compile(form))
@@ -87,19 +85,16 @@ def about(clause: str, question: str) -> str:
 
 
 def sought(clause: str, question: str) -> str | None:
-    """Return the number of a clause that the words of a question tell: of what it counts, a year, by how much something changed."""
+    """Return the number of a clause that the words of a question tell: of what it counts, or a year."""
     counted = _COUNTS.search(question)
     if counted and (part := _part_of(clause, counted[1] or "") or _TOTAL.search(clause)):
         return part[1]
     clause = about(clause, question)
     if _ASKS_YEAR.search(question):
         return next(iter(_YEAR.findall(clause)), None)
-    if _ASKS_CHANGE.search(question) and (by := _BY.search(clause)):
-        return next(iter(quantities(clause[by.end() :])), None)
-    if found := list(P.THERE.finditer(clause)) if counted or not question else []:
-        if len(quantities(clause)) > 1 and (said := with_noun(clause, question)):
-            return said
-        there = found[-1 if _REMAINS.search(question) else 0]
+    several = counted and len(quantities(clause)) > 1
+    if found := list(P.THERE.finditer(clause)) if not (several and with_noun(clause, question)) else []:
+        there = found[-1]
         if there[1][0].isdigit():
             return quantities(clause[there.start(1) :])[0]
         return "0" if there[1].lower() == "no" else there[1]
@@ -127,7 +122,7 @@ def _part_of(clause: str, names: str) -> re.Match[str] | None:
 def with_noun(clause: str, question: str) -> str | None:
     """The number of a clause that stands with what a question counts: 3 in "3 of the 8 years"."""
     counted = _COUNTS.search(question)
-    if not counted or not (noun := counted[1] or counted[2]):
+    if not counted or not (noun := counted[1]):
         return None
     names = "|".join(re.escape(name[:4]) for name in noun.split())
     among = rf"(?:(?:out )?of (?:the |all )?(?:{P.NUMBER})\s+)?(?:[a-z]+\s+)?(?={names})"
