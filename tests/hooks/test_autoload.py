@@ -19,12 +19,9 @@ from tests.nursery import clean
 from virgo_factory import autoload
 
 
-def run(code, *, path=None, **environment):
+def run(code):
     """Return what a fresh Python process prints as JSON on its last line."""
-    environment |= {"PYTHONPATH": str(path)} if path else {}
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=clean(environment)
-    )
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=clean({}))
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -73,14 +70,9 @@ def test_it_costs_less_than_ten_milliseconds_and_imports_nothing_heavy():
     assert len(imported[0]) < 12, imported[0]
 
 
-def test_a_package_that_is_broken_leaves_import_torch_alone(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(BREAK_EVERYTHING)
-    assert (
-        run(
-            "import json, torch, sys; print(json.dumps([f.__class__.__name__ for f in sys.meta_path]))", path=tmp_path
-        )[0]
-        == "HookFinder"
-    )
+def test_a_package_that_is_broken_leaves_import_torch_alone(fork):
+    finders = "import sys; print([type(finder).__name__ for finder in sys.meta_path][0])"
+    assert fork(finders, before=BREAK_EVERYTHING) == "HookFinder\n"
 
 
 BREAK_EVERYTHING = """
@@ -265,7 +257,10 @@ FIRST = {
 }
 
 
-@pytest.mark.parametrize("first", FIRST)
+@pytest.mark.parametrize(
+    "first",
+    [pytest.param(name, marks=pytest.mark.integration) if code == FRESH else name for name, code in FIRST.items()],
+)
 def test_it_works_whatever_is_imported_first(state, first):
     late = {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"} if first == "register, late" else {}
     state = state(FIRST[first], **late)
