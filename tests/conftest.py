@@ -163,6 +163,14 @@ def pytest_runtest_setup() -> None:
     os.environ.pop("ACCELERATE_MIXED_PRECISION", None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_core() -> Generator[None, None, None]:
+    """As on one core: a pool has one process unless a test says how many, since each takes half a second to start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "sched_getaffinity", lambda pid: {0})
+        yield
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository's root."""

@@ -132,6 +132,7 @@ def test_the_order_is_stocks_and_the_header_names_the_one_with_fewer_passes(name
         assert not {"group_by_length", "packing", "sequence_parallel_size"} & recipe.keys()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", RECIPES)
 def test_llamafactory_parses_it(parsed, name):
     result, recipe = parsed[Path(name).name], load(name)
@@ -145,11 +146,13 @@ def test_llamafactory_parses_it(parsed, name):
     assert result["resume_from_checkpoint"] is None
 
 
+@pytest.mark.integration
 def test_the_parser_refuses_what_is_wrong(parsed):
     assert "question_prefx" in parsed["misspelt.yaml"]["error"]
     assert re.search(r"overlong.*cut.*drop", parsed["choice.yaml"]["error"])
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", UNMADE)
 def test_data_that_is_missing_is_told_with_the_command_that_makes_it(parsed, name):
     command = (ROOT / name).read_text(encoding="utf-8").splitlines()[1].removeprefix("# Data first: ")
@@ -180,6 +183,7 @@ VIRGOS = [found for found in index_rows() if not found[0].startswith("OMR ")]
 OMRS = [found for found in index_rows() if found[0].startswith("OMR ")]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("row", "numbers", "recipe", "overrides"), VIRGOS, ids=[row for row, *_ in VIRGOS])
 def test_each_row_of_the_paper_is_a_command(row, numbers, recipe, overrides, parsed, shared_data):
     keys = load(recipe) | dict(item.split("=") for item in overrides)
@@ -256,6 +260,7 @@ def omr_row(row: str) -> tuple[str, str, str]:
     return (table, rest, "") if "teacher" in rest else (table, "Qwen3-VL-235B as teacher", rest)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("row", "numbers", "recipe", "overrides"), OMRS, ids=[row for row, *_ in OMRS])
 def test_each_row_of_openmmreasoner_is_a_command(row, numbers, recipe, overrides, parsed):
     table, model, condition = omr_row(row)

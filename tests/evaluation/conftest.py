@@ -235,7 +235,7 @@ def recorded_runs(hub, shared_data, tmp_path_factory) -> dict[str, Path]:
                 facts = (300, tokens, 1.0, 1, "0" * 64, {"vllm": "0.20.2"})
                 store.append(Rollout(question.id, run, 0, response, end if run == "first" else "stop", *facts))
 
-        judge_rollouts(folder, workers=2)
+        judge_rollouts(folder)
         folders[run] = folder
 
     return folders

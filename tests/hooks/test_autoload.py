@@ -19,12 +19,9 @@ from tests.nursery import clean
 from virgo_factory import autoload
 
 
-def run(code, *, path=None, **environment):
+def run(code):
     """Return what a fresh Python process prints as JSON on its last line."""
-    environment |= {"PYTHONPATH": str(path)} if path else {}
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=clean(environment)
-    )
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=clean({}))
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -73,14 +70,10 @@ def test_it_costs_less_than_ten_milliseconds_and_imports_nothing_heavy():
     assert len(imported[0]) < 12, imported[0]
 
 
-def test_a_package_that_is_broken_leaves_import_torch_alone(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(BREAK_EVERYTHING)
-    assert (
-        run(
-            "import json, torch, sys; print(json.dumps([f.__class__.__name__ for f in sys.meta_path]))", path=tmp_path
-        )[0]
-        == "HookFinder"
-    )
+@pytest.mark.integration
+def test_a_package_that_is_broken_leaves_import_torch_alone(fork):
+    finders = "import sys; print([type(finder).__name__ for finder in sys.meta_path][0])"
+    assert fork(finders, before=BREAK_EVERYTHING) == "HookFinder\n"
 
 
 BREAK_EVERYTHING = """
@@ -136,6 +129,7 @@ TRY_RECIPES = """
 """
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("broken", ["one hook", "all hooks"])
 def test_when_hooks_are_broken_stock_runs_go_on_and_ours_refuse(fork, broken):
     one = broken == "one hook"
@@ -265,6 +259,7 @@ FIRST = {
 }
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("first", FIRST)
 def test_it_works_whatever_is_imported_first(state, first):
     late = {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"} if first == "register, late" else {}
@@ -294,6 +289,7 @@ def test_it_works_behind_the_import_hooks_of_libraries(library):
     assert state["template"] and state["converter"]
 
 
+@pytest.mark.integration
 def test_caches_of_stock_runs_keep_their_names(state):
     hashes = state("import torch")["hashes"]
     assert hashes == state("import torch", VIRGO_FACTORY_DISABLE="1")["hashes"]
@@ -345,6 +341,7 @@ def test_a_finder_that_was_taken_away_comes_back_and_hooks_nothing_twice(monkeyp
     assert loader.get_dataset is ours
 
 
+@pytest.mark.integration
 def test_help_lists_every_key(fork):
     import llamafactory.hparams as hparams
 

@@ -8,37 +8,15 @@ import time
 
 import pytest
 
+from tests.io.acting import cannot_be_made, make_acting
 from virgo_factory.io.workers import Known, Lost, Workers
-
-
-def _act(item):
-    """Do what an item says: ("sleep", seconds), ("exit", code), ("kill", signal), ("raise", text), or return it doubled."""
-    match item:
-        case "sleep", seconds:
-            time.sleep(seconds)
-        case "exit", code:
-            os._exit(code)
-        case "kill", number:
-            os.kill(os.getpid(), number)
-        case "raise", text:
-            raise ValueError(text)
-        case "big", size:
-            return b"x" * size
-        case "memory", size:
-            return len(bytearray(size))
-
-    return item * 2
-
-
-def _make():
-    return _act
 
 
 @pytest.fixture
 def workers():
     made = []
 
-    def make(*arguments, function=_make, **options):
+    def make(*arguments, function=make_acting, **options):
         made.append(Workers(function, *arguments, **options))
         return made[-1]
 
@@ -93,13 +71,9 @@ def test_what_the_function_raises_reaches_the_caller(workers):
         list(workers(2).map([1, ("raise", "row 7"), 2]))
 
 
-def _cannot_be_made():
-    raise OSError("no tokenizer there")
-
-
 def test_so_does_what_stops_its_making(workers):
     with pytest.raises(OSError, match="no tokenizer there"):
-        list(workers(1, function=_cannot_be_made).map([1]))
+        list(workers(1, function=cannot_be_made).map([1]))
 
 
 def test_what_the_source_raises_reaches_the_caller(workers):
@@ -124,11 +98,11 @@ def test_large_items_and_results_do_not_wait_for_each_other(workers):
 
 PARENT = """
 import sys
-from test_workers import _make
+from acting import make_acting
 from virgo_factory.io.workers import Workers
 
 if __name__ == "__main__":
-    pool = Workers(_make, 1, ahead=True)
+    pool = Workers(make_acting, 1, ahead=True)
     results = pool.map([1, ("sleep", 600), ("sleep", 600)])
     next(results)
     print(pool._workers[0].process.pid, flush=True)

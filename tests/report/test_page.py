@@ -196,6 +196,7 @@ def real_page(visual_questions, tmp_path_factory) -> Path:
     return path
 
 
+@pytest.mark.integration
 def test_in_a_browser(real_page, visual_questions, browse):
     page = browse(f"file://{real_page}", "--dump-dom")
     tree = Tree(page)
@@ -210,6 +211,7 @@ def test_in_a_browser(real_page, visual_questions, browse):
     assert options == {"", *kinds}
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("with_policy", "title"), [(True, "Real questions"), (False, "hacked")])
 def test_the_policy_alone_stops_a_script(with_policy, title, real_page, browse, tmp_path):
     text = real_page.read_text(encoding="utf-8")
@@ -221,6 +223,7 @@ def test_the_policy_alone_stops_a_script(with_policy, title, real_page, browse, 
     assert f"<title>{title}</title>" in browse(f"file://{tmp_path}/page.html", "--dump-dom")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("view", "expected"),
     [
@@ -237,6 +240,7 @@ def test_filter_in_a_browser(view, expected, real_page, visual_questions, browse
     assert any(shown) or "no+such" in view
 
 
+@pytest.mark.integration
 def test_nothing_stands_out_of_a_narrow_window(browse, tmp_path):
     long = "no-blank-in-it" * 30
     cards = [
@@ -258,6 +262,7 @@ def test_nothing_stands_out_of_a_narrow_window(browse, tmp_path):
     assert sum(count for count, colour in screen.getcolors(1 << 20) if colour == (0, 0, 255)) > 8000
 
 
+@pytest.mark.integration
 def test_pictures_are_painted(real_page, visual_questions, browse, tmp_path):
     table = Image.open(visual_questions[0].picture).convert("RGB")
     colours = [

@@ -204,8 +204,10 @@ def _mean(values: np.ndarray, clusters: Sequence | None) -> tuple[float, float, 
         raise ValueError(f"{len(clusters)} clusters of {len(values)} scores")
 
     mean, places = float(values.mean()), {}
-    own = range(len(values)) if clusters is None else [places.setdefault(name, len(places)) for name in clusters]
-    sums = np.bincount(own, weights=values - mean)
+    sums = values - mean
+    if clusters is not None:
+        sums = np.bincount([places.setdefault(name, len(places)) for name in clusters], weights=sums)
+
     groups = len(sums)
     se = math.sqrt(groups / (groups - 1) * float(sums @ sums)) / len(values) if groups > 1 else math.nan
     return mean, se, groups

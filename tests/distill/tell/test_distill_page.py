@@ -181,6 +181,7 @@ def test_the_verb_writes_a_page(real, tmp_path, command):
     assert code == 1 and "--questions and --seed are of the page: add --html FILE" in error
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("view", "expected"),
     [
@@ -194,6 +195,7 @@ def test_filter_in_a_browser(view, expected, real, real_page, browse):
     assert any(shown) and not all(shown)
 
 
+@pytest.mark.integration
 def test_on_the_screen(real, real_page, browse, tmp_path):
     """Pictures and plots are painted in their own colours and size, in the first cards of the page."""
     shot = tmp_path / "page.png"

@@ -184,6 +184,7 @@ IMPORT = """
 """
 
 
+@pytest.mark.integration
 def test_trl_can_be_imported_beside_a_new_vllm(fork, tmp_path):
     for folder in ("vllm-0.20.2.dist-info", "vllm"):
         (tmp_path / folder).mkdir()

@@ -91,6 +91,7 @@ def test_another_base_is_a_warning(trained, base, tmp_path):
     assert "warning" in {item.severity for item in found}, found
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("rate", [1e-3, 1e-2])
 def test_long_trainings_at_high_rates_raise_no_alarm(base, tmp_path, rate):
     torch.manual_seed(0)

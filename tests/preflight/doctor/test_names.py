@@ -160,6 +160,7 @@ def test_a_changed_key_of_the_command_line_counts(folder, monkeypatch):
         names.check_command_line(["llamafactory-cli", "train", "r.yaml", "template=virgo", "dataset=mime"])
 
 
+@pytest.mark.integration
 def test_the_stock_command_ends_before_its_imports(folder):
     path = folder / "r.yaml"
     path.write_text(yaml.safe_dump(OURS | {"template": "vrigo", "dataset_dir": str(folder)}))

@@ -45,6 +45,7 @@ def twin(request, tmp_path_factory):
     return make_twin(tmp_path_factory.mktemp(family), family=family, layers=layers, heads=heads, vocabulary=600)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_activations_are_what_autograd_saves_and_the_peak_what_is_allocated(twin, checkpointing, measuring):
     model = measuring.load_twin(twin, checkpointing)
@@ -59,6 +60,7 @@ def test_activations_are_what_autograd_saves_and_the_peak_what_is_allocated(twin
     assert at_work == pytest.approx(measuring.step_peak(model, TOKENS), rel=0.1)
 
 
+@pytest.mark.integration
 def test_adapters_hold_what_they_say(twin, measuring):
     lora = Lora(16, PROJECTIONS)
     memory = step_memory(find_shape(str(twin))[0], Method(lora=lora, connector=False), TOKENS)

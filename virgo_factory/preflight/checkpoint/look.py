@@ -77,16 +77,14 @@ def look_at_numbers(
     constants: dict[str, set[int]] = {name: set() for name in tensors}
     typical: dict[str, list[int]] = {name: [] for name in tensors}
 
-    def look(piece: tuple[str, int, int]) -> list[_Block]:
-        name, first, end = piece
-        looked = list(_look(watched[name], first, end))
-        on_bytes((end - first) * _row_bytes(tensors[name]))
+    def look(pieces: list[tuple[str, int, int]]) -> list[tuple[str, _Block]]:
+        looked = [(name, block) for name, first, end in pieces for block in _look(watched[name], first, end)]
+        on_bytes(sum((end - first) * _row_bytes(tensors[name]) for name, first, end in pieces))
         return looked
 
-    pieces = [piece for name, tensor in sorted(tensors.items(), key=_place) for piece in _pieces(name, tensor)]
     with ThreadPoolExecutor(workers or min(8, 2 + (os.cpu_count() or 1))) as pool:
-        for (name, _, _), blocks in zip(pieces, pool.map(look, pieces), strict=True):
-            for block in blocks:
+        for blocks in pool.map(look, _handfuls(tensors)):
+            for name, block in blocks:
                 block.add_to(found[name])
                 typical[name].append(block.typical)
                 if len(constants[name]) < 2:
@@ -169,6 +167,23 @@ class _Block:
 
 def _place(item: tuple[str, Tensor]) -> tuple[Path, int]:
     return item[1].file, item[1].start
+
+
+def _handfuls(tensors: Mapping[str, Tensor]) -> list[list[tuple[str, int, int]]]:
+    """Return the pieces of all tensors in the order of the disk, small ones together: hundreds of a model are tiny."""
+    found: list[list[tuple[str, int, int]]] = []
+    room = 0
+    for name, tensor in sorted(tensors.items(), key=_place):
+        for piece in _pieces(name, tensor):
+            size = (piece[2] - piece[1]) * _row_bytes(tensor)
+            if size > room:
+                found.append([])
+                room = _PIECE
+
+            found[-1].append(piece)
+            room -= size
+
+    return found
 
 
 def _pieces(name: str, tensor: Tensor) -> Iterator[tuple[str, int, int]]:
