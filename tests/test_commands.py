@@ -178,7 +178,10 @@ def execute(text: str, folder: Path, overrides: dict | None = None, codes: tuple
 
 
 def trained(text: str, folder: Path, overrides: dict) -> str:
-    """Return what a command prints that trains, forked from a warm process; launcher and torchrun start others (two tests below)."""
+    """Return what a command prints that trains, forked from a warm process.
+
+    Launcher and torchrun start the ranks of several nodes below, and those of one in tests/integration/test_smoke.py.
+    """
     before, _, behind = text.partition("llamafactory-cli train ")
     name, *changes = behind.split()
     recipe = yaml.safe_load((folder / name).read_text(encoding="utf-8"))
@@ -230,7 +233,8 @@ def test_make_calls_what_the_readme_says():
 @pytest.mark.integration
 def test_installing_moves_nothing(tmp_path):
     report = tmp_path / "report.json"
-    execute(command("pip install") + f" --dry-run --quiet --report {report}", ROOT)
+    # without an environment to build in, which is half of the time: what is to be installed is the same
+    execute(command("pip install") + f" --dry-run --quiet --report {report}", ROOT, PIP_NO_BUILD_ISOLATION="0")
     installed = {item["metadata"]["name"] for item in json.loads(report.read_text())["install"]}
     assert installed == {"virgo-factory"}, "in the tested environment, nothing else is to be installed"
 
@@ -253,17 +257,12 @@ def test_copy_then_train_on_one_node(tmp_path, reduced, call):
         shutil.copy(Path(reduced["dataset_dir"]) / name, tmp_path)
 
     overrides = {key: value for key, value in reduced.items() if key != "dataset_dir"}
-    run = execute(
-        command("FORCE_TORCHRUN=1 llamafactory-cli train recipes/virgo7b_dt.yaml"),
-        tmp_path,
-        overrides,
-        NPROC_PER_NODE="1",
-    )
+    printed = trained(command("FORCE_TORCHRUN=1 llamafactory-cli train recipes/virgo7b_dt.yaml"), tmp_path, overrides)
     out = tmp_path / "saves/virgo7b/full/dt"
     assert (out / "epoch-5/model.safetensors").is_file()
     assert [path.name for path in out.glob("checkpoint-*")] == ["checkpoint-5"]
     assert json.loads((out / "virgo_rows.json").read_text())["datasets"][0]["kept"] == 4
-    assert "virgo-factory: what this run takes" in run.stdout + run.stderr
+    assert "virgo-factory: what this run takes" in printed
 
     text = command("virgo-factory checkpoint").replace("virgo72b", "virgo7b")
     assert "0 errors, 0 warnings" in call(f"{text} --base {reduced['model_name_or_path']}", tmp_path).stdout
