@@ -163,6 +163,16 @@ def test_the_environments_key_is_not_written(write, monkeypatch):
     assert SECRET not in text
 
 
+def test_questions_alone_need_no_model(write):
+    path = write("")
+    config = read_config(path, ["model_name_or_path=saves/gone"], files=BLOCKS["questions"])
+    assert config.model_name_or_path == "saves/gone"
+    with pytest.raises(ValueError, match="no folder gone") as error:
+        read_config(path, ["model_name_or_path=saves/gone", "source_dir=gone"], files=BLOCKS["questions"])
+
+    assert "saves/gone" not in str(error.value)
+
+
 def test_missing_files_are_told_with_the_other_errors(write):
     with pytest.raises(ValueError) as told:
         read_config(write("temperatur: 1\nbenchmarks: [gone.json]\nsource_dir: gone\n"))

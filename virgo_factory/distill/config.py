@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -138,7 +138,9 @@ class DistillConfig(AskConfig):
         return {"questions": "questions.jsonl"} if wrong & {"sources", "questions"} else {}
 
 
-def read_config(path: str | Path, overrides: Sequence[str] = (), files: bool = True) -> DistillConfig:
+def read_config(
+    path: str | Path, overrides: Sequence[str] = (), files: bool | Collection[str] = True
+) -> DistillConfig:
     """Return the configuration in a YAML file, see rollouts.config.read_config."""
     return asking.read_config(DistillConfig, path, overrides, files)
 

@@ -8,7 +8,7 @@ import difflib
 import os
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -236,11 +236,13 @@ class AskConfig(BaseModel):
 T = TypeVar("T", bound=AskConfig)
 
 
-def read_config(kind: type[T], path: str | Path, overrides: Sequence[str] = (), files: bool = True) -> T:
+def read_config(
+    kind: type[T], path: str | Path, overrides: Sequence[str] = (), files: bool | Collection[str] = True
+) -> T:
     """Return the configuration in a YAML file; ValueError names every error at once, and no value of a key that could hold a secret.
 
     `overrides` are `key=value`, values YAML: `urls=[http://a:8000,http://b:8000]`, `sources='{geos: 3}'`. With `files` everything that
-    it names on this machine has to be there (see `missing_files`).
+    it names on this machine has to be there (see `missing_files`), or what these keys name.
     """
     path = Path(path)
     values, lines, errors = _read(path, kind.EXAMPLE)
@@ -283,7 +285,8 @@ def read_config(kind: type[T], path: str | Path, overrides: Sequence[str] = (), 
     errors += [(max(lines.get(key, 0) for key in keys), message) for keys, message in together.contradictions()]
     if files:
         wrong = {message.partition(":")[0].split()[0] for _, message in errors}
-        missing = [(key, message) for key, message in together.missing_files() if key in values and key not in wrong]
+        looked_at = (values.keys() if files is True else values.keys() & files) - wrong
+        missing = [(key, message) for key, message in together.missing_files() if key in looked_at]
         errors += [(lines.get(key, 0), message) for key, message in missing]
 
     if errors:

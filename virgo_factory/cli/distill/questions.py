@@ -22,11 +22,11 @@ def questions(
     """
     from huggingface_hub.utils import disable_progress_bars
 
-    from virgo_factory.distill.config import read_config
+    from virgo_factory.distill.config import BLOCKS, read_config
     from virgo_factory.distill.questions.build import build_questions
     from virgo_factory.rollouts.question import FILE
 
-    settings = read_config(config, overrides or [])
+    settings = read_config(config, overrides or [], files=BLOCKS["questions"])  # no model need be there
     disable_progress_bars()  # they would break up the line
     with busy("reading the sources") as status:
 
