@@ -133,7 +133,7 @@ def test_shards_are_one_synthesis_again(whole, make, tmp_path, call):
         merge(parts, tmp_path / "all")
 
     code, said = call("merge", *parts, "--out", tmp_path / "again")
-    assert code == 1 and "Choose another dataset" in said
+    assert code == 1 and "Choose another one (dataset=NAME behind the command" in said
     code, _ = call("merge", *parts, "dataset=second", "--out", tmp_path / "again")
     assert code == 0 and {"drawn_sft", "second_sft"} <= set(read_info(tmp_path))
     code, said = call("merge", *parts, "seed=7", "--out", tmp_path / "other")
@@ -181,9 +181,11 @@ def test_a_merge_without_a_shard_is_not_all(make, tmp_path, call):
     keys_of = ["compositions=0", "max_scenes=2", "shard=2/2", f"output_dir={tmp_path / 'b'}"]
     assert not synthesize(read_config(config, keys_of)).waits
     _, said = call("merge", tmp_path / "b", "--out", tmp_path / "all")
+    assert not (tmp_path / "dataset_info.json").exists(), "all shards, merged, are to have the names"
     assert "Not among these folders: shard 1/2" in said and "All is done" not in said
     assert summarise(tmp_path / "all").waits == "00_scenes"
     synthesize(resumed(tmp_path / "all"))
+    assert (tmp_path / "dataset_info.json").exists()
     assert len(lines(tmp_path / "all" / "00_scenes.jsonl")) == 2
 
 

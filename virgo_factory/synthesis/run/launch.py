@@ -181,10 +181,10 @@ def merge(
             _join_scenes(folder, folders)
             counts = {name: _join_replies(folder, name, folders) for name in REPLIES}
             outcome = _go(folder, on_made, lambda *of: _asking(folder, *of))
-            if lacking_shards(folders):
+            if lacks := lacking_shards(folders):
                 folder.forget(SCENES)
 
-    if not outcome.waits:
+    if not outcome.waits and not lacks:  # else all of them, merged into another folder, would find their names taken
         _write_entries(config)
 
     return config, counts, outcome

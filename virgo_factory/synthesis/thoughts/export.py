@@ -96,7 +96,7 @@ def new_entries(dataset_dir: Path, entries: Mapping[str, Mapping[str, Any]]) -> 
         elif {key: there.get(key) for key in entry} != entry:
             raise UserError(
                 f"{dataset_dir / INFO}: {name} is there already: {json.dumps(there, ensure_ascii=False)}. Choose another "
-                "dataset: in the configuration, or remove that entry first."
+                "one (dataset=NAME behind the command, or in the configuration), or remove that entry first."
             )
 
     return new
