@@ -21,11 +21,20 @@ def fails(monkeypatch, call):
 
 
 @pytest.mark.parametrize(
-    "error", [UserError("a.yaml: no such key"), FileNotFoundError(2, "No such file or directory", "a.yaml")]
+    ("error", "told"),
+    [
+        (UserError("a.yaml: no such key"), "a.yaml: no such key"),
+        (FileNotFoundError(2, "No such file or directory", "a.yaml"), "a.yaml: No such file or directory."),
+        (
+            PermissionError(13, "Permission denied", "a"),
+            "a: Permission denied. Change its rights, or name another place.",
+        ),
+        (OSError("no index can be made"), "no index can be made"),
+    ],
 )
-def test_what_a_user_can_mend_is_one_line(fails, error):
+def test_what_a_user_can_mend_is_one_line(fails, error, told):
     code, said = fails(error)
-    assert (code, said) == (1, f"virgo-factory: {error}\n")
+    assert (code, said) == (1, f"virgo-factory: {told}\n")
 
 
 @pytest.mark.parametrize("error", [ValueError("zip() argument 2 is shorter than argument 1"), KeyError("x")])

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from folders import read_only_copy
 
 import virgo_factory
 from virgo_factory.cli.main import VERBS
@@ -203,6 +204,13 @@ def test_a_folder_that_is_a_file_is_an_error(call, tmp_path):
     (tmp_path / "recipes").write_text("")
     code, _, err = call("recipes", "copy", tmp_path)
     assert code == 1 and str(tmp_path / "recipes") in err
+
+
+def test_a_folder_that_cannot_be_written_to_is_named_with_what_to_do(call, tmp_path):
+    with read_only_copy(tmp_path) as there:
+        for command in (("recipes", "copy", there), ("data", "add", "mine", "my/hub", "--dataset-dir", there)):
+            code, _, err = call(*command)
+            assert code == 1 and f"{there}: this folder for the output cannot be" in err and "Errno" not in err
 
 
 def test_dataset_info_is_never_half_written(call, tmp_path, monkeypatch):

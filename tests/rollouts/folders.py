@@ -1,7 +1,11 @@
 """Folders of distillations for the tests: written by the classes that a run writes with."""
 
+import contextlib
 import json
-from collections.abc import Iterable
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +23,30 @@ WELL_FORMED = (
     "<|begin_of_solution|>\n\n\\boxed{{{1}}}\n\n<|end_of_solution|>"
 )
 FINISHED = {"truncated": "length", "looping": "loop"}
+
+
+@contextlib.contextmanager
+def read_only_copy(folder: Path) -> Iterator[Path]:
+    """Yield a copy of a folder that this process may not write to, beside which it may: root is somebody else meanwhile."""
+    is_root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o777)
+        there = shutil.copytree(folder, Path(place) / folder.name)
+        paths = [there, *there.rglob("*")]
+        for path in paths:
+            path.chmod(0o555 if path.is_dir() else 0o444)
+
+        try:
+            if is_root:
+                os.seteuid(65534)
+
+            yield there
+        finally:
+            if is_root:
+                os.seteuid(0)
+
+            for path in paths:
+                path.chmod(0o755)
 
 
 def start(folder: Path, questions: Iterable[VisualQuestion], **keys) -> DistillConfig:

@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
             typer.echo(BUG.format(version=virgo_factory.__version__), err=True)
             sys.exit(1)
 
-        message = error.format_message() if is_usage else str(error)
+        message = error.format_message() if is_usage else _told(error)
         if type(error).__name__ == "NoArgsIsHelpError":
             typer.echo(message)
             sys.exit(0)
@@ -83,6 +83,15 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(1)
 
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _told(error: Exception) -> str:
+    """Return what an error says; of the system's with a file the file, why, and what to do where a right is missing."""
+    if not isinstance(error, OSError) or error.filename is None or not error.strerror:
+        return str(error)
+
+    hint = " Change its rights, or name another place." if isinstance(error, PermissionError) else ""
+    return f"{error.filename}: {error.strerror}.{hint}"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.io.atomic import replace_file
-from virgo_factory.io.files import DATASET_INFO, RECIPES
+from virgo_factory.io.files import DATASET_INFO, RECIPES, check_folder
 
 
 SKIPPED = {"__pycache__"}
@@ -130,6 +130,9 @@ def copy_recipes(folder: Path, force: bool = False) -> tuple[list[str], list[str
 
     if names:
         new.append((info_file, merged.encode("utf-8")))
+
+    for place in dict.fromkeys((folder, *(target.parent for target, _ in new)) if new else ()):
+        check_folder(place)
 
     for target, content in new:
         replace_file(target, content)

@@ -7,15 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from folders import read_only_copy
 from PIL import Image
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.distill.config import DistillConfig, read_folder
 from virgo_factory.distill.select.merge import merge
 from virgo_factory.rollouts.judge.verdicts import judge_rollouts, read_verdicts
 from virgo_factory.rollouts.question import question_of, read_questions, write_question
 from virgo_factory.rollouts.store.jsonl import lines_of
 from virgo_factory.rollouts.store.rollout import Rollout
-from virgo_factory.rollouts.store.store import RolloutStore, read_rollouts
+from virgo_factory.rollouts.store.store import RolloutStore, lock, read_rollouts
 
 
 CONFIG = DistillConfig(questions=Path("q.jsonl"), model_name_or_path="dt", output_dir=Path("out"), dataset="d")
@@ -152,6 +154,26 @@ def test_a_picture_outside_is_not_copied(part, tmp_path):
         merge([folder], tmp_path / "deep" / "whole")
 
     assert not (tmp_path / "deep" / "outside.png").exists()
+
+
+def test_a_folder_that_cannot_be_written_to_is_merged_and_rated_by_its_verdicts(part, tmp_path, command):
+    folder = part("a", [rollout(0, 1), rollout(1, 0)])
+    judge_rollouts(folder, 1)
+    for name in (".lock", ".index.sqlite"):
+        (folder / name).unlink(missing_ok=True)
+
+    with read_only_copy(folder) as there:
+        assert merge([there], there.parent / "whole").verdicts.kept == 2
+        rated = there.parent / "rated.jsonl"
+        code, told, error = command("data", "slice", there, rated, "--pass-rate", "0:1")
+        assert (code, error) == (0, "") and "4 rows read, 2 written" in told
+        with pytest.raises(UserError, match=r"a: cannot be written to \(Permission denied\)"), lock(there):
+            pass
+
+    (folder / "verdicts.jsonl").unlink()
+    with read_only_copy(folder) as there:
+        code, _, error = command("data", "slice", there, there.parent / "rated.jsonl", "--pass-rate", "0:1")
+        assert code == 1 and "Work on a copy of it. None of its rollouts is judged yet." in error
 
 
 def test_a_folder_that_is_in_use_or_there_or_named_twice_is_refused(part, tmp_path):

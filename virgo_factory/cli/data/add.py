@@ -9,6 +9,7 @@ import typer
 
 from virgo_factory.cli.data.terminal import progress
 from virgo_factory.core.errors import UserError
+from virgo_factory.io.files import check_folder
 
 
 def add(
@@ -42,7 +43,7 @@ def add(
 
     Other entries keep their place and their look; a name that is taken is left alone.
     """
-    from virgo_factory.data.read.source import info_folder
+    from virgo_factory.data.read.source import INFO, info_folder
     from virgo_factory.data.rows.entry import (
         Recognised,
         UnreadHub,
@@ -55,6 +56,7 @@ def add(
 
     dataset_dir = info_folder(dataset_dir)
     check_name(name, dataset_dir)
+    check_folder((dataset_dir / INFO).resolve().parent)
     entry = entry_of(what, dataset_dir, formatting or "long_thought", subset, split)
     if columns:
         entry["columns"] = _columns(columns)

@@ -56,7 +56,7 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
     config = common_config(DistillConfig, folders, DistillConfig.shapes)
     with new_folder(out) as partial, contextlib.ExitStack() as stack:
         for folder in folders:
-            stack.enter_context(lock(folder))
+            stack.enter_context(lock(folder, reads=True))
 
         merged = _copy(folders, partial)
         (partial / CONFIG).write_text(config.model_copy(update={"output_dir": out}).text(), encoding="utf-8")

@@ -129,7 +129,7 @@ def choose(
         try:
             stack.enter_context(lock(folder))
         except ValueError:
-            pass  # a run writes to it
+            pass  # a run writes to it, or nobody can
         else:
             judge_rollouts(folder, len(os.sched_getaffinity(0)))
 

@@ -5,6 +5,7 @@ half of a last line, which the next start cuts off. A batch of rows is made safe
 """
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -327,15 +328,27 @@ def _full(path: Path, error: OSError) -> str:
 
 
 @contextlib.contextmanager
-def lock(folder: Path, shard: Shard | None = None, name: str = ".lock") -> Iterator[None]:
+def lock(folder: Path, shard: Shard | None = None, name: str = ".lock", reads: bool = False) -> Iterator[None]:
     """Context in which no other process writes to a folder, or to a shard of it; ends with the process, however it dies.
 
-    Shards of one folder may run at once; a run without shards runs alone. ValueError names the one that writes.
+    Shards of one folder may run at once; a run without shards runs alone. ValueError names the one that writes, or says that
+    the folder cannot be written to; who only `reads` has it then as it is.
     """
     names = [name] if shard is None else [name, f"{name}{shard_suffix(shard)}"]
     with contextlib.ExitStack() as stack:
         for one in names:
-            file = stack.enter_context((folder / one).open("ab+"))
+            try:
+                file = stack.enter_context((folder / one).open("ab+"))
+            except OSError as error:
+                if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                    raise
+
+                if reads:
+                    yield
+                    return
+
+                raise UserError(f"{folder}: cannot be written to ({error.strerror}). Work on a copy of it.") from None
+
             if not try_lock(file, shared=one != names[-1]):
                 raise UserError(
                     f"{folder}: {_holders(folder, name)}. Wait for it, stop it, or name another output_dir."
