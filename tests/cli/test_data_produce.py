@@ -96,6 +96,8 @@ def test_a_recipe_means_what_it_trains_on(call, tmp_path, root, monkeypatch):
     )
     (card,) = json.loads(out)
     assert code == 0 and card["rows_in"] == 320 and card["by"]["domain"] == {"code": 14}
+    code, _, error = call("data", "stats", "my.yaml", "dataset=nowhere", "--dataset-dir", str(root))
+    assert code == 1 and "nowhere: no such dataset" in error
 
 
 @pytest.mark.integration

@@ -27,6 +27,12 @@ def test_an_export_tells_its_account_and_what_is_otherwise(call, tmp_path):
     assert "verl 0.9.1 trains every part of the model" in words and "bash out/run.sh" in words
     code, _, error = call("reinforce", "export", "r.yaml", "--verl", "out")
     assert code == 1 and "out: there is something in it" in error
+    code, _, error = call("reinforce", "export", "r.yaml", "global_batch_size=64", "--verl", "my out")
+    assert code == 1 and "4 prompts are kept, and one rollout asks 16" in error
+    code, out, _ = call("reinforce", "export", "r.yaml", "--verl", "my out")
+    assert code == 0 and "bash 'my out/run.sh'" in " ".join(out.split())
+    code, _, error = call("reinforce", "export", "r.yaml", "stage=sft", "dataset=nowhere", "--verl", "sft")
+    assert code == 1 and "stage: sft: only recipes of stage: grpo are exported" in error
     for wrong in ([], ["--verl", "a", "--easyr1", "b"]):
         code, _, error = call("reinforce", "export", "r.yaml", *wrong)
         assert code == 1 and "Name one folder: --verl DIR or --easyr1 DIR" in error

@@ -197,10 +197,9 @@ def test_what_is_refused_leaves_nothing_behind(prompts, tmp_path):
     with pytest.raises(UserError, match="Set formatting: questions"):
         export_verl(*prompts(dataset="other"), tmp_path / "other")
 
-    for name in ("out", "other"):
+    for name in ("out", "few", "other"):
         assert not list((tmp_path / name).iterdir())
 
-    assert not (tmp_path / "few" / "run.sh").exists()
     export_verl(*prompts(), tmp_path / "whole")
     with pytest.raises(UserError, match="there is something in it"):
         export_verl(*prompts(), tmp_path / "whole")

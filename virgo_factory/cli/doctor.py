@@ -2,6 +2,7 @@
 
 import typer
 
+from virgo_factory.cli.data.terminal import read_overrides
 from virgo_factory.cli.diagnoses import show
 
 
@@ -10,6 +11,9 @@ EXAMPLE = "virgo-factory doctor recipes/virgo7b_dt.yaml"
 
 def doctor(
     recipe: str | None = typer.Argument(None, help="A recipe: what it asks for must be there, and importable."),
+    overrides: list[str] | None = typer.Argument(
+        None, metavar="[KEY=VALUE]...", help="As for llamafactory-cli train."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print the findings as JSON."),
 ) -> None:
     """Check this environment against the tested versions and the known traps. Exit code 1 if a run would be lost."""
@@ -17,5 +21,5 @@ def doctor(
     from virgo_factory.preflight.doctor.doctor import diagnose
     from virgo_factory.preflight.doctor.environment import read_environment
 
-    keys = load_recipe(recipe) if recipe else None
+    keys = load_recipe(recipe) | read_overrides(overrides) if recipe else None
     show(diagnose(read_environment(keys), keys), as_json)

@@ -139,7 +139,8 @@ def write_prompts(
             told = "\n  ".join(prompts.examples)
             raise UserError(f"none of {prompts.rows} rows is a prompt with a gold answer:\n  {told}")
 
-    check_enough(count, least)
+        check_enough(count, least)  # here, so that no file is left that would be in the way of the next try
+
     return count
 
 

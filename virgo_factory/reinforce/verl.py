@@ -83,11 +83,15 @@ def _row(prompt: Any, index: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def check_stage(keys: Mapping[str, Any]) -> None:
+    """Raise UserError where a recipe is of another stage: before its datasets are looked for."""
+    if keys.get("stage") != "grpo":
+        raise UserError(f"stage: {keys.get('stage', 'sft')}: only recipes of stage: grpo are exported.")
+
+
 def read_keys(keys: Mapping[str, Any], gpus: int, engine: str) -> tuple[dict[str, Any], int, list[str]]:
     """Return the settings of the stage, the responses of an update, and what verl and its forks cannot do, on so many GPUs in all."""
-    if keys.get("stage") != "grpo":
-        raise UserError(f"stage: {keys.get('stage')}: only recipes of stage: grpo are exported.")
-
+    check_stage(keys)
     wrong = wrong_values({key: value for key, value in keys.items() if key in RL_DEFAULTS})
     right = {key: value for key, value in keys.items() if key not in wrong}
     rl = reinforcement.settings_of(right)

@@ -130,6 +130,8 @@ def test_the_command_tells_what_a_recipe_misses(call, monkeypatch, tmp_path):
     missing = [name for name in ("flash-attn", "liger-kernel") if environment._version(name) == ""]
     assert all(found[name] == "error" for name in missing)
     assert code == (1 if "error" in found.values() else 0)
+    code, out, _ = call("doctor", recipe, "enable_liger_kernel=false", "flash_attn=sdpa", "--json")
+    assert not {"flash-attn", "liger-kernel"} & {one["check"] for one in json.loads(out) if one["severity"] == "error"}
 
 
 def test_a_deepspeed_file_that_is_missing_or_broken(tmp_path, monkeypatch):

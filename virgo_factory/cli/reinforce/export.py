@@ -5,14 +5,18 @@ from pathlib import Path
 
 import typer
 
-from virgo_factory.cli.data.terminal import busy, training
+from virgo_factory.cli.data.terminal import busy, read_overrides, training
 from virgo_factory.core.errors import UserError
 from virgo_factory.io.files import check_folder
 from virgo_factory.report.terminal import console, print_tables
+from virgo_factory.report.text import quoted
 
 
 def export(
     recipe: str = typer.Argument(metavar="RECIPE", help="A recipe of stage: grpo, or the name of one that ships."),
+    overrides: list[str] | None = typer.Argument(
+        None, metavar="[KEY=VALUE]...", help="As for llamafactory-cli train."
+    ),
     verl: Path | None = typer.Option(None, "--verl", metavar="DIR", help="Folder for verl 0.9, new or empty."),
     easyr1: Path | None = typer.Option(None, "--easyr1", metavar="DIR", help="Folder for EasyR1, new or empty."),
     nodes: int = typer.Option(1, "--nodes", min=1, help="Of the Ray cluster."),
@@ -29,6 +33,7 @@ def export(
     """
     from virgo_factory.data.read.source import find_sources, load_recipe
     from virgo_factory.reinforce.prompts import Prompts
+    from virgo_factory.reinforce.verl import check_stage
 
     if (verl is None) == (easyr1 is None):
         raise UserError("Name one folder: --verl DIR or --easyr1 DIR.")
@@ -40,8 +45,10 @@ def export(
         from virgo_factory.reinforce.easyr1 import export_easyr1 as write
 
     check_folder(folder)
-    keys = load_recipe(recipe)
-    sources, settings = find_sources(recipe, dataset_dir)
+    changes = read_overrides(overrides)
+    keys = load_recipe(recipe) | changes
+    check_stage(keys)
+    sources, settings = find_sources(recipe, dataset_dir, changes)
     prompts = Prompts(training(sources), settings)
     with busy(f"writing {folder}"):
         found = write(keys, prompts, folder, nodes, gpus)
@@ -63,7 +70,7 @@ def export(
         shown.print(f"  {line}")
 
     name = "verl" if verl else "EasyR1"
-    shown.print(f"\nNext: make {name}'s environment ({folder}/README.md), then bash {folder}/run.sh")
+    shown.print(f"\nNext: make {name}'s environment ({folder}/README.md), then bash {quoted(folder / 'run.sh')}")
 
 
 EXAMPLE = """virgo-factory reinforce export recipes/omr7b_gspo.yaml --verl out/verl \\
