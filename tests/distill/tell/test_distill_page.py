@@ -168,6 +168,10 @@ def test_plots_are_drawn_where_there_is_something(folders, real, tmp_path):
     assert Image.open(io.BytesIO(plots[0].data)).size == (896, 560)
     folders.start(tmp_path, [])
     assert plots_of(summarise(tmp_path)) == []
+    asked = tmp_path / "not judged"
+    folders.start(asked, [VisualQuestion("a/1", "a", (), (), "Why?", "12")])
+    folders.add(asked, *folders.sampled("a/1", ["unjudged"]))
+    assert summarise(asked).lengths and [plot.caption[:10] for plot in plots_of(summarise(asked))] == ["Difficulty"]
     assert write_status_page(tmp_path / "page.html", tmp_path) == 0
 
 

@@ -121,7 +121,7 @@ def plots_of(status: Status) -> list[Picture]:
         given = shares, levels, LEVEL_COLOURS, "share of the source's questions (number in brackets)"
         plots.append(("Difficulty of the questions by source", given))
 
-    if status.lengths:
+    if status.lengths.keys() & OUTCOME_COLOURS.keys():
         given = outlines, status.lengths, OUTCOME_COLOURS, LENGTH_STEP, "tokens of the response", "samples"
         plots.append(("Length of the samples by what became of them", given))
 
