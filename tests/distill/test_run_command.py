@@ -66,11 +66,11 @@ def test_resume_does_not_need_where_the_questions_came_from_and_a_folder_may_be_
     file, config = written(2, urls=[server.url], max_rollouts=5)
     command("distill", "run", file)
     config.questions.unlink()
-    config.output_dir.rename(tmp_path / "moved")
-    code, told, error = command("distill", "resume", tmp_path / "moved", "max_rollouts=null")
+    moved = config.output_dir.rename(tmp_path / "moved here")
+    code, told, error = command("distill", "resume", moved, "max_rollouts=null")
     assert (code, error) == (0, "")
-    assert told.splitlines()[-1] == f"All is asked. Next: virgo-factory distill select {tmp_path}/moved"
-    assert len(list(read_rollouts(tmp_path / "moved"))) == 10 and not config.output_dir.exists()
+    assert told.splitlines()[-1] == f"All is asked. Next: virgo-factory distill select '{moved}'"
+    assert len(list(read_rollouts(moved))) == 10 and not config.output_dir.exists()
     code, _, error = command("distill", "resume", tmp_path)
     assert code == 1 and "is no folder of a distillation" in error
 

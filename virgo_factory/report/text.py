@@ -1,6 +1,7 @@
-"""Text of a dataset or a server, made fit to be shown."""
+"""Text of a dataset, a server or a path, made fit to be shown."""
 
 import re
+import shlex
 
 
 _INVISIBLE = re.compile(
@@ -27,3 +28,12 @@ def one_line(text: str, most: int = 40) -> str:
     """
     text = visible(" ".join(text.split()))
     return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def quoted(path: object) -> str:
+    """Return a path, or a word, as it is entered in a shell.
+
+    >>> quoted("my data/dsd"), quoted("data/dsd")
+    ("'my data/dsd'", 'data/dsd')
+    """
+    return shlex.quote(str(path))

@@ -20,6 +20,7 @@ from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.formats.layouts.tags import TAG_SETS
 from virgo_factory.io.recipes import is_training
 from virgo_factory.io.yaml_text import loader_of, read_yaml
+from virgo_factory.report.text import quoted
 
 
 AUTO = "auto"
@@ -249,7 +250,7 @@ def read_config(
     values, lines = ({kind.RENAMED.get(key, key): at for key, at in found.items()} for found in (values, lines))
     if is_training(values):
         raise UserError(
-            f"{path}: a training recipe, not {kind.KIND}'s configuration. Train with llamafactory-cli train {path}; "
+            f"{path}: a training recipe, not {kind.KIND}'s configuration. Train with llamafactory-cli train {quoted(path)}; "
             f"here a configuration such as {kind.EXAMPLE} is needed."
         )
 

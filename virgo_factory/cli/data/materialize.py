@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from virgo_factory.cli.data.terminal import busy, command_line
+from virgo_factory.report.text import quoted
 
 
 def materialize(
@@ -70,7 +71,7 @@ def materialize(
         typer.echo(f"Left out rows: {out / room.UNMATCHED}. Other configs of the source may hold them: --config NAME")
 
     typer.echo(f"Rows: {out / room.ROWS}, card: {cards[0]}")
-    typer.echo(f"Train with media_dir={out}; the entry {dataset.name} is in {info}")
+    typer.echo(f"Train with media_dir={quoted(out)}; the entry {dataset.name} is in {info}")
 
 
 EXAMPLE = """virgo-factory data materialize visual_rows.jsonl --source onevision \\

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.report.text import quoted
+
 
 def merge(
     folders: list[Path] = typer.Argument(metavar="DIR...", help="Folders of one distillation, with shards or whole."),
@@ -27,7 +29,7 @@ def merge(
         typer.echo(f"{name:<9} {count.read:>11,} read, {count.kept:>11,} written{left_out}")
 
     typer.echo(
-        f"{out}: {merged.pictures:,} picture{'s' * (merged.pictures != 1)} copied. Next: virgo-factory distill status {out}"
+        f"{out}: {merged.pictures:,} picture{'s' * (merged.pictures != 1)} copied. Next: virgo-factory distill status {quoted(out)}"
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from virgo_factory.cli.asked import end, left, not_had, shard_of, stoppable
+from virgo_factory.report.text import quoted
 
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _told(config: "DistillConfig", shard: tuple[int, int] | None, outcome: "Outc
     file = f"{folder}/dropped{f'-{shard[0]}of{shard[1]}' if shard else ''}.jsonl"
     lines += not_had(outcome, "questions", file, "Remove it, and they are tried again")
     if is_done:
-        whole = f"All is asked. Next: virgo-factory distill select {folder}"
+        whole = f"All is asked. Next: virgo-factory distill select {quoted(folder)}"
         part = "All of shard {}/{} is asked. When all shards are: virgo-factory distill merge DIR... --out DIR"
         return [*lines, part.format(*shard) if shard else whole]
 

@@ -6,6 +6,7 @@ import typer
 
 from virgo_factory.report.table import Table
 from virgo_factory.report.terminal import console, counted, print_tables
+from virgo_factory.report.text import quoted
 
 
 def import_log(
@@ -44,7 +45,7 @@ def import_log(
         print_tables(screen, Table("", (found.mark, *(f"ours: {verdict}" for verdict in verdicts)), rows))
         screen.print(f"\n{found.mark}: {found.theirs:.1f} theirs, {found.ours:.1f} ours")
 
-    screen.print(f"{out / TABLE}\nScores: virgo-factory evaluate report {out}")
+    screen.print(f"{out / TABLE}\nScores: virgo-factory evaluate report {quoted(out)}")
 
 
 globals()["import"] = import_log

@@ -6,6 +6,7 @@ import typer
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.report.terminal import console, counted
+from virgo_factory.report.text import quoted
 
 
 def rescore(
@@ -46,7 +47,7 @@ def rescore(
     if scorer != "ours":
         screen.print(f"{folder / f'scores.{scorer}.csv'}\n{folder / f'{DIFFER}.{scorer}.csv'}")
 
-    screen.print(f"Both columns: virgo-factory evaluate report {folder}")
+    screen.print(f"Both columns: virgo-factory evaluate report {quoted(folder)}")
 
 
 EXAMPLE = """virgo-factory evaluate rescore evals/virgo7b_dt --scorer paper \\

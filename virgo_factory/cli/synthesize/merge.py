@@ -6,6 +6,7 @@ import typer
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.report.terminal import console as console_of
+from virgo_factory.report.text import quoted
 
 
 def merge(
@@ -38,7 +39,7 @@ def merge(
     elif outcome.waits:
         console.print(f"{outcome.waits}.jsonl lacks {outcome.left:,} replies. Go on: {config.resume_command()}")
     else:
-        console.print(f"All is done, see {out}. Look: virgo-factory synthesize status {out}")
+        console.print(f"All is done, see {out}. Look: virgo-factory synthesize status {quoted(out)}")
 
 
 EXAMPLE = "virgo-factory synthesize merge data/lgt-1of2 data/lgt-2of2 --out data/lgt"

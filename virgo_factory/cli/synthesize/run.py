@@ -7,6 +7,7 @@ import typer
 
 from virgo_factory.cli.asked import end, left, not_had, shard_of, stoppable
 from virgo_factory.report.terminal import console as console_of
+from virgo_factory.report.text import quoted
 
 
 if TYPE_CHECKING:
@@ -92,13 +93,13 @@ def _told(config: "SynthesisConfig", outcome: "Outcome") -> list[str]:
         )
     elif (sft := f"{config.dataset}_sft") not in (entries := entries_of(config)):
         lines.append(
-            f"{all_} is done, and no row for SFT was made. What was dropped: virgo-factory synthesize status {folder}"
+            f"{all_} is done, and no row for SFT was made. What was dropped: virgo-factory synthesize status {quoted(folder)}"
         )
     else:
         lines.append(f"{all_} is done, see {folder}. Entries in {config.dataset_dir / 'dataset_info.json'}:")
         lines += [f"  {name}" for name in entries]
         lines.append(
-            f"Train: llamafactory-cli train recipes/lgt7b_sft.yaml dataset={sft} media_dir={config.media_dir}"
+            f"Train: llamafactory-cli train recipes/lgt7b_sft.yaml dataset={sft} media_dir={quoted(config.media_dir)}"
         )
 
     return lines

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
@@ -316,7 +317,7 @@ def read_recipe_file(path: Path) -> dict[str, Any]:
 
     if verb := asking_verb(content):
         raise UserError(
-            f"{path}: {ASKING[verb]}'s configuration, not a training recipe. Start it with virgo-factory {verb} run {path}; "
+            f"{path}: {ASKING[verb]}'s configuration, not a training recipe. Start it with virgo-factory {verb} run {shlex.quote(str(path))}; "
             "estimate it with --dry-run."
         )
 

@@ -12,6 +12,7 @@ from virgo_factory.distill.select.diversity import SEQUENCE
 from virgo_factory.report.card import Card
 from virgo_factory.report.card import write_card as write
 from virgo_factory.report.table import Table
+from virgo_factory.report.text import quoted
 from virgo_factory.rollouts.store.rollout import DIFFICULTIES, difficulty_of
 
 
@@ -72,7 +73,7 @@ def to_json(card: SelectionCard) -> dict[str, Any]:
 def training_line(card: SelectionCard) -> str:
     """Return what is put behind a recipe to train on the rows."""
     name = next(iter(card.entry))
-    return f"dataset={name} media_dir={card.media_dir}"
+    return f"dataset={name} media_dir={quoted(card.media_dir)}"
 
 
 def notes_of(card: SelectionCard) -> list[str]:

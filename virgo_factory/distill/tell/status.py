@@ -18,6 +18,7 @@ from virgo_factory.distill.config import DistillConfig, read_folder
 from virgo_factory.io.index import Index
 from virgo_factory.report.table import Table
 from virgo_factory.report.terminal import counted
+from virgo_factory.report.text import quoted
 from virgo_factory.rollouts.run.progress import duration
 from virgo_factory.rollouts.store.index import OUTCOMES, ROLLOUTS, count_cases, open_index, records
 from virgo_factory.rollouts.store.jsonl import Shard, shards_of
@@ -335,11 +336,11 @@ def _next(status: Status) -> Iterator[str]:
     if left or not status.all.questions:
         part = f" --shard {_shards(status)}" if len(status.shards) == 1 else ""
         each = f" --shard I/N, for each of {_shards(status)}" if len(status.shards) > 1 else ""
-        yield f"Go on: virgo-factory distill resume {folder}{part}{each}"
+        yield f"Go on: virgo-factory distill resume {quoted(folder)}{part}{each}"
     elif status.elsewhere:
         yield f"All of shard {_shards(status)} is asked. When all shards are: virgo-factory distill merge"
     else:
-        yield f"All is asked. Choose what is trained on: virgo-factory distill select {folder}"
+        yield f"All is asked. Choose what is trained on: virgo-factory distill select {quoted(folder)}"
 
 
 def _shards(status: Status) -> str:

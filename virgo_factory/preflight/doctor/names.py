@@ -19,6 +19,7 @@ from virgo_factory.core.recipe_keys import KEYS
 from virgo_factory.io.recipes import ASKING, asking_verb
 from virgo_factory.preflight.keys import unknown_keys
 from virgo_factory.preflight.zero import file_problem
+from virgo_factory.report.text import quoted
 
 
 COMMANDS = ("train", "api", "chat", "export", "webchat")
@@ -40,7 +41,7 @@ def check_command_line(argv: Sequence[str]) -> None:
     path, recipe = found
     verb = asking_verb(recipe)
     told = f"this is the configuration of {ASKING.get(verb)}, not a training recipe. Run it with:"
-    problems = [f"{told} virgo-factory {verb} run {path}"] if verb else misspelt(recipe)
+    problems = [f"{told} virgo-factory {verb} run {quoted(path)}"] if verb else misspelt(recipe)
     if problems:
         is_first = os.environ.get("LOCAL_RANK", "0") == "0"
         lines = "".join(f"\n  - {problem}" for problem in problems)

@@ -16,6 +16,7 @@ from virgo_factory.data.read.source import Source, read_source
 from virgo_factory.data.rows.stream import measure
 from virgo_factory.formats import FORMATTINGS, Options
 from virgo_factory.preflight.smoke.trial import STEPS, Found, Smoke, StageFailed
+from virgo_factory.report.text import quoted
 
 
 ACCUMULATION = 2
@@ -86,7 +87,7 @@ def rows(smoke: Smoke) -> Found:
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.most_common(5))
     account += f" ({reasons})" if reasons else ""
     if not kept:
-        remedy = f"look at them: virgo-factory data check {smoke.data or smoke.recipe}"
+        remedy = f"look at them: virgo-factory data check {quoted(smoke.data or smoke.recipe)}"
         raise StageFailed(f"{account}: nothing is left to train on", remedy)
 
     if kept < smoke.ranks:

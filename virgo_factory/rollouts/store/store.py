@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Self
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.io.lock import try_lock
+from virgo_factory.report.text import quoted
 from virgo_factory.rollouts.store.index import ASK_AGAIN, DROPPED, ROLLOUTS, model_hash, open_index
 from virgo_factory.rollouts.store.jsonl import Shard, is_in_shard, rows_of, shard_suffix, shards_of
 from virgo_factory.rollouts.store.rollout import Key, Rollout, RolloutVerdict, rollout_of
@@ -62,7 +63,7 @@ class Store:
             if match and int(match[1]) != self.shard[1]:
                 raise UserError(
                     f"{self.folder}: {path.name} is of a run split into {match[1]}. Split it so again, or merge first: "
-                    f"virgo-factory distill merge {self.folder} --out FOLDER"
+                    f"virgo-factory distill merge {quoted(self.folder)} --out FOLDER"
                 )
 
     def write(self, row: Mapping[str, Any], tokens: int = 0) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.report.table import Table
+from virgo_factory.report.text import quoted
 from virgo_factory.rollouts.run.progress import duration
 from virgo_factory.rollouts.store.index import DROPPED
 from virgo_factory.rollouts.store.jsonl import lines_of as rows_of
@@ -178,7 +179,7 @@ def lines_of(found: Status) -> list[str]:
         again = f"Once that is put right, the next start asks it again: {found.config.resume_command()}"
         told = f"All else is made. Not all could be asked. {lacks}. {again}"
 
-    return [told, f"Look: virgo-factory synthesize status {found.folder} --html page.html"]
+    return [told, f"Look: virgo-factory synthesize status {quoted(found.folder)} --html page.html"]
 
 
 def to_json(found: Status) -> dict[str, Any]:
