@@ -89,6 +89,16 @@ def test_questions_of_a_file_are_asked_as_there(tmp_path):
     assert read(json.loads(write_question(whole))).question == asked_text(whole)
 
 
+def test_of_parts_and_a_question_that_differ_the_parts_are_asked():
+    parts = ("Look at ", 0, " and say how many.")
+    given = VisualQuestion("p", "questions", ("a.png",), (), "Look at this and say how many.", "4", parts=parts)
+    prompt = read(json.loads(write_question(given)))
+    assert prompt.question == asked_text(given) == "Look at <image> and say how many."
+    other = {"question": "How many?", "query": "What colour?", "answer": "4", "options": ["3", "4"]}
+    with pytest.raises(RejectedRow, match="question and query differ"):
+        raise read(other)
+
+
 def test_a_mark_of_a_response_says_nothing_against_a_prompt():
     row = {"question": "What is 1 + 3?", "answer": "4"}
     for mark, notes in (

@@ -317,8 +317,8 @@ def read_recipe_file(path: Path) -> dict[str, Any]:
 
     if verb := asking_verb(content):
         raise UserError(
-            f"{path}: {ASKING[verb]}'s configuration, not a training recipe. Start it with virgo-factory {verb} run {shlex.quote(str(path))}; "
-            "estimate it with --dry-run."
+            f"{path}: {ASKING[verb]}'s configuration, not a training recipe. Start it with virgo-factory {verb} run "
+            f"{shlex.quote(str(path))}; estimate it with --dry-run."
         )
 
     return content

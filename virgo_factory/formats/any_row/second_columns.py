@@ -295,8 +295,8 @@ def _beside(row: Mapping[str, Any], example: Example, plan: SecondColumns) -> It
         if not isinstance(text, str) or is_blank(text) or _A_NAME.fullmatch(text) or TEMPLATED.search(text):
             continue
 
-        if _bare(text) in asked:
-            continue
+        if _bare(text) in asked or example.asked and name == "question" and isinstance(row.get("parts"), list):
+            continue  # asked, or what verdicts go by beside the `parts` that are asked
 
         others += [] if question in _bare(text) else [name]
         if others:
@@ -414,7 +414,8 @@ def _refuse(row: Mapping[str, Any], plan: SecondColumns, name: str, chat: str | 
 
     if not chat:
         used = next((other for other in question_columns(tuple(row)) if row[other] is not None), name)
-        told = f"{name} differs from what chosen and rejected answer; take one out of the rows"
+        asked = "chosen and rejected answer" if "chosen" in row else "is asked beside it"
+        told = f"{name} differs from what {asked}; take one out of the rows"
         if used != name:
             both, one = naming(prompt=name, query=used), naming(question=used)
             told = f"{used} and {name} differ. To train on both: {both}; on one: {one}"
