@@ -275,6 +275,8 @@ def test_what_is_not_there(folder, monkeypatch, what, message):
         ("dataset: d\n", "no template"),
         ("dataset: d\ntemplte: virgo\n", "Is templte meant to be it?"),
         ("dataset: 3\ntemplate: virgo\n", "dataset: 3 is not a name"),
+        ("dataset: d\ntemplate: virgo\nmedia_dir: [a]\n", "mine.yaml: media_dir: ['a'] is not a name or a path"),
+        ("dataset: d\ntemplate: virgo\nmodel_name_or_path: 7\n", "model_name_or_path: 7 is not a name or a path"),
         ("dataset: d\ntemplate: virgo\noverlong: cut\n", "overlong: 'cut' is not one of drop, error, truncate"),
         ("dataset: d\ntemplate: virgo\ncutoff_len: long\n", "cutoff_len: 'long' is not a whole number"),
         ("dataset: d\ntemplate: virgo\nquestion_prefix: other\n", "question_prefix: 'other' is not one of none"),

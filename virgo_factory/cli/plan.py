@@ -61,6 +61,11 @@ def plan(
     machine = _machine(recipe, keys, gpus, gpu_memory, mfu, tflops)
     read_method(keys, machine.gpus)  # what is certain to fail is told before rows are read
     sources, settings = find_sources(recipe, dataset_dir, changes, tokenizer=tokenizer)
+    if settings.tokenizer is None:
+        raise UserError(
+            f"{recipe}: model_name_or_path: missing. Add it, or name a tokenizer: --tokenizer FOLDER_OR_HUB_ID."
+        )
+
     sources = training(sources)
     try:
         shape, model = find_shape(keys.get("model_name_or_path"), model_config)

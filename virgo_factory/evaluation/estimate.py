@@ -3,6 +3,7 @@
 import itertools
 import statistics
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,7 +142,12 @@ def _count(config: EvaluationConfig, source: str, left_out: list[str]) -> int:
     """
     made = config.output_dir / QUESTIONS
     if not source:
-        return sum(1 for _ in read_questions(config.questions, left_out)) if config.questions.is_file() else 0
+        if not config.questions.is_file():
+            return 0
+
+        ids = Counter(one.id for one in read_questions(config.questions, left_out))
+        left_out += [f"{config.questions}: two questions have the id {id}" for id, times in ids.items() if times > 1]
+        return ids.total()
 
     if made.is_file() and (there := sum(question.source == source for question in read_questions(made))):
         return there

@@ -468,6 +468,7 @@ def test_the_command_shows_the_most_important_first(demo, capsys):
         ({"model_name_or_path": "no/model-here"}, [], "--tokenizer FOLDER_OR_HUB_ID"),
         ({"dataset": "nowhere"}, [], "nowhere: no such dataset"),
         ({}, ["dataset=nowhere"], "nowhere: no such dataset"),
+        ({}, ["model_name_or_path=null"], "model_name_or_path: missing. Add it, or name a tokenizer"),
         ({}, ["datset=nowhere"], "Did you mean dataset?"),
         ({}, ["nowhere"], "nowhere: not KEY=VALUE"),
         ({}, ["--mfu", "40"], "--mfu: 40 is not a share"),

@@ -332,6 +332,10 @@ def _recipe_sources(
     if not any(names.values()):
         raise UserError(f"{path}: names no dataset. Add a line `dataset: NAME`.")
 
+    for key in ("model_name_or_path", "dataset_dir", "media_dir"):
+        if not isinstance(value := recipe.get(_KEYS.get(key, key)) or "", str | Path):
+            raise UserError(f"{path}: {key}: {value!r} is not a name or a path.")
+
     values = {key: recipe[key] for key in _SETTINGS if recipe.get(key) is not None}
     if recipe.get("stage") == "grpo":  # where a row is its prompt
         values["cutoff_len"] = recipe.get("rl_max_prompt_tokens") or RL_DEFAULTS["rl_max_prompt_tokens"]
