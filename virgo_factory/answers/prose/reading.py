@@ -7,7 +7,6 @@ from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.asked import (
     about,
-    counts,
     formed,
     in_place,
     number_in,
@@ -49,7 +48,6 @@ _UNDONE = re.compile(r"(?:\bnot|n['’]t) (?!the\b|an?\b)([a-z]{3,})")
 _SUBJECT = re.compile(r"(?:It|They|He|She|This|[Tt]here|I|We)\b")
 _LISTS = re.compile(r".*(?:\b(?:are|were|shows?|includes?) |: )(?:those (?:of|for) )?(.*)", re.DOTALL)
 _LISTED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
-_LABEL = re.compile(r"[\s*_-]*([A-Za-z][\w '()-]{0,40}|[\u4e00-\u9fff]{1,12})[*_]*\s*[:：=]\s*[*_]*(?=\S)")
 
 
 def has_prose(text: str) -> bool:
@@ -215,7 +213,7 @@ def announced(said: str, question: Question) -> str:
     return value or unwrap(P.ASIDE.sub("", kept[0]))
 
 
-def stands_alone(text: str, question: Question) -> bool:
+def stands_alone(text: str) -> bool:
     """Whether a response is nothing but its answer: maths or values without a sentence, or a few words."""
     text, told = unwrap(text), statements(text)
     if not text or len(text) > 300 or has_prose(text) and len(told) > 1:
@@ -227,7 +225,7 @@ def stands_alone(text: str, question: Question) -> bool:
     short = len(text.split()) <= 4 and len(text) < (50 if text.isascii() else 12)
     bare = not has_prose(text) and not (text.count("=") > 2 and "," in text and not is_value(text))
     sentence = P.VALUE.search(text) or P.READS.search(text) or _SUBJECT.match(text)
-    return "\n" not in text and not counts(question.text) and (bare or short and not sentence)
+    return "\n" not in text and (bare or short and not sentence)
 
 
 def listed_in(text: str) -> list[str]:
@@ -238,28 +236,12 @@ def listed_in(text: str) -> list[str]:
 
 
 def telling(text: str, question: Question) -> list[str]:
-    """Return the statements of a response up to the last that may answer: the one under a name that is asked for, or with a value in bold."""
+    """Return the statements of a response that may answer, up to the last with a value in bold or that does not only say more."""
     told = [part for part in statements(text) if tells(part, question.text)]
-    spoken = [
-        first
-        for part in statements(text)[-2:]
-        if (first := part.partition(";")[0]) != part and tells(first, question.text)
-    ]
-    told += [first for first in spoken if not any(part.startswith(first) for part in told)]
-    real = "would" in question.text
-    while len(told) > 1 and (
-        P.ELABORATES.match(told[-1])
-        or not real
-        and "would" in told[-1]
-        and re.search(r"\bwould\b", P.ASIDE.sub("", told[-1]))
-    ):
-        first, would, _ = told.pop().partition(";")
-        told += [first] if would and "would" not in first and not P.ELABORATES.match(first) else []
+    unreal = None if "would" in question.text else re.compile(r"\bwould\b")
+    while len(told) > 1 and (P.ELABORATES.match(told[-1]) or unreal and unreal.search(P.ASIDE.sub("", told[-1]))):
+        told.pop()
     asked = stems(question.text[-300:])
-    labels = [found if (found := _LABEL.match(part)) and len(found[1].split()) < 6 else None for part in told]
-    named = [len(stems(found[1]) & asked) if found else 0 for found in labels]
-    if named and labels[-1] and named[-1] < max(named):
-        return told[: named.index(max(named)) + 1]
     bold = [
         place
         for place, part in enumerate(told)
@@ -272,7 +254,7 @@ def telling(text: str, question: Question) -> list[str]:
 def last_said(text: str, question: Question, where: str) -> Answer:
     """Return the value that a response says, in its last clause that commits to one."""
     text = text[-4_000:]
-    if stands_alone(text, question):
+    if stands_alone(text):
         return Answer(unwrap(text), "whole", where)
     told = telling(text, question)
     if not told:
