@@ -165,6 +165,7 @@ def test_the_chat_of_llamaboard_hands_pictures_on_as_they_are():
     assert [box.image_mode for box in boxes] == [None]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("marked", [True, False])
 def test_the_chat_of_llamaboard_answers_on_them(pictures, tmp_path, marked):
     asked = []
