@@ -48,6 +48,7 @@ _UNDONE = re.compile(r"(?:\bnot|n['’]t) (?!the\b|an?\b)([a-z]{3,})")
 _SUBJECT = re.compile(r"(?:It|They|He|She|This|[Tt]here|I|We)\b")
 _LISTS = re.compile(r".*(?:\b(?:are|were|shows?|includes?) |: )(?:those (?:of|for) )?(.*)", re.DOTALL)
 _LISTED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
+_LABEL = re.compile(r"[\s*_-]*([A-Za-z][\w '()-]{0,40}|[\u4e00-\u9fff]{1,12})[*_]*\s*[:：=]\s*[*_]*(?=\S)")
 
 
 def has_prose(text: str) -> bool:
@@ -236,12 +237,28 @@ def listed_in(text: str) -> list[str]:
 
 
 def telling(text: str, question: Question) -> list[str]:
-    """Return the statements of a response that may answer, up to the last with a value in bold or that does not only say more."""
+    """Return the statements of a response up to the last that may answer: the one under a name that is asked for, or with a value in bold."""
     told = [part for part in statements(text) if tells(part, question.text)]
-    unreal = None if "would" in question.text else re.compile(r"\bwould\b")
-    while len(told) > 1 and (P.ELABORATES.match(told[-1]) or unreal and unreal.search(P.ASIDE.sub("", told[-1]))):
-        told.pop()
+    spoken = [
+        first
+        for part in statements(text)[-2:]
+        if (first := part.partition(";")[0]) != part and tells(first, question.text)
+    ]
+    told += [first for first in spoken if not any(part.startswith(first) for part in told)]
+    real = "would" in question.text
+    while len(told) > 1 and (
+        P.ELABORATES.match(told[-1])
+        or not real
+        and "would" in told[-1]
+        and re.search(r"\bwould\b", P.ASIDE.sub("", told[-1]))
+    ):
+        first, would, _ = told.pop().partition(";")
+        told += [first] if would and "would" not in first and not P.ELABORATES.match(first) else []
     asked = stems(question.text[-300:])
+    labels = [found if (found := _LABEL.match(part)) and len(found[1].split()) < 6 else None for part in told]
+    named = [len(stems(found[1]) & asked) if found else 0 for found in labels]
+    if named and labels[-1] and named[-1] < max(named):
+        return told[: named.index(max(named)) + 1]
     bold = [
         place
         for place, part in enumerate(told)
