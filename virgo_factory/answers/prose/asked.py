@@ -136,6 +136,11 @@ def formed(value: str, question: str) -> bool:
     return all(form.search(value) for asked, form in _FORMS if asked.search(question))
 
 
+def counts(question: str) -> bool:
+    """Whether a question asks how many there are."""
+    return _COUNTS.search(question) is not None
+
+
 _WHICH = re.compile(r"\b(?:which|what|who)\b", re.IGNORECASE)
 _WORD = re.compile(r"[\w'’-]+")
 _AUXILIARY = frozenset("is are was were has have had does did can will".split())

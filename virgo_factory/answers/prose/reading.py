@@ -7,6 +7,7 @@ from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.asked import (
     about,
+    counts,
     formed,
     in_place,
     number_in,
@@ -214,7 +215,7 @@ def announced(said: str, question: Question) -> str:
     return value or unwrap(P.ASIDE.sub("", kept[0]))
 
 
-def stands_alone(text: str) -> bool:
+def stands_alone(text: str, question: Question) -> bool:
     """Whether a response is nothing but its answer: maths or values without a sentence, or a few words."""
     text, told = unwrap(text), statements(text)
     if not text or len(text) > 300 or has_prose(text) and len(told) > 1:
@@ -226,7 +227,7 @@ def stands_alone(text: str) -> bool:
     short = len(text.split()) <= 4 and len(text) < (50 if text.isascii() else 12)
     bare = not has_prose(text) and not (text.count("=") > 2 and "," in text and not is_value(text))
     sentence = P.VALUE.search(text) or P.READS.search(text) or _SUBJECT.match(text)
-    return "\n" not in text and (bare or short and not sentence)
+    return "\n" not in text and not counts(question.text) and (bare or short and not sentence)
 
 
 def listed_in(text: str) -> list[str]:
@@ -271,7 +272,7 @@ def telling(text: str, question: Question) -> list[str]:
 def last_said(text: str, question: Question, where: str) -> Answer:
     """Return the value that a response says, in its last clause that commits to one."""
     text = text[-4_000:]
-    if stands_alone(text):
+    if stands_alone(text, question):
         return Answer(unwrap(text), "whole", where)
     told = telling(text, question)
     if not told:
