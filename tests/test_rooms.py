@@ -32,7 +32,7 @@ MAY = {
     "evaluation": ASKING,
     "reinforce": ASKING,
     "synthesis": ASKING,
-    "preflight": ROWS,
+    "preflight": ASKING,  # a checkpoint is tried as it will be served
 }
 """Room -> other rooms that it may use. Those at the top of the package (version, autoload) belong to all."""
 

@@ -97,7 +97,8 @@ def test_version(call):
         (["evalute", "run"], "No such command 'evalute'. Is evaluate meant?"),
         (["recipes", "copy"], "Missing argument 'DIR'"),
         (["recipes", "list", "--all"], "No such option"),
-        (["recipes", "show", "virgo8b"], "no recipe virgo8b. There are: "),
+        (["recipes", "show", "virgo8b"], "no recipe virgo8b. Did you mean virgo7b_d"),
+        (["recipes", "show", "nothing"], "no recipe nothing. There are: distill/demo, "),
         (["recipes", "show", "../setup.cfg"], "no recipe ../setup.cfg"),
     ],
 )

@@ -114,7 +114,7 @@ def test_processes_count_what_one_counts(tmp_path, monkeypatch):
     rows = [row | {"id": str(n), "thought": f"It is {n}. Wait, let me check. So blue."} for n in range(500)]
     sources, _ = find_sources(str(write(tmp_path / "rows.jsonl", rows)))
     monkeypatch.setattr("virgo_factory.data.rows.pool.WORTH_BYTES", 0)
-    monkeypatch.setattr("virgo_factory.data.read.reader._CHUNK", 1 << 14)
+    monkeypatch.setattr("virgo_factory.data.read.files.chunks.CHUNK", 1 << 14)
     done = []
     assert read_behaviours(sources, None, 2, lambda *told: done.append(told)) == read_behaviours(sources, None, 1)
     assert done[-1][0] == done[-1][1] > 0

@@ -127,6 +127,16 @@ def test_a_model_at_hand_compares_texts_by_its_vectors(embedding, tmp_path):
         load_embedding.__wrapped__(embedding)
 
 
+@pytest.mark.parametrize(
+    "content, message", [(b"\n\n", "no rows in the file"), ('{"question": "?"}'.encode("utf-16"), "UTF-16")]
+)
+def test_a_file_without_a_row_is_refused(geometry, tmp_path, content, message):
+    (tmp_path / "other.jsonl").write_bytes(content)
+    for files in ([tmp_path / "other.jsonl"], [write(tmp_path / "a.jsonl", geometry), tmp_path / "other.jsonl"]):
+        with pytest.raises(UserError, match=f"other.jsonl: .*{message}"):
+            run(tmp_path / "out", *files)
+
+
 def test_across_leaves_alone_what_a_dataset_holds_twice_itself(geometry, tmp_path):
     own = [geometry[0], geometry[0] | {"id": "again"}]
     a, b = write(tmp_path / "a.jsonl", own), write(tmp_path / "b.jsonl", [one | {"id": "b"} for one in own])

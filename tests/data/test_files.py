@@ -7,9 +7,10 @@ import json
 
 import pytest
 
-from virgo_factory.data.read import reader
-from virgo_factory.data.read.chunks import UnreadableFile
-from virgo_factory.data.read.reader import cut_file, is_list, read_chunk, read_rows
+from virgo_factory.data.read.files import chunks
+from virgo_factory.data.read.files.chunks import UnreadableFile
+from virgo_factory.data.read.files.json_lists import is_list
+from virgo_factory.data.read.reader import cut_file, read_chunk, read_rows
 
 
 ROWS = [
@@ -93,7 +94,7 @@ FILES = [
 @pytest.mark.parametrize("size", [1 << 18, 300])
 @pytest.mark.parametrize(("name", "content", "rows", "lines"), FILES)
 def test_every_row_with_its_line(tmp_path, monkeypatch, name, content, rows, lines, size):
-    monkeypatch.setattr(reader, "_CHUNK", size)
+    monkeypatch.setattr(chunks, "CHUNK", size)
     path = tmp_path / name
     path.write_bytes(content)
     for found, error in (chunks_of(path), lines_of(path)):
@@ -109,7 +110,7 @@ def test_every_row_with_its_line(tmp_path, monkeypatch, name, content, rows, lin
 
 @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.json.gz", "a.csv.gz"])
 def test_a_packed_file_that_breaks_off_gives_the_rows_before_and_the_place(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(reader, "_CHUNK", 300)
+    monkeypatch.setattr(chunks, "CHUNK", 300)
     content = {"a.jsonl.gz": 9 * LINES, "a.json.gz": indented(9 * ROWS), "a.csv.gz": csv_of(9 * ROWS)}[name]
     packed = gzip.compress(content, 0)  # so that a byte of the packed file is one of the content
     path = tmp_path / name

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tests.data.conftest import write
 from virgo_factory.data.read import reader
+from virgo_factory.data.read.files import chunks, json_lists
 from virgo_factory.data.read.source import find_sources, read_source
 from virgo_factory.data.rows import cache as memory
 from virgo_factory.data.rows import pool
@@ -58,7 +59,7 @@ def calls(monkeypatch):
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Many chunks of small data, and processes for them where there are to be several."""
-    monkeypatch.setattr(reader, "_CHUNK", 2000)
+    monkeypatch.setattr(chunks, "CHUNK", 2000)
     monkeypatch.setattr(pool, "WORTH", 0.0)
 
 
@@ -194,7 +195,7 @@ def test_parquet(tmp_path, small_chunks, monkeypatch):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from virgo_factory.data.read import tables
+    from virgo_factory.data.read.files import tables
 
     monkeypatch.setattr(tables, "_CHUNK", 3000)
     rows = [row(n) for n in range(300)]
@@ -255,7 +256,7 @@ def test_an_unchanged_list_is_not_even_decoded(tmp_path, small_chunks, calls, mo
     measured = len(calls)
     assert measured > 3
     with monkeypatch.context() as patch:
-        patch.setattr(reader, "_items", lambda text: pytest.fail("decoded again"))
+        patch.setattr(json_lists, "_items", lambda text: pytest.fail("decoded again"))
         assert records(path, cache=...) == first
 
     path.write_text(path.read_text().replace("is 50?", "is fifty?"))
@@ -419,10 +420,11 @@ import sys
 from slow_measurer import Slow
 import virgo_factory.data.rows.stream as engine
 from virgo_factory.data.read import reader
+from virgo_factory.data.read.files import chunks
 from virgo_factory.data.rows import pool
 from virgo_factory.data.read.source import find_sources
 
-reader._CHUNK, pool.WORTH, engine.Measurer = 2000, 0.0, Slow
+chunks.CHUNK, pool.WORTH, engine.Measurer = 2000, 0.0, Slow
 sources, settings = find_sources(sys.argv[1], formatting="virgo_dt")
 for record in engine.measure(sources, settings, workers=2):
     print(record.number, flush=True)
@@ -468,7 +470,7 @@ def test_a_dead_worker_names_the_rows(tmp_path):
 
 def cut(path):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader, "_CHUNK", 2000)
+        patch.setattr(chunks, "CHUNK", 2000)
         return list(reader.cut_file(path))
 
 

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.source import Settings, find_sources, read_info, read_source
 from virgo_factory.formats import Options
 
@@ -67,6 +68,18 @@ def test_a_packaged_name_from_anywhere(folder, monkeypatch):
     info(folder, virgo_demo_dt=ENTRY)  # the user's own comes first
     (source,), _ = find_sources("virgo_demo_dt")
     assert source.files[0].name == "rows.jsonl"
+
+
+def test_a_name_in_the_data_folder_of_a_llamafactory_checkout(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "many").rename("data")
+    info(folder / "data", mine=ENTRY | {"file_name": "a.json"})
+    (source,), _ = find_sources("mine")
+    assert source.files[0].resolve() == folder / "data" / "a.json"
+    info(folder, other=ENTRY)  # the current folder's comes first, and hides no other
+    assert [find_sources(name)[0][0].media_dir.name for name in ("other", "mine")] == ["", "data"]
+    with pytest.raises(UserError, match="none: no dataset of that name in dataset_info.json, no recipe"):
+        find_sources("none")
 
 
 def test_a_recipe(folder):

@@ -12,7 +12,7 @@ from PIL import Image
 from virgo_factory.core.thought import LongThought
 from virgo_factory.data.rows.rules import row_findings
 from virgo_factory.formats import Options, RejectedRow, read_row
-from virgo_factory.formats.pictures.columns import is_blank
+from virgo_factory.formats.pictures.values import is_blank
 
 
 WHOLE = LongThought("I look: one.", "\\boxed{1}").render()

@@ -6,6 +6,7 @@ that is read at import (`VIRGO_FACTORY_DISABLE`) need `stock=True`.
 """
 
 import contextlib
+import functools
 import json
 import multiprocessing
 import os
@@ -18,10 +19,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
+from virgo_factory.preflight.checkpoint import reduced
 from virgo_factory.rollouts.servers.server import free_port
 
 
@@ -274,6 +277,26 @@ def fork_training() -> Callable[..., Run]:
     """
     _start_fork_server()
     return _fork
+
+
+@pytest.fixture
+def forked_loading(monkeypatch, tmp_path_factory) -> None:
+    """The child in which `checkpoint check` and `smoke` load a model is forked; one of its own: preflight/checkpoint/test_check.py."""
+    _start_fork_server()
+    monkeypatch.setattr(reduced, "subprocess", SimpleNamespace(run=functools.partial(_run_module, tmp_path_factory)))
+
+
+def _run_module(folders: pytest.TempPathFactory, command: list[str], **_: object) -> subprocess.CompletedProcess:
+    """Run `python -m MODULE` in a forked process, and return what it printed."""
+    assert command[:2] == [sys.executable, "-m"]
+    out, err = (folders.mktemp("loading") / name for name in ("out", "err"))
+    request = {"argv": command[2:], "out": str(out), "err": str(err), "tests": os.getpid()}
+    child = multiprocessing.get_context("forkserver").Process(
+        target=runpy.run_path, args=(str(WARM), {"MODULE": request})
+    )
+    child.start()
+    child.join()
+    return subprocess.CompletedProcess(command, child.exitcode, out.read_text(), err.read_text())
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from tests.integration.conftest import SMALL
 from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.data.tokens.image_size import read_processor
 from virgo_factory.data.tokens.vocabulary import load_vocabulary
@@ -72,7 +73,8 @@ def model(tmp_path_factory, shared_data, make_bench, demo_lines) -> Path:
     from virgo_factory.preflight.twin.twin import make_twin
 
     folder = tmp_path_factory.mktemp("distilled")
-    bench = make_bench(folder, make_twin(folder / "base", shared_data / "qwen2.5_vl_tokenizer", dtype="float32"))
+    base = make_twin(folder / "base", shared_data / "qwen2.5_vl_tokenizer", dtype="float32", **SMALL)
+    bench = make_bench(folder, base)
     bench.add_dataset("thoughts", sorted(demo_lines, key=len)[:8])
     bench.train(max_steps=1)
     return folder / "out"

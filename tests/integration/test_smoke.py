@@ -1,7 +1,7 @@
 """Whole smoke runs: what is trained, killed, resumed and loaded is real; only the model is a twin.
 
-Most trainings are forked (conftest.py). Through the stock command go torchrun and its kill, an export, and a training that
-fails; there the twin is made in a process of its own as well.
+Trainings, an export and what loads the result are forked (conftest.py). Through the stock command go torchrun and its kill,
+behind a twin that is made in a process of its own.
 """
 
 import contextlib
@@ -28,24 +28,24 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(autouse=True)
-def _in_the_checkout(monkeypatch):
+def _in_the_checkout(monkeypatch, forked_loading):
     monkeypatch.chdir(ROOT)
 
 
 @pytest.fixture
 def forked(monkeypatch, fork_training):
-    """Trainings of a smoke run are forked, the first `forked.stock` of them excepted, and twins are made in this process."""
+    """Processes of a smoke run are forked, the first `forked.stock` of them excepted, and twins are made in this process."""
     forked = SimpleNamespace(stock=0, runs=[])
 
     @contextlib.contextmanager
     def started(command, log, ranks=0):
-        if command[1] == "-c":
+        if command[1] == "-c" and not forked.stock:
             monkeypatch.setattr(sys, "argv", ["-c", *command[3:]])
             exec(command[2], {})
             log.touch()
             yield SimpleNamespace(poll=lambda: 0, returncode=0)
-        elif command[1] != "train" or forked.stock:
-            forked.stock -= command[1] == "train"
+        elif forked.stock:
+            forked.stock -= 1  # the twin, then the training
             with processes.started(command, log, ranks) as child:
                 yield child
         else:
@@ -102,7 +102,7 @@ def _steps(smoke: Smoke) -> list[int]:
 
 def test_the_72b_recipe_under_zero_3(tmp_path, base, forked):
     """Two ranks, the recipe's own DeepSpeed file, rows of a file because the dataset is on the hub. Killed is torchrun."""
-    forked.stock = 1
+    forked.stock = 2
     smoke = Smoke("recipes/virgo72b_dt.yaml", tmp_path / "work", 2, model=base, data=DATA, serve=False)
     found = _run(smoke)
     assert found["parse"].endswith("ZeRO-3, 2 CPU ranks")
@@ -177,6 +177,7 @@ def test_reinforcement_is_killed_and_resumed(tmp_path, base):
     assert len(set(keys)) == len(keys) and {step for step, *_ in keys} == {1, 3}, "two rollouts, none of them twice"
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_recipe_that_cannot_train_stops_there(tmp_path, base):
     """LoRA on layers that the model does not have: found by peft, told with its own words."""
     overrides = {"finetuning_type": "lora", "lora_target": "no_such_layer", "keep_model_at_epochs": None}

@@ -3,12 +3,13 @@
 Three quarters of a short training's processor time are imports. `multiprocessing`'s fork server pays them once; each
 rank is then this file, run with RANK in its globals: {"recipe", "folder", "environment", "log", "tests"}, the last one
 the id of the process that it must not outlive. With SEEN_ROWS in its environment, each training step adds a line to that
-file, with the rank behind a dot.
+file, with the rank behind a dot. With MODULE in place of RANK it is `python -m`: {"argv", "out", "err", "tests"}.
 """
 
 import hashlib
 import json
 import os
+import runpy
 import select
 import signal
 import sys
@@ -40,6 +41,17 @@ def main(recipe: str, folder: str, environment: dict[str, str], log: str, tests:
 
     export = "export_dir:" in Path(recipe).read_text(encoding="utf-8")
     tuner.export_model() if export else tuner.run_exp()
+
+
+def run_module(argv: list[str], out: str, err: str, tests: int) -> None:
+    """Do what `python -m ARGV` does, with its output in two files."""
+    os.setsid()
+    Thread(target=end_with, args=(os.pidfd_open(tests),), daemon=True).start()
+    for number, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+
+    sys.argv[:] = argv
+    runpy.run_module(argv[0], run_name="__main__")
 
 
 def end_with(process: int) -> None:
@@ -80,4 +92,4 @@ def each_row(inputs, name):
     return [ids for ids, labels in parts if labels.max() >= 0]
 
 
-main(**RANK)  # noqa: F821
+run_module(**MODULE) if "MODULE" in globals() else main(**RANK)  # noqa: F821

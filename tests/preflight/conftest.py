@@ -10,10 +10,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 
 from tests.cli.conftest import call
+from tests.integration.conftest import forked_loading
 from virgo_factory.preflight.twin.twin import make_twin
 
 
-__all__ = ["FILE", "Weights", "call", "edited", "put"]
+__all__ = ["FILE", "Weights", "call", "edited", "forked_loading", "put"]
 
 FILE = "model.safetensors"
 Weights = dict[str, torch.Tensor]

@@ -305,23 +305,19 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
         return Answer(named.pop(), "option", where) if len(named) == 1 else Answer("", "none", where)
     if (spoken := _spoken(told[-1], options)) is not None:
         return Answer(options[spoken], "option", where)
-    told = [part for part in told if not phrases.refuses(part)]
     bold = {option for part in phrases.BOLD.findall(text) for option in options if same_option(option, part)}
     if len(bold) == 1:
         return Answer(bold.pop(), "bold", where)
-    if told and (named := in_place(question.text, told[-1])) and len(matched := options_named(named, options)) == 1:
+    if (named := in_place(question.text, told[-1])) and len(matched := options_named(named, options)) == 1:
         return Answer(options[matched[0]], "option", where)
     numbers = all(read_number(option) is not None for option in options)
-    opened = () if told and len(options) == 2 and _ANOTHER.search(told[-1]) else told[:1]
-    for part in dict.fromkeys((*told[-1:], *opened)):
+    for part in dict.fromkeys((told[-1], told[-1 if len(options) == 2 else 0])):  # of two it may be the other one
         for run in committed(on_subject(part, question.text), denials=True):
             matched = next(filter(None, (options_named(said, options) for said in run)), [])
-            if not matched or _HEDGED.search(part) and not _HEDGED.search(question.text):
+            if not matched or _HEDGED.search(part):
                 continue
-            if " than " in run[0] and _exchanged(question.text, run[0]):
-                others = [
-                    option for option in options if words(option) in words(run[0]) and option != options[matched[0]]
-                ]
+            if _exchanged(question.text, run[0]):
+                others = [option for option in options if option != options[matched[0]]]
                 return Answer(others[0] if len(others) == len(matched) == 1 else "", "option", where)
             whole = _ENDED.search(text) or words(P.CONTRAST.sub("", run[0])).endswith(words(options[matched[-1]]))
             if whole and (asserted := _asserted(run[0], matched, options)) is not None:
@@ -333,7 +329,7 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
                 return Answer(value, "number", where)
     if (begun := text.partition("\n")[0]) in options:
         return Answer(begun, "option", where)
-    if not told or len(text) > 200 or letter_of(text, len(options)) or options and re.search(P.NOT, told[-1]):
+    if len(text) > 200 or letter_of(text, len(options)) or options and re.search(P.NOT, told[-1]):
         return Answer("", "none", where)
     run = next(iter(committed(told[-1])), [""]) if all(map(_FORMULA.search, options)) else [""]
     return Answer(value_of(run[0], question) or unwrap(text), "whole", where)
@@ -371,8 +367,6 @@ _AFTER_COLON = re.compile(r": (?:the |an? )?([^:]{1,60})$")
 _FORMULA = re.compile(r"[\\^=/:+*<>|]|\d|[a-z]\s*-")
 _LABEL = re.compile(r"[A-Za-z]{3,} \d+")
 """The name of a picture, whose number is no value."""
-_ANOTHER = re.compile(r"\bthe (?:other|former|latter)\b|另一")
-"""Of two options the one that is not named."""
 _HEDGED = re.compile(r"\b(?:could|might|may) (?:also |well )?(?:be|belong)\b")
 
 

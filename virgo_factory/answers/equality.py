@@ -14,7 +14,7 @@ from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose.clauses import RESTATES, clauses, committed
 from virgo_factory.answers.prose.phrases import BOOLEANS, refuses, said_boolean, says_boolean
 from virgo_factory.answers.values.dates import Moment, same_moment
-from virgo_factory.answers.values.formulas import GREEK, MP, TooLarge, as_float, divide, multiply, same_expression
+from virgo_factory.answers.values.formulas import GREEK, MP, TooLarge, as_float, same_expression
 from virgo_factory.answers.values.latex import alike, compact, tidy, words
 from virgo_factory.answers.values.numbers import FIRM, MARKS, SCALES, Number, conversions, read_number, told
 from virgo_factory.answers.values.reading import (
@@ -101,10 +101,8 @@ def _approximate(gold: str, answer: str, question: Question, config: GradingConf
 
 # --- booleans and text ---------------------------------------------------------------------------------------------
 
-_STATES = r"(?<!which)(?<!that)(?:^|\s)(?:is|are|was|were|be|called|named|in|answer|belongs to|by|gives|facing|(?:falls|lands) on)"
-_IS = r"(?<!which )(?<!that )(?:^|(?<= ))(?:is|are|was|were)"
 _SAYING = frozenset(
-    "it he she they this that there i is are was were see got has have by of got a an in to located placed positioned situated sitting standing lying shown seen represents stands for denotes slice piece".split()
+    "it he she they this that there i is are was were see got has have by of from got a an in to located placed positioned situated sitting standing lying shown seen represents stands for denotes slice piece".split()
 )
 _LETTERS = re.compile(r"\\?[^\W\d_]+")
 
@@ -117,17 +115,15 @@ def _boolean(gold: str, answer: str) -> Verdict:
 def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> Verdict:
     if gold[:1].isupper() and gold.isascii() != answer.isascii():  # one side is written without accents
         gold, answer = (_ACCENT.sub("", unicodedata.normalize("NFD", text)) for text in (gold, answer))
+    gold, answer = (_KIND.sub(r"\2 \1", text) for text in (gold, answer))
     synonyms = dict(config.synonyms)
-    wanted, got = (synonyms.get(text, text) for text in (_worded(gold), _worded(answer)))
-    equal = _spelled(wanted) == _spelled(got) or refuses(gold) and refuses(answer)
-    if not equal and wanted[:1] > "\u4dff" and (titled := _TITLED.search(got)):
-        equal = titled[1] == wanted  # 是清代小说家曹雪芹
-    if not equal and (called := _CALLED.fullmatch(wanted)):
-        asked = rf"(?:\b(?:which|what) |哪一?[条个幅张辆只]?){called[1]}(?![a-z])"
-        equal = got == called[2] and bool(re.search(asked, question.lower()))
-    if not equal and len(wanted) > 1 and len(got) <= 400:
-        parts = _parts(tidy(answer), question, bool(_DENIES.search(wanted)))
-        equal = any(_stated(wanted, _worded(part), question) for part in parts)
+    wanted, got = (synonyms.get(text, text) for text in map(words, (gold, answer)))
+    equal = _alike(_spelled(wanted), _spelled(got)) or refuses(gold) and refuses(answer)
+    if not equal:
+        asked = {word[:4] for word in words(question[-300:]).split()}
+        equal = len(wanted) > 1 and len(got) <= 400 and _says(tidy(answer), wanted, asked, question)
+        called = _CALLED.fullmatch(wanted)
+        equal = equal or bool(called and got == called[2] and re.search(_ASKED % called[1], question.lower()))
     if not equal:  # a direction in other words
         (marks, others), (same_marks, more) = told(tidy(gold)[:60]), told(tidy(answer)[:60])
         equal = bool(marks) and marks == same_marks and others | more <= {"sid", "direction", "方向", "方"}
@@ -136,51 +132,56 @@ def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> 
 
 _ACCENT = re.compile(r"(?<=[A-Za-z])[\u0300-\u0308\u030a-\u030c\u0327\u0328]")
 _CALLED = re.compile(r"([a-z]{3,}|[\u4e00-\u9fff]{1,4}) ?([a-z\d]{1,2})")
-_TITLED = re.compile(r"是[^不没非是]{1,8}?(?:家|人|者|师)([\u4e00-\u9fff]{2,4})$")
+_ASKED = r"(?:\b(?:which|what) |哪一?[条个幅张辆只]?)%s(?![a-z])"
+"""A name with a letter, and a question that leaves only that open: "which line"."""
+_DENIES = re.compile(r"\b(?:not|never|or|neither|nor|cannot|but)\b|n['’]t\b|不|或")
+_LEADS = re.compile(
+    r"(?<!which)(?<!that)(?:^|\s)(?:is|are|was|were|be|called|named|in|answer|belongs to|by|gives|facing|(?:falls|lands) on"
+    r"|(?:est|ist|es|s agit de)(?: donc| also)?(?: l[ae]?| el| d(?:er|ie|as))?) $"
+)
+_IS = re.compile(r"(?<!which )(?<!that )\b(?:is|are|was|were) ")
 _WHERE = re.compile(
     r"\s+(?:on|in|at|near|beside|behind|against|inside|outside) (?:an?|the|his|her|their|its) [^,;]*$|\s+(?:at|with) \W?\d[^,;]*$"
+    r"|\s+in (?:[A-Z][a-z]+,? ?)+$"
 )
 """Where a statement holds."""
 _SECOND = re.compile(
     r",?\s+and (?:(?:seems|looks|appears)\b|(?:(?:is|was) )?(?P<done>[a-z]+ed|sent|given) (?:to|by|in|on|at|for|from|with)\b).*$"
 )
-_SUBSTANCE = r"[A-Z](?:[A-Z]|[a-z]?[\d_^])[\w^{}+-]*"
-_APPOSED = re.compile(rf"(?<!\S)(?:{_SUBSTANCE}, [a-z ]+|[a-z ]+, {_SUBSTANCE})$")
-_PICTURED = re.compile(r"\b(?:image|picture|photo|scan|view) of (.+)$")
-_DENIES = re.compile(r"\b(?:not|never|or|neither|nor|cannot|but)\b|n['’]t\b|不|或")
+_PICTURED = re.compile(
+    r"^.*\b(?:image|picture|photo|scan|view) of (.+?)(?: (?:on|in|at|near|beside|behind|with) .*)?$"
+)
+_SYMBOL_OF = re.compile(r"[A-Za-z]{1,3} \(([a-z]{4,})\)")
+_TITLE = re.compile(r"^[^不没非是]{1,8}?(?:家|人|者|师)(?=[\u4e00-\u9fff]{2,4}$)")
 
 
-def _parts(answer: str, question: str, denials: bool) -> list[str]:
-    """What a statement commits to without what is said beside it, and unless `denials` not denied; in Chinese what it says something is."""
+def _says(answer: str, wanted: str, asked: set[str], question: str) -> bool:
+    """Whether a statement commits to an answer: leads to it, and else says what stands beside it, or words of the question."""
+    denials = bool(_DENIES.search(wanted))
     runs = committed(answer, denials)
-    plain = P.BESIDE_THAT.sub("", runs[0][0]) if runs else ""
+    plain = _PICTURED.sub(r"\1", P.BESIDE_THAT.sub("", runs[0][0])) if runs else ""
     if not denials and (_DENIES.search(plain) or _DENIES.search(answer) and not P.VALUE.search(plain)):
-        return []
+        return False
     if (second := _SECOND.search(plain)) and (not second["done"] or second["done"][:4] not in question):
         plain = plain[: second.start()]
-    if pictured := _PICTURED.search(plain):
-        return [_WHERE.sub("", pictured[1])]
-    if appos := _APPOSED.search(plain):
-        return [plain[: appos.start()] + part for part in appos[0].split(", ")]
-    _, is_, tail = plain.rpartition("是")
     restated = [one.text for one in clauses(answer) if one.role == RESTATES]
-    return [tail] if is_ else [plain, _WHERE.sub("", plain), *restated]
+    tail = plain.rpartition("是")[2]
+    named = _SYMBOL_OF.fullmatch(answer)
+    parts = map(
+        words, (plain, _WHERE.sub("", plain), tail, _TITLE.sub("", tail), *restated, named[1] if named else "")
+    )
+    return any(_leaves(part, wanted, asked, question) for part in parts)
 
 
-def _stated(wanted: str, got: str, question: str) -> bool:
-    """Whether a statement says of something that it is the answer."""
-    stated = re.search(rf"{_STATES} {re.escape(wanted)}$", got) and len(re.findall(rf"{_IS}(?= )", got)) < 2
-    return got == wanted or bool(stated) or _restates(wanted, got, question)
-
-
-def _restates(wanted: str, got: str, question: str) -> bool:
-    """Whether a sentence is the answer and else only words of the question, which does not name the answer."""
-    asked = {word[:4] for word in words(question[-300:]).split()}
-    head, found, tail = f" {got.replace('-hand ', ' ')} ".partition(f" {wanted} ")
+def _leaves(text: str, wanted: str, asked: set[str], question: str) -> bool:
+    """Whether a text is an answer, and else leads to it or has only words of the question, which does not name the answer."""
+    head, found, tail = f" {text.replace('-hand ', ' ')} ".rpartition(f" {wanted} ")
+    if not found or _LEADS.search(head + " ") and not tail and len(_IS.findall(text)) < 2:
+        return bool(found)
     rest = (head + " " + tail).split()
     named = all(word[:4] in asked for word in wanted.split())  # "Which is heavier, the red or the blue box?"
-    apart = bool(found) and (not named or not head.strip() and re.search(r"\bor\b", question))
-    return apart and all(word in _SAYING or word[:4] in asked for word in rest)
+    apart = not named or not head.strip() and re.search(r"\bor\b", question)
+    return not rest or bool(apart) and all(word in _SAYING or word[:4] in asked for word in rest)
 
 
 _SAME_WORDS = {
@@ -190,20 +191,22 @@ _SAME_WORDS = {
 }  # fmt: skip
 
 
+def _alike(one: str, other: str) -> bool:
+    """Whether words are the same, but that the last is in the plural: a chloroplast, chloroplasts."""
+    shorter, longer = sorted((one, other), key=len)
+    return one == other or longer == f"{shorter}s" and bool(re.fullmatch(r"[a-z ]*[a-z]{3}[a-rt-z]", shorter))
+
+
 def _spelled(text: str) -> str:
     """Words without what stands around them, hyphens, or the spaces between single letters."""
     text = _SAME_WORDS.get(text, text)
-    text = P.AROUND.sub("", re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})", " ", text))
+    text = P.AROUND.sub("", re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})", " ", text)).replace("right angled", "right")
     text = text[:-1] if text.endswith("s") and text[:-1] in MARKS else text
     return text.replace(" ", "") if re.fullmatch(r"(?:[^\W\d] )+\w", text) else text
 
 
 _KIND = re.compile(r"\b(right|acute|obtuse) (isosceles|scalene)\b")
-
-
-def _worded(text: str) -> str:
-    """The words of an answer, the two of a triangle in one order."""
-    return _KIND.sub(r"\2 \1", words(text))
+"""The two words of a triangle, in any order."""
 
 
 def _same_letters(gold: str, answer: str) -> bool:
@@ -239,7 +242,10 @@ class _Comparison:
     def verdict(self) -> Verdict:
         value = conditional_value(self.answer) or self.answer
         one, other = read(self.gold, self.question.text), read(value, self.question.text)
-        if one.name and other.name and one.name.casefold() != other.name.casefold():
+        is_set = (
+            isinstance(other.what, Sequence) and other.name in ("L", "S", "M") and other.what.held not in ("", "1")
+        )
+        if one.name and other.name and one.name.casefold() != other.name.casefold() and not is_set:
             equations = isinstance(one.what, Formula) or isinstance(other.what, Formula)
             return self.formulas(one, other) if equations else Verdict.of(False, "value", "expression")
         sides = sides_of(other.text) if isinstance(other.what, Formula) else []
@@ -269,7 +275,7 @@ class _Comparison:
             return Verdict.of(False, "unit", kind)
         values = list(_values(gold, answer, factors, self.config))
         if scale := _IN_SCALE.search(question.text[-1_000:]):
-            values.append(divide(answer.value, Fraction(SCALES[scale[1].lower()])))
+            values.append(answer.value / SCALES[(scale[1] or scale[2]).lower()])
         equal = any(self.close(gold, answer, value) for value in values)
         return Verdict.of(equal, "value", kind)
 
@@ -380,7 +386,7 @@ class _Comparison:
         left, right = ([term.value for term in side] for side in sides)
         left, right = (side if len(side) > 1 else [*side, Fraction(1)] for side in (left, right))
         pairs = zip(left, right, strict=False)
-        equal = len(left) == len(right) and all(_equal(multiply(a, right[0]), multiply(b, left[0])) for a, b in pairs)
+        equal = len(left) == len(right) and all(_equal(a * right[0], b * left[0]) for a, b in pairs)
         return Verdict.of(equal, "value", "number")
 
     def sequence_and_value(self, one: Reading, other: Reading) -> Verdict:
@@ -452,7 +458,10 @@ def _plain(reading: Reading) -> str:
 
 # --- numbers -------------------------------------------------------------------------------------------------------
 
-_IN_SCALE = re.compile(r"\bin (?:[A-Z]{3} |\$ ?)?(thousand|million|billion)s?\b", re.IGNORECASE)
+_IN_SCALE = re.compile(
+    r"\bin (?:[A-Z]{3} |\$ ?)?(thousand|million|billion)s?\b|(?:单位[是为]?[:：]?\s*|多少|几)(万亿|百万|千万|万|亿)",
+    re.IGNORECASE,
+)
 """What a chart counts in: 27.4 million is its 27.4."""
 _BASE = re.compile(r"\b(?:base|binary|octal|hex\w*|notation|numeral system)\b|进制", re.IGNORECASE)
 _PERCENTS = re.compile(r"percent|point|(?<!\d)(?<!\d )\\?%|百分|per cent|多少|probab|概率|share|rate", re.IGNORECASE)
@@ -507,16 +516,13 @@ def _order(reading: Reading) -> list[str]:
 
 def _values(gold: Number, answer: Number, factors, config: GradingConfig):
     for factor, offset in factors:
-        value = answer.value
-        if (factor, offset) != (1, 0):
-            value = multiply(value, factor)
-            value += offset if isinstance(value, Fraction) else as_float(offset)
+        value = answer.value * factor + offset
         yield value
         if gold.percent != answer.percent:
-            yield multiply(value, Fraction(1, 100) if answer.percent else Fraction(100))
+            yield value / 100 if answer.percent else value * 100
         if config.percent_scale:
-            yield multiply(value, Fraction(100))
-            yield multiply(value, Fraction(1, 100))
+            yield value * 100
+            yield value / 100
 
 
 def _equal(one, other) -> bool:

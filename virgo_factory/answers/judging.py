@@ -124,15 +124,12 @@ def _lettered(text: str, gold: str, question: Question, config: GradingConfig) -
             return Verdict(WRONG, "no_answer", "choice")
         missing = question.kind == "choice" or not re.search(r"(?<![A-Za-z])[A-J](?![A-Za-z])", text)
         return Verdict(UNVERIFIABLE, "options_missing", "choice") if missing else None
-    known = re.fullmatch(
-        r"\s*(?:[(\[]\s*([A-J])\s*[)\]]\.?|([A-J])\s*[.):：、．](?!\s*[A-Z]\.))\s*(\S.*)", gold, re.DOTALL
-    )
-    if known and gold.strip() != text:
-        named, meant = known[1] or known[2], known[3]
+    known = letter_of(gold, 10) if gold.strip() != text and re.match(r"\W{0,2}[A-J]", gold) else None
+    if known and known[1]:
         if got or not rest:
-            return _option(got == {named}) if got else same(meant, text, question, config)
-        alike = same(meant, rest, question, config).correct is True
-        return _option(alike) if alike == (letter == named) else Verdict(UNVERIFIABLE, "two_options", "choice")
+            return _option(got == {known[0]}) if got else same(known[1], text, question, config)
+        alike = same(known[1], rest, question, config).correct is True
+        return _option(alike) if alike == (letter == known[0]) else Verdict(UNVERIFIABLE, "two_options", "choice")
     if got and question.kind == "choice":
         return Verdict(UNVERIFIABLE, "options_missing", "choice")
     return _option(True) if rest and same(gold, rest, question, config).correct else None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from virgo_factory.cli.data.terminal import progress, training
+from virgo_factory.cli.data.terminal import progress, read_overrides, training
 from virgo_factory.core.errors import UserError
 from virgo_factory.report.table import Cell, Table
 from virgo_factory.report.terminal import console, labelled, print_tables
@@ -15,6 +15,9 @@ from virgo_factory.report.terminal import console, labelled, print_tables
 
 def plan(
     recipe: str = typer.Argument(metavar="RECIPE", help="A recipe (.yaml), or the name of one that ships."),
+    overrides: list[str] | None = typer.Argument(
+        None, metavar="[KEY=VALUE]...", help="As for llamafactory-cli train."
+    ),
     gpus: int | None = typer.Option(None, "--gpus", help="In all. By default as many as the recipe's header names."),
     gpu_memory: str | None = typer.Option(None, "--gpu-memory", help="Of one, such as 80GB; the header's by default."),
     mfu: float = typer.Option(0.4, "--mfu", help="Share of a GPU's speed that training reaches."),
@@ -53,10 +56,11 @@ def plan(
     if model_config and model_config.endswith(".json") and not Path(model_config).is_file():
         raise UserError(f"--model-config: {model_config}: no such file, seen from {Path.cwd()}.")
 
-    keys = load_recipe(recipe)
+    changes = read_overrides(overrides)
+    keys = load_recipe(recipe) | changes
     machine = _machine(recipe, keys, gpus, gpu_memory, mfu, tflops)
     read_method(keys, machine.gpus)  # what is certain to fail is told before rows are read
-    sources, settings = find_sources(recipe, dataset_dir, tokenizer=tokenizer)
+    sources, settings = find_sources(recipe, dataset_dir, changes, tokenizer=tokenizer)
     sources = training(sources)
     try:
         shape, model = find_shape(keys.get("model_name_or_path"), model_config)

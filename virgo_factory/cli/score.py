@@ -40,7 +40,7 @@ def score(
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from virgo_factory.answers import KINDS, grading
-    from virgo_factory.data.read.chunks import UnreadableFile
+    from virgo_factory.data.read.files.chunks import UnreadableFile
     from virgo_factory.rollouts.judge.llm_judge import LLMJudge, judgements
     from virgo_factory.rollouts.judge.score_file import Columns, RowError, score_file
 

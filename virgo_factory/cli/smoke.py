@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from virgo_factory.core.errors import UserError
+from virgo_factory.cli.data.terminal import read_overrides
 from virgo_factory.report.table import Table
 from virgo_factory.report.terminal import console, print_tables
 
@@ -56,7 +56,7 @@ def smoke(
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     folder = work or Path(tempfile.mkdtemp(prefix="virgo-smoke-"))
-    job = Smoke(recipe, folder.absolute(), ranks, model, data, serve, _read(overrides or []))
+    job = Smoke(recipe, folder.absolute(), ranks, model, data, serve, read_overrides(overrides))
     screen = console(quiet=as_json, markup=False)
     began = time.monotonic()
     results = []
@@ -87,18 +87,6 @@ def smoke(
         shutil.rmtree(folder, ignore_errors=True)
 
     raise typer.Exit(0 if passed else 1)
-
-
-def _read(overrides: list[str]) -> dict:
-    """Return `key=value` arguments as LLaMA-Factory reads them."""
-    if wrong := [text for text in overrides if "=" not in text]:
-        raise UserError(
-            f"{wrong[0]}: not KEY=VALUE. Write overrides as for llamafactory-cli train: learning_rate=5.0e-6."
-        )
-
-    from omegaconf import OmegaConf
-
-    return OmegaConf.to_container(OmegaConf.from_cli(overrides))
 
 
 def _show(screen, result) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.data.read.chunks import is_data_file
+from virgo_factory.data.read.files.chunks import is_data_file
 from virgo_factory.data.read.reader import cut_file, place_of, read_chunk
 from virgo_factory.evaluation.benchmarks import BENCHMARKS, Benchmark
 from virgo_factory.formats.row import RejectedRow

@@ -36,8 +36,9 @@ from virgo_factory.formats.marks.response_marks import marks_beside
 from virgo_factory.formats.marks.row_marks import check_row, with_marks_of_parts
 from virgo_factory.formats.marks.values import BROKEN_OFF, CUT
 from virgo_factory.formats.options import REQUIRED, Options, options_of
-from virgo_factory.formats.pictures.columns import at_path, is_blank, picture_id, without_its_picture
+from virgo_factory.formats.pictures.only_named import picture_id, without_its_picture
 from virgo_factory.formats.pictures.pictures import with_pictures
+from virgo_factory.formats.pictures.values import at_path, is_blank
 from virgo_factory.formats.row import (
     QUESTION_COLUMNS,
     Reading,

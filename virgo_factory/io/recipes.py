@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection
+from difflib import get_close_matches
 from pathlib import Path
 
 from virgo_factory.core.errors import UserError
@@ -81,7 +82,10 @@ def find_recipe(name: str) -> str:
         if candidate in files:
             return candidate
 
-    raise UserError(f"no recipe {name}. There are: {', '.join(files)}.")
+    recipes = [file.removesuffix(".yaml") for file in files if file.endswith(".yaml")]
+    near = get_close_matches(name.removeprefix("recipes/").removesuffix(".yaml"), recipes, 1)
+    shown = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(recipes)}."
+    raise UserError(f"no recipe {name}. {shown}")
 
 
 def read_recipe(name: str) -> str:

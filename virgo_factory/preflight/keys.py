@@ -49,10 +49,9 @@ def known_keys() -> frozenset[str]:
 
 def _fields(file: Path) -> list[str]:
     """Return the annotated attributes of a file's classes, which is what fields of dataclasses are."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
     return [
         line.target.id
-        for node in ast.walk(tree)
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
         if isinstance(node, ast.ClassDef)
         for line in node.body
         if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)

@@ -328,7 +328,7 @@ def test_without_a_base_the_tower_is_not_compared(trained):
 
 
 @pytest.mark.integration
-def test_layers_from_the_whole_depth_are_run(trained, tmp_path):
+def test_layers_from_the_whole_depth_are_run(trained, tmp_path, request):
     reduced = reduce_checkpoint(trained, tmp_path / "reduced", layers=2)
     places = json.loads((reduced / PLACES).read_text())
     whole = load_file(trained / FILE)
@@ -337,11 +337,13 @@ def test_layers_from_the_whole_depth_are_run(trained, tmp_path):
     assert all(old == stack.sub(r"\1.2.", name) for name, (_, old) in places.items())
     (found,) = try_reduced(trained, tmp_path)
     assert found.severity == "ok", found
+    request.getfixturevalue("forked_loading")
     (found,) = try_loading(trained)
     assert found.severity == "ok", found
 
 
 @pytest.mark.integration
+@pytest.mark.usefixtures("forked_loading")
 def test_damaged_weights_show_when_it_runs(trained, tmp_path):
     edited(trained, lambda weights: weights["model.layers.2.mlp.down_proj.weight"].fill_(float("nan")))
     (found,) = try_reduced(trained, tmp_path)

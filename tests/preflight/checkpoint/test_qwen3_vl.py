@@ -96,6 +96,7 @@ def test_rotary_positions_that_are_not_there(trained):
 
 
 @pytest.mark.integration
+@pytest.mark.usefixtures("forked_loading")
 def test_it_runs_over_sampled_layers_with_pictures_in_the_first_of_them(trained, tmp_path):
     (found,) = try_reduced(trained, tmp_path / "good")
     assert (found.severity, "with an image read, logits finite" in found.found) == ("ok", True), found

@@ -426,6 +426,15 @@ def test_the_command_tells_json(demo, capsys):
     assert told["fits"] is False and any(change["fits"] for change in told["changes"])
 
 
+def test_keys_behind_the_recipe_count_as_in_training(demo, capsys):
+    changed = [*demo(cutoff_len=300), "global_batch_size=8", "cutoff_len=null", "max_samples=100"]
+    assert run(*changed, "--gpus", 2, "--json", "--workers", 1) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["global_batch"] == 8
+    dropped = {"not drawn": 220, "no end of thought": 1}
+    assert told["datasets"][0]["dropped"] == dropped, "none is longer than stock's cutoff_len"
+
+
 def test_the_command_shows_the_most_important_first(demo, capsys):
     assert run(*demo(), "--gpus", 2, "--workers", 1) == 0
     told = capsys.readouterr().out
@@ -442,6 +451,9 @@ def test_the_command_shows_the_most_important_first(demo, capsys):
         ({"train_mm_proj_only": True}, [], "train_mm_proj_only: no such key"),
         ({"model_name_or_path": "no/model-here"}, [], "--tokenizer FOLDER_OR_HUB_ID"),
         ({"dataset": "nowhere"}, [], "nowhere: no such dataset"),
+        ({}, ["dataset=nowhere"], "nowhere: no such dataset"),
+        ({}, ["datset=nowhere"], "Did you mean dataset?"),
+        ({}, ["nowhere"], "nowhere: not KEY=VALUE"),
         ({}, ["--mfu", "40"], "--mfu: 40 is not a share"),
         ({}, ["--model-config", "nowhere.json"], "--model-config: nowhere.json: no such file"),
     ],

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from virgo_factory.data.read.chunks import UnreadableFile
-from virgo_factory.data.read.reader import read_lists
+from virgo_factory.data.read.files.chunks import UnreadableFile
+from virgo_factory.data.read.files.json_lists import read_lists
 from virgo_factory.synthesis.scenes.layouts import coco, dci, docci
 from virgo_factory.synthesis.scenes.source import SceneSource
 from virgo_factory.synthesis.words import Scene, of_row, row_of

@@ -3,7 +3,6 @@
 import functools
 import re
 
-from virgo_factory.answers.model import Question
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose.phrases import quantities
 from virgo_factory.answers.values.latex import tidy, words
@@ -13,6 +12,7 @@ from virgo_factory.answers.values.numbers import told
 SPLIT = re.compile(
     r"[;；，]\s*|(?<=[a-z]):\s(?=\d+ [a-z])|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])|,(?=[\u4e00-\u9fff])|(?<=[\u4e00-\u9fff]),"
 )
+_PERIOD = re.compile(r"(?:from|between) (?:1[5-9]|20)\d\d (?:to|and) (?:1[5-9]|20)\d\d$")
 _YEAR = re.compile(r"(?<![\d.$])(?<!\d,)(?:1[5-9]|20)\d\d(?![.,]?\d|%|(?<![\"“]\d{4})[\"”])")
 _COUNTS = re.compile(
     r"\bhow many (?:of (?:the |these )?(?:\d+ )?)?((?:[a-z]+ ){1,3}?)(?:are|is|was|were|do|does|did|have|has|had|can|will|would|of|in|on|with|there|[a-z]{2,}ed)\b|\bnumber of ([a-z]+)|(?:几|多少)[只个条张本人辆棵头]()",
@@ -20,12 +20,10 @@ _COUNTS = re.compile(
 )
 _ASKS_YEAR = re.compile(r"\b(?:which|what) year\b|哪一?年", re.IGNORECASE)
 _ASKS_CHANGE = re.compile(r"\b(?:how much|how many|by how|by what)\b", re.IGNORECASE)
-_BY = re.compile(r"\bby (?:about |only )?(?=\W?\d)")
 _TOTAL = re.compile(
     rf"\b(?=.*(?:in total|in all|altogether)\b)(?!.*\d.*\d.*(?:in total|in all|altogether)\b)({P.NUMBER})\b",
     re.IGNORECASE,
 )
-_REMAINS = re.compile(r"\b(?:left|remain)")
 _BRACKETS = re.compile(r"\s*\([^()]*\)")
 _FORMS = tuple(
     (re.compile(asked, re.IGNORECASE), re.compile(form))
@@ -43,7 +41,7 @@ _SHORT = frozenset(
 _SPEAKS_OF = re.compile(r"^\W*the ((?:[a-z]+-)?[a-z]+(?: [a-z]+)?) (?:is|was|equals)\b", re.IGNORECASE)
 _GENERAL = frozenset(
     "answer result value total sum number solution set interval difference product amount final correct quotient remainder ratio "
-    "rate".split()
+    "rate size measure".split()
 )
 _LED_TO = r"\b(?:rose|fell|grew|drop\w*|increas\w*|decreas\w*|went up|went down|rise|fall)\s+to\s+\W?"
 _OPPOSITES = (
@@ -52,18 +50,6 @@ _OPPOSITES = (
 )
 """What a statement tells of where the question asks for the other."""
 _SOME_YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
-
-
-def wants_several(question: Question) -> bool | None:
-    """Return whether a question asks for several answers; None where there is no question to ask."""
-    if question.several is not None:
-        return question.several
-    return _names_several(question.text[-3_000:]) if question.text.strip() else None
-
-
-@functools.lru_cache(4)
-def _names_several(question: str) -> bool:
-    return P.SEVERAL.search(question) is not None
 
 
 def stems(text: str) -> set[str]:
@@ -98,26 +84,30 @@ def about(clause: str, question: str) -> str:
     return best[0] if len(best) == 1 else clause
 
 
-def number_in(clause: str, question: str) -> str | None:
-    """Return the number of a clause that the question asks for: with its noun, of its form, not one of its own; else the last."""
+def sought(clause: str, question: str) -> str | None:
+    """Return the number of a clause that the words of a question tell: of what it counts, or a year."""
     counted = _COUNTS.search(question)
     if counted and (part := _part_of(clause, counted[1] or "") or _TOTAL.search(clause)):
         return part[1]
     clause = about(clause, question)
     if _ASKS_YEAR.search(question):
         return next(iter(_YEAR.findall(clause)), None)
-    if _ASKS_CHANGE.search(question) and (by := _BY.search(clause)):
-        return next(iter(quantities(clause[by.end() :])), None)
-    if found := list(P.THERE.finditer(clause)) if counted or not question else []:
-        there = found[-1 if _REMAINS.search(question) else 0]
+    several = counted and len(quantities(clause)) > 1
+    if found := list(P.THERE.finditer(clause)) if not (several and with_noun(clause, question)) else []:
+        there = found[-1]
         if there[1][0].isdigit():
             return quantities(clause[there.start(1) :])[0]
         return "0" if there[1].lower() == "no" else there[1]
-    if said := with_noun(clause, question):
+    return with_noun(clause, question)
+
+
+def number_in(clause: str, question: str) -> str | None:
+    """Return the number of a clause that the question asks for: by its words, of its form, not one of its own; else the last."""
+    if (said := sought(clause, question)) or _ASKS_YEAR.search(question):
         return said
-    asked = _known(question[-300:])
+    clause, asked = about(clause, question), _known(question[-300:])
     values = [value for value in quantities(_BRACKETS.sub("", clause)) if value not in asked] or quantities(clause)
-    values = [value for value in values if formed(value, question)] or values
+    values = [value for value in values if not _PERIOD.match(value) and formed(value, question)] or values
     return values[-1] if values else None
 
 
@@ -132,25 +122,18 @@ def _part_of(clause: str, names: str) -> re.Match[str] | None:
 def with_noun(clause: str, question: str) -> str | None:
     """The number of a clause that stands with what a question counts: 3 in "3 of the 8 years"."""
     counted = _COUNTS.search(question)
-    if not counted or not (noun := counted[1] or counted[2]):
+    if not counted or not (noun := counted[1]):
         return None
     names = "|".join(re.escape(name[:4]) for name in noun.split())
     among = rf"(?:(?:out )?of (?:the |all )?(?:{P.NUMBER})\s+)?(?:[a-z]+\s+)?(?={names})"
-    said = re.findall(rf"(?<!of )(?<!of the )(?<!of all )\b({P.NUMBER})\s+{among}", clause, re.IGNORECASE)
+    number = rf"(?:{P.NUMBER})(?: (?:hundred|thousand|[mbtr]+illion)\b)?"
+    said = re.findall(rf"(?<!of )(?<!of the )(?<!of all )\b({number})\s+{among}", clause, re.IGNORECASE)
     return said[-1] if said else None
 
 
 def formed(value: str, question: str) -> bool:
     """Whether a value has the form that a question asks for."""
     return all(form.search(value) for asked, form in _FORMS if asked.search(question))
-
-
-def sought(clause: str, question: str) -> bool:
-    """Whether a question asks for one of the numbers of a clause that its words tell: a year, by how much something changed."""
-    total = _COUNTS.search(question) and (
-        _TOTAL.search(clause) or P.THERE.search(clause) or with_noun(clause, question)
-    )
-    return bool(total or _ASKS_YEAR.search(question) or _ASKS_CHANGE.search(question) and _BY.search(clause))
 
 
 def counts(question: str) -> bool:

@@ -6,10 +6,10 @@ from functools import lru_cache
 
 from virgo_factory.answers.options import LETTERS
 from virgo_factory.answers.patterns import P
+from virgo_factory.answers.values.numbers import CARDINALS, ORDINALS
 
 
-_ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth".split()
-_CARDINALS = "one two three four five six seven eight nine ten".split()
+_ORDINALS, _CARDINALS = ORDINALS[:10], CARDINALS[1:11]
 _NUMERALS = ("123456789", "①②③④⑤⑥⑦⑧⑨", "一二三四五六七八九", LETTERS, LETTERS.lower())
 _OTHER_WAYS = {"upper": "top", "lower": "bottom", "center": "middle", "centre": "middle"}
 _SIDE = r"(?:left|right|top|bottom|upper|lower|middle|cent(?:er|re))"

@@ -1,13 +1,11 @@
 """What a response that has no box says, read by its clauses: the last one that commits to a value."""
 
 import re
-from dataclasses import replace
 
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.asked import (
-    SPLIT,
     about,
     counts,
     formed,
@@ -16,14 +14,13 @@ from virgo_factory.answers.prose.asked import (
     sought,
     stems,
     tells_of_another,
-    wants_several,
     with_noun,
 )
 from virgo_factory.answers.prose.clauses import ASIDE, clauses, committed, statements
 from virgo_factory.answers.prose.phrases import BOLD, MATHS, MAX_ANSWER, quantities
 from virgo_factory.answers.values.dates import Moment
 from virgo_factory.answers.values.latex import tidy, unwrap
-from virgo_factory.answers.values.numbers import Number, conversions, read_number
+from virgo_factory.answers.values.numbers import Number, read_number
 from virgo_factory.answers.values.reading import SAID, Words, read
 from virgo_factory.answers.values.sequences import Sequence, read_bound
 from virgo_factory.answers.values.units import Unit, asked_units, read_unit
@@ -32,7 +29,7 @@ from virgo_factory.answers.values.units import Unit, asked_units, read_unit
 _PROSE = re.compile(
     r"(?<![\\\w{])(?!(?:and|all|from|than|greater|less|larger|smaller|more|equal)\b)(?:[^\W\d_\u4e00-\u9fff]{3,}|(?:at|in|on|is|so|by|of|we|it|as|an|if|be|up)\b)|[\u4e00-\u9fff]{2,}"
 )
-_MARKUP = re.compile(r"\\[A-Za-z]+|\{[A-Za-z]*matrix\}|sqrt|sin|cos|tan|log|ln")
+_MARKUP = re.compile(r"[₀-₉⁰¹²³⁴-⁹]|\\[A-Za-z]+|\{[A-Za-z]*matrix\}|sqrt|sin|cos|tan|log|ln")
 _ITEM = r"[^\W\d_](?:[^\W\d_]|['’ -]){0,30}"
 _NAMES = re.compile(rf"(?:{_ITEM}, )*{_ITEM}(?:,|,? and) {_ITEM}")
 _EQUALS = re.compile(r"=(?!.*=)")
@@ -44,13 +41,13 @@ _ROW = re.compile(r"^\s*\|.*\|\s*$|(?<!\{)(?<!\{ )\b\w+\s+\|\s+[\w-]")
 _CONCLUDED = re.compile(
     r"\W*(?:so|thus|hence|therefore|in conclusion|in summary|overall)\b|所以|因此|综上", re.IGNORECASE
 )
-_BOUNDED = re.compile(r"\A[a-z] is (?=greater|larger|more|less|smaller)")
+_BOUNDED = re.compile(r"\A[a-z] is (?=greater|larger|more|less|smaller)|[大小]于(?:或?等于)?|的?(?:全体|所有)?实数|且")
 _HAS = re.compile(r":|(?<![\d%]\*\*) (?:is|are|was|were|equals)(?: [a-z]+)? \W?\d|\*{0,2}=")
 """What stands behind a name in bold whose value follows."""
 _WOULD = re.compile(r"\bwould\b|\bif\b|若|如果", re.IGNORECASE)
 _UNDONE = re.compile(r"(?:\bnot|n['’]t) (?!the\b|an?\b)([a-z]{3,})")
-_SUBJECT = re.compile(r"(?:It|They|He|She|This|There|I|We)\b")
-_LISTS = re.compile(r".*(?:\b(?:are|were|shows?|includes?) |: )(.*)", re.DOTALL)
+_SUBJECT = re.compile(r"(?:It|They|He|She|This|[Tt]here|I|We)\b")
+_LISTS = re.compile(r".*(?:\b(?:are|were|shows?|includes?) |: )(?:those (?:of|for) )?(.*)", re.DOTALL)
 _LISTED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
 _LABEL = re.compile(r"[\s*_-]*([A-Za-z][\w '()-]{0,40}|[\u4e00-\u9fff]{1,12})[*_]*\s*[:：=]\s*[*_]*(?=\S)")
 
@@ -74,18 +71,8 @@ def is_value(text: str) -> bool:
         recurs = any(
             name and name in part.partition("=")[2] for name, part in zip(names, said.what.parts, strict=True)
         )
-        return len(names) > 1 and not recurs and all(map(_is_part, said.what.parts, names))
+        return len(names) > 1 and not recurs and all(map(is_value, said.what.parts))
     return isinstance(said.what, Moment) or not isinstance(said.what, Words) and not has_prose(_BOUNDED.sub("", text))
-
-
-def _is_part(text: str, name: str) -> bool:
-    """Whether a text is one of several values: a number of what, or what has a name."""
-    if name:
-        return re.search("[A-Za-z\u4e00-\u9fff]", name) is not None and not has_prose(text)
-    what = read(text).what
-    if isinstance(what, Sequence):
-        return what.held != "" and not has_prose(text)
-    return isinstance(what, Number) and SAID not in what.words and len(text.split()) < 4 and "=" not in text
 
 
 def value_of(clause: str, question: Question) -> str | None:
@@ -96,10 +83,6 @@ def value_of(clause: str, question: Question) -> str | None:
         return whole
     if told := read_out(whole) or bold:
         return told
-    if wants_several(question) and len(parts := [part for part in SPLIT.split(whole) if part.strip()]) > 1:
-        values = [value_of(part, replace(question, several=False)) for part in parts]
-        if all(values):
-            return ", ".join(values)
     if (again := _AGAIN.search(whole)) and is_value(tail := whole[again.start() :]):
         return tail
     part = about(whole, question.text)
@@ -180,7 +163,7 @@ def chosen(run: list[str], question: Question) -> str | None:
     for clause in run:
         clause = _without_where(clause)
         plain = not in_bold(clause) and not is_value(unwrap(clause))
-        told = plain and sought(clause, text) and number_in(clause, text)
+        told = plain and sought(clause, text)
         if value := told or value_of(clause, question) or number_in(clause, text):
             said.append((clause, value))
     kept = [pair for pair in said if not denied(*pair, question.text)]
@@ -189,32 +172,20 @@ def chosen(run: list[str], question: Question) -> str | None:
     units, asked = asked_units(question.text[-1_000:]), stems(question.text[-300:])
 
     first = read_number(kept[0][1].rpartition("=")[2])
-    for clause, value in kept[1:]:
-        if is_value(clause) and _contradicts(first, read_number(value)):
-            return value
 
     def fit(pair: tuple[str, str]) -> tuple:
-        number = read_number(pair[1])
-        both = number and first and number.units and first.units
-        same = both and number.units != first.units and number.units[0].dimensions == first.units[0].dimensions
+        clause, value = pair
+        units_of = [number.units for number in (first, read_number(value)) if number and number.units]
         return (
-            bool(with_noun(pair[0], question.text)),
-            formed(pair[1], question.text),
-            bool(units and number and set(number.units) & set(units)),
-            is_value(pair[1]),
-            bool(same) and not P.ABOUT.match(pair[0]) and pair is not kept[0],  # in another unit
-            len(asked & stems(pair[0])),
+            bool(with_noun(clause, text)),
+            formed(value, text),
+            _has_unit(value, units),
+            is_value(value),
+            len(units_of) > 1 and units_of[0] != units_of[1] and not P.ABOUT.match(clause),
+            len(asked & stems(clause)),
         )
 
     return max(kept, key=fit)[1]
-
-
-def _contradicts(first: Number | None, number: Number | None) -> bool:
-    """Whether two numbers in units of the same kind are not the same value, however roughly."""
-    if not (first and number and first.units and number.units and (factors := conversions(first, number))):
-        return False
-    values = [float(number.value) * float(factor) + float(offset) for factor, offset in factors]
-    return all(abs(value - float(first.value)) > abs(float(first.value)) * 0.05 for value in values)
 
 
 def _has_unit(value: str, units: tuple[Unit, ...]) -> bool:

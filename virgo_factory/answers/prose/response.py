@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from string import ascii_letters, ascii_uppercase, digits
 
 from virgo_factory.answers.patterns import P
 from virgo_factory.core.thought import BEGIN_SOLUTION, BEGIN_THOUGHT, END_SOLUTION, END_THOUGHT
@@ -20,13 +21,8 @@ _BEGIN_OF_THOUGHT = re.compile(
 )
 """Each of them begins with one of a few signs, so that a long response is searched fast."""
 _TAG = re.compile(r"<(/?)(answer|output|final_answer|conclusion)>", re.IGNORECASE)
-_FULL_WIDTH = str.maketrans(
-    {
-        chr(0xFEE0 + ord(sign)): sign
-        for sign in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789()[]{}=<>+-%/:.,"
-    }
-    | {chr(0x24B6 + place): chr(65 + place) for place in range(26)}
-)
+_FULL_WIDTH = {0xFEE0 + ord(sign): sign for sign in ascii_letters + digits + "()[]{}=<>+-%/:.,"}
+_FULL_WIDTH |= {0x24B6 + place: sign for place, sign in enumerate(ascii_uppercase)}
 _WIDE = re.compile("[\uff01-\uff5e\u24b6-\u24cf]")
 _BOX = re.compile(r"[\\\x08](?:boxed|oxed|fbox|framebox)")
 _BRACE = re.compile(r"(?<!\\)\\+(?:boxed|fbox|framebox)\s*\{|\x08oxed\s*\{|\\[{}\\]|[{}]")

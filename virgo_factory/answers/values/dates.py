@@ -33,7 +33,7 @@ _PIECES = tuple(
         rf"(?:(?P<part>{_PART})(?P<hour>\d{{1,2}})[点时]|(?P<bare>\d{{1,2}})点)钟?整?(?P<minutes>半|[13]刻)?(?!\d)",
         r"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})",
         r"(?P<year>\d{4})[-/年.](?P<month>\d{1,2})[-/月.](?P<day>\d{1,2})(?:日|号)?",
-        r"(?:(?P<year>\d{4})年)?(?P<month>\d{1,2})月(?:(?P<day>\d{1,2})(?:日|号)?)?",
+        r"(?:(?P<year>\d{4})年)?(?P<month>\d{1,2})月(?:份|(?P<day>\d{1,2})(?:日|号)?)?",
         rf"(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<name>{_MONTH})\b\.?(?:,?\s*(?P<year>\d{{4}}))?",
         rf"(?P<name>{_MONTH})\b\.?\s+(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\b(?!:)(?:,?\s*(?P<year>\d{{4}}))?",
         rf"(?P<name>{_MONTH})\b\.?(?:,?\s*(?P<year>\d{{4}}))?",

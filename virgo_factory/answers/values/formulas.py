@@ -46,9 +46,8 @@ class TooLarge(Exception):
 # --- exact arithmetic ------------------------------------------------------------------------------------------------
 
 
-def as_float(value):
-    """Return a value as a 50-digit float where it is a fraction."""
-    return MP.mpf(value.numerator) / value.denominator if isinstance(value, Fraction) else value
+as_float = MP.convert
+"""A value as a 50-digit float where it is a fraction."""
 
 
 def _exact(*values) -> bool:
@@ -59,11 +58,9 @@ def _bits(value: Fraction) -> int:
     return max(value.numerator.bit_length(), value.denominator.bit_length())
 
 
-def _worked(work: Callable, one, other):
-    if not _exact(one, other):
-        return work(as_float(one), as_float(other))
-    value = work(one, other)
-    if _bits(value) > 4 * MAX_BITS:
+def _bounded(value):
+    """A value that is no longer than may be worked with."""
+    if _exact(value) and _bits(value) > 4 * MAX_BITS:
         raise TooLarge("digits")
     return value
 
@@ -73,17 +70,7 @@ def add(one, other):
     hidden = not _exact(one, other) and not isinstance(one, MP.matrix) and one and other
     if hidden and not 1e-25 < abs(as_float(one) / as_float(other)) < 1e25:
         raise ArithmeticError("one of them would hide the other")
-    return _worked(operator.add, one, other)
-
-
-def multiply(one, other):
-    """Return the product, exact where both are fractions."""
-    return _worked(operator.mul, one, other)
-
-
-def divide(one, other):
-    """Return the quotient, exact where both are fractions."""
-    return _worked(operator.truediv, one, other)
+    return _bounded(one + other)
 
 
 def _power(base, exponent):
@@ -114,7 +101,7 @@ def _root(value: Fraction, index: int):
 
 def _binomial(top, bottom):
     one, *others = (_called("factorial", value) for value in (top, bottom, top - bottom))
-    return divide(one, multiply(*others))
+    return one / math.prod(others)
 
 
 _FUNCTIONS = {
@@ -261,11 +248,11 @@ class _Reader:
     def product(self):
         value, divided = self.power(), False
         while True:
-            if operator := self.take("*", "/"):
-                factor, divided = self.signed(self.power), operator == "/"
+            if sign := self.take("*", "/"):
+                factor, divided = self.signed(self.power), sign == "/"
                 while divided and self.is_glued():
-                    factor = multiply(factor, self.power())  # AB/BC
-                value = divide(value, factor) if divided else multiply(value, factor)
+                    factor = factor * self.power()  # AB/BC
+                value = _bounded(value * (1 / factor if divided else factor))
             elif self.starts_factor():
                 if divided and not self.closed:
                     raise Unreadable("a/bc")
@@ -295,7 +282,7 @@ class _Reader:
             if not self.closed:
                 raise Unreadable("a mixed number")
             return add(value, factor)
-        return multiply(value, factor)
+        return _bounded(value * factor)
 
     def power(self):
         value, kind = self.atom(), self.kind
@@ -304,7 +291,7 @@ class _Reader:
             if self.is_sign("!"):
                 raise TooLarge("a double factorial")
         if self.angles and self.take("°"):
-            value = multiply(value, MP.pi / 180)
+            value = value * (MP.pi / 180)
         if self.take("^"):
             value, kind = _power(value, self.exponent()), "power"
             if self.is_sign("^"):
@@ -356,13 +343,13 @@ class _Reader:
     def inner(self, text: str):
         return _Reader(_tokens(text, self.closed), self.point, self.given).whole()
 
-    def series(self, operator: str, name: str, low: str, high: str):
+    def series(self, sign: str, name: str, low: str, high: str):
         """A sum or product, its body worked out for each value of its name."""
         low, high, start = self.inner(low), self.inner(high), self.place
         whole = _exact(low, high) and low.denominator == high.denominator == 1
         if not whole or not 0 <= high - low <= MAX_TERMS or self.given:
             raise TooLarge("terms")
-        total, join = (Fraction(1), multiply) if operator == "prod" else (Fraction(0), add)
+        total, join = (Fraction(1), operator.mul) if sign == "prod" else (Fraction(0), add)
         for value in range(int(low), int(high) + 1):
             self.place, self.given = start, {name: Fraction(value)}
             total = join(total, self.signed(self.product))
@@ -404,12 +391,13 @@ class _Reader:
             self.expect(name.replace("l", "r", 1))
             return _called(name[1:], value)
         if name in ("frac", "binom"):
-            value = (divide if name == "frac" else _binomial)(self.atom(), self.atom())
+            top, bottom = self.atom(), self.atom()
+            value = top * (1 / bottom) if name == "frac" else _binomial(top, bottom)
             self.kind = "fraction"
             return value
         if name == "sqrt":
             index = self.atom() if self.is_sign("[") else Fraction(2)
-            return _power(self.atom(), divide(Fraction(1), index))
+            return _power(self.atom(), 1 / index)
         return self.function(name)
 
     def function(self, name: str, base=None):
@@ -428,7 +416,7 @@ class _Reader:
         else:
             value, many = self.power(), False
             while not self.closed and self.token.kind in ("number", "name"):
-                value, many = multiply(value, self.power()), True
+                value, many = value * self.power(), True
             if self.is_sign("(", "[", "{", "/", "*") or many and name in ("ln", "log"):
                 raise Unreadable("an argument without brackets")
         self.angles -= 1
@@ -437,7 +425,7 @@ class _Reader:
                 raise Unreadable("an open base")
             base, name = (Fraction(10) if self.point.index % 2 else None), "ln"  # to either base, taken in turn
         value = _called(name, value)
-        value = divide(value, _called("ln", base)) if base is not None else value
+        value = value / _called("ln", base) if base is not None else value
         return _power(value, exponent) if exponent else value
 
 
@@ -536,10 +524,10 @@ def _distance(one, other):
     """The difference of two values in units of the larger one."""
     if _exact(one, other):
         return abs(one - other) / max(abs(one), abs(other), 1)
-    one, other = as_float(one), as_float(other)
     if isinstance(one, MP.matrix) or isinstance(other, MP.matrix):
         alike = type(one) is type(other) and (one.rows, one.cols) == (other.rows, other.cols)
         return MP.mnorm(one - other) / (MP.mnorm(one) + MP.mnorm(other) or 1) if alike else 1
+    one, other = as_float(one), as_float(other)
     size = max(abs(one), abs(other))
     return abs(one - other) / size if size > 1e-20 else 0
 
@@ -595,7 +583,7 @@ def _same_link(formulas: _Formulas, one: int, other: int, sign: str) -> bool | N
     """
     found = [values for index in POINTS if (values := formulas.at(index))]
     pairs = [(add(v[one], -v[one + 1]), add(v[other], -v[other + 1])) for v in found]
-    ratios = [as_float(divide(left, right)) for left, right in pairs if left and right]
+    ratios = [as_float(left) / as_float(right) for left, right in pairs if left and right]
     if len(ratios) >= len(POINTS) - 1 and all(_distance(ratio, ratios[0]) < 1e-35 for ratio in ratios):
         return sign in ("=", r"\ne") or ratios[0].real > 0
     left, right, plain = (one, one + 1), (other, other + 1), list(map(compact, formulas.texts))

@@ -11,16 +11,7 @@ from functools import lru_cache
 import mpmath
 
 from virgo_factory.answers.patterns import P
-from virgo_factory.answers.values.formulas import (
-    MP,
-    NO_VALUE,
-    TooLarge,
-    Unreadable,
-    add,
-    divide,
-    multiply,
-    read_closed,
-)  # noqa: F401
+from virgo_factory.answers.values.formulas import MP, NO_VALUE, TooLarge, Unreadable, add, read_closed
 from virgo_factory.answers.values.latex import tidy
 from virgo_factory.answers.values.units import Unit, named, read_unit
 
@@ -36,13 +27,16 @@ _BELOW = re.compile(r"\b(below|above) (?:zero|0)\b", re.IGNORECASE)
 _ORDINAL = re.compile(r"(?<=\d)\s*\^?\s*\{?\s*(?:st|nd|rd|th)\b\s*\}?")
 SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "mn": 10**6, "bn": 10**9, "dozen": 12,
            "万亿": 10**12, "百万": 10**6, "千万": 10**7, "万": 10**4, "亿": 10**8, "千": 10**3, "百": 10**2, "打": 12}  # fmt: skip
-_SMALL = {
-    word: value
-    for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-        "eighteen nineteen twenty".split()
-    )
-} | dict(zip("thirty forty fifty sixty seventy eighty ninety".split(), range(30, 100, 10), strict=True))
+CARDINALS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
+    "nineteen twenty"
+).split()
+ORDINALS = (
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth "
+    "seventeenth eighteenth nineteenth twentieth twenty-first"
+).split()
+_SMALL = {word: value for value, word in enumerate(CARDINALS)}
+_SMALL |= dict(zip("thirty forty fifty sixty seventy eighty ninety".split(), range(30, 100, 10), strict=True))
 _PARTS = {name + end: value for value, names in {2: "half halve", 3: "third", 4: "quarter fourth", 5: "fifth", 6: "sixth", 7: "seventh", 8: "eighth", 9: "ninth",
           10: "tenth", 100: "hundredth", 1000: "thousandth"}.items() for name in names.split() for end in ("", "s")}  # fmt: skip
 _COUNTS = "|".join(sorted([*_SMALL, "hundred", "thousand"], key=len, reverse=True))
@@ -258,16 +252,16 @@ def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
     glued = bool(rest) and not rest[0].isspace()
     rest = rest.strip(" .;,")
     if (part := re.match(r"([a-z]{4,}s)\b\s*", rest)) and part[1] in _PARTS:
-        number = replace(number, value=divide(number.value, Fraction(_PARTS[part[1]])), literal=False)
+        number = replace(number, value=number.value / _PARTS[part[1]], literal=False)
         rest = rest[part.end() :]
     while scale := P.SCALE.match(rest):
-        value = multiply(number.value, Fraction(SCALES[(scale[1] or scale[2]).lower()]))
+        value = number.value * SCALES[(scale[1] or scale[2]).lower()]
         number = replace(number, value=value, decimals=None)
         rest, glued = rest[scale.end() :].lstrip(), False
     if rest[:1] == "‰":
-        number, rest = replace(number, value=divide(number.value, Fraction(10)), decimals=None), "%" + rest[1:]
+        number, rest = replace(number, value=number.value / 10, decimals=None), "%" + rest[1:]
     if unit and (short := _SHORT_SCALE.match(rest)):
-        value = multiply(number.value, Fraction(10 ** (3 * "kmb".index(short[0].lower()) + 3)))
+        value = number.value * 10 ** (3 * "kmb".index(short[0].lower()) + 3)
         number, rest = replace(number, value=value, decimals=None, approximate=True), rest[1:]
     if percent := _PERCENT.match(rest):
         number, rest, glued = replace(number, percent=True), rest[percent.end() :], False
@@ -297,7 +291,7 @@ def _compound(first: Number, rest: str) -> Number | None:
     for one in first.units:
         for other in second.units if second else ():
             if one.dimensions == other.dimensions and other.factor < one.factor:
-                size = multiply(second.value, other.factor / one.factor)
+                size = second.value * (other.factor / one.factor)
                 total = add(first.value, size if first.value >= 0 else -size)
                 return replace(second, value=total, decimals=None, literal=False, unit=first.unit, units=(one,))
     return None

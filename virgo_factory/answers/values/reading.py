@@ -5,14 +5,13 @@ The kinds: Number, Moment, Based (digits with their base), Sequence (all that ha
 
 import re
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import lru_cache
 
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.values.dates import Moment, digits, read_moment
-from virgo_factory.answers.values.formulas import FUNCTIONS, GREEK, MP, multiply
+from virgo_factory.answers.values.formulas import FUNCTIONS, GREEK, MP
 from virgo_factory.answers.values.latex import balanced, compact, tidy, words
-from virgo_factory.answers.values.numbers import MARKS, NUMBER_WORDS, Number, read_number, told
+from virgo_factory.answers.values.numbers import MARKS, NUMBER_WORDS, ORDINALS, Number, read_number, told
 from virgo_factory.answers.values.sequences import Sequence, read_bound, read_sequence
 
 
@@ -75,11 +74,7 @@ _SPELLINGS = (
     (re.compile(r"(?<![\w.])([ABC])\.\s?([CDE])\b\.?(?!\w)"), r"\1\2"),  # B.C.
     (re.compile(r"^(p(?:H|OH))\s*:?\s*(?=-?[\d.])"), r"\1 = "),
 )
-_PLACES = (
-    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth "
-    "seventeenth eighteenth nineteenth twentieth twenty-first"
-).split()
-_PLACE = re.compile(rf"^(?:on |in )?(?:the )?({'|'.join(_PLACES)})(?=$|(?: [a-z]+){{1,2}}$)", re.IGNORECASE)
+_PLACE = re.compile(rf"^(?:on |in )?(?:the )?({'|'.join(ORDINALS)})(?=$|(?: [a-z]+){{1,2}}$)", re.IGNORECASE)
 _CHINESE = re.compile(r"(?<=^第)[零一二三四五六七八九十]+(?!.*\d)|[一二两三四五六七八九十]+(?=个半)|\d+(?=个半)")
 _CONTEXT = re.compile(r"(?P<head>[^()]*\d[^()]*?)(?P<space>\s*)\((?P<inside>[^()]+)\)(?P<tail>[^()\\]*)")
 _TENTHS = re.compile(r"(?:打)?([一二三四五六七八九\d][一二三四五六七八九\d.]*)([折成])")
@@ -99,7 +94,7 @@ def unwrapped(text: str) -> str:
     if not text.isascii():
         text = _CHINESE.sub(lambda found: digits(found[0]), text).replace("个半", ".5")
     elif found := _PLACE.match(text):
-        place = _PLACES.index(found[1].lower()) + 1
+        place = ORDINALS.index(found[1].lower()) + 1
         text = f"{place}{ {1: 'st', 2: 'nd', 3: 'rd', 21: 'st'}.get(place, 'th') }{text[found.end() :]}"
     if text.endswith(")") or "(" in text and (text[-1].isalpha() or text[-1] > "\u4dff"):
         text = _without_context(text)
@@ -178,7 +173,7 @@ def _what(text: str, question: str) -> Kind:
     if plain.lstrip("+-") == r"\infty":
         return Number(MP.mpf("-inf") if plain[0] == "-" else MP.mpf("inf"))
     if (tenths := _TENTHS.fullmatch(text)) and (number := read_number(tenths[1])):
-        value = multiply(number.value, Fraction(10)) if number.value < 10 else number.value
+        value = number.value * 10 if number.value < 10 else number.value
         return replace(number, value=value, percent=True, unit=tenths[2], words=frozenset((tenths[2],)))
     if decade := re.fullmatch(r"(?:in )?(?:the )?(\d{3}0)'?s", text):
         return Words(decade[1] + "s")

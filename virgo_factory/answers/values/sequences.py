@@ -4,7 +4,7 @@ All of them are parts and what holds them together; a sign that may be turned ro
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from virgo_factory.answers.patterns import P
@@ -37,7 +37,7 @@ class Sequence:
 # --- one splitter --------------------------------------------------------------------------------------------------
 
 _LISTED = (
-    r"\s*(?:[,;]\s*(?:(?:and|or|then)\s)?|\s(?:and|or|&)\s|(?<=[\w})°%$\]])\s*(?:[和或与及]|以及|或者)\s*(?=[\w\\({$-])"
+    r"\s*(?:[,;]\s*(?:(?:and|or|then)\s)?|\s(?:and|or|&)\s|(?<=[\w})°%$\]])\s*(?:[和或与及と]|以及|或者)\s*(?=[\w\\({$-])"
     r"|\\(?:land|lor)(?![A-Za-z]))\s*"
 )
 """What stands between the parts of a bare list."""
@@ -282,7 +282,9 @@ def _region(text: str) -> Sequence | None:
         pieces = [Sequence("()", pair) for pair in zip(ends, ends[1:], strict=False)]
         return _union(pieces, found["name"] or "")
     if not _COMPARED.search(text):
-        return None
+        spelled = _in_signs(text)
+        found = _region(spelled) if spelled else None
+        return replace(found, name="") if found and not spelled.startswith(text[:1]) else found
     if one := _inequality(text):
         return one
     for separator in (_OR, _AND):
@@ -298,6 +300,36 @@ def _region(text: str) -> Sequence | None:
                     return Sequence(held, (lower[0].parts[0], upper[0].parts[1]), name=pieces[0].name)
             return _union(pieces, pieces[0].name)
     return None
+
+
+_SAID_SIGNS = tuple(
+    (re.compile(rf"(?:(?:is|are|be) )?(?:{said})"), f" {sign} ")
+    for said, sign in (
+        (r"(?:greater|larger|more) than or equal to|at least|大于等于|大于或等于|不小于", r"\\ge"),
+        (r"(?:less|smaller) than or equal to|at most|小于等于|小于或等于|不大于", r"\\le"),
+        (r"(?:strictly )?(?:greater|larger|more) than|大于", ">"),
+        (r"(?:strictly )?(?:less|smaller) than|小于", "<"),
+    )
+)
+
+
+_ALL_OF_THEM = re.compile(r"\s*的(?:全体|所有|一切)?(?:实数|数|值)集?$")
+
+
+def _in_signs(text: str) -> str:
+    """Return two bounds in words with signs: "x is less than 1 or greater than 2"; empty where there are none."""
+    spelled = _ALL_OF_THEM.sub("", text)
+    for said, sign in _SAID_SIGNS:
+        spelled = said.sub(sign, spelled)
+    if len(_COMPARED.findall(spelled)) < 2:
+        return ""
+    name = re.match(r"\s*([A-Za-z])(?= *(?:[<>]|\\[lg]e))", spelled)
+    bounded = re.sub(
+        r"((?:^|\bor|\band|或者?|且|并且|,)) *(?=[<>]|\\[lg]e(?![A-Za-z]))",
+        rf"\1 {name[1] if name else 'x'} ",
+        spelled,
+    )
+    return bounded.replace("或", " or ").replace("并且", " and ").replace("且", " and ").strip()
 
 
 def _union(pieces: list[Sequence], name: str) -> Sequence:

@@ -17,7 +17,7 @@ def add(
         metavar="FILE|HUB_ID",
         help="A .jsonl, .json, .csv or .parquet file (also .gz), a folder of them, or OWNER/NAME of the hub.",
     ),
-    dataset_dir: Path = typer.Option(Path(), "--dataset-dir", help="Folder of dataset_info.json."),
+    dataset_dir: Path | None = typer.Option(None, "--dataset-dir", help="Folder of dataset_info.json."),
     formatting: str | None = typer.Option(
         None,
         "--formatting",
@@ -42,6 +42,7 @@ def add(
 
     Other entries keep their place and their look; a name that is taken is left alone.
     """
+    from virgo_factory.data.read.source import info_folder
     from virgo_factory.data.rows.entry import (
         Recognised,
         UnreadHub,
@@ -52,6 +53,7 @@ def add(
         write_entry,
     )
 
+    dataset_dir = info_folder(dataset_dir)
     check_name(name, dataset_dir)
     entry = entry_of(what, dataset_dir, formatting or "long_thought", subset, split)
     if columns:

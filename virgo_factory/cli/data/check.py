@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from virgo_factory.cli.data.terminal import progress
+from virgo_factory.cli.data.terminal import progress, read_overrides
 from virgo_factory.io.files import check_folder
 from virgo_factory.report.terminal import counted
 from virgo_factory.report.text import one_line
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 def check(
     what: str = typer.Argument(
         ..., metavar="DATASET|RECIPE|FILE", help="Name in dataset_info.json, recipe, or .json, .jsonl, .parquet file."
+    ),
+    changes: list[str] | None = typer.Argument(
+        None, metavar="[KEY=VALUE]...", help="Of a recipe, as for llamafactory-cli train."
     ),
     tokenizer: str | None = typer.Option(
         None, "--tokenizer", metavar="DIR|ID", help="The model's; a recipe names it."
@@ -58,7 +61,7 @@ def check(
         check_folder(findings.parent)
 
     overrides = {"media_dir": media_dir, "formatting": formatting, "template": template, "cutoff_len": cutoff_len}
-    sources, settings = find_sources(what, dataset_dir, tokenizer=tokenizer, **overrides)
+    sources, settings = find_sources(what, dataset_dir, read_overrides(changes), tokenizer=tokenizer, **overrides)
     questions = [question for file in benchmark for question in read_benchmark(file)]
     with progress("checking") as told:
         report = audit(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.io.files import check_folder
 from virgo_factory.report.card import card_files, entry_line
 from virgo_factory.report.terminal import counted
@@ -17,6 +18,21 @@ from virgo_factory.report.terminal import counted
 def command_line() -> str:
     """Return the command that was entered, as it can be entered again."""
     return shlex.join(["virgo-factory", *sys.argv[1:]])
+
+
+def read_overrides(given: Sequence[str] | None) -> dict[str, Any]:
+    """Return `key=value` arguments as LLaMA-Factory reads them."""
+    if not given:
+        return {}
+
+    if wrong := [text for text in given if "=" not in text]:
+        raise UserError(
+            f"{wrong[0]}: not KEY=VALUE. Write overrides as for llamafactory-cli train: learning_rate=5.0e-6."
+        )
+
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_container(OmegaConf.from_cli([*given]))
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import numpy as np
 from virgo_factory.core.example import Example
 from virgo_factory.data.check.duplicates import HASHES, sketch
 from virgo_factory.data.check.overlap import question_grams
-from virgo_factory.data.read.chunks import Chunk
+from virgo_factory.data.read.files.chunks import Chunk
 from virgo_factory.data.read.reader import read_chunk
 from virgo_factory.data.read.source import Source
 from virgo_factory.data.rows.pool import each_chunk

@@ -30,7 +30,7 @@ from virgo_factory.data.make.holdout import picture_digest
 from virgo_factory.data.make.kept_rows import check_whole, kept_entry, suffix_for, write_kept
 from virgo_factory.data.make.pipeline import Inputs, check_targets
 from virgo_factory.data.make.writing import partial_of, published
-from virgo_factory.data.read.chunks import Chunk
+from virgo_factory.data.read.files.chunks import Chunk
 from virgo_factory.data.read.look import difference_hash
 from virgo_factory.data.read.reader import read_chunk, why_unreadable
 from virgo_factory.data.read.source import Source, raw_rows
@@ -241,6 +241,10 @@ def _look_at_all(
         pictures.append(looked.pictures)
         states.append(looked.state)
         unread += looked.unread
+
+    for source, count in zip(sources, rows, strict=True):
+        if not count:
+            next(raw_rows(source))  # says why
 
     file.flush()
     all_counts, all_facts = np.concatenate(counts), np.concatenate(facts)

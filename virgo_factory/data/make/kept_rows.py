@@ -8,9 +8,9 @@ import numpy as np
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.make.writing import partial_of
-from virgo_factory.data.read.chunks import TABLE_SUFFIXES
+from virgo_factory.data.read.files.chunks import TABLE_SUFFIXES
+from virgo_factory.data.read.files.tables import table_batches
 from virgo_factory.data.read.source import Source, raw_rows
-from virgo_factory.data.read.tables import table_batches
 
 
 _OF_THE_FILE = (

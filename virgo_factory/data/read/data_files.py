@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.data.read.chunks import DATA_SUFFIXES, PACKED, is_data_file, suffix_of
+from virgo_factory.data.read.files.chunks import DATA_SUFFIXES, PACKED, is_data_file, suffix_of
 from virgo_factory.data.read.split import named_parts
 
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from itertools import chain
@@ -13,12 +13,11 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
 from virgo_factory.core.policy import Policy
 from virgo_factory.core.recipe_keys import COUNTS, RL_DEFAULTS, check_keys
-from virgo_factory.data.read.chunks import DATA_SUFFIXES, PACKED, is_data_file, suffix_of
 from virgo_factory.data.read.data_files import data_files, is_archive, is_pattern, part_files
+from virgo_factory.data.read.files.chunks import DATA_SUFFIXES, PACKED, is_data_file, suffix_of
+from virgo_factory.data.read.files.json_values import DECODER, KeyTwice
 from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.data.read.reader import (
-    DECODER,
-    KeyTwice,
     all_broken,
     count_rows,
     cut_file,
@@ -173,18 +172,20 @@ _SETTINGS = tuple(item.name for item in fields(Settings))
 _PLACES = ("media_dir", "formatting")
 
 
-def find_sources(what: str, dataset_dir: str | Path | None = None, **overrides: Any) -> tuple[list[Source], Settings]:
+def find_sources(
+    what: str, dataset_dir: str | Path | None = None, changes: Mapping[str, Any] | None = None, **overrides: Any
+) -> tuple[list[Source], Settings]:
     """Return the sources that `what` means, in order, and the settings that decide about their rows.
 
     `what` is a name in dataset_info.json (several with commas), a recipe (a .yaml file, or the name of one that ships with
     the package), or a data file (.jsonl, .json, .csv, .parquet, packed by gzip or not), a folder or a pattern of them, or
     what `save_to_disk` wrote, read as `shown_formatting` says. `dataset_dir` is the folder of dataset_info.json, by default
-    the recipe's `dataset_dir`, else the current folder; a name that it lacks is taken from the package, as a training run
-    does. `overrides` are fields of Settings, `media_dir`, and `formatting` (reads the rows in another way than the entry
+    the recipe's `dataset_dir`, else that of `info_folder`; a name that it lacks is taken from the package, as a training run
+    does. `changes` are a recipe's keys as they are given behind it (None: as if it had none). `overrides` are fields of Settings, `media_dir`, and `formatting` (reads the rows in another way than the entry
     says), for a recipe any of its keys; None means "not given". Raises ValueError where there is no such thing, or it is
     broken; the message says what, where and the remedy.
     """
-    sources, settings = _find_sources(what, dataset_dir, overrides)
+    sources, settings = _find_sources(what, dataset_dir, changes or {}, overrides)
     ours = [source.name for source in sources if source.is_ours]
     if ours and (problem := template_problem(settings.template)):
         raise UserError(f"{', '.join(ours)}: {problem}")
@@ -193,9 +194,10 @@ def find_sources(what: str, dataset_dir: str | Path | None = None, **overrides: 
 
 
 def _find_sources(
-    what: str, dataset_dir: str | Path | None, overrides: Mapping[str, Any]
+    what: str, dataset_dir: str | Path | None, changes: Mapping[str, Any], overrides: Mapping[str, Any]
 ) -> tuple[list[Source], Settings]:
-    given = {_KEYS.get(key, key): value for key, value in overrides.items() if value is not None}
+    given = {key: value for key, value in overrides.items() if value is not None} | changes
+    given = {_KEYS.get(key, key): value for key, value in given.items()}
     path = Path(what)
     if is_data_file(path) or is_pattern(what) or is_archive(path):
         settings = _settings(given)
@@ -204,9 +206,9 @@ def _find_sources(
     if path.suffix in (".yaml", ".yml"):
         return _recipe_sources(_recipe_file(what), dataset_dir, given)
 
-    folder = Path(dataset_dir or ".")
-    info = read_info(folder)
     names = [name.strip() for name in what.split(",") if name.strip()]
+    folder = info_folder(dataset_dir, names)
+    info = read_info(folder)
     if names and all(name in info or name in packaged_entries() for name in names):
         settings = _settings(given)
         return [_entry_source(name, folder, info, given, settings.malformed) for name in names], settings
@@ -224,13 +226,13 @@ def _find_sources(
         )
 
     names = [*info, *(name for name in packaged_entries() if name not in info)]
-    known = ", ".join(names) or "none"
     near = get_close_matches(what, names, 1)
+    shown = f"Did you mean {near[0]}?" if near else f"Datasets: {', '.join(names)}."
     place = folder / INFO
     raise UserError(
-        f"{what}: no dataset of that name in {place}{'' if place.is_file() else ' (no such file)'}, no recipe and no "
-        f"data file.{f' Did you mean {near[0]}?' if near else ''} Datasets: {known}. Name a dataset, a recipe (.yaml) or a file ({', '.join(DATA_SUFFIXES)}), or give "
-        "the folder of your dataset_info.json with --dataset-dir."
+        f"{what}: no dataset of that name in {place}{'' if place.is_file() else ' (no such file)'}, no recipe and no data file. "
+        f"{shown} Name a dataset, a recipe (.yaml) or a file "
+        f"({', '.join(DATA_SUFFIXES)}), or give the folder of your dataset_info.json with --dataset-dir."
     )
 
 
@@ -375,6 +377,15 @@ def _names(value: Any, where: str) -> list[str]:
 
 
 # dataset_info.json
+
+
+def info_folder(given: str | Path | None = None, names: Collection[str] = ()) -> Path:
+    """Return the folder of dataset_info.json: by default the current one, or `data` (LLaMA-Factory's own) where only that has one, or a name."""
+    if given or not Path("data", INFO).is_file():
+        return Path(given or ".")
+
+    here = Path(INFO).is_file() and (not names or not read_info(Path()).keys().isdisjoint(names))
+    return Path() if here or names and read_info("data").keys().isdisjoint(names) else Path("data")
 
 
 def read_info(folder: str | Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from types import EllipsisType
 
-from virgo_factory.data.read.chunks import Chunk
+from virgo_factory.data.read.files.chunks import Chunk
 from virgo_factory.data.read.media import ROOTS_VARIABLE
 from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.data.read.source import Settings, Source

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.data.read.chunks import DATA_SUFFIXES, UnreadableFile, is_data_file
 from virgo_factory.data.read.data_files import is_pattern, not_rows
+from virgo_factory.data.read.files.chunks import DATA_SUFFIXES, UnreadableFile, is_data_file
 from virgo_factory.data.read.media import MISSING, OUTSIDE
 from virgo_factory.data.read.reader import UNREADABLE
 from virgo_factory.data.read.source import (

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
-from virgo_factory.data.read.chunks import Chunk, UnreadableFile
+from virgo_factory.data.read.files.chunks import Chunk, UnreadableFile
 from virgo_factory.data.read.reader import cut_file, place_of, read_chunk
 from virgo_factory.data.read.source import Source
 from virgo_factory.data.rows.worker import Measured, Measurer

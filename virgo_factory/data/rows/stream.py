@@ -17,8 +17,9 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.core.finding import Finding
 from virgo_factory.core.policy import Drop, KnownFacts, judge
 from virgo_factory.core.reasons import Reason
-from virgo_factory.data.read.chunks import Chunk, UnreadableFile, suffix_of
-from virgo_factory.data.read.reader import SHOWN, UNREADABLE, cut_file, is_list, why_unreadable
+from virgo_factory.data.read.files.chunks import Chunk, UnreadableFile, suffix_of
+from virgo_factory.data.read.files.json_lists import is_list
+from virgo_factory.data.read.reader import SHOWN, UNREADABLE, cut_file, why_unreadable
 from virgo_factory.data.read.source import Settings, Source
 from virgo_factory.data.rows.cache import Memory, cache_folder
 from virgo_factory.data.rows.pool import Task, run_tasks

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from virgo_factory.core.example import Example
-from virgo_factory.data.read.chunks import Chunk
+from virgo_factory.data.read.files.chunks import Chunk
 from virgo_factory.data.read.media import BadMedia, find_image, local_path
 from virgo_factory.data.read.reader import ReadRow, place_of, read_chunk, why_unreadable
 from virgo_factory.data.read.source import Settings, Source

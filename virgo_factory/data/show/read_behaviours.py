@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
-from virgo_factory.data.read.chunks import Chunk
+from virgo_factory.data.read.files.chunks import Chunk
 from virgo_factory.data.read.reader import ReadRow, read_chunk
 from virgo_factory.data.read.source import Source, SourceRow, raw_rows
 from virgo_factory.data.rows.pool import each_chunk

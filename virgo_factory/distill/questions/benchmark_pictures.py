@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.data.make.holdout import picture_digest
-from virgo_factory.data.read.chunks import is_data_file
+from virgo_factory.data.read.files.chunks import is_data_file
 from virgo_factory.data.read.reader import cut_file, read_chunk
 from virgo_factory.formats.pictures.columns import picture_values
 from virgo_factory.formats.row import RejectedRow

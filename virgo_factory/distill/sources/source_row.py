@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.answers.options import LETTERS
-from virgo_factory.data.read.reader import cut_file, read_chunk, read_lists
+from virgo_factory.data.read.files.json_lists import read_lists
+from virgo_factory.data.read.reader import cut_file, read_chunk
 from virgo_factory.formats.row import RejectedRow, bare
 
 

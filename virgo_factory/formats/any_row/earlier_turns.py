@@ -10,7 +10,7 @@ from virgo_factory.formats.fields import question_columns
 from virgo_factory.formats.layouts.messages import MESSAGE_COLUMNS, either, listed, role_of
 from virgo_factory.formats.layouts.thought_columns import FOUND, layout_of
 from virgo_factory.formats.marks.names import snake
-from virgo_factory.formats.pictures.columns import is_blank
+from virgo_factory.formats.pictures.values import is_blank
 from virgo_factory.formats.row import Reading, RejectedRow, naming, plain, question_of
 from virgo_factory.formats.texts import decoded
 

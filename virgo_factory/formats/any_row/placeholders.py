@@ -7,7 +7,7 @@ from virgo_factory.core.example import Example
 from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.formats.any_row.foreign_tokens import outside_code
 from virgo_factory.formats.any_row.second_columns import SecondColumns
-from virgo_factory.formats.pictures.columns import is_blank
+from virgo_factory.formats.pictures.values import is_blank
 from virgo_factory.formats.row import rendered
 from virgo_factory.formats.texts import decoded
 

@@ -39,8 +39,8 @@ from virgo_factory.formats.marks.names import Kind, kinds_of, snake
 from virgo_factory.formats.marks.response_marks import verdict_lists
 from virgo_factory.formats.marks.values import said
 from virgo_factory.formats.options import REQUIRED
-from virgo_factory.formats.pictures.columns import is_blank
 from virgo_factory.formats.pictures.tags import without_tags
+from virgo_factory.formats.pictures.values import is_blank
 from virgo_factory.formats.row import (
     IMAGE_COLUMNS,
     OPTION_COLUMN,

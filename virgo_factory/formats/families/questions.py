@@ -16,7 +16,7 @@ from virgo_factory.formats.any_row.second_columns import second_columns
 from virgo_factory.formats.layouts.messages import listed, message_column, read_messages, role_of
 from virgo_factory.formats.marks.names import snake
 from virgo_factory.formats.options import Options
-from virgo_factory.formats.pictures.columns import is_blank
+from virgo_factory.formats.pictures.values import is_blank
 from virgo_factory.formats.row import (
     ANSWER_COLUMNS,
     RejectedRow,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from virgo_factory.core.reasons import Reason
 from virgo_factory.formats.marks.names import ENDS, LEARNS, MISSES, VERDICTS, Kind, corrects, kinds_of, opposed, snake
 from virgo_factory.formats.marks.values import Said, decoded, end_reason, is_right, said
-from virgo_factory.formats.pictures.columns import at_path
+from virgo_factory.formats.pictures.values import at_path
 from virgo_factory.formats.row import ANSWER_COLUMNS, OPTION_COLUMN, QUESTION_COLUMNS, RejectedRow
 
 

@@ -8,24 +8,18 @@ from virgo_factory.formats.any_row.second_columns import lists, options_of, seco
 from virgo_factory.formats.fields import question_columns
 from virgo_factory.formats.layouts.messages import TOOLS, content_text, either, listed, message_column, role_of
 from virgo_factory.formats.pictures.columns import (
-    MEDIA,
-    Pictures,
-    check_again,
-    check_beside,
     find_pictures,
-    flat,
-    holds_picture,
-    in_order,
-    is_blank,
     mapped_pictures,
-    names_pictures,
-    other_medium,
     pictures_in,
     pictures_inside,
     plan_of,
-    unread_picture,
 )
+from virgo_factory.formats.pictures.names import names_pictures
+from virgo_factory.formats.pictures.only_named import unread_picture
+from virgo_factory.formats.pictures.other_media import MEDIA, other_medium
 from virgo_factory.formats.pictures.tags import TAG, place_pictures
+from virgo_factory.formats.pictures.twice import check_again, check_beside
+from virgo_factory.formats.pictures.values import Pictures, flat, holds_picture, in_order, is_blank
 from virgo_factory.formats.row import ALPACA_PROMPTS, IMAGE_COLUMNS, RejectedRow, first_column, plain
 from virgo_factory.formats.texts import decoded
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from virgo_factory.core.example import IMAGE
 from virgo_factory.core.lazy_pattern import LazyPattern
-from virgo_factory.formats.pictures.columns import SUFFIXES, Pictures, holds_picture, in_order, shown
+from virgo_factory.formats.pictures.values import SUFFIXES, Pictures, holds_picture, in_order, shown
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.formats.texts import occurs
 

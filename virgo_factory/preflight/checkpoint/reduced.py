@@ -1,6 +1,7 @@
 """A checkpoint tried out: layers from its whole depth, the real tensors in them, loaded and run in a child process."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from virgo_factory.formats.row import QWEN_VL_FAMILIES
+from virgo_factory.io.cpu import has_bf16
 from virgo_factory.preflight.checkpoint.weights import (
     INDEX,
     LAYER,
@@ -21,6 +23,7 @@ from virgo_factory.preflight.checkpoint.weights import (
 )
 from virgo_factory.preflight.diagnosis import Diagnosis
 from virgo_factory.preflight.twin.small_config import cut_layers, spread
+from virgo_factory.rollouts.servers.server import CPU_EXECUTOR, CPU_WITHOUT_BF16, environment, is_cpu_build
 
 
 DEPTH = 4
@@ -77,8 +80,17 @@ def try_reduced(folder: Path, work: Path) -> list[Diagnosis]:
 
 def try_loading(folder: Path, vllm: bool = False) -> list[Diagnosis]:
     """Return what loading and running a small model shows, in a child process each, side by side."""
-    tried = {"transformers": (*_MODULE, str(folder))} | ({"vllm": ("-c", _VLLM, str(folder))} if vllm else {})
+    tried = {"transformers": (*_MODULE, str(folder))}
+    if vllm:
+        tried["vllm"] = ("-c", _VLLM, str(folder), json.dumps(_options() if is_cpu_build() else {}))
+
     return _side_by_side(tried)
+
+
+def _options() -> dict[str, str]:
+    """Return what the CPU build is told, as where it serves for rollouts."""
+    given = (*CPU_EXECUTOR, *(() if has_bf16() else CPU_WITHOUT_BF16))
+    return {key.removeprefix("--").replace("-", "_"): is_ for key, is_ in zip(given[::2], given[1::2], strict=True)}
 
 
 def _side_by_side(tried: Mapping[str, tuple[str, ...]]) -> list[Diagnosis]:
@@ -87,7 +99,8 @@ def _side_by_side(tried: Mapping[str, tuple[str, ...]]) -> list[Diagnosis]:
 
 
 def _try(name: str, arguments: tuple[str, ...]) -> Diagnosis:
-    run = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=900)
+    own = environment(os.environ, _IN_ONE_PROCESS) if name == "vllm" else None
+    run = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=900, env=own)
     lines = (run.stdout if run.returncode == 0 else run.stderr).strip().splitlines() or ["no output"]
     told = next((line.removeprefix(TOLD) for line in lines if line.startswith(TOLD)), "")
     if run.returncode == 0 and told:
@@ -97,7 +110,11 @@ def _try(name: str, arguments: tuple[str, ...]) -> Diagnosis:
     return Diagnosis(f"{name} loads it", "error", said[:300], "load the model in Python to see the whole error")
 
 
+_IN_ONE_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+"""Of vLLM, which else starts an engine that imports all of it once more, and on the CPU a worker that does so again."""
+
 _VLLM = """
+import json
 import sys
 from transformers import AutoConfig
 from vllm import LLM, SamplingParams
@@ -105,7 +122,7 @@ if __name__ == "__main__":
     sees = hasattr(AutoConfig.from_pretrained(sys.argv[1]), "vision_config")
     images = {"limit_mm_per_prompt": {"image": 1, "video": 0}, "skip_mm_profiling": True} if sees else {}
     llm = LLM(sys.argv[1], enforce_eager=True, max_model_len=1024, max_num_batched_tokens=1024, max_num_seqs=1,
-              gpu_memory_utilization=0.3, seed=0, **images)
+              gpu_memory_utilization=0.3, seed=0, **images, **json.loads(sys.argv[2]))
     out = llm.chat([{"role": "user", "content": "What is this?"}], SamplingParams(max_tokens=4, temperature=0))
     print(f"told: {len(out[0].prompt_token_ids)} prompt tokens read, {len(out[0].outputs[0].token_ids)} written")
 """

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.data.read.chunks import TABLE_SUFFIXES, UnreadableFile
+from virgo_factory.data.read.files.chunks import TABLE_SUFFIXES, UnreadableFile
 from virgo_factory.data.read.source import Source, read_source
 from virgo_factory.data.rows.stream import measure
 from virgo_factory.formats import FORMATTINGS, Options

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.data.read.reader import read_lists
+from virgo_factory.data.read.files.json_lists import read_lists
 from virgo_factory.synthesis.scenes.found import FoundObject, FoundScene
 from virgo_factory.synthesis.scenes.layouts.files import NO_OBJECT, size_of, stem_of
 from virgo_factory.synthesis.scenes.layouts.shelf import Shelf

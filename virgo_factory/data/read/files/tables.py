@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from virgo_factory.data.read.chunks import Chunk, UnreadableFile
+from virgo_factory.data.read.files.chunks import Chunk, UnreadableFile
 from virgo_factory.io.fingerprint import file_hash
 
 

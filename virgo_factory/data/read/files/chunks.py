@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from virgo_factory.core.errors import UserError
 
@@ -11,6 +12,8 @@ CSV_SUFFIXES = (".csv", ".tsv")
 TABLE_SUFFIXES = (".parquet", ".arrow")
 DATA_SUFFIXES = (*SUFFIXES, *CSV_SUFFIXES, *TABLE_SUFFIXES)
 PACKED = ".gz"
+CHUNK = 1 << 18
+"""Bytes. Small: a row of 300 bytes may have an image that takes 20 ms to decode, and a kill loses a chunk."""
 
 
 class UnreadableFile(UserError):
@@ -42,6 +45,17 @@ class Chunk:
     bytes: int  # of the file that it stands for
     # its bytes, where they cannot be read from the file at `start`: of a packed file, and of CSV
     content: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRow:
+    """One row as it was read: decoded, or what is wrong with it."""
+
+    # 1-based line at which it begins; of a JSON list on one line minus the number of the item in it; 0 in a table
+    line: int
+    raw: Any  # the decoded row; None where it could not be read
+    problem: str = ""  # why it could not be read; "" for a row
+    text: str = ""  # of a line, or out of `read_rows`, its JSON; else ""
 
 
 def suffix_of(path: Path) -> str:
