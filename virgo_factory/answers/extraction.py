@@ -47,14 +47,14 @@ def extract(response: str, question: Question | None = None) -> Answer:
     behind = text.lower().rfind("</answer>")
     boxed_behind = behind >= 0 and boxes(text[behind:])[0]
     if not boxed_behind and (tagged := answer_tag(text)) is not None:
-        if inner := _from_box(tagged, options, "answer_tag"):
+        if inner := _from_box(tagged, question, options, "answer_tag"):
             return inner
         short = unwrap(tagged.strip())
         inner = _from_text(tagged, question, options, "answer_tag") if len(short) > 40 else Answer("", "none", "")
         kept = inner.rule != "none" or len(short) > MAX_ANSWER
         return inner if kept else Answer(short, "answer_tag", "answer_tag")
 
-    found = _from_box(text, options, where)
+    found = _from_box(text, question, options, where)
     undone = re.search("(?i)wait|that|等等|不对|错了", text[-100:]) and P.UNDONE.search(text[-100:])
     if undone or found and where == "thought" and not ended and _is_revised(text):
         return Answer("", "cut", where)
@@ -73,7 +73,7 @@ def extract(response: str, question: Question | None = None) -> Answer:
                 return Answer("", "none", where)
     if where == "solution" and found.rule in _WEAK and BEGIN_SOLUTION in response and END_SOLUTION not in response:
         # The solution was cut off before it came to an answer: the thought is all there is.
-        concluded = _from_box(response.partition(END_THOUGHT)[0], options, "thought")
+        concluded = _from_box(response.partition(END_THOUGHT)[0], question, options, "thought")
         if concluded is not None:
             return concluded
     return found
@@ -85,20 +85,26 @@ def _is_revised(text: str) -> bool:
     return bool(last) and P.REVISED.search(text, last[-1].end) is not None
 
 
-def _from_box(text: str, options: tuple[str, ...], where: str) -> Answer | None:
+def _from_box(text: str, question: Question, options: tuple[str, ...], where: str) -> Answer | None:
     found, cut = boxes(text)
     found = [box for box in found if box.text.strip()]
     if not found:
         return None if cut is None else Answer("", "cut", where)
     last = [found[-1]]
     for box in reversed(found[-50:-1]):
-        if not P.BETWEEN_BOXES.fullmatch(text, box.end, last[0].start):
+        if not P.BETWEEN_BOXES.fullmatch(text, box.end, last[0].start) or not _wants_several(question):
             break
         last.insert(0, box)
     if (later := _said_after(text[found[-1].end :][-_TAIL:], options)) is not None:
         return Answer(later, "phrase", where)
     inside = [unwrap(box.text) for box in last]
     return Answer(", ".join(inside[:1] if len(set(inside)) == 1 else inside)[:MAX_ANSWER], "box", where)
+
+
+def _wants_several(question: Question) -> bool:
+    """Whether a question asks for several answers, or is not known."""
+    text = question.text[-3_000:].strip()
+    return not text or P.SEVERAL.search(text) is not None if question.several is None else question.several
 
 
 def _is_cut(text: str) -> bool:

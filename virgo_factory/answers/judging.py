@@ -167,7 +167,7 @@ def _one_gold(text: str) -> list[str]:
     tagged = answer_tag(text)
     text = tagged if tagged is not None else text
     if "boxed" in text:
-        found = extract(text)
+        found = extract(text, Question(several=True))
         texts = {box.text.strip() for box in boxes(text)[0]}
         if found.text:
             joined = all(inside in found.text for inside in texts)

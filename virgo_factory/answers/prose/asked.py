@@ -41,7 +41,7 @@ _SHORT = frozenset(
 _SPEAKS_OF = re.compile(r"^\W*the ((?:[a-z]+-)?[a-z]+(?: [a-z]+)?) (?:is|was|equals)\b", re.IGNORECASE)
 _GENERAL = frozenset(
     "answer result value total sum number solution set interval difference product amount final correct quotient remainder ratio "
-    "rate".split()
+    "rate size measure".split()
 )
 _LED_TO = r"\b(?:rose|fell|grew|drop\w*|increas\w*|decreas\w*|went up|went down|rise|fall)\s+to\s+\W?"
 _OPPOSITES = (
