@@ -8,7 +8,7 @@ from virgo_factory.answers.options import LETTERS, options_of
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.affirming import affirms, turned
-from virgo_factory.answers.prose.phrases import MAX_ANSWER, said_answer
+from virgo_factory.answers.prose.phrases import MAX_ANSWER, MAX_GOLD, said_answer
 from virgo_factory.answers.prose.reading import announced, last_said, listed_in
 from virgo_factory.answers.prose.response import answer_tag, boxes, parts
 from virgo_factory.answers.values.latex import unwrap
@@ -98,7 +98,7 @@ def _from_box(text: str, question: Question, options: tuple[str, ...], where: st
     if (later := _said_after(text[found[-1].end :][-_TAIL:], options)) is not None:
         return Answer(later, "phrase", where)
     inside = [unwrap(box.text) for box in last]
-    return Answer(", ".join(inside[:1] if len(set(inside)) == 1 else inside)[:MAX_ANSWER], "box", where)
+    return Answer(", ".join(inside[:1] if len(set(inside)) == 1 else inside)[: MAX_GOLD + 1], "box", where)
 
 
 def _wants_several(question: Question) -> bool:
