@@ -370,6 +370,21 @@ def test_a_dry_run_counts_what_is_there(config, tmp_path):
     assert "allow_partial" not in "\n".join(estimated(own.model_copy(update={"allow_partial": True})))
 
 
+def test_every_row_of_ones_own_that_cannot_be_asked_is_named_before_and_in_the_run(config, server, tmp_path):
+    rows = [{"id": number, "question": "More?", "gold": "4"} for number in range(3)] + [{"id": "a"}, {"id": "b"}]
+    file = tmp_path / "own.jsonl"
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    own = config.model_copy(update={"benchmarks": {}, "questions": file})
+    told = "\n".join(estimated(own))
+    assert f"{file}: 3 questions" in told and told.count("put right before the run: ") == 2 and "own.jsonl:5: " in told
+    with pytest.raises(
+        UserError, match=r"own\.jsonl:4: a column is missing: gold(.|\n)*own\.jsonl:5: a column is missing"
+    ):
+        evaluate(own)
+
+    assert not server.asked()["started"]
+
+
 def test_a_picture_that_cannot_be_opened_is_named_with_its_row(config, server, tmp_path, shared_data):
     row = json.loads((shared_data / "mathvision/test.jsonl").open(encoding="utf-8").readline())
     path = tmp_path / "own/mathvision/test.parquet"

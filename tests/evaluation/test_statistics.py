@@ -117,6 +117,18 @@ def test_all_right_or_nothing_at_all_still_has_a_bar():
     assert math.isnan(share([]).score) and math.isnan(share([1, 0], ["a", "a"]).se)
 
 
+@pytest.mark.parametrize(
+    ("second", "clusters", "score", "ends"),
+    [(0, 5, 1.0, (0.3855, 1)), (1, 54, 0.0, (-0.0664, 0.0664)), (0, 60, 1.0, (0.9149, 1))],
+)
+@pytest.mark.parametrize("size", [1, 3])
+def test_all_or_none_that_differ_still_have_a_bar(second, clusters, score, ends, size):
+    found = compare([1] * clusters * size, [second] * clusters * size, np.repeat(np.arange(clusters), size).tolist())
+    bar = found.difference
+    assert bar.score == score and (bar.low, bar.high) == pytest.approx(ends, abs=1e-4) and found.visible > 0
+    assert found.p == pytest.approx(2 * 0.5**clusters if score else 1)
+
+
 def test_unverifiable_is_an_interval_and_never_wrong():
     plain = share([1, 1, 0, 0] * 100)
     found = interval_share([1, 1, 0, 0] * 100, [0, 0, 0, 1] * 100)

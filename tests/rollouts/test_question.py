@@ -57,6 +57,10 @@ def test_text_or_picture_may_be_missing(row):
     assert len(question.images) == len(row.get("images", ()))
 
 
+def test_an_id_may_be_a_number_and_rows_with_pass_rates_are_read():
+    assert question_of({**ROW, "id": 7, "pass_rate": 0.4, "avg_reward": None}) == question_of({**ROW, "id": "7"})
+
+
 def test_what_is_known_of_the_answer_is_handed_on():
     known = {
         "options": ["a", "b"],
@@ -79,7 +83,7 @@ REFUSED = {  # reason -> what is changed in a good row
     "neither text nor picture": [{"images": [], "question": " "}],
     "question is not text": [{"question": 3}],
     "the id is empty": [{"id": ""}],
-    "id is not text": [{"id": 7}],
+    "id is not text": [{"id": ["7"]}, {"id": True}],
     "an option is empty": [{"options": ["a", ""]}],
     "options is not a list of texts": [{"options": "ab"}],
     "too many options": [{"options": ["x"] * 27}],

@@ -57,7 +57,7 @@ def plan(
         raise UserError(f"--model-config: {model_config}: no such file, seen from {Path.cwd()}.")
 
     changes = read_overrides(overrides)
-    keys = load_recipe(recipe) | changes
+    keys = {key: value for key, value in (load_recipe(recipe) | changes).items() if value is not None}  # null: stock's
     machine = _machine(recipe, keys, gpus, gpu_memory, mfu, tflops)
     read_method(keys, machine.gpus)  # what is certain to fail is told before rows are read
     sources, settings = find_sources(recipe, dataset_dir, changes, tokenizer=tokenizer)

@@ -20,7 +20,7 @@ from virgo_factory.formats.row import RejectedRow
 from virgo_factory.rollouts.estimate import RESPONSE_TOKENS, prompt_tokens, short, tokenizer_of
 from virgo_factory.rollouts.pictures import store_picture
 from virgo_factory.rollouts.question import FILE as QUESTIONS
-from virgo_factory.rollouts.question import VisualQuestion, question_of, read_questions
+from virgo_factory.rollouts.question import VisualQuestion, first_of, question_of, read_questions
 from virgo_factory.rollouts.run.questions import prompts_of
 
 
@@ -42,7 +42,9 @@ def estimated(config: EvaluationConfig) -> list[str]:
         for source in [*wanted_of(config), *([""] if config.questions else [])]:
             count, tokens, first = 0, [], None
             try:
-                count = _count(config, source)
+                left_out: list[str] = []
+                count = _count(config, source, left_out)
+                problems += first_of(left_out)
                 if (
                     source
                     and count < (published := _drawn(config, source, BENCHMARKS[source].count))
@@ -132,11 +134,14 @@ def estimated(config: EvaluationConfig) -> list[str]:
     return lines + [f"To be put right before the run: {problem}." for problem in dict.fromkeys(problems)]
 
 
-def _count(config: EvaluationConfig, source: str) -> int:
-    """Return how many questions of a benchmark will be asked: those that are made, else that its files have, else published ones."""
+def _count(config: EvaluationConfig, source: str, left_out: list[str]) -> int:
+    """Return how many questions of a benchmark will be asked: those that are made, else that its files have, else published ones.
+
+    `left_out` takes the rows of one's own file that cannot be asked.
+    """
     made = config.output_dir / QUESTIONS
     if not source:
-        return sum(1 for _ in read_questions(config.questions)) if config.questions.is_file() else 0
+        return sum(1 for _ in read_questions(config.questions, left_out)) if config.questions.is_file() else 0
 
     if made.is_file() and (there := sum(question.source == source for question in read_questions(made))):
         return there
@@ -159,7 +164,7 @@ def _at_hand(config: EvaluationConfig, source: str, folder: Path) -> Iterator[tu
         yield from ((question, made.parent) for question in read_questions(made) if question.source == source)
     elif not source:
         if config.questions.is_file():
-            yield from ((question, config.questions.parent) for question in read_questions(config.questions))
+            yield from ((question, config.questions.parent) for question in read_questions(config.questions, []))
     elif config.benchmark_dir is not None and (config.benchmark_dir / source).is_dir():
         benchmark, own = BENCHMARKS[source], config.benchmark_dir / source
         for row in read_benchmark(benchmark, own, Taken(benchmark, str(own))):

@@ -30,7 +30,7 @@ from virgo_factory.report.table import Table
 from virgo_factory.rollouts.judge.llm_judge import LLMJudge
 from virgo_factory.rollouts.pictures import StoredPicture, store_picture
 from virgo_factory.rollouts.question import FILE as QUESTIONS
-from virgo_factory.rollouts.question import read_questions, write_question
+from virgo_factory.rollouts.question import first_of, read_questions, write_question
 from virgo_factory.rollouts.run.launch import Outcome, ask
 from virgo_factory.rollouts.run.run import Event
 from virgo_factory.rollouts.servers.endpoints import PATIENCE
@@ -250,7 +250,8 @@ def _write(config: EvaluationConfig, target: Path) -> list[Taken]:
     taken = write_questions(wanted_of(config), target, store, config.benchmark_dir, config.seed, config.allow_partial)
     if config.questions is not None:
         with target.open("a", encoding="utf-8") as lines:
-            for question in read_questions(config.questions):
+            problems: list[str] = []
+            for question in read_questions(config.questions, problems):
                 try:
                     stored = [store(image, config.questions.parent) for image in question.images]
                 except RejectedRow as error:
@@ -258,6 +259,9 @@ def _write(config: EvaluationConfig, target: Path) -> list[Taken]:
 
                 names, hashes = (tuple(part) for part in zip(*stored, strict=True)) if stored else ((), ())
                 lines.write(write_question(replace(question, images=names, image_sha256=hashes)))
+
+        if problems:
+            raise UserError("\n".join(first_of(problems)))
 
     ids: set[str] = set()
     for question in read_questions(target):  # every row can be asked, before anybody is

@@ -129,9 +129,16 @@ def wilson(mean: float, n: int) -> tuple[float, float]:
 def compare(first: Sequence[float], second: Sequence[float], clusters: Sequence | None = None) -> Comparison:
     """Return how two runs differ on the same questions, in the same order.
 
-    The p value is McNemar's exact one where single questions are right or wrong and fewer than 50 differ, else of t.
+    The p value is McNemar's exact one where single questions are right or wrong and fewer than 50 differ, else of t. Where the
+    standard error of right and wrong ones is 0, since all clusters differ alike or none does, the interval is `newcombe`'s of
+    so many clusters, and p that of the sign test.
+
+    >>> found = compare([1] * 5, [0] * 5)
+    >>> round(found.difference.low, 2), found.difference.high, round(found.p, 3)
+    (0.39, 1.0, 0.062)
     """
-    differences = np.asarray(first, float) - np.asarray(second, float)
+    first, second = np.asarray(first, float), np.asarray(second, float)
+    differences = first - second
     if len(first) != len(second):
         raise ValueError(f"{len(first)} scores against {len(second)}: not the same questions")
 
@@ -143,10 +150,39 @@ def compare(first: Sequence[float], second: Sequence[float], clusters: Sequence 
     elif se > 0:
         p = 2 * float(special.stdtr(groups - 1, -abs(mean / se)))
     else:
-        p = 1.0 if not mean else math.nan
+        p = 1.0 if not mean else math.nan if groups < 2 else 2 * 0.5**groups
 
     half = _t(groups - 1) * se if groups > 1 else math.nan
-    return Comparison(Estimate(mean, se, mean - half, mean + half, n, groups), wins, losses, p, POWER * se)
+    low, high, visible = mean - half, mean + half, POWER * se
+    if se == 0 and np.isin([first, second], (0, 1)).all():
+        low, high = newcombe(first, second, groups)
+        visible = POWER * max(mean - low, high - mean) / _t(math.inf)
+
+    return Comparison(Estimate(mean, se, low, high, n, groups), wins, losses, p, visible)
+
+
+def newcombe(first: np.ndarray, second: np.ndarray, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of the difference of two shares of the same n, from Wilson's of each.
+
+    Method 10 of Newcombe, "Improved confidence intervals for the difference between binomial proportions based on paired
+    data" (Statistics in Medicine 17, 1998).
+
+    >>> first, second = np.array([1] * 48 + [0] * 2), np.array([1] * 36 + [0] * 12 + [1] * 2)  # a row of his table
+    >>> [round(end, 4) for end in newcombe(first, second, 50)]
+    [0.0569, 0.3404]
+    """
+    (low1, high1), (low2, high2) = (wilson(float(one.mean()), n) for one in (first, second))
+    one, other, both = float(first.mean()), float(second.mean()), float((first * second).mean())
+    spread = math.sqrt(one * (1 - one) * other * (1 - other))
+    alike = both - one * other  # (both x neither - first x second) / n^2
+    phi = (alike if alike < 0 else max(alike - 1 / (2 * n), 0)) / spread if spread else 0.0
+
+    def reach(one: float, other: float) -> float:
+        return math.sqrt(max(0.0, one * one - 2 * phi * one * other + other * other))
+
+    difference = one - other
+    low, high = difference - reach(one - low1, high2 - other), difference + reach(high1 - one, other - low2)
+    return max(-1.0, low), min(1.0, high)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -12,7 +12,7 @@ is not there has its default, one that is unknown is an error):
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import IMAGE
 from virgo_factory.core.reasons import Reason
 from virgo_factory.core.thought import MARKERS
+from virgo_factory.formats.families.questions import PASS_RATES
 from virgo_factory.formats.row import CONTROL_TOKENS, RejectedRow
 
 
@@ -75,18 +76,38 @@ class VisualQuestion:
         return Question(self.question, **{name: getattr(self, name) for name in names})
 
 
-def read_questions(path: str | Path) -> Iterator[VisualQuestion]:
-    """Yield the questions of a questions.jsonl; ValueError with file and line: not JSON, an unknown or missing column, another type."""
+def read_questions(path: str | Path, left_out: list[str] | None = None) -> Iterator[VisualQuestion]:
+    """Yield the questions of a questions.jsonl.
+
+    ValueError, with file and line: not JSON, an unknown or missing column, another type, no gold answer. With `left_out` rows
+    that are wrong are noted there, and passed over.
+    """
     for line, row in read_lines(Path(path)):
+        problem, question = "", None
         try:
             question = question_of(row)
         except RejectedRow as error:
-            raise UserError(f"{path}:{line}: {error}") from None
+            problem = f"{path}:{line}: {error}"
+        else:
+            if is_blank(question.gold):
+                problem = f"{path}:{line} (id {question.id}): no gold answer, so nothing can be checked against it"
 
-        if is_blank(question.gold):
-            raise UserError(f"{path}:{line} (id {question.id}): no gold answer, so nothing can be checked against it.")
+        if not problem:
+            yield question
+        elif left_out is None:
+            raise UserError(f"{problem}.")
+        else:
+            left_out.append(problem)
 
-        yield question
+
+def first_of(left_out: Sequence[str], most: int = 10) -> list[str]:
+    """Return what is wrong with the first rows that `read_questions` left out, and how many more there are.
+
+    >>> first_of(["q.jsonl:2: not an object", "q.jsonl:4: not an object"], 1)
+    ['q.jsonl:2: not an object', '1 more rows cannot be asked']
+    """
+    rest = len(left_out) - most
+    return [*left_out[:most], *([f"{rest:,} more rows cannot be asked"] if rest > 0 else [])]
 
 
 def write_question(question: VisualQuestion) -> str:
@@ -114,11 +135,14 @@ def read_lines(path: Path) -> Iterator[tuple[int, Any]]:
 def question_of(row: Any) -> VisualQuestion:
     """Return the question in a row of questions.jsonl; its gold may be empty, its pictures are not looked at.
 
+    An id may be a number. Pass rates, which `stage: grpo` reads, are passed over.
+
     Raises RejectedRow: no object, an unknown or missing column, a value of another type, or a text that `check_texts` refuses.
     """
     if not isinstance(row, Mapping):
         raise RejectedRow("not an object", f"found {type(row).__name__}")
 
+    row = {name: value for name, value in row.items() if name not in PASS_RATES}
     if unknown := [str(name)[:60] for name in row if name not in _COLUMNS]:
         raise RejectedRow("unknown column", f"{', '.join(unknown[:5])}; there are {', '.join(_COLUMNS)}")
 
@@ -129,6 +153,9 @@ def question_of(row: Any) -> VisualQuestion:
     for name, value in row.items():
         if value is None and name in _DEFAULTS:
             continue
+
+        if name == "id" and _is_number(value):
+            value = str(value)
 
         expected, is_such = _EXPECTED[name]
         if not is_such(value):

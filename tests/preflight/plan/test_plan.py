@@ -14,7 +14,8 @@ from virgo_factory.cli.main import main
 from virgo_factory.core.batch_order import slot_use
 from virgo_factory.data.rows.worker import NOT_OURS, RowRecord
 from virgo_factory.io.recipes import read_recipe, recipe_files
-from virgo_factory.preflight.keys import known_keys, unknown_keys
+from virgo_factory.io.yaml_text import read_yaml
+from virgo_factory.preflight.keys import known_keys, unknown_keys, wrong_stock_values
 from virgo_factory.preflight.plan.disk import saved_bytes
 from virgo_factory.preflight.plan.duration import epoch_operations, row_operations
 from virgo_factory.preflight.plan.fitting import largest_cutoff
@@ -304,6 +305,15 @@ def test_rows_in_are_rows_kept_and_dropped():
         ({"cutof_len": 3}, 8, "cutof_len: no such key.*Did you mean cutoff_len"),
         ({"deepspeed": "nowhere.json"}, 8, "nowhere.json: no such file"),
         ({"finetuning_type": "lora", "lora_target": "qkv"}, 8, "lora_target: 'qkv' names none of q_proj"),
+        (
+            {"save_total_limit": "abc", "val_size": "1"},
+            8,
+            "limit: 'abc' is not a number.\nval_size: '1' is not a number",
+        ),
+        ({"stage": "foo"}, 8, "stage: 'foo' is not one of pt, sft, .*, grpo"),
+        ({"save_strategy": "foo"}, 8, "save_strategy: 'foo' is not one of no, steps, epoch, best"),
+        ({"keep_model_at_epochs": "abc"}, 8, "keep_model_at_epochs: 'abc' is not a list of epochs"),
+        ({"num_train_epochs": -1}, 8, "num_train_epochs: -1 trains nothing"),
     ],
 )
 def test_what_is_certain_to_fail_says_why(recipe, gpus, message):
@@ -371,7 +381,7 @@ def test_deepspeed_files_that_lack_keys_warn(tmp_path):
 @pytest.mark.parametrize("name", [name for name in recipe_files() if name.endswith(".yaml") and "/" not in name])
 def test_our_recipes_have_known_keys_and_tell_their_hardware(name):
     text = read_recipe(name)
-    assert unknown_keys(yaml.safe_load(text)) == {}
+    assert unknown_keys(read_yaml(text)) == wrong_stock_values(read_yaml(text)) == {}
     assert (read_hardware(text) is None) == ("demo" in name)
 
 
@@ -427,7 +437,13 @@ def test_the_command_tells_json(demo, capsys):
 
 
 def test_keys_behind_the_recipe_count_as_in_training(demo, capsys):
-    changed = [*demo(cutoff_len=300), "global_batch_size=8", "cutoff_len=null", "max_samples=100"]
+    changed = [
+        *demo(cutoff_len=300),
+        "global_batch_size=8",
+        "cutoff_len=null",
+        "num_train_epochs=null",
+        "max_samples=100",
+    ]
     assert run(*changed, "--gpus", 2, "--json", "--workers", 1) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["global_batch"] == 8

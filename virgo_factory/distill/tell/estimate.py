@@ -13,7 +13,7 @@ from virgo_factory.distill.questions.given import Given, is_own, problem_of, rea
 from virgo_factory.formats.row import RejectedRow
 from virgo_factory.rollouts.estimate import RESPONSE_TOKENS, prompt_tokens, short, tokenizer_of
 from virgo_factory.rollouts.pictures import store_picture
-from virgo_factory.rollouts.question import FILE, VisualQuestion, is_blank, question_of, read_lines
+from virgo_factory.rollouts.question import FILE, VisualQuestion, read_questions
 from virgo_factory.rollouts.run.questions import prompts_of
 from virgo_factory.rollouts.store.rollout import GREEDY
 from virgo_factory.rollouts.store.store import read_rollouts
@@ -34,7 +34,7 @@ def estimated(config: DistillConfig) -> list[str]:
     file = _file(config)
     count, left_out = questions_wanted(config) or 0, []
     if file is not None:
-        count = sum(1 for _ in _readable(file, left_out))
+        count = sum(1 for _ in read_questions(file, left_out))
     elif _is_given(config):
         count = sum(1 for _ in _asked(config, left_out))
 
@@ -143,7 +143,7 @@ def _at_hand(
         file = folder / FILE
 
     if file is not None:
-        for question in _readable(file, []):
+        for question in read_questions(file, []):
             yield question, file.parent
     elif _is_given(config):
         for given in _asked(config, []):
@@ -155,21 +155,6 @@ def _at_hand(
                 left_out.append(f"{given.place}: {error}")
             else:
                 yield replace(given.asked, images=tuple(picture.path for picture in stored)), folder
-
-
-def _readable(file: Path, left_out: list[str]) -> Iterator[VisualQuestion]:
-    """Yield the questions of a file that can be asked; of the others it is noted why not."""
-    for line, row in read_lines(file):
-        try:
-            question = question_of(row)
-        except RejectedRow as error:
-            left_out.append(f"{file}:{line}: {error}")
-            continue
-
-        if is_blank(question.gold):
-            left_out.append(f"{file}:{line} (id {question.id}): no gold answer")
-        else:
-            yield question
 
 
 def _is_local(config: DistillConfig) -> bool:

@@ -6,7 +6,8 @@ from typing import Any
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.global_batch import accumulation_steps
-from virgo_factory.preflight.keys import unknown_keys
+from virgo_factory.core.recipe_keys import told_together, wrong_values
+from virgo_factory.preflight.keys import unknown_keys, wrong_stock_values
 from virgo_factory.preflight.plan.memory import PROJECTIONS, Lora, Method
 from virgo_factory.preflight.zero import read_zero
 
@@ -37,9 +38,10 @@ def read_bytes(text: str) -> float:
 def read_method(recipe: Mapping[str, Any], ranks: int) -> tuple[Method, int]:
     """Return how a recipe trains, and its accumulation steps.
 
-    Raises UserError for what is certain to stop the run, all of it at once: unknown keys, a global batch that does not
-    divide (with the nearest that do), a DeepSpeed file that is missing or cannot be read.
+    Raises UserError for what is certain to stop the run, all of it at once: unknown keys, values that a key cannot have, a
+    global batch that does not divide (with the nearest that do), a DeepSpeed file that is missing or cannot be read.
     """
+    wrong = wrong_values(recipe) | wrong_stock_values(recipe)
     problems = list(unknown_keys(recipe).values())
     zero, per_device, accumulation, share = None, 8, 1, 1
     try:
@@ -67,7 +69,7 @@ def read_method(recipe: Mapping[str, Any], ranks: int) -> tuple[Method, int]:
     except ValueError as error:
         problems.append(str(error))
 
-    if problems:
+    if problems := told_together(wrong, problems):
         raise UserError("\n".join(problems))
 
     stage, packs = recipe.get("stage", "sft"), recipe.get("batch_order") == "packed"

@@ -17,7 +17,7 @@ from virgo_factory.data.read.source import (
     read_info,
 )
 from virgo_factory.formats import options_of
-from virgo_factory.preflight.keys import unknown_keys
+from virgo_factory.preflight.keys import unknown_keys, wrong_stock_values
 from virgo_factory.preflight.plan.models import find_family
 from virgo_factory.preflight.precision import precision_problem
 from virgo_factory.preflight.smoke.trial import Found, Smoke, StageFailed
@@ -97,7 +97,7 @@ def _stage_problems(keys: Mapping[str, Any]) -> list[str]:
     if problem := precision_problem(keys):
         problems.append(f"bf16: {problem}. Set bf16: true; smoke trains on the CPU.")
 
-    wrong = wrong_values(keys)
+    wrong = wrong_values(keys) | wrong_stock_values(keys)
     if keys.get("stage") == "grpo":
         problems += contradictions({key: value for key, value in keys.items() if key not in wrong})
 
