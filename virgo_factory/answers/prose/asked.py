@@ -65,13 +65,9 @@ def _known(question: str) -> frozenset[str]:
 
 def about(clause: str, question: str) -> str:
     """Return of a clause with several numbers the part that tells of what is asked: with most of its words, and fewest others."""
-    parts = SPLIT.split(clause)
-    if len(parts) < 2:
-        return clause
-    known = _known(question[-300:])
-    held = {part: set(quantities(part)) - known for part in parts}
-    parts = [part for part in parts if any(formed(value, question) for value in held[part])]
-    parts = [part for part in parts if re.search(r"[^\W\d_]{2,}|[\u4e00-\u9fff]", part)]
+    parts = [part for part in SPLIT.split(clause) if re.search(r"[^\W\d_]{2,}|[\u4e00-\u9fff]", part)]
+    known = _known(question[-300:]) if len(parts) > 1 else ()
+    parts = [part for part in parts if any(formed(value, question) for value in {*quantities(part)} - {*known})]
     if len(parts) < 2:
         return clause
     asked = stems(question[-300:])
