@@ -71,8 +71,18 @@ def is_value(text: str) -> bool:
         recurs = any(
             name and name in part.partition("=")[2] for name, part in zip(names, said.what.parts, strict=True)
         )
-        return len(names) > 1 and not recurs and all(map(is_value, said.what.parts))
+        return len(names) > 1 and not recurs and all(map(_is_part, said.what.parts, names))
     return isinstance(said.what, Moment) or not isinstance(said.what, Words) and not has_prose(_BOUNDED.sub("", text))
+
+
+def _is_part(text: str, name: str) -> bool:
+    """Whether a text is one of several values: a number of what, or what has a name."""
+    if name:
+        return re.search("[A-Za-z\u4e00-\u9fff]", name) is not None and not has_prose(text)
+    what = read(text).what
+    if isinstance(what, Sequence):
+        return what.held != "" and not has_prose(text)
+    return isinstance(what, Number) and SAID not in what.words and len(text.split()) < 4 and "=" not in text
 
 
 def value_of(clause: str, question: Question) -> str | None:
