@@ -8,6 +8,7 @@ from virgo_factory.answers.options import LETTERS, options_of
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.affirming import affirms, turned
+from virgo_factory.answers.prose.asked import wants_several
 from virgo_factory.answers.prose.phrases import MAX_ANSWER, MAX_GOLD, said_answer
 from virgo_factory.answers.prose.reading import announced, last_said, listed_in
 from virgo_factory.answers.prose.response import answer_tag, boxes, parts
@@ -92,19 +93,13 @@ def _from_box(text: str, question: Question, options: tuple[str, ...], where: st
         return None if cut is None else Answer("", "cut", where)
     last = [found[-1]]
     for box in reversed(found[-50:-1]):
-        if not P.BETWEEN_BOXES.fullmatch(text, box.end, last[0].start) or not _wants_several(question):
+        if not P.BETWEEN_BOXES.fullmatch(text, box.end, last[0].start) or not wants_several(question):
             break
         last.insert(0, box)
     if (later := _said_after(text[found[-1].end :][-_TAIL:], options)) is not None:
         return Answer(later, "phrase", where)
     inside = [unwrap(box.text) for box in last]
     return Answer(", ".join(inside[:1] if len(set(inside)) == 1 else inside)[: MAX_GOLD + 1], "box", where)
-
-
-def _wants_several(question: Question) -> bool:
-    """Whether a question asks for several answers, or is not known."""
-    text = question.text[-3_000:].strip()
-    return not text or P.SEVERAL.search(text) is not None if question.several is None else question.several
 
 
 def _is_cut(text: str) -> bool:

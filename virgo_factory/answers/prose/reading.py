@@ -1,11 +1,13 @@
 """What a response that has no box says, read by its clauses: the last one that commits to a value."""
 
 import re
+from dataclasses import replace
 
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.asked import (
+    SPLIT,
     about,
     counts,
     formed,
@@ -14,6 +16,7 @@ from virgo_factory.answers.prose.asked import (
     sought,
     stems,
     tells_of_another,
+    wants_several,
     with_noun,
 )
 from virgo_factory.answers.prose.clauses import ASIDE, clauses, committed, statements
@@ -93,6 +96,14 @@ def value_of(clause: str, question: Question) -> str | None:
         return whole
     if told := read_out(whole) or bold:
         return told
+    if (
+        question.text
+        and wants_several(question)
+        and len(parts := [part for part in SPLIT.split(whole) if part.strip()]) > 1
+    ):
+        values = [value_of(part, replace(question, several=False)) for part in parts]
+        if all(values):
+            return ", ".join(values)
     if (again := _AGAIN.search(whole)) and is_value(tail := whole[again.start() :]):
         return tail
     part = about(whole, question.text)
