@@ -89,6 +89,7 @@ COVERED = {
         virgo-factory data add my_thoughts my_thoughts.jsonl
         virgo-factory data check my_thoughts --tokenizer Qwen/Qwen2-VL-7B-Instruct
         virgo-factory data preview my_thoughts 1 --tokenizer Qwen/Qwen2-VL-7B-Instruct --html row.html
+        virgo-factory plan recipes/virgo7b_dt_lora.yaml dataset=my_thoughts
         llamafactory-cli train recipes/virgo7b_dt_lora.yaml dataset=my_thoughts output_dir=saves/my_thoughts
     """,
     "tests/evaluation/test_imports.py": """
