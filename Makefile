@@ -65,7 +65,7 @@ lane: $(STAMP)
 
 # stage: grpo is refused there.
 LANE := tests/hooks tests/test_package.py tests/preflight/checkpoint/test_qwen3_vl.py --ignore tests/hooks/reinforce
-LANE_TRAININGS := tests/hooks/test_autoload.py tests/preflight/checkpoint/test_qwen3_vl.py \
+LANE_TRAININGS := tests/hooks/test_autoload.py tests/hooks/template/test_pictures.py tests/preflight/checkpoint/test_qwen3_vl.py \
   $(addprefix tests/integration/test_,resume.py batch_order.py lane.py main_branch.py)
 
 # Done again when one of these files changes. uv does not read pip's configuration, so it is told pip's index.

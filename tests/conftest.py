@@ -45,9 +45,17 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 FIRST = (
-    *("test_demo_reinforce", "test_demo_distill", "test_reinforce", "test_demo_run", "test_smoke", "test_batch_order"),
-    *("test_commands", "test_distill_vllm", "test_real_data", "test_policy_servers", "test_demo_synthesize"),
+    *(
+        "test_demo_reinforce",
+        "test_demo_distill",
+        "test_demo_run",
+        "test_distill_vllm",
+        "test_reinforce",
+        "test_commands",
+    ),
+    *("test_batch_order", "test_smoke", "test_real_data", "test_policy_servers", "test_demo_synthesize"),
     *("test_faults", "test_visual", "test_serving", "test_distill_commands", "test_scope"),
+    *("test_recipes", "test_autoload"),
 )
 """Integration tests that take longest, in this order: begun last, one would be waited for alone. Two with vLLM do not begin together."""
 

@@ -89,6 +89,7 @@ COVERED = {
         virgo-factory data add my_thoughts my_thoughts.jsonl
         virgo-factory data check my_thoughts --tokenizer Qwen/Qwen2-VL-7B-Instruct
         virgo-factory data preview my_thoughts 1 --tokenizer Qwen/Qwen2-VL-7B-Instruct --html row.html
+        virgo-factory plan recipes/virgo7b_dt_lora.yaml dataset=my_thoughts
         llamafactory-cli train recipes/virgo7b_dt_lora.yaml dataset=my_thoughts output_dir=saves/my_thoughts
     """,
     "tests/evaluation/test_imports.py": """
@@ -271,10 +272,11 @@ def test_copy_then_train_on_one_node(tmp_path, reduced, call):
 @pytest.mark.integration
 def test_train_on_several_nodes(tmp_path, reduced):
     """And two ranks that are forked from a warm process, as in most trainings of these tests, give the same, bit by bit."""
+    small = reduced | {"num_train_epochs": "2", "keep_model_at_epochs": "null"}
     port = free_port(None)
     text = command("FORCE_TORCHRUN=1 NNODES=8").replace("NNODES=8", "NNODES=2").replace("10.0.0.1", "127.0.0.1")
     text = text.replace("29500", str(port))
-    behind = " ".join(f"{key}={value}" for key, value in {**reduced, "output_dir": tmp_path / "out"}.items())
+    behind = " ".join(f"{key}={value}" for key, value in {**small, "output_dir": tmp_path / "out"}.items())
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     settings = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "NPROC_PER_NODE": "1"}
     nodes = []
@@ -293,7 +295,7 @@ def test_train_on_several_nodes(tmp_path, reduced):
     assert "world size: 2" in (tmp_path / "node0.log").read_text() + (tmp_path / "node1.log").read_text()
 
     recipe = yaml.safe_load(text_of("recipes/virgo72b_dt.yaml"))
-    recipe |= {key: yaml.safe_load(value) for key, value in reduced.items()}
+    recipe |= {key: yaml.safe_load(value) for key, value in small.items()}
     recipe |= {"output_dir": "forked", "deepspeed": str(ROOT / recipe["deepspeed"])}
     Bench(tmp_path, tmp_path).train_recipe(recipe, ranks=2)
     base, stock, forked = (
@@ -307,7 +309,7 @@ def test_train_on_several_nodes(tmp_path, reduced):
     )
     assert accounts[0] == accounts[1]
     losses = [[entry["loss"] for entry in state["log_history"] if "loss" in entry] for state in states]
-    assert losses[0] == losses[1] and len(losses[0]) == 5, "a global batch of 4 rows on two ranks is one step an epoch"
+    assert losses[0] == losses[1] and len(losses[0]) == 2, "a global batch of 4 rows on two ranks is one step an epoch"
 
 
 @pytest.mark.integration

@@ -71,6 +71,22 @@ def test_options_lists_of_responses_and_other_formats(score, tmp_path):
     assert code == 0 and "row 17" in out
 
 
+def test_every_row_is_judged_whatever_it_holds(score, tmp_path):
+    text = (
+        '{"gold":"4","response":["4"]}\n{"gold":"4","response":[]}\n{"gold":"4","response":"\\\\boxed{4} \\ud83d"}\n'
+    )
+    path = tmp_path / "odd.jsonl"
+    path.write_text(text, encoding="utf-8")
+    _, out, written = score(path)
+    assert [(row["verdict"], row["verdict_reason"]) for row in written] == [
+        ("correct", "same_text"), ("wrong", "no_answer"), ("correct", "same_text")
+    ], out  # fmt: skip
+    assert "3 rows in" in out and written[2]["response"] == json.loads(text.splitlines()[2])["response"]
+
+    (tmp_path / "none.json").write_text("{}", encoding="utf-8")
+    assert score(tmp_path / "none.json")[0] == 1
+
+
 def test_golds_that_cannot_be_checked_are_counted_and_named(score, tmp_path):
     rows = [{"gold": gold, "response": "The answer is 7."} for gold in ("7", "8", "see the figure", "?", None)]
     code, out, written = score(
@@ -90,11 +106,15 @@ def test_golds_that_cannot_be_checked_are_counted_and_named(score, tmp_path):
         ({}, ("--kind", "maths"), "--kind maths: not one of choice"),
         ({}, ("--grading", "x"), "'x' is not one of math"),
         ({}, ("--judge-url", "http://x"), "go together"),
+        ({}, ("--out", "o.csv"), "o.csv: verdict rows are written as .jsonl"),
+        ({}, ("--out", "rollouts.jsonl", "--overwrite"), "rollouts.jsonl is an input as well"),
     ],
 )
 def test_errors_say_what_to_do(score, rows, columns, arguments, words):
+    before = rows.read_text()
     code, out, _ = score(rows, *arguments, **columns)
     assert code == 1 and words in out
+    assert rows.read_text() == before
     assert not (rows.parent / "rollouts.verdicts.jsonl").exists()
 
 

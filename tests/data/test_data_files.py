@@ -212,6 +212,19 @@ def test_a_folder_whose_rows_are_not_certain_is_told(tmp_path, files, words):
         find_sources(str(tmp_path / "set"))
 
 
+@pytest.mark.parametrize("what", ["set", "set/a-*", "card", "deep"])
+def test_a_link_to_a_file_that_is_gone_is_told(tmp_path, what):
+    card = CARD.format("- config_name: default\n  data_files: [a-0.jsonl, a-1.jsonl]")
+    _layout(
+        tmp_path, {"set/a-0.jsonl": ROWS, "card/a-0.jsonl": ROWS, "card/README.md": card, "deep/b/a-0.jsonl": ROWS}
+    )
+    for folder in ("set", "card", "deep/b"):
+        (tmp_path / folder / "a-1.jsonl").symlink_to("../blobs/1")
+
+    with pytest.raises(ValueError, match=r"a-1.jsonl: a link to ../blobs/1, which is not there. Fetch it again"):
+        find_sources(str(tmp_path / what))
+
+
 @pytest.mark.parametrize("name", ["a.tar", "a.tar.gz", "a.zip", "a.jsonl.zst"])
 def test_an_archive_is_told(tmp_path, name):
     (tmp_path / name).write_text("x")

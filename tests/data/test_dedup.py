@@ -203,6 +203,18 @@ def test_what_cannot_be_compared_is_counted(geometry, tmp_path):
     assert "2 rows give no example" in (tmp_path / "out" / "dropped.card.md").read_text()
 
 
+def test_half_a_surrogate_pair_is_written_as_it_was_and_the_account_adds_up(tmp_path, call):
+    good, half = row("a", "What is 1 + 1?", "One and one.", "2"), row("x", "What \ud83d is it?", "I add.", "2")
+    path = write(tmp_path / "a.jsonl", [good, good | {"id": "b"}, half])
+    path.write_text(path.read_text() + "{bad\n")
+    code, out, err = call("data", "dedup", tmp_path / "out", path, "--workers", 1)
+    assert code == 0, err
+    assert [json.loads(line) for line in (tmp_path / "out" / "a.jsonl").read_text().splitlines()] == [good, half]
+    assert "4 rows read, 2 stay; left out:\n  1  of a, stands in a\n  1  not JSON\n" in out
+    code, out, err = call("data", "dedup", tmp_path / "again", tmp_path / "out" / "a.jsonl", "--workers", 1)
+    assert "2 rows read, 2 stay; left out:\n  none\n" in out, err
+
+
 def test_the_entry_of_the_card_reads_the_output(geometry, tmp_path):
     columns = {"prompt": "question", "response": "response"}
     entry = {"file_name": "a.jsonl", "formatting": "long_thought", "columns": columns}

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import subprocess
 
 import pytest
 
@@ -155,6 +156,17 @@ def test_what_is_no_file_of_rows_says_why(tmp_path, name, content, words):
     path.write_bytes(content)
     for _, error in (chunks_of(path), lines_of(path)):
         assert words in error and name in error, error
+
+
+def test_the_remedy_for_another_encoding_can_be_pasted(tmp_path):
+    content = b'{"question": "1 + 1?"}\n'
+    for name, packed in (("a.jsonl", False), ("a.jsonl.gz", True)):
+        path = tmp_path / "my rows" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes((gzip.compress if packed else bytes)(content.decode().encode("utf-16")))
+        command = chunks_of(path)[1].partition("Convert it: ")[2]
+        subprocess.run(command, shell=True, cwd=tmp_path, check=True)
+        assert (tmp_path / "NEW.jsonl").read_bytes() == content
 
 
 def test_a_line_of_csv_with_other_cells_is_told_with_its_line(tmp_path):

@@ -87,14 +87,15 @@ def test_a_dataset_keeps_the_shares_of_its_domains():
 
 def test_all_that_is_wrong_is_told_at_once():
     rows = [(0, "math", number) for number in range(5)] + [(1, "code", number + 50) for number in range(5)]
+    rows.append((1, "code", 0))  # as the first of a
     shares = [Share("a", (), 9), Share("b", ("law",), 3), Share("b", ("code",), 6), Share("b", (), 1)]
     with pytest.raises(ValueError, match="cannot be made") as error:
         choose(_candidates(rows), shares, [[0], [1], [1], [1]], 1)
 
     message = str(error.value)
     assert "a: 9 rows asked for, 5 there" in message
-    assert "b[law]: no rows of this domain. There are: math 5, code 5" in message
-    assert "b[code]: 6 rows asked for, 5 there" in message
+    assert "b[law]: no rows of this domain. There are: code 6, math 5" in message
+    assert "b[code]: 6 rows asked for, 5 there (and 1 exact duplicate of rows before)." in message
     assert "b: rows of it are asked for in an earlier place as well" in message
 
 

@@ -41,7 +41,7 @@ def test_rows_within_bounds_stay_as_they_are(tmp_path, bounds, ids, suffix):
     )
     assert kept == [row for row in ROWS if row["id"] in ids]
     assert card["rows_in"] == card["kept"] + sum(card["dropped"].values()) == len(ROWS) + (suffix == ".jsonl")
-    assert card["dropped"]["no pass rate"] == 2
+    assert card["dropped"]["no pass rate"] == card["dropped"]["avg_reward is not a share from 0 to 1"] == 1
     assert card["rates"] == {"mean": 0.4, "never right": 1, "always right": 1}
     assert card["entry"]["some"] == {"file_name": out.name, "formatting": "questions"}
     (again,), _ = (
@@ -72,3 +72,13 @@ def test_bad_input(tmp_path, call, arguments, message):
     code, _, err = call("data", "slice", *arguments)
     assert code and message in " ".join(err.split())
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_half_a_surrogate_pair_stays_and_the_note_is_of_the_rows_with_a_rate(tmp_path, call):
+    half = {"id": "half", "question": "What \ud83d is it?", "gold": "\ud83d", "pass_rate": 0.5}
+    others = [{"id": rate, "question": "1 + 1?", "gold": "2", "pass_rate": rate} for rate in ("50%", 50, "3/8")]
+    write(tmp_path / "rows.jsonl", [half, *others])
+    code, out, err = call("data", "slice", "rows.jsonl", "out.jsonl", "--pass-rate", ":0.6")
+    assert code == 0, err
+    assert [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()] == [half]
+    assert "3  pass_rate is not a share from 0 to 1" in out and "Of the rows with a pass rate: right 50%" in out

@@ -76,9 +76,10 @@ def test_a_name_in_the_data_folder_of_a_llamafactory_checkout(folder, monkeypatc
     info(folder / "data", mine=ENTRY | {"file_name": "a.json"})
     (source,), _ = find_sources("mine")
     assert source.files[0].resolve() == folder / "data" / "a.json"
-    info(folder)  # the current folder's comes first
-    with pytest.raises(UserError, match="mine: no dataset of that name in dataset_info.json, no recipe"):
-        find_sources("mine")
+    info(folder, other=ENTRY)  # the current folder's comes first, and hides no other
+    assert [find_sources(name)[0][0].media_dir.name for name in ("other", "mine")] == ["", "data"]
+    with pytest.raises(UserError, match="none: no dataset of that name in dataset_info.json, no recipe"):
+        find_sources("none")
 
 
 def test_a_recipe(folder):

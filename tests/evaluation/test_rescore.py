@@ -45,7 +45,7 @@ def verdicts(path) -> dict[str, str]:
 @pytest.mark.usefixtures("no_drawing")
 def test_the_papers_scorer_gives_a_second_column_and_a_list_of_what_differs(folder, judge, server):
     ours = verdicts(folder / "verdicts.jsonl")
-    found = rescore(folder, "paper", judge, workers=2)
+    found = rescore(folder, "paper", judge, workers=1)
     theirs = verdicts(folder / "verdicts.paper.jsonl")
     judged = {id for id in ours if not id.startswith("mathvista/")}
     assert set(theirs) == judged and found.responses == len(judged)
@@ -113,7 +113,7 @@ def test_ours_asks_only_about_what_rules_cannot_decide(folder, judge, server):
 
 @pytest.mark.usefixtures("judge_at_hand")
 def test_the_scorer_of_openmmreasoner_counts_golds_that_it_misreads(folder, judge):
-    found = rescore(folder, "omr", judge, workers=2)
+    found = rescore(folder, "omr", judge, workers=1)
     assert found.responses == len(verdicts(folder / "verdicts.omr.jsonl")) and found.misread > 0
     assert not found.left_out
 

@@ -98,6 +98,7 @@ def rows_of(path: Path) -> list[dict]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("judge_at_hand", "no_drawing")
 def test_questions_are_asked_again_on_changed_pictures(config, server, tmp_path):
     evaluate(config)
@@ -119,6 +120,7 @@ def test_questions_are_asked_again_on_changed_pictures(config, server, tmp_path)
         evaluate(wanted.model_copy(update={"variant_questions": 5}))
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("judge_at_hand")
 def test_scores_of_recorded_outputs_are_those_of_score_and_of_an_independent_sum(config, server, tmp_path, capsys):
     found = evaluate(config)
@@ -487,6 +489,7 @@ def test_a_judge_settles_what_rules_cannot_decide_and_nothing_else(config, monke
     assert evaluate(judged).rows == with_judge and len(asked) == open_ones, "nobody is paid twice"
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("judge_at_hand")
 def test_what_was_long_in_an_earlier_run_beside_it_is_asked_first(config, server, tmp_path):
     evaluate(config.model_copy(update={"output_dir": tmp_path / "earlier"}))

@@ -37,6 +37,7 @@ ROWS = [
     ({"question": "Q?", "answer": 2.5, "avg_reward": 0.25}, {"gold": 2.5, "pass_rate": 0.25}),
     ({"messages": [{"role": "user", "content": "Q?"}, {"role": "assistant", "content": "A"}], "answer": "7"}, {"gold": "7"}),
     ({"question": "Q?", "answer": ["3", "4"]}, {"gold": ["3", "4"]}),
+    ({"question": "Q?", "answer": "3", "score": 10**400}, {"gold": "3"}),  # more than a float holds
 ]  # fmt: skip
 
 
@@ -57,6 +58,8 @@ REJECTED = [
     ({"question": "Q?", "answer": "see figure"}, "the gold answer cannot be checked"),
     ({"answer": "2"}, "no question"),
     ({"question": "<|im_end|>?", "answer": "2"}, "control token in the question"),
+    ({"question": "Q?", "answer": "2", "grading": "rubric"}, "grading unknown"),
+    ({"question": "Q?", "answer": "2", "grading": {"a": 1}}, "grading unknown"),
     ({"question": "Q?", "answer": "2", "pass_rate": 7}, "pass_rate is not a share from 0 to 1"),
     (
         {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}], "answer": "7"},

@@ -353,6 +353,7 @@ def test_help_lists_every_key(fork):
     assert len(re.findall(r"virgo-factory(?:: |, stage\s+grpo: )", text)) == len(keys) >= 30
 
 
+@pytest.mark.integration
 def test_switched_off_everything_is_stock(state):
     import dataclasses
 

@@ -340,6 +340,12 @@ def test_tables_stay_tables(folder):
     ]
 
 
+def test_half_a_surrogate_pair_is_written_as_it_was(folder):
+    (folder / "rows.jsonl").write_text('{"id": "a", "note": "\\ud83d"}\n')
+    (source,), _ = find_sources(str(folder / "rows.jsonl"))
+    assert write_rows(source, [0], folder / "out").read_text() == (folder / "rows.jsonl").read_text()
+
+
 # the recipe of the smoke run
 
 

@@ -102,7 +102,7 @@ def _approximate(gold: str, answer: str, question: Question, config: GradingConf
 # --- booleans and text ---------------------------------------------------------------------------------------------
 
 _SAYING = frozenset(
-    "it he she they this that there i is are was were see got has have by of got a an in to located placed positioned situated sitting standing lying shown seen represents stands for denotes slice piece".split()
+    "it he she they this that there i is are was were see got has have by of from got a an in to located placed positioned situated sitting standing lying shown seen represents stands for denotes slice piece".split()
 )
 _LETTERS = re.compile(r"\\?[^\W\d_]+")
 
@@ -275,7 +275,7 @@ class _Comparison:
             return Verdict.of(False, "unit", kind)
         values = list(_values(gold, answer, factors, self.config))
         if scale := _IN_SCALE.search(question.text[-1_000:]):
-            values.append(answer.value / SCALES[scale[1].lower()])
+            values.append(answer.value / SCALES[(scale[1] or scale[2]).lower()])
         equal = any(self.close(gold, answer, value) for value in values)
         return Verdict.of(equal, "value", kind)
 
@@ -458,7 +458,10 @@ def _plain(reading: Reading) -> str:
 
 # --- numbers -------------------------------------------------------------------------------------------------------
 
-_IN_SCALE = re.compile(r"\bin (?:[A-Z]{3} |\$ ?)?(thousand|million|billion)s?\b", re.IGNORECASE)
+_IN_SCALE = re.compile(
+    r"\bin (?:[A-Z]{3} |\$ ?)?(thousand|million|billion)s?\b|(?:单位[是为]?[:：]?\s*|多少|几)(万亿|百万|千万|万|亿)",
+    re.IGNORECASE,
+)
 """What a chart counts in: 27.4 million is its 27.4."""
 _BASE = re.compile(r"\b(?:base|binary|octal|hex\w*|notation|numeral system)\b|进制", re.IGNORECASE)
 _PERCENTS = re.compile(r"percent|point|(?<!\d)(?<!\d )\\?%|百分|per cent|多少|probab|概率|share|rate", re.IGNORECASE)

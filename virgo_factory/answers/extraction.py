@@ -8,7 +8,8 @@ from virgo_factory.answers.options import LETTERS, options_of
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.affirming import affirms, turned
-from virgo_factory.answers.prose.phrases import MAX_ANSWER, said_answer
+from virgo_factory.answers.prose.asked import wants_several
+from virgo_factory.answers.prose.phrases import MAX_ANSWER, MAX_GOLD, said_answer
 from virgo_factory.answers.prose.reading import announced, last_said, listed_in
 from virgo_factory.answers.prose.response import answer_tag, boxes, parts
 from virgo_factory.answers.values.latex import unwrap
@@ -47,14 +48,14 @@ def extract(response: str, question: Question | None = None) -> Answer:
     behind = text.lower().rfind("</answer>")
     boxed_behind = behind >= 0 and boxes(text[behind:])[0]
     if not boxed_behind and (tagged := answer_tag(text)) is not None:
-        if inner := _from_box(tagged, options, "answer_tag"):
+        if inner := _from_box(tagged, question, options, "answer_tag"):
             return inner
         short = unwrap(tagged.strip())
         inner = _from_text(tagged, question, options, "answer_tag") if len(short) > 40 else Answer("", "none", "")
         kept = inner.rule != "none" or len(short) > MAX_ANSWER
         return inner if kept else Answer(short, "answer_tag", "answer_tag")
 
-    found = _from_box(text, options, where)
+    found = _from_box(text, question, options, where)
     undone = re.search("(?i)wait|that|等等|不对|错了", text[-100:]) and P.UNDONE.search(text[-100:])
     if undone or found and where == "thought" and not ended and _is_revised(text):
         return Answer("", "cut", where)
@@ -73,7 +74,7 @@ def extract(response: str, question: Question | None = None) -> Answer:
                 return Answer("", "none", where)
     if where == "solution" and found.rule in _WEAK and BEGIN_SOLUTION in response and END_SOLUTION not in response:
         # The solution was cut off before it came to an answer: the thought is all there is.
-        concluded = _from_box(response.partition(END_THOUGHT)[0], options, "thought")
+        concluded = _from_box(response.partition(END_THOUGHT)[0], question, options, "thought")
         if concluded is not None:
             return concluded
     return found
@@ -85,20 +86,20 @@ def _is_revised(text: str) -> bool:
     return bool(last) and P.REVISED.search(text, last[-1].end) is not None
 
 
-def _from_box(text: str, options: tuple[str, ...], where: str) -> Answer | None:
+def _from_box(text: str, question: Question, options: tuple[str, ...], where: str) -> Answer | None:
     found, cut = boxes(text)
     found = [box for box in found if box.text.strip()]
     if not found:
         return None if cut is None else Answer("", "cut", where)
     last = [found[-1]]
     for box in reversed(found[-50:-1]):
-        if not P.BETWEEN_BOXES.fullmatch(text, box.end, last[0].start):
+        if not P.BETWEEN_BOXES.fullmatch(text, box.end, last[0].start) or not wants_several(question):
             break
         last.insert(0, box)
     if (later := _said_after(text[found[-1].end :][-_TAIL:], options)) is not None:
         return Answer(later, "phrase", where)
     inside = [unwrap(box.text) for box in last]
-    return Answer(", ".join(inside[:1] if len(set(inside)) == 1 else inside)[:MAX_ANSWER], "box", where)
+    return Answer(", ".join(inside[:1] if len(set(inside)) == 1 else inside)[: MAX_GOLD + 1], "box", where)
 
 
 def _is_cut(text: str) -> bool:

@@ -12,7 +12,7 @@ from virgo_factory.answers.grading import MATH, GradingConfig
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Answer, Question, Verdict
 from virgo_factory.answers.options import list_in_string, options_of
 from virgo_factory.answers.patterns import P
-from virgo_factory.answers.prose.phrases import MAX_ANSWER, refuses, says_boolean
+from virgo_factory.answers.prose.phrases import MAX_ANSWER, MAX_GOLD, refuses, says_boolean
 from virgo_factory.answers.prose.response import answer_tag, boxes
 from virgo_factory.answers.values.latex import characters, tidy, unwrap
 from virgo_factory.answers.values.numbers import read_number
@@ -59,7 +59,7 @@ def judge(answer: Answer | str, gold: Any, question: Question | None = None, con
     """
     question = question or Question()
     if not isinstance(answer, Answer):
-        answer = Answer("" if answer is None else str(answer)[: MAX_ANSWER + 1], "given", "given")
+        answer = Answer("" if answer is None else str(answer)[: MAX_GOLD + 1], "given", "given")
     verdict = _judge(answer, gold, question, config)
     return Verdict(verdict.verdict, verdict.reason, verdict.kind, answer)
 
@@ -77,6 +77,11 @@ def _judge(answer: Answer, gold: Any, question: Question, config: GradingConfig)
         return Verdict(WRONG, "cut_answer" if answer.rule == "cut" else "no_answer", kind)
     if answer.where == "thought" and not config.accept_thought:
         return Verdict(WRONG, "answer_in_thought", kind)
+
+    if len(answer.text) > MAX_ANSWER and not options and any(len(wanted) >= MAX_ANSWER for wanted in golds):
+        said = characters(answer.text).split()
+        is_same = any(said == characters(wanted).split() for wanted in golds)
+        return Verdict(CORRECT, "same_text", kind) if is_same else Verdict(UNVERIFIABLE, "too_large", kind)
 
     verdicts = [_one(text, wanted, question, options, config) for wanted in golds]
     return min(verdicts, key=lambda verdict: (CORRECT, UNVERIFIABLE, WRONG).index(verdict.verdict))
@@ -147,7 +152,7 @@ def _golds(gold: Any, options: tuple[str, ...], config: GradingConfig) -> list[s
         several = [part for part in gold if part is not None and str(part).strip()]
     else:
         text = characters(str(gold)).strip()
-        if not text or len(text) > 20_000:
+        if not text or len(text) > MAX_GOLD:
             return [] if text else None
         if text in options:
             return [text]
@@ -167,7 +172,7 @@ def _one_gold(text: str) -> list[str]:
     tagged = answer_tag(text)
     text = tagged if tagged is not None else text
     if "boxed" in text:
-        found = extract(text)
+        found = extract(text, Question(several=True))
         texts = {box.text.strip() for box in boxes(text)[0]}
         if found.text:
             joined = all(inside in found.text for inside in texts)

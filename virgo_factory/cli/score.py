@@ -6,7 +6,6 @@ from pathlib import Path
 
 import typer
 
-from virgo_factory.io.files import check_folder
 from virgo_factory.report.table import Table
 from virgo_factory.report.terminal import console, print_tables
 
@@ -24,7 +23,9 @@ def score(
     ),
     grading_name: str = typer.Option("math", "--grading", help="Named strictness: math, mathvista, chartqa, ..."),
     against: str | None = typer.Option(None, "--against", help="Column of existing labels to compare with."),
-    out: Path | None = typer.Option(None, "--out", help="Verdict rows; FILE with .verdicts.jsonl by default."),
+    out: Path | None = typer.Option(
+        None, "--out", help="Verdict rows, a .jsonl file; FILE with .verdicts.jsonl by default."
+    ),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an existing --out."),
     workers: int | None = typer.Option(None, "--workers", min=1, help="Processes; all cores by default."),
     seconds: float = typer.Option(15.0, "--seconds", min=0.1, help="Hard limit of one verdict."),
@@ -40,6 +41,7 @@ def score(
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from virgo_factory.answers import KINDS, grading
+    from virgo_factory.data.make.writing import check_target
     from virgo_factory.data.read.files.chunks import UnreadableFile
     from virgo_factory.rollouts.judge.llm_judge import LLMJudge, judgements
     from virgo_factory.rollouts.judge.score_file import Columns, RowError, score_file
@@ -57,12 +59,15 @@ def score(
     except ValueError as error:
         errors.append(f"--grading: {error}")
     target = out or file.with_name(file.name.removesuffix(file.suffix) + ".verdicts.jsonl")
-    if target.exists() and not overwrite:
-        errors.append(f"{target} exists. Name another --out, or replace it with --overwrite.")
-    try:
-        check_folder(target.parent)
-    except ValueError as error:
-        errors.append(str(error))
+    if target.suffix != ".jsonl":
+        errors.append(f"{target}: verdict rows are written as .jsonl.")
+    elif target.resolve() == file.resolve():
+        errors.append(f"{target} is an input as well. Name another output.")
+    else:
+        try:
+            check_target(target, overwrite)
+        except ValueError as error:
+            errors.append(str(error))
     if errors:
         for error in errors:
             screen.print(f"[red]error:[/] {error}", soft_wrap=True)

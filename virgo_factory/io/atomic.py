@@ -11,6 +11,10 @@ from typing import IO, Any
 from virgo_factory.core.errors import UserError
 
 
+TEXT = {"encoding": "utf-8", "errors": "backslashreplace", "newline": "\n"}
+"""How a text file is written: half a surrogate pair, which UTF-8 has not, as the escape that JSON has for it."""
+
+
 @contextmanager
 def new_path(path: Path) -> Iterator[Path]:
     """Yield a path to write to, which is moved to `path` at the end; where the writing fails, what was there stays.
@@ -32,11 +36,11 @@ def new_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_file(path: Path, mode: str = "w", sync: bool = True) -> Iterator[IO[Any]]:
-    """Yield the file that becomes `path` at the end, see `new_path`; text is UTF-8 with Unix line ends.
+    """Yield the file that becomes `path` at the end, see `new_path`; text as in `TEXT`.
 
     `sync`: whether it is on the disk before it is moved, so that a loss of power does not leave an empty file.
     """
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    text = {} if "b" in mode else TEXT
     with new_path(path) as partial, partial.open(mode, **text) as file:
         yield file
         file.flush()

@@ -111,7 +111,7 @@ def test_real_sources(shared_data, tmp_path):
     assert counts["figureqa"].dropped["two gold answers to one question on one picture"] == 4
     assert counts["figureqa"].binary == 25 and counts["clevr"].binary == 0
     assert max(sum(question.images == other.images for other in questions) for question in questions) == 1
-    for question in questions[::4]:
+    for question in questions[::8]:
         prompt = make_prompt(question, tmp_path / "out")
         assert len(prompt.images) == len(question.images) and prompt.text.startswith(question.question)
         assert all(option in prompt.text for option in question.options)

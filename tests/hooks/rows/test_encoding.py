@@ -11,12 +11,12 @@ from virgo_factory.hooks.rows.encoding import quick
 
 
 @pytest.fixture(scope="module")
-def tokenizers(real_model_folder, tmp_path_factory):
-    """The real tokenizer, plain, with marker tokens, and with special tokens read as text: (whole, quick) of each."""
+def tokenizers(model_folder, tmp_path_factory):
+    """A Qwen tokenizer, plain, with marker tokens, and with special tokens read as text: (whole, quick) of each."""
     from transformers import AutoTokenizer
 
     folder = tmp_path_factory.mktemp("converted")
-    AutoTokenizer.from_pretrained(real_model_folder).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(model_folder).save_pretrained(folder)
     pairs = []
     for more in ({}, {}, {"split_special_tokens": True}):
         whole, other = (AutoTokenizer.from_pretrained(folder, **more) for _ in range(2))

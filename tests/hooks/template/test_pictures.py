@@ -150,6 +150,7 @@ def test_the_api_server_opens_pictures_as_the_template_was_trained_to(pictures, 
         assert not marked or as_seen(opened).tobytes() == expected.tobytes(), name
 
 
+@pytest.mark.integration
 def test_the_chat_of_llamaboard_hands_pictures_on_as_they_are():
     virgo_factory.register()
     import gradio
@@ -164,6 +165,7 @@ def test_the_chat_of_llamaboard_hands_pictures_on_as_they_are():
     assert [box.image_mode for box in boxes] == [None]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("marked", [True, False])
 def test_the_chat_of_llamaboard_answers_on_them(pictures, tmp_path, marked):
     asked = []

@@ -33,6 +33,7 @@ def test_a_model_that_was_trained_in_truth_raises_no_alarm(whole, base):
     assert alone == {"vision tower"}  # which cannot be compared
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl"])
 @pytest.mark.parametrize("tied", [False, True])
 def test_neither_does_a_random_one_nor_one_trained_from_it(tmp_path, train, family, tied):

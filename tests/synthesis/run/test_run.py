@@ -118,6 +118,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_files(whole, make):
     assert kills >= 4 and keys(folder) == keys(whole) and made(folder) == made(whole)
 
 
+@pytest.mark.integration
 def test_shards_are_one_synthesis_again(whole, make, tmp_path, call):
     config = make()
     parts = []
@@ -140,6 +141,7 @@ def test_shards_are_one_synthesis_again(whole, make, tmp_path, call):
     assert code == 1 and "seed: cannot differ" in said and not (tmp_path / "other").exists()
 
 
+@pytest.mark.integration
 def test_a_merge_that_is_killed_leaves_no_folder_and_is_made_again(whole, make, tmp_path, call):
     """SIGKILL once so many files are there of the folder that is filled: it is there whole or not at all."""
     for shard in ("1/2", "2/2"):
@@ -166,6 +168,7 @@ def test_a_merge_that_is_killed_leaves_no_folder_and_is_made_again(whole, make, 
     assert not synthesize(resumed(out)).finished and made(out) == made(whole)
 
 
+@pytest.mark.integration
 def test_a_merge_of_some_shards_says_what_lacks(make, tmp_path, played):
     config = make()
     part = read_config(config, ["shard=1/2", f"output_dir={tmp_path / 'a'}", "max_rollouts=12"])
@@ -176,6 +179,7 @@ def test_a_merge_of_some_shards_says_what_lacks(make, tmp_path, played):
     assert len(lines(together.output_dir / "00_scenes.jsonl")) == 2
 
 
+@pytest.mark.integration
 def test_a_merge_without_a_shard_is_not_all(make, tmp_path, call):
     config = make()
     keys_of = ["compositions=0", "max_scenes=2", "shard=2/2", f"output_dir={tmp_path / 'b'}"]
@@ -189,6 +193,7 @@ def test_a_merge_without_a_shard_is_not_all(make, tmp_path, call):
     assert len(lines(tmp_path / "all" / "00_scenes.jsonl")) == 2
 
 
+@pytest.mark.integration
 def test_a_picture_that_was_replaced_is_not_thought_about(make, drawn, tmp_path):
     pictures = shutil.copytree(drawn, tmp_path / "pictures")
     scenes = [{"reader": "rows", "file": str(pictures / "scenes.jsonl"), "box_format": "xyxy"}]
@@ -326,6 +331,7 @@ def test_a_synthesis_without_rows_is_no_success(make, tmp_path, call):
     assert not (tmp_path / "dataset_info.json").exists()
 
 
+@pytest.mark.integration
 def test_a_server_that_rewrites_beginnings(make):
     """With a picture the run stops and names the template; without one the rendered text is sent."""
     with serving(rewrites=True) as server:
@@ -344,6 +350,7 @@ def test_another_model_is_another_folder(whole, tmp_path):
         synthesize(resumed(folder, ["writer={model_name_or_path: other}"]))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("role", ["writer", "blind", "thinker"])
 def test_a_name_that_no_server_has_is_corrected_in_the_same_folder(make, whole, role):
     """As long as the role has no reply; those of others stay theirs."""
@@ -368,6 +375,7 @@ def test_more_samples_are_asked_beside_those_that_are_there(whole, tmp_path):
     assert len(lines(folder / "05_thinking.jsonl")) == 4 * asked and outcome.finished >= asked
 
 
+@pytest.mark.integration
 def test_a_picture_that_is_gone_is_counted_and_asked_again(make, drawn, tmp_path):
     """By the next start, once it is there."""
     media = shutil.copytree(drawn, tmp_path / "media")
@@ -395,6 +403,7 @@ def test_a_picture_that_is_gone_is_counted_and_asked_again(make, drawn, tmp_path
     assert "never answered" not in card["dropped"] and not not_asked(settings.output_dir)
 
 
+@pytest.mark.integration
 def test_a_start_of_which_all_was_refused_is_no_success(make, drawn, tmp_path, call):
     media = shutil.copytree(drawn, tmp_path / "media")
     scenes = [{"reader": "rows", "file": str(media / "scenes.jsonl"), "box_format": "xyxy"}]
@@ -431,6 +440,7 @@ def test_a_question_is_judged_by_all_its_votes_or_not_at_all(whole, tmp_path):
         )
 
 
+@pytest.mark.integration
 def test_roles_that_read_text_may_be_asked_of_any_server(make, whole):
     """`dialect: openai` for them, vLLM for those that go on behind a beginning; the same questions come out."""
     roles = {

@@ -2,12 +2,13 @@
 
 import csv
 import json
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
 import pytest
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.synthesis.thoughts.expanding import FORBIDDEN
 from virgo_factory.synthesis.thoughts.steps import Steps
 from virgo_factory.synthesis.words import Dropped
@@ -66,16 +67,25 @@ def raw(tmp_path):
     return write
 
 
-def replay(folder: Path) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, SCRIPT, folder], capture_output=True, text=True, timeout=120)
+@pytest.fixture
+def replay(monkeypatch, capsys):
+    """A function: folder -> what the script prints of it, run in this process."""
+    limit = csv.field_size_limit()
+
+    def run(folder: Path) -> str:
+        monkeypatch.setattr(sys, "argv", [str(SCRIPT), str(folder)])
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+        return capsys.readouterr().out
+
+    yield run
+    csv.field_size_limit(limit)
 
 
-def test_raw_files_are_replayed_with_their_own_counts(raw):
+def test_raw_files_are_replayed_with_their_own_counts(raw, replay):
     shorts = ["<think> It is blue.</think>\n<answer>B</answer>", "<think>It is blue. </think> So <answer>(B) blue</answer>",
               "<think> It is.</think>\n<answer></answer>", "<think> It is"]  # fmt: skip
     said = replay(raw(shorts, [f".\nWait,{text}" for text, *_ in EXPANSIONS]))
-    assert said.returncode == 0, said.stderr
-    short, long = said.stdout.splitlines()
+    short, long = said.splitlines()
     assert short == (
         "stage_2_simple_cot/intermediate_df/vlm.jsonl: 4 in: 3 close the thought, 3 answer, 0 hold a forbidden word, "
         "3 pass all three (0 and 3 where parts of words count); 2 kept (1 the same thought as another of its question)"
@@ -111,6 +121,6 @@ def test_each_count_by_itself(text, held, fault):
         (["\nWait, no."], {"mcq_answer": "pink"}, r"question q1: its answer 'pink' is not one of four options"),
     ],
 )
-def test_files_that_do_not_belong_together_are_named(raw, longs, mcq, said):
-    found = replay(raw(["<think> x </think> <answer>B</answer>"], longs, **mcq))
-    assert found.returncode == 1 and said in found.stderr.splitlines()[-1]
+def test_files_that_do_not_belong_together_are_named(raw, replay, longs, mcq, said):
+    with pytest.raises(UserError, match=said):
+        replay(raw(["<think> x </think> <answer>B</answer>"], longs, **mcq))

@@ -109,13 +109,14 @@ def _says(stated: list[str], wanted: list[str], opened: set[str]) -> bool | None
     for start in range(len(said) - len(wanted) + 1):
         if [stated[place] for place in said[start : start + len(wanted)]] == wanted:
             ended = said[start + len(wanted) - 1] + 1
-            is_open = (
-                opened or _OPEN & {*stated[: said[start]]} or not (_GOES_ON | _SEEN) >= {*stated[ended : ended + 1]}
-            )
+            places = (ended, ended + 1) if wanted[-1].endswith("est") else (ended,)  # "the smoothest line"
+            goes_on = any((_GOES_ON | _SEEN) >= {*stated[place : place + 1]} for place in places)
+            is_open = opened or _OPEN & {*stated[: said[start]]} or not goes_on
             return None if is_open else not _NO & {*stated[:ended]}
     return None
 
 
+_THEN = re.compile(r"(?<=[a-z]er )then\b")
 _ONLY = re.compile(r"\bnot (?=only|just|merely)")
 _WAYS = {"left": "right", "above": "below", "over": "under", "in front of": "behind", "before": "after", "north": "south", "east": "west"}  # fmt: skip
 _WAYS |= {other: way for way, other in _WAYS.items()}
@@ -146,7 +147,5 @@ def turned(question: str, text: str) -> str | None:
 
 def _stems(text: str) -> list[str]:
     """The words of a text, in the singular and with "n't" as a word of its own."""
-    return [
-        re.sub("(?<=..[^su])(?<!doe)s$", "", word)
-        for word in words(re.sub("n['’]t\\b", " not", _ONLY.sub("", text))).split()
-    ]
+    text = _THEN.sub("than", re.sub("n['’]t\\b", " not", _ONLY.sub("", text)))
+    return [re.sub("(?<=..[^su])(?<!doe)s$", "", word) for word in words(text).split()]

@@ -3,6 +3,7 @@
 import functools
 import re
 
+from virgo_factory.answers.model import Question
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose.phrases import quantities
 from virgo_factory.answers.values.latex import tidy, words
@@ -20,6 +21,7 @@ _COUNTS = re.compile(
 )
 _ASKS_YEAR = re.compile(r"\b(?:which|what) year\b|哪一?年", re.IGNORECASE)
 _ASKS_CHANGE = re.compile(r"\b(?:how much|how many|by how|by what)\b", re.IGNORECASE)
+_BY = re.compile(r"\bby (?:about |only )?(?=\W?\d)")
 _TOTAL = re.compile(
     rf"\b(?=.*(?:in total|in all|altogether)\b)(?!.*\d.*\d.*(?:in total|in all|altogether)\b)({P.NUMBER})\b",
     re.IGNORECASE,
@@ -41,7 +43,7 @@ _SHORT = frozenset(
 _SPEAKS_OF = re.compile(r"^\W*the ((?:[a-z]+-)?[a-z]+(?: [a-z]+)?) (?:is|was|equals)\b", re.IGNORECASE)
 _GENERAL = frozenset(
     "answer result value total sum number solution set interval difference product amount final correct quotient remainder ratio "
-    "rate".split()
+    "rate size measure".split()
 )
 _LED_TO = r"\b(?:rose|fell|grew|drop\w*|increas\w*|decreas\w*|went up|went down|rise|fall)\s+to\s+\W?"
 _OPPOSITES = (
@@ -50,6 +52,12 @@ _OPPOSITES = (
 )
 """What a statement tells of where the question asks for the other."""
 _SOME_YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
+
+
+def wants_several(question: Question) -> bool:
+    """Whether a question asks for several answers, or is not known."""
+    text = question.text[-3_000:].strip()
+    return not text or P.SEVERAL.search(text) is not None if question.several is None else question.several
 
 
 def stems(text: str) -> set[str]:
@@ -65,13 +73,9 @@ def _known(question: str) -> frozenset[str]:
 
 def about(clause: str, question: str) -> str:
     """Return of a clause with several numbers the part that tells of what is asked: with most of its words, and fewest others."""
-    parts = SPLIT.split(clause)
-    if len(parts) < 2:
-        return clause
-    known = _known(question[-300:])
-    held = {part: set(quantities(part)) - known for part in parts}
-    parts = [part for part in parts if any(formed(value, question) for value in held[part])]
-    parts = [part for part in parts if re.search(r"[^\W\d_]{2,}|[\u4e00-\u9fff]", part)]
+    parts = [part for part in SPLIT.split(clause) if re.search(r"[^\W\d_]{2,}|[\u4e00-\u9fff]", part)]
+    known = _known(question[-300:]) if len(parts) > 1 else ()
+    parts = [part for part in parts if any(formed(value, question) for value in {*quantities(part)} - {*known})]
     if len(parts) < 2:
         return clause
     asked = stems(question[-300:])
@@ -85,13 +89,15 @@ def about(clause: str, question: str) -> str:
 
 
 def sought(clause: str, question: str) -> str | None:
-    """Return the number of a clause that the words of a question tell: of what it counts, or a year."""
+    """Return the number of a clause that the words of a question tell: of what it counts, a year, by how much something changed."""
     counted = _COUNTS.search(question)
     if counted and (part := _part_of(clause, counted[1] or "") or _TOTAL.search(clause)):
         return part[1]
     clause = about(clause, question)
     if _ASKS_YEAR.search(question):
         return next(iter(_YEAR.findall(clause)), None)
+    if _ASKS_CHANGE.search(question) and (by := _BY.search(clause)):
+        return next(iter(quantities(clause[by.end() :])), None)
     several = counted and len(quantities(clause)) > 1
     if found := list(P.THERE.finditer(clause)) if not (several and with_noun(clause, question)) else []:
         there = found[-1]
@@ -122,7 +128,7 @@ def _part_of(clause: str, names: str) -> re.Match[str] | None:
 def with_noun(clause: str, question: str) -> str | None:
     """The number of a clause that stands with what a question counts: 3 in "3 of the 8 years"."""
     counted = _COUNTS.search(question)
-    if not counted or not (noun := counted[1]):
+    if not counted or not (noun := counted[1] or counted[2]):
         return None
     names = "|".join(re.escape(name[:4]) for name in noun.split())
     among = rf"(?:(?:out )?of (?:the |all )?(?:{P.NUMBER})\s+)?(?:[a-z]+\s+)?(?={names})"

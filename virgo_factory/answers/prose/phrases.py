@@ -13,7 +13,9 @@ from virgo_factory.answers.values.units import read_unit
 
 
 MAX_ANSWER = 2_000
-"""Longest answer; a longer one is not an answer but a text."""
+"""Longest answer; a longer one is not an answer but a text, which is right where it is the gold answer itself."""
+MAX_GOLD = 10 * MAX_ANSWER
+"""Longest gold answer."""
 _BEFORE = 110
 """Characters of a statement that are looked at in front of an announcement."""
 

@@ -1,11 +1,13 @@
 """What a response that has no box says, read by its clauses: the last one that commits to a value."""
 
 import re
+from dataclasses import replace
 
 from virgo_factory.answers.model import Answer, Question
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.asked import (
+    SPLIT,
     about,
     counts,
     formed,
@@ -14,6 +16,7 @@ from virgo_factory.answers.prose.asked import (
     sought,
     stems,
     tells_of_another,
+    wants_several,
     with_noun,
 )
 from virgo_factory.answers.prose.clauses import ASIDE, clauses, committed, statements
@@ -71,8 +74,18 @@ def is_value(text: str) -> bool:
         recurs = any(
             name and name in part.partition("=")[2] for name, part in zip(names, said.what.parts, strict=True)
         )
-        return len(names) > 1 and not recurs and all(map(is_value, said.what.parts))
+        return len(names) > 1 and not recurs and all(map(_is_part, said.what.parts, names))
     return isinstance(said.what, Moment) or not isinstance(said.what, Words) and not has_prose(_BOUNDED.sub("", text))
+
+
+def _is_part(text: str, name: str) -> bool:
+    """Whether a text is one of several values: a number of what, or what has a name."""
+    if name:
+        return re.search("[A-Za-z\u4e00-\u9fff]", name) is not None and not has_prose(text)
+    what = read(text).what
+    if isinstance(what, Sequence):
+        return what.held != "" and not has_prose(text)
+    return isinstance(what, Number) and SAID not in what.words and len(text.split()) < 4 and "=" not in text
 
 
 def value_of(clause: str, question: Question) -> str | None:
@@ -83,6 +96,14 @@ def value_of(clause: str, question: Question) -> str | None:
         return whole
     if told := read_out(whole) or bold:
         return told
+    if (
+        question.text
+        and wants_several(question)
+        and len(parts := [part for part in SPLIT.split(whole) if part.strip()]) > 1
+    ):
+        values = [value_of(part, replace(question, several=False)) for part in parts]
+        if all(values):
+            return ", ".join(values)
     if (again := _AGAIN.search(whole)) and is_value(tail := whole[again.start() :]):
         return tail
     part = about(whole, question.text)

@@ -124,6 +124,8 @@ _MODULUS = _table(
 )  # fmt: skip
 _SPACES = re.compile(r"\s+")
 _TWICE = re.compile(r"\\\\(?=[A-Za-z]{2,})")
+_FONT = re.compile(r"(?<=\$)\\(?:mathrm|text|rm)\s*\{\s*([^{}$]*?)\s*\}(?=[^$\n]*\$)")
+"""A unit in upright letters that begins what stands between dollar signs."""
 _PAIR = re.compile(r"\$(?! )([^$\n]+)(?<! )\$(?!\d)")
 _CHECK = re.compile(r"\s*(?:\\checkmark|[✓✔✅☑])\s*$")
 _WHOLE = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed|fbox)\s*\{(.*)\}|\{(.*)\}", re.DOTALL)
@@ -164,7 +166,7 @@ def tidy(text: str) -> str:
     text = characters(text)
     if text.isalnum() and text.isascii():
         return text
-    text = text.replace("{,}", ",")
+    text = _FONT.sub(r"\1", text.replace("{,}", ","))
     if "\\\\" in text and "\\begin" not in text:
         text = _TWICE.sub(r"\\", text)  # escaped twice
     if "\\" in text or "~" in text or "^" in text:

@@ -73,9 +73,9 @@ def _show(card: dict, out: Path, as_json: bool) -> None:
         return
 
     lines = [f"{card['rows_in']:,} rows read, {card['kept']:,} stay; left out:"]
-    lines += counted([(f"of {one['of']}, stands in {one['stands_in']}", one["rows"]) for one in card["for_whom"]]) or [
-        "  none"
-    ]
+    left_out = [(f"of {one['of']}, stands in {one['stands_in']}", one["rows"]) for one in card["for_whom"]]
+    left_out += card["unread"].items()
+    lines += counted(left_out) if left_out else ["  none"]
     lines += [f"{out / one['file']}: {one['kept']:,} of {one['rows_in']:,} rows" for one in card["outputs"]]
     lines += notes_of(card)
     lines.append(f"Who was left out for whom: {out / ACCOUNT}; card: {card_files(out / ACCOUNT)[0]}")

@@ -37,6 +37,7 @@ from virgo_factory.data.read.source import Source, raw_rows
 from virgo_factory.data.rows.pool import each_chunk
 from virgo_factory.formats import read_row
 from virgo_factory.formats.row import own_id
+from virgo_factory.io.atomic import TEXT
 from virgo_factory.io.fingerprint import file_hash
 from virgo_factory.report.card import Card, write_card
 from virgo_factory.report.table import Table, account
@@ -208,6 +209,7 @@ def dedup(
             "rows_in": total,
             "kept": int(is_kept.sum()),
             "dropped": {f"stands in {name} already": n for name, n in keepers.most_common()} | dict(unread),
+            "unread": dict(unread),
             "for_whom": [{"of": of, "stands_in": kept, "rows": rows} for (of, kept), rows in whom.most_common()],
             "by_name": int((state == 1).sum()),
             "not_compared": int((state == 2).sum()),
@@ -268,7 +270,7 @@ def _write_account(
                 if (number := int(starts[index]) + row.number) in wanted:
                     named[number] = row.place, own_id(row.raw)
 
-    with path.open("w", encoding="utf-8", newline="\n") as file:
+    with path.open("w", **TEXT) as file:
         for row, (kept, similarity) in instead.items():
             (place, id), (kept_place, kept_id) = named[row], named[kept]
             told = {"dropped": place, "id": id, "for": kept_place, "for_id": kept_id}

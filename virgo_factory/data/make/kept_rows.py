@@ -11,6 +11,7 @@ from virgo_factory.data.make.writing import partial_of
 from virgo_factory.data.read.files.chunks import TABLE_SUFFIXES
 from virgo_factory.data.read.files.tables import table_batches
 from virgo_factory.data.read.source import Source, raw_rows
+from virgo_factory.io.atomic import TEXT
 
 
 _OF_THE_FILE = (
@@ -39,7 +40,7 @@ def write_kept(source: Source, is_kept: np.ndarray, path: Path) -> None:
     `suffix_for`. Raises UserError for tables of different columns.
     """
     if path.suffix == ".jsonl":
-        with partial_of(path).open("w", encoding="utf-8", newline="\n") as file:
+        with partial_of(path).open("w", **TEXT) as file:
             for row in raw_rows(source):
                 if is_kept[row.number]:
                     file.write(json.dumps(row.raw, ensure_ascii=False) + "\n")

@@ -108,11 +108,13 @@ def choose(
     unique[places[first_of_duplicates(digest[places])]] = True
     pools = [np.flatnonzero(pool & unique) for pool in asked]
     counts = []
-    for share, pool in zip(shares, pools, strict=True):
+    for share, own, pool in zip(shares, asked, pools, strict=True):
         amount = 1.0 if share.amount is None else share.amount
         counts.append(amount if isinstance(amount, int) else int(amount * len(pool) + 0.5))
         if counts[-1] > len(pool) and (len(pool) or not share.domains):
-            errors.append(f"{share}: {counts[-1]:,} rows asked for, {len(pool):,} there.")
+            twice = int((own & ~unique).sum())
+            more = f" (and {twice:,} {DUPLICATE}{'s' * (twice > 1)} of rows before)" if twice else ""
+            errors.append(f"{share}: {counts[-1]:,} rows asked for, {len(pool):,} there{more}.")
 
     if not errors and not sum(counts):
         errors.append("no row is asked for: the ratios are too small for the rows there are.")

@@ -3,7 +3,6 @@
 Of 16 responses to a question of pass rate p all are alike with p^16 + (1 - p)^16: 0.85 at 0.01, 0.19 at 0.1, 0.00 at 0.5.
 """
 
-import contextlib
 import json
 import re
 from collections import Counter
@@ -23,6 +22,7 @@ from virgo_factory.data.read.reader import first_row, why_unreadable
 from virgo_factory.data.read.source import Source, raw_rows
 from virgo_factory.formats.families.questions import PASS_RATES, pass_rate, rate_columns
 from virgo_factory.formats.row import RejectedRow
+from virgo_factory.io.atomic import TEXT
 from virgo_factory.io.fingerprint import file_hash
 from virgo_factory.report.card import write_card
 
@@ -74,8 +74,8 @@ def slice_source(
     inputs = Inputs.of([source])
     fates, rates = [], []
     for row in raw_rows(source):
-        rate = None if row.problem else _rate_of(row.raw, column)
-        fates.append(why_unreadable(row.problem)[0] if row.problem else _fate(rate, bounds))
+        rate, problem = (None, why_unreadable(row.problem)[0]) if row.problem else _rate_of(row.raw, column)
+        fates.append(problem or _fate(rate, bounds))
         rates.append(rate)
 
     _check_some(
@@ -119,7 +119,7 @@ def slice_rated(
                 yield json.dumps({**row, PASS_RATES[0]: round(rate, 4)}, ensure_ascii=False) + "\n"
 
     with published([out]):
-        with partial_of(out).open("w", encoding="utf-8", newline="\n") as file:
+        with partial_of(out).open("w", **TEXT) as file:
             file.writelines(kept())
 
         _check_some(fates, str(folder))
@@ -128,11 +128,12 @@ def slice_rated(
         return _described(fates, rates, out, bounds, command=command, **place)
 
 
-def _rate_of(raw: Any, column: str | None) -> float | None:
-    with contextlib.suppress(RejectedRow):
-        return pass_rate(raw, column) if isinstance(raw, Mapping) else None
-
-    return None
+def _rate_of(raw: Any, column: str | None) -> tuple[float | None, str]:
+    """Return the rate that a row has, and why what stands there is none."""
+    try:
+        return pass_rate(raw, column) if isinstance(raw, Mapping) else None, ""
+    except RejectedRow as error:
+        return None, error.reason
 
 
 def _fate(rate: float | None, bounds: tuple[float, float]) -> str:
@@ -185,4 +186,4 @@ def _described(
 
 
 def _note(rates: dict[str, Any]) -> str:
-    return f"Of all rows: right {rates['mean']:.0%} of the time; {rates['never right']:,} never, {rates['always right']:,} always."
+    return f"Of the rows with a pass rate: right {rates['mean']:.0%} of the time; {rates['never right']:,} never, {rates['always right']:,} always."

@@ -2,8 +2,10 @@
 
 import glob
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +65,7 @@ def data_files(path: Path, where: str) -> tuple[Path, ...]:
     """
     if is_pattern(str(path)):
         found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
-        files = _of_one_type([file for file in found if file.is_file() and is_data_file(file)], where)
+        files = _of_one_type([file for file in found if _has_rows(file)], where)
         if not files:
             raise UserError(f"{where}: no data file is named like {path} ({_kinds()}).")
 
@@ -90,10 +92,10 @@ def _parts_of_folder(path: Path, where: str) -> dict[str, tuple[Path, ...]]:
     if parts := _parts_of_card(path, where):
         return parts
 
-    files = [file for file in sorted(path.iterdir()) if file.is_file() and is_data_file(file) and not _is_beside(file)]
+    files = [file for file in sorted(path.iterdir()) if not _is_beside(file) and _has_rows(file)]
     for depth in range(1, _DEEPEST + 1):
         below = sorted(path.glob("*/" * depth + "*")) if not files else []
-        files += [file for file in below if file.is_file() and is_data_file(file) and not _is_beside(file)]
+        files += [file for file in below if not _is_beside(file) and _has_rows(file)]
 
     if not files:
         tar = next((file for file in sorted(path.rglob("*")) if file.suffix in _ARCHIVES and file.is_file()), None)
@@ -152,9 +154,8 @@ def _parts_of_card(path: Path, where: str) -> dict[str, tuple[Path, ...]]:
     parts = {}
     for part, patterns in named.items() if isinstance(named, Mapping) else ():
         patterns = [patterns] if isinstance(patterns, str) else patterns or []
-        files = sorted(
-            {file for pattern in patterns for file in path.glob(str(pattern).lstrip("/")) if is_data_file(file)}
-        )
+        names = [glob.glob(str(pattern).lstrip("/"), root_dir=path, recursive=True) for pattern in patterns]
+        files = sorted({path / name for name in chain(*names) if _has_rows(path / name)})
         if files:
             parts[str(part)] = _of_one_type(files, where)
 
@@ -176,8 +177,21 @@ def not_rows(path: Path) -> str:
 
     return (
         f'{path.name} is an archive: unpack it. Shards of WebDataset become Parquet by: python -c "from datasets import '
-        f"load_dataset; load_dataset('webdataset', data_files='{path.name}', split='train').to_parquet('rows.parquet')\""
+        f"load_dataset; load_dataset('webdataset', data_files='{path}', split='train').to_parquet('rows.parquet')\""
     )
+
+
+def _has_rows(file: Path) -> bool:
+    """Whether there is a data file. Raises UserError for a link to one that is gone: its rows would be missing silently."""
+    if not is_data_file(file):
+        return False
+
+    if file.is_symlink() and not file.exists():
+        raise UserError(
+            f"{file}: a link to {os.readlink(file)}, which is not there. Fetch it again, or remove the link."
+        )
+
+    return file.is_file()
 
 
 def _is_beside(file: Path) -> bool:

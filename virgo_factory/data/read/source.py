@@ -3,7 +3,7 @@
 import json
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from itertools import chain
@@ -207,9 +207,9 @@ def _find_sources(
     if path.suffix in (".yaml", ".yml"):
         return _recipe_sources(_recipe_file(what), dataset_dir, given)
 
-    folder = info_folder(dataset_dir)
-    info = read_info(folder)
     names = [name.strip() for name in what.split(",") if name.strip()]
+    folder = info_folder(dataset_dir, names)
+    info = read_info(folder)
     if names and all(name in info or name in packaged_entries() for name in names):
         settings = _settings(given)
         return [_entry_source(name, folder, info, given, settings.malformed) for name in names], settings
@@ -384,12 +384,13 @@ def _names(value: Any, where: str) -> list[str]:
 # dataset_info.json
 
 
-def info_folder(given: str | Path | None = None) -> Path:
-    """Return the folder of dataset_info.json: by default the current one, or `data` where only that has one (LLaMA-Factory's own)."""
-    if given:
-        return Path(given)
+def info_folder(given: str | Path | None = None, names: Collection[str] = ()) -> Path:
+    """Return the folder of dataset_info.json: by default the current one, or `data` (LLaMA-Factory's own) where only that has one, or a name."""
+    if given or not Path("data", INFO).is_file():
+        return Path(given or ".")
 
-    return Path("data") if not Path(INFO).is_file() and Path("data", INFO).is_file() else Path()
+    here = Path(INFO).is_file() and (not names or not read_info(Path()).keys().isdisjoint(names))
+    return Path() if here or names and read_info("data").keys().isdisjoint(names) else Path("data")
 
 
 def read_info(folder: str | Path) -> dict[str, Any]:

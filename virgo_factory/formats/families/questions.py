@@ -47,7 +47,7 @@ UNCHECKABLE = "the gold answer cannot be checked"
 def read(row: Mapping[str, Any], options: Options = Options()) -> Example:
     """Return the example of one prompt, without a response.
 
-    Raises RejectedRow for no question, no gold answer, or one that not even itself is held to be equal to.
+    Raises RejectedRow for no question, no gold answer, one that not even itself is held to be equal to, or no such grading.
     """
     images = read_images(row)
     system = None
@@ -212,15 +212,19 @@ def _question(row: Mapping[str, Any]) -> str | RejectedRow:
 
 
 def _check_gold(facts: Mapping[str, Any]) -> None:
-    """Raise RejectedRow where no response could ever be right: the gold answer itself is not."""
+    """Raise RejectedRow where no response could ever be right: the gold answer itself is not, or its grading is unknown."""
     from virgo_factory.answers import Answer
     from virgo_factory.answers.batch import Task, verdict_of
-    from virgo_factory.answers.grading import grading
+    from virgo_factory.answers.grading import GRADINGS
     from virgo_factory.answers.model import gold_text, question_from
+
+    name = facts.get("grading", "math")
+    if not isinstance(name, str) or name not in GRADINGS:
+        raise RejectedRow("grading unknown", f"{repr(name)[:60]} is not one of {', '.join(GRADINGS)}")
 
     gold = facts["gold"]
     text = gold_text(gold)
-    task = Task(Answer(text, "given", "given"), gold, question_from(facts), grading(facts.get("grading", "math")))
+    task = Task(Answer(text, "given", "given"), gold, question_from(facts), GRADINGS[name])
     verdict = verdict_of(task)
     if verdict.correct is not True:
         raise RejectedRow(UNCHECKABLE, f"{text[:80]!r}: {verdict.words}")

@@ -330,7 +330,7 @@ def _number(value: Any) -> float | None:
 
     try:
         number = None if isinstance(value, bool) or not isinstance(value, str | Number) else float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
     return None if number != number else number

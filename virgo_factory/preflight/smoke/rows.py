@@ -15,6 +15,7 @@ from virgo_factory.data.read.files.chunks import TABLE_SUFFIXES, UnreadableFile
 from virgo_factory.data.read.source import Source, read_source
 from virgo_factory.data.rows.stream import measure
 from virgo_factory.formats import FORMATTINGS, Options
+from virgo_factory.io.atomic import TEXT
 from virgo_factory.preflight.smoke.trial import STEPS, Found, Smoke, StageFailed
 from virgo_factory.report.text import quoted
 
@@ -210,6 +211,6 @@ def write_rows(source: Source, numbers: Sequence[int], stem: Path) -> Path:
     else:
         file = stem.with_suffix(".jsonl")
         lines = [json.dumps(raw[number], ensure_ascii=False) + "\n" for number in numbers]
-        file.write_text("".join(lines), encoding="utf-8")
+        file.write_text("".join(lines), **TEXT)
 
     return file

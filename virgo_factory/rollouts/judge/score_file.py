@@ -94,7 +94,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if path.suffix == ".json":
         with path.open(encoding="utf-8-sig") as file, suppress(ValueError):  # else it is the reader's to say why not
             loaded = json.load(file) if file.read(1) == "{" and not file.seek(0) else None
-            if isinstance(loaded, dict) and all(isinstance(row, dict) for row in loaded.values()):
+            if isinstance(loaded, dict) and loaded and all(isinstance(row, dict) for row in loaded.values()):
                 yield from ((f"row {key}", row) for key, row in loaded.items())
                 return
 
@@ -130,7 +130,7 @@ def score_file(
     judge: LLMJudge | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Counts:
-    """Write a verdict row for every response of a file and return the counts; a response that is a list gives a row each.
+    """Write a verdict row for every response of a file and return the counts; a response that is a list gives a row each, one at least.
 
     The target appears only when it is complete. RowError names file and line where a column is missing.
     """
@@ -198,6 +198,8 @@ def _tasks(source: Path, place: str, row: dict, columns: Columns, config: Gradin
     )
     responses = row[columns.response]
     labels = row[columns.against] if columns.against else None
+    if responses == []:
+        responses = None  # a row without an answer, which is judged as well
     if not isinstance(responses, list):
         yield place, Task(_text(responses), row[columns.gold], question, config), row, label_of(labels)
         return

@@ -3,11 +3,12 @@
 import contextlib
 import gzip
 import re
+import shlex
 import zlib
 from pathlib import Path
 from typing import IO
 
-from virgo_factory.data.read.files.chunks import UnreadableFile
+from virgo_factory.data.read.files.chunks import UnreadableFile, suffix_of
 
 
 BOM = b"\xef\xbb\xbf"
@@ -50,9 +51,12 @@ def check_encoding(path: Path) -> None:
         name = "UTF-16"
 
     if name:
-        raise UnreadableFile(
-            f"{path}: not UTF-8, but {name} (byte 0). Convert it: iconv -f {name} -t UTF-8 {path.name} > NEW{path.suffix}"
-        )
+        quoted = shlex.quote(str(path))
+        how = f"iconv -f {name} -t UTF-8 {quoted}"
+        if is_packed(path):
+            how = f"gzip -dc {quoted} | iconv -f {name} -t UTF-8"
+
+        raise UnreadableFile(f"{path}: not UTF-8, but {name} (byte 0). Convert it: {how} > NEW{suffix_of(path)}")
 
 
 def convert_it(content: bytes) -> str:
