@@ -102,7 +102,7 @@ def test_what_happens_is_told(folders, tmp_path):
         live._refresh(ended=True)
         live(Event("back", url=URL))
         for number in range(3):
-            live(Event("retry", question="tabmwp/1", sample=0, url=URL, message=f"503 {number}"))
+            live(Event("retry", question="tabmwp/1", sample=0, url=URL, message=f"busy {number}"))
 
         live(Event("dropped", question="clevr/9", source="clevr", message="400: too long \x1b[31m"))
         live(Event("budget", message="max_hours: 2 h are used up"))
@@ -112,7 +112,7 @@ def test_what_happens_is_told(folders, tmp_path):
     assert "1 of 2 servers" in first and "2 of 2 servers" in last
     assert dropped == "cannot be asked: clevr/9 400: too long \\x1b[31m"
     assert budget == "max_hours: 2 h are used up"
-    assert "3 retries" in last and "503" not in out.getvalue()
+    assert "3 retries" in last and "busy" not in out.getvalue()
 
 
 def test_many_messages_of_a_kind_are_counted_only(folders, tmp_path):
