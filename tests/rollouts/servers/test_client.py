@@ -185,6 +185,10 @@ def test_a_response_is_begun_for_the_server_with_both_keys_where_the_template_le
         assert body["messages"][-1] == {"role": "assistant", "content": "<think>\nI see three. Wait, "}
         assert (body["add_generation_prompt"], body["continue_final_message"]) == (False, True)
 
+    spelled = compose("a thought", "How many?", prefill="<think>\n\ufb2b, ")  # one sign, which tokenizers take apart
+    scripts = rendered("<|im_start|>", "<|im_start|><think>\n\u05e9\u05c2, ")
+    assert play(*scripts, CLOSED + WHOLE, prompt=spelled)[1].requests[4][0].startswith("POST /v1/chat/completions ")
+
     error, server = play(CLOSED + WHOLE, prompt=BEGUN, dialect="openai")
     assert type(error) is WrongServer and not server.requests
 

@@ -12,6 +12,7 @@ import importlib
 import json
 import random
 import time
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -228,7 +229,8 @@ class Endpoint:
                 "a response). Let both paths through, or serve the model with a vLLM that has them."
             ) from None
 
-        self._continues = "chat" if begun == asked + prompt.prefill else "text"
+        texts = (unicodedata.normalize("NFC", text) for text in (begun, asked + prompt.prefill))  # as tokenizers do
+        self._continues = "chat" if len(set(texts)) == 1 else "text"
         if self._continues == "text" and prompt.images:
             self._continues = ""
             raise WrongServer(
