@@ -31,12 +31,12 @@ def demo(
     """Train a tiny Qwen2-VL on generated long thoughts and prove what happened.
 
     Where the recipes are (virgo-factory recipes copy .), into saves/; a second call replaces what the first one made.
-    Two CPU cores, no GPU, no network, a minute and a half.
+    Two CPU cores, no GPU, no network, a minute.
 
-    With `distill`, the whole loop in a quarter of an hour there: D_T -> M0, M0's rollouts on visual questions through vLLM,
+    With `distill`, the whole loop in some twenty minutes there: D_T -> M0, M0's rollouts on visual questions through vLLM,
     verdicts, D_SD, two models of the same base on D_SD and on D_T + D_SD, and the scores of all four.
 
-    With `reinforce`, GSPO in some three minutes: a base that looks at pictures or guesses, its scores on pictures that it
+    With `reinforce`, GSPO in three and a half minutes: a base that looks at pictures or guesses, its scores on pictures that it
     never saw before and after, through vLLM. With --blank nothing can be seen, and no score may rise.
 
     With `synthesize`, questions and thoughts of drawn scenes from recorded replies, some with faults that are known, and SFT

@@ -91,14 +91,16 @@ def run(step: Step) -> int:
 def train(step: Step) -> Iterator[Progress]:
     """Run a training to its end, yielding where it stands; what it prints goes to its log.
 
-    It sees no accelerator and no hub. It gets one thread (OMP_NUM_THREADS, unless that is set): for matrices this
-    small more threads only wait for each other, badly so on a busy machine. A ValueError holds the end of its output.
+    It sees no accelerator and no hub. It gets two threads (OMP_NUM_THREADS, unless that is set): for matrices this
+    small more of them only wait for each other. A ValueError holds the end of its output.
     """
     command = [_script(step.command[0]), *step.command[1:]]
     if not Path(command[0]).is_file():
         raise UserError(f"{command[0]} is not there. Install llamafactory into this environment.")
 
-    environment = {"OMP_NUM_THREADS": "1"} | _environment() | {"CUDA_VISIBLE_DEVICES": ""}
+    environment = (
+        {"OMP_NUM_THREADS": str(min(len(os.sched_getaffinity(0)), 2))} | _environment() | {"CUDA_VISIBLE_DEVICES": ""}
+    )
     with open(step.log, "wb") as log:
         child = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
 
