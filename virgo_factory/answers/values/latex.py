@@ -166,7 +166,8 @@ def tidy(text: str) -> str:
     text = characters(text)
     if text.isalnum() and text.isascii():
         return text
-    text = _FONT.sub(r"\1", text.replace("{,}", ","))
+    text = text.replace("{,}", ",")
+    text = _FONT.sub(r"\1", text) if "$\\" in text else text
     if "\\\\" in text and "\\begin" not in text:
         text = _TWICE.sub(r"\\", text)  # escaped twice
     if "\\" in text or "~" in text or "^" in text:

@@ -318,6 +318,8 @@ _ALL_OF_THEM = re.compile(r"\s*的(?:全体|所有|一切)?(?:实数|数|值)集
 
 def _in_signs(text: str) -> str:
     """Return two bounds in words with signs: "x is less than 1 or greater than 2"; empty where there are none."""
+    if not ("than" in text or "于" in text or "at " in text):
+        return ""
     spelled = _ALL_OF_THEM.sub("", text)
     for said, sign in _SAID_SIGNS:
         spelled = said.sub(sign, spelled)
