@@ -33,7 +33,7 @@ def demo(
     Where the recipes are (virgo-factory recipes copy .), into saves/; a second call replaces what the first one made.
     Two CPU cores, no GPU, no network, a minute.
 
-    With `distill`, the whole loop in some twenty minutes there: D_T -> M0, M0's rollouts on visual questions through vLLM,
+    With `distill`, the whole loop, the longest of them: D_T -> M0, M0's rollouts on visual questions through vLLM,
     verdicts, D_SD, two models of the same base on D_SD and on D_T + D_SD, and the scores of all four.
 
     With `reinforce`, GSPO in three and a half minutes: a base that looks at pictures or guesses, its scores on pictures that it
