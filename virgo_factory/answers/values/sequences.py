@@ -284,7 +284,8 @@ def _region(text: str) -> Sequence | None:
     if not _COMPARED.search(text):
         spelled = _in_signs(text)
         found = _region(spelled) if spelled else None
-        return replace(found, name="") if found and not spelled.startswith(text[:1]) else found
+        own = spelled.startswith(text[:1])  # else the name of what is bounded was only put there to be read
+        return found if own or found is None else replace(found, name="")
     if one := _inequality(text):
         return one
     for separator in (_OR, _AND):
@@ -311,8 +312,6 @@ _SAID_SIGNS = tuple(
         (r"(?:strictly )?(?:less|smaller) than|小于", "<"),
     )
 )
-
-
 _ALL_OF_THEM = re.compile(r"\s*的(?:全体|所有|一切)?(?:实数|数|值)集?$")
 
 
