@@ -49,6 +49,8 @@ _HAS = re.compile(r":|(?<![\d%]\*\*) (?:is|are|was|were|equals)(?: [a-z]+)? \W?\
 """What stands behind a name in bold whose value follows."""
 _WOULD = re.compile(r"\bwould\b|\bif\b|若|如果", re.IGNORECASE)
 _UNDONE = re.compile(r"(?:\bnot|n['’]t) (?!the\b|an?\b)([a-z]{3,})")
+_IS_ANSWER = re.compile(r"(?<=\S) is (?:the|my) (?:final |correct |right |required )?(?:answer|result|solution)\b(?!s? [a-z]*ing\b)[^\d\n]*$")
+_WHEN = ("between", "from", "over", "since", "during", "on", "at")
 _SUBJECT = re.compile(r"(?:It|They|He|She|This|[Tt]here|I|We)\b")
 _LISTS = re.compile(r".*(?:\b(?:are|were|shows?|includes?) |: )(?:those (?:of|for) )?(.*)", re.DOTALL)
 _LISTED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
@@ -91,7 +93,7 @@ def _is_part(text: str, name: str) -> bool:
 def value_of(clause: str, question: Question) -> str | None:
     """Return the value that a clause says its subject has: as it stands, read out, in bold, behind "is" or "=", in maths; None where it says none."""
     bold = in_bold(clause)
-    whole = unwrap(P.ASIDE.sub("", clause.replace("**", "")))
+    whole = unwrap(_IS_ANSWER.sub("", P.ASIDE.sub("", clause.replace("**", ""))))
     if is_value(whole):
         return whole
     if told := read_out(whole) or bold:
@@ -127,7 +129,19 @@ def value_of(clause: str, question: Question) -> str | None:
             return f"{segment} {behind[: read_unit(behind)[1]]}".strip()
     equal = _EQUALS.search(part)
     led = equal and (has_prose(part[: equal.start()]) or part.count("=") > 1)
-    return tail if led and is_value(tail := unwrap(part[equal.end() :])) else None
+    if led and is_value(tail := unwrap(part[equal.end() :])):
+        return tail
+    return _at_end(part)
+
+
+def _at_end(clause: str) -> str | None:
+    """The value of several signs that a clause ends with, behind its last word: "we get [2, 5]"."""
+    last = [*_PROSE.finditer(_MARKUP.sub(lambda found: "0" * len(found[0]), clause))][-1:]
+    if not last or last[0][0].startswith(_WHEN) or not (led := re.match(r"\)?[*_]*:?[*_]*\s+", clause[last[0].end() :])):
+        return None
+    tail = unwrap(clause[last[0].end() + led.end() :])
+    whole = not tail.startswith(_WHEN) and is_value(tail) and read_number(tail.strip("()")) is None
+    return tail if whole and {*quantities(clause)[-1:]} <= {*quantities(tail)[-1:]} else None
 
 
 def read_out(clause: str) -> str | None:
@@ -301,7 +315,7 @@ def last_said(text: str, question: Question, where: str) -> Answer:
     if (named := in_place(question.text, told[-1])) and len(named.split()) <= 6:
         return Answer(named, "whole", where)
     if question.kind in ("text", "boolean", "date"):
-        plain = P.CONTRAST.sub("", told[-1])
+        plain = _IS_ANSWER.sub("", P.CONTRAST.sub("", told[-1]).replace("**", ""))
         listed = filter(None, (_LISTS.fullmatch(run[0]) for run in committed(plain)))
         named = (P.BESIDE_THAT.sub("", found[1]) for found in listed)
         said = in_bold(told[-1]) or read_out(plain) or next(filter(_NAMES.fullmatch, named), unwrap(plain))

@@ -305,10 +305,14 @@ class _Reader:
     def exponent(self):
         if self.closed:
             return self.signed(self.atom)
+        sign = -1 if self.take("-") else 1
         whole = self.token.kind == "number" and self.token.text.isdigit()
         if not (self.token.kind == "name" or whole or self.is_sign("{", "(")):
             raise Unreadable("an exponent without braces")
-        return self.atom()
+        value = sign * self.atom()
+        if sign < 0 and self.token.kind == "name":
+            raise Unreadable("e^-2x")
+        return value
 
     def atom(self):
         self.kind, kind, token = "", self.token.kind, self.token.text

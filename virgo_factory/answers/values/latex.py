@@ -91,6 +91,7 @@ _UNICODE = _table(
     (r"[√∛∜]\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))", _root),
     ("[⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ]+|[₀-₉₊₋ₙ]+", _raised),
 )
+_PI = re.compile(r"(?<=[\d)*/(] )pi(?![A-Za-z])|(?<=[\d)*/(])pi(?![A-Za-z])|(?<![A-Za-z\\])pi(?=\s?[/*^])")
 _INFINITY = re.compile(r"(?<![A-Za-z\\])[Ii]nfinity(?![A-Za-z])")
 _ELLIPSIS = (r"(?<![\d.])(\d{1,9})\.(\d{0,6}?)(\d{1,6}?)\3+\s*(?:\.\.\.|…|\\[lc]?dots)", _repeated)
 _LOOKS = _table(
@@ -139,7 +140,7 @@ _SIGN_AT = re.compile(
         if len(sign) > 1
     )
 )
-_WRAPPERS = [pair.split(" ") for pair in (r"$$ $$", r"$ $", r"\( \)", r"\[ \]", "** **", "` `", "* *", "__ __")]
+_WRAPPERS = [pair.split(" ") for pair in (r"$$ $$", r"$ $", r"\( \)", r"\[ \]", "** **", "` `", "* *", "__ __", '" "', "“ ”", "‘ ’", "「 」")]
 _STARTS, _ENDS = " \t\r\n;,:", " \t\r\n.;,:"
 
 
@@ -150,6 +151,7 @@ def characters(text: str) -> str:
     '2\\\\times 3 - 1'
     """
     text = text.translate(_CHARACTERS).replace("根号", "√")
+    text = _PI.sub(r"\\pi ", text) if "pi" in text else text
     text = text if text.isascii() else _rewritten(text, _UNICODE)
     return _INFINITY.sub(r"\\infty ", text) if "nfinity" in text else text
 
@@ -225,7 +227,7 @@ def unwrap(text: str) -> str:
         text = text.lstrip(_STARTS).rstrip(_ENDS) or text.strip()
         if text[-1:] in "k✓✔✅☑":
             text = _CHECK.sub("", text)
-        for left, right in _WRAPPERS if text[:1] in "$\\*`_" else ():
+        for left, right in _WRAPPERS if text[:1] in "$\\*`_\"“‘「" else ():
             inner = text[len(left) : -len(right)]
             if text.startswith(left) and text.endswith(right) and left not in inner and inner:
                 text = inner.strip()

@@ -129,10 +129,12 @@ _NOTHING = frozenset(
 )  # fmt: skip
 _MATHS_SIGNS = re.compile(r"[\\^_=<>|{}+*]|\b(?:sqrt|sin|cos|tan|log|ln|pi)\b|\w\s*\(|(?<=\d)/|/(?=\d)")
 OPERATOR = re.compile(
-    r"[-+*/^=<>|!(\[]|\\(?:frac|sqrt|cdot|times|div|pm|mp|le|ge|ne|approx|equiv|in|cup|cap|subset|supset|binom|sum|prod|int|lim|mid|parallel|perp|to"
+    r"[-+*/^=<>|!(\[]|(?<![A-Za-z\\])(?:sin|cos|tan|log|ln) ?[\d\\√]|\\(?:frac|sqrt|cdot|times|div|pm|mp|le|ge|ne|approx|equiv|in|cup|cap|subset|supset|binom|sum|prod|int|lim|mid|parallel|perp|to"
     r"|overline|lfloor|lceil|begin|neg|land|lor|sim|cong|hat|dot|ddot|tilde|partial|nabla|" + "|".join(FUNCTIONS) + r")(?![A-Za-z])"
 )  # fmt: skip
 """Operators and known functions, without which letters are no factors."""
+_IN_TERMS = re.compile(r"\bin terms of \W*(?!\W|pi\b|π)", re.IGNORECASE)
+"""What a question says whose letters are no units."""
 _ORDINAL = re.compile(r"\d\s?(?:st|nd|rd|th)\b")
 _CHARGED = re.compile(r"(?:[A-Z][a-z]?(?:_?\{?\d+\}?)?|[()\[\]])+\^?\s*\{?\d*[+-]\}?")
 """An ion, or a grade: Fe^{3+}, B+."""
@@ -182,7 +184,7 @@ def _what(text: str, question: str) -> Kind:
         return bound
     if number is not None and _ORDINAL.search(text):
         number = replace(number, marks=number.marks | {MARKS["第"]})
-    if number is not None and not (number.unit and "in terms of" in question[-1_000:].lower()):
+    if number is not None and not (number.unit and _IN_TERMS.search(question[-1_000:])):
         return number
     if found := read_sequence(text):
         if not found.held and text[0] > "\u4dff" and (spoken := _in_sentence(text, question)) is not None:
