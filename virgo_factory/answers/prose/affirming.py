@@ -100,7 +100,7 @@ def _denies(stated: list[str], wanted: list[str], auxiliary: str) -> bool:
     if not rest or (_OPEN - {*wanted}) & {*stated} or not all(word in said for word in (*subject, *rest)):
         return False
     pronoun = next((word for word in stated[:place] if word in ("it", "he", "she", "they")), "")
-    return subject[:1] == wanted[:1] if subject else _refers(pronoun, {*wanted[: wanted.index(rest[0])]}, auxiliary)
+    return subject[:1] == wanted[:1] or "one" in stated[:place] if subject else _refers(pronoun, {*wanted[: wanted.index(rest[0])]}, auxiliary)
 
 
 def _says(stated: list[str], wanted: list[str], opened: set[str]) -> bool | None:
@@ -111,6 +111,7 @@ def _says(stated: list[str], wanted: list[str], opened: set[str]) -> bool | None
             ended = said[start + len(wanted) - 1] + 1
             places = (ended, ended + 1) if wanted[-1].endswith("est") else (ended,)  # "the smoothest line"
             goes_on = any((_GOES_ON | _SEEN) >= {*stated[place : place + 1]} for place in places)
+            goes_on = goes_on or wanted[0] == "there" and stated[ended].endswith(("ing", "ed"))
             is_open = opened or _OPEN & {*stated[: said[start]]} or not goes_on
             return None if is_open else not _NO & {*stated[:ended]}
     return None

@@ -140,8 +140,9 @@ def _at_end(clause: str) -> str | None:
     if not last or last[0][0].startswith(_WHEN) or not (led := re.match(r"\)?[*_]*:?[*_]*\s+", clause[last[0].end() :])):
         return None
     tail = unwrap(clause[last[0].end() + led.end() :])
-    whole = not tail.startswith(_WHEN) and is_value(tail) and read_number(tail.strip("()")) is None
-    return tail if whole and {*quantities(clause)[-1:]} <= {*quantities(tail)[-1:]} else None
+    last_number, alone = quantities(clause)[-1:], read_number(tail.strip("()")) is not None
+    simple = tail.startswith((*_WHEN, "(") if alone else _WHEN) or [tail] == last_number
+    return tail if not simple and is_value(tail) and last_number == quantities(tail)[-1:] else None
 
 
 def read_out(clause: str) -> str | None:
