@@ -370,10 +370,14 @@ _LABEL = re.compile(r"[A-Za-z]{3,} \d+")
 _HEDGED = re.compile(r"\b(?:could|might|may) (?:also |well )?(?:be|belong)\b")
 
 
+_PRONOUN = re.compile(r"^(?:it|they|he|she) (?=[a-z]{4})")
+"""What a statement has a name for: "it decreases"."""
+
+
 @lru_cache(maxsize=2_000)
 def _pattern(option: str) -> tuple[re.Pattern[str], bool] | None:
     """How an option's text stands in a statement, and whether that is read as written (a formula) or as words."""
-    wanted = words(option)
+    wanted = _PRONOUN.sub("", words(option))
     if not wanted:
         return None
     if len(wanted) == 1 and wanted > "\u4dff":

@@ -19,7 +19,7 @@ from virgo_factory.answers.prose.asked import (
     wants_several,
     with_noun,
 )
-from virgo_factory.answers.prose.clauses import ASIDE, clauses, committed, statements
+from virgo_factory.answers.prose.clauses import ASIDE, CONCLUDES, clauses, committed, statements
 from virgo_factory.answers.prose.phrases import BOLD, MATHS, MAX_ANSWER, quantities
 from virgo_factory.answers.values.dates import Moment
 from virgo_factory.answers.values.latex import tidy, unwrap
@@ -259,6 +259,8 @@ def stands_alone(text: str, question: Question) -> bool:
     if len(told) > 1 and (text[0] in "\\([{" or isinstance(read(text).what, Sequence)) and is_value(text):
         return True
     if text[0] in "$\\" or MATHS.search(text):
+        if any(one.role == CONCLUDES for one in clauses(text)[1:]):
+            return False
         return text[0] in "$\\" and len(_PROSE.findall(_MARKUP.sub(" ", text))) <= 2
     short = len(text.split()) <= 4 and len(text) < (50 if text.isascii() else 12)
     bare = not has_prose(text) and not (text.count("=") > 2 and "," in text and not is_value(text))

@@ -77,6 +77,8 @@ _SPELLINGS = (
 _PLACE = re.compile(rf"^(?:on |in )?(?:the )?({'|'.join(ORDINALS)})(?=$|(?: [a-z]+){{1,2}}$)", re.IGNORECASE)
 _CHINESE = re.compile(r"(?<=^第)[零一二三四五六七八九十]+(?!.*\d)|[一二两三四五六七八九十]+(?=个半)|\d+(?=个半)")
 _CONTEXT = re.compile(r"(?P<head>[^()]*\d[^()]*?)(?P<space>\s*)\((?P<inside>[^()]+)\)(?P<tail>[^()\\]*)")
+_SINGLE = re.compile(r"\((?=.*[\d\\])(?:[^(),;]|,(?=\d{3}\b)|[(\[][^()\[\]]*[)\]]|\$[^$]+\$)+\)")
+"""Brackets around all of an answer, which is no tuple."""
 _TENTHS = re.compile(r"(?:打)?([一二三四五六七八九\d][一二三四五六七八九\d.]*)([折成])")
 
 
@@ -96,6 +98,8 @@ def unwrapped(text: str) -> str:
     elif found := _PLACE.match(text):
         place = ORDINALS.index(found[1].lower()) + 1
         text = f"{place}{ {1: 'st', 2: 'nd', 3: 'rd', 21: 'st'}.get(place, 'th') }{text[found.end() :]}"
+    if text[:1] == "(" and text[-1:] == ")" and _SINGLE.fullmatch(text):
+        text = tidy(text[1:-1])
     if text.endswith(")") or "(" in text and (text[-1].isalpha() or text[-1] > "\u4dff"):
         text = _without_context(text)
     return text
