@@ -49,6 +49,8 @@ _CHOSEN = re.compile(r"(?!answer|choice|option|ans\b|final)[a-z]", re.IGNORECASE
 _ARTICLE = re.compile(r"A (?!is\b|was\b|it is\b|because|and\b|or\b|since|as\b|in\b)[a-z]|I(?!\W*(?:$|[.):\n]|is\b))")
 _KIND_LETTER = re.compile(rf"\b(?i:{P.KINDS})\s+\(?([A-Z])(?![A-Za-z])")
 _LISTED = re.compile(r"[*_)\]]*\s*(?:选项|项|是|[,、]?\s*(?:and|or|和|或)?\s*[A-J](?![A-Za-z]))")
+_NEGATIVE = frozenset(("no", "not given", "not enough information", "none", "neither"))
+"""Options whose texts begin as what takes a letter back."""
 _NEXT = {True: re.compile(r"[(\[][A-J][)\]]"), False: re.compile(r"(?<![A-Za-z(\[])[A-J]\s*[.:：、]\s")}
 """Further letters of a list that begins with a letter in brackets, or without."""
 _ENDED = re.compile(r"[.!?。！？)\]}$*`|>\"'”…:]\s*\Z")
@@ -210,6 +212,10 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
         return Answer(whole if len(whole) <= 3 or len(letters) > 1 else next(iter(letters)), "letter", where)
     if (alone := _last_line(text, count)) is not None:
         return Answer(alone, "letter", where)
+    spelled = [option for option in options if len(option) > 1 and _NAMES_LETTERS.search(option)]
+    said = phrases.IS_ANSWER.sub("", P.LEAD.sub("", unwrap(said_answer(text) or whole), count=1)) if spelled else ""
+    if exact := next((option for option in spelled if same_option(option, said)), ""):
+        return Answer(exact, "option", where)
     claim = claimed(text, count, P.ASKS_WRONG.search(question.text.partition("\nA")[0]) is not None)
     if claim and (corrected := _corrected(text, options, count, where)):
         return corrected
@@ -277,7 +283,8 @@ def _led(lines: list[str], text: str, count: int) -> str | None:
     leading = {found[1]: (line, found) for line in lines if (found := P.LEADING.match(line)) and found[1] in LETTERS[:count]}  # fmt: skip
     for letter, (line, found) in leading.items() if len(leading) == 1 else ():
         rest = line[found.end(1) :].removeprefix("是" if line[0] == "图" else "")
-        listed = _LISTED.match(rest) or _NEXT[line[0] in "(["].search(rest) or P.REJECTED_OF.match(rest)
+        rejected = P.REJECTED_OF.match(rest) and words(rest) not in _NEGATIVE
+        listed = _LISTED.match(rest) or _NEXT[line[0] in "(["].search(rest) or rejected
         listed = listed or {other[1] for other in _KIND_LETTER.finditer(rest)} - {letter}
         leads = {other[1] for part in statements(text[:600]) if (other := P.LEADING.match(part.strip()))}
         told = found["told"] is None or len(text) <= 300 and leads == {letter}
@@ -370,6 +377,7 @@ _LABEL = re.compile(r"[A-Za-z]{3,} \d+")
 _HEDGED = re.compile(r"\b(?:could|might|may) (?:also |well )?(?:be|belong)\b")
 
 
+_NAMES_LETTERS = re.compile(r"(?<![A-Za-z])[A-J](?![A-Za-z])|\bI{2,3}\b")
 _PRONOUN = re.compile(r"^(?:it|they|he|she) (?=[a-z]{4})")
 """What a statement has a name for: "it decreases"."""
 
@@ -522,6 +530,10 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
         own = LETTERS.index(both[1])
         if own < len(options) and options[own].strip() == both[2]:
             return frozenset((own,))  # "(D) I", where the fourth option is I
+    led = P.LETTER_TEXT.fullmatch(text)
+    own = LETTERS.index(next(filter(None, led.groups())).upper()) if led else len(options)
+    if own < len(options) and len(led[4]) > 1 and same_option(options[own], led[4]):
+        return frozenset((own,))
     label = letters_of(text, len(options))
     short = [index for index, option in enumerate(options) if not label or len(option) <= 12]
     named = frozenset(index for index in short if same_option(options[index], text))

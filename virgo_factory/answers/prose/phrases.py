@@ -23,8 +23,12 @@ FINAL = re.compile(r"\bfinal answer\s*(?:is|:)(?:\s*the final answer\s*(?:is|:))
 
 _GUESS = re.compile(r"\b(?:but|however|likely|probably|closest|most)\b|但|最可能", re.IGNORECASE)
 
-_CLAUSE_END = re.compile(r"(?<=[a-z)\d])\.\s|[\n。！？；;!]")
+_CLAUSE_END = re.compile(r"(?<=[a-z)\d])\.\s|(?<=\b[A-Z])\.\s(?=[A-Z][a-z]|\Z)|[\n。！？；;!]")
 _ITEMS = re.compile(r"[\s*_:]*(?:\n[ \t]*(?:[-•*]|\d+[.)])[ \t][^\n]{1,300}[:=][^\n]{1,300}){2,20}")
+IS_ANSWER = re.compile(
+    r"(?<=\S) is (?:the|my) (?:final |correct |right |required )?(?:answer|result|solution)\b(?!s? [a-z]*ing\b)[^\d\n]*$"
+)
+"""What a statement says of the answer in front of it."""
 BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 MATHS = re.compile(r"\$\$([^$]{1,1000})\$\$|\$([^$\n]{1,500})\$|\\\[(.{1,1000}?)\\\]|\\\((.{1,500}?)\\\)", re.DOTALL)
 _UNDER = re.compile(r"(?:\\(?:sqrt|frac)\s*(?:\[\d\])?\{?|\}\{|√)\Z")

@@ -20,7 +20,7 @@ from virgo_factory.answers.prose.asked import (
     with_noun,
 )
 from virgo_factory.answers.prose.clauses import ASIDE, CONCLUDES, clauses, committed, statements
-from virgo_factory.answers.prose.phrases import BOLD, MATHS, MAX_ANSWER, quantities
+from virgo_factory.answers.prose.phrases import BOLD, IS_ANSWER, MATHS, MAX_ANSWER, quantities
 from virgo_factory.answers.values.dates import Moment
 from virgo_factory.answers.values.latex import tidy, unwrap
 from virgo_factory.answers.values.numbers import Number, read_number
@@ -49,7 +49,6 @@ _HAS = re.compile(r":|(?<![\d%]\*\*) (?:is|are|was|were|equals)(?: [a-z]+)? \W?\
 """What stands behind a name in bold whose value follows."""
 _WOULD = re.compile(r"\bwould\b|\bif\b|若|如果", re.IGNORECASE)
 _UNDONE = re.compile(r"(?:\bnot|n['’]t) (?!the\b|an?\b)([a-z]{3,})")
-_IS_ANSWER = re.compile(r"(?<=\S) is (?:the|my) (?:final |correct |right |required )?(?:answer|result|solution)\b(?!s? [a-z]*ing\b)[^\d\n]*$")
 _WHEN = ("between", "from", "over", "since", "during", "on", "at")
 _SUBJECT = re.compile(r"(?:It|They|He|She|This|[Tt]here|I|We)\b")
 _LISTS = re.compile(r".*(?:\b(?:are|were|shows?|includes?) |: )(?:those (?:of|for) )?(.*)", re.DOTALL)
@@ -93,7 +92,7 @@ def _is_part(text: str, name: str) -> bool:
 def value_of(clause: str, question: Question) -> str | None:
     """Return the value that a clause says its subject has: as it stands, read out, in bold, behind "is" or "=", in maths; None where it says none."""
     bold = in_bold(clause)
-    whole = unwrap(_IS_ANSWER.sub("", P.ASIDE.sub("", clause.replace("**", ""))))
+    whole = unwrap(IS_ANSWER.sub("", P.ASIDE.sub("", clause.replace("**", ""))))
     if is_value(whole):
         return whole
     if told := read_out(whole) or bold:
@@ -137,7 +136,11 @@ def value_of(clause: str, question: Question) -> str | None:
 def _at_end(clause: str) -> str | None:
     """The value of several signs that a clause ends with, behind its last word: "we get [2, 5]"."""
     last = [*_PROSE.finditer(_MARKUP.sub(lambda found: "0" * len(found[0]), clause))][-1:]
-    if not last or last[0][0].startswith(_WHEN) or not (led := re.match(r"\)?[*_]*:?[*_]*\s+", clause[last[0].end() :])):
+    if (
+        not last
+        or last[0][0].startswith(_WHEN)
+        or not (led := re.match(r"\)?[*_]*:?[*_]*\s+", clause[last[0].end() :]))
+    ):
         return None
     tail = unwrap(clause[last[0].end() + led.end() :])
     last_number, alone = quantities(clause)[-1:], read_number(tail.strip("()")) is not None
@@ -318,7 +321,7 @@ def last_said(text: str, question: Question, where: str) -> Answer:
     if (named := in_place(question.text, told[-1])) and len(named.split()) <= 6:
         return Answer(named, "whole", where)
     if question.kind in ("text", "boolean", "date"):
-        plain = _IS_ANSWER.sub("", P.CONTRAST.sub("", told[-1]).replace("**", ""))
+        plain = IS_ANSWER.sub("", P.CONTRAST.sub("", told[-1]).replace("**", ""))
         listed = filter(None, (_LISTS.fullmatch(run[0]) for run in committed(plain)))
         named = (P.BESIDE_THAT.sub("", found[1]) for found in listed)
         said = in_bold(told[-1]) or read_out(plain) or next(filter(_NAMES.fullmatch, named), unwrap(plain))
