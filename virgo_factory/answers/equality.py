@@ -40,6 +40,7 @@ _SAID = BOOLEANS | {"1": True, "0": False, "y": True, "n": False, "right": True,
 _APPROXIMATION = re.compile(r"\\approx(?![A-Za-z])")
 _SUFFIX = re.compile(r"(?<=\d)([MBkK])$")
 _SCALES = {"M": " million", "B": " billion", "k": " thousand", "K": " thousand"}
+_ENDS = re.compile(r"\s*\$?\s*(?:[?,.]|$)")
 MAX_DEPTH = 4
 _same_parts = partial(Verdict.of, what="parts", kind="sequence")
 
@@ -250,7 +251,7 @@ class _Comparison:
             return self.formulas(one, other) if equations else Verdict.of(False, "value", "expression")
         sides = sides_of(other.text) if isinstance(other.what, Formula) else []
         if len(sides) > 1 and len(sides_of(one.text)) < 2:
-            asked = re.search(re.escape(sides[0]) + r"\s*\$?\s*(?:[?,.]|$)", self.question.text)
+            asked = any(map(_ENDS.match, self.question.text.split(sides[0])[1:]))
             if sides[-1] == "0" or MULTIPLE.fullmatch(sides[0]) and not asked:
                 return Verdict.of(False, "expression", "expression")
             other = read(sides[-1], self.question.text)

@@ -13,6 +13,7 @@ from virgo_factory.answers.values.numbers import told
 SPLIT = re.compile(
     r"[;；，]\s*|(?<=[a-z]):\s(?=\d+ [a-z])|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])|,(?=[\u4e00-\u9fff])|(?<=[\u4e00-\u9fff]),"
 )
+_WORDED = re.compile(r"[^\W\d_]{2,}|[\u4e00-\u9fff]")
 _PERIOD = re.compile(r"(?:from|between) (?:1[5-9]|20)\d\d (?:to|and) (?:1[5-9]|20)\d\d$")
 _YEAR = re.compile(r"(?<![\d.$])(?<!\d,)(?:1[5-9]|20)\d\d(?![.,]?\d|%|(?<![\"“]\d{4})[\"”])")
 _COUNTS = re.compile(
@@ -22,6 +23,12 @@ _COUNTS = re.compile(
 _ASKS_YEAR = re.compile(r"\b(?:which|what) year\b|哪一?年", re.IGNORECASE)
 _ASKS_CHANGE = re.compile(r"\b(?:how much|how many|by how|by what)\b", re.IGNORECASE)
 _BY = re.compile(r"\bby (?:about |only )?(?=\W?\d)")
+_OF_THINGS = re.compile(
+    rf"(?<!of )(?<!of the )(?<!of all )\b((?:{P.NUMBER})(?: (?:hundred|thousand|[mbtr]+illion)\b)?)\s+"
+    rf"(?:(?:out )?of (?:the |all )?(?:{P.NUMBER})\s+)?(?=([a-z]+)(?:\s+([a-z]+))?)",
+    re.IGNORECASE,
+)
+"""How many of what: its next two words."""
 _TOTAL = re.compile(
     rf"\b(?=.*(?:in total|in all|altogether)\b)(?!.*\d.*\d.*(?:in total|in all|altogether)\b)({P.NUMBER})\b",
     re.IGNORECASE,
@@ -45,19 +52,28 @@ _GENERAL = frozenset(
     "answer result value total sum number solution set interval difference product amount final correct quotient remainder ratio "
     "rate size measure".split()
 )
-_LED_TO = r"\b(?:rose|fell|grew|drop\w*|increas\w*|decreas\w*|went up|went down|rise|fall)\s+to\s+\W?"
-_OPPOSITES = (
-    (r"\b(?:start|began|begin|open|depart)", r"\b(?:end|finish|clos|arriv)"),
-    (r"\b(?:eaten|sold|spent|gave|given|used|lost)\b", r"\b(?:left|remain\w*|still)\b"),
+_LED_TO = re.compile(r"\b(?:rose|fell|grew|drop\w*|increas\w*|decreas\w*|went up|went down|rise|fall)(\s+to\s+)\W?")
+_OPPOSITES = tuple(
+    tuple(map(re.compile, pair))
+    for one, other in (
+        (r"\b(?:start|began|begin|open|depart)", r"\b(?:end|finish|clos|arriv)"),
+        (r"\b(?:eaten|sold|spent|gave|given|used|lost)\b", r"\b(?:left|remain\w*|still)\b"),
+    )
+    for pair in ((one, other), (other, one))
 )
-"""What a statement tells of where the question asks for the other."""
+"""What a question asks for where a statement may tell of the other."""
 _SOME_YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
 
 
 def wants_several(question: Question) -> bool:
     """Whether a question asks for several answers, or is not known."""
-    text = question.text[-3_000:].strip()
-    return not text or P.SEVERAL.search(text) is not None if question.several is None else question.several
+    return _asks_several(question.text) if question.several is None else question.several
+
+
+@functools.lru_cache(4)
+def _asks_several(question: str) -> bool:
+    text = question[-3_000:].strip()
+    return not text or P.SEVERAL.search(text) is not None
 
 
 def stems(text: str) -> set[str]:
@@ -73,7 +89,7 @@ def _known(question: str) -> frozenset[str]:
 
 def about(clause: str, question: str) -> str:
     """Return of a clause with several numbers the part that tells of what is asked: with most of its words, and fewest others."""
-    parts = [part for part in SPLIT.split(clause) if re.search(r"[^\W\d_]{2,}|[\u4e00-\u9fff]", part)]
+    parts = [part for part in SPLIT.split(clause) if _WORDED.search(part)]
     known = _known(question[-300:]) if len(parts) > 1 else ()
     parts = [part for part in parts if any(formed(value, question) for value in {*quantities(part)} - {*known})]
     if len(parts) < 2:
@@ -130,10 +146,11 @@ def with_noun(clause: str, question: str) -> str | None:
     counted = _COUNTS.search(question)
     if not counted or not (noun := counted[1] or counted[2]):
         return None
-    names = "|".join(re.escape(name[:4]) for name in noun.split())
-    among = rf"(?:(?:out )?of (?:the |all )?(?:{P.NUMBER})\s+)?(?:[a-z]+\s+)?(?={names})"
-    number = rf"(?:{P.NUMBER})(?: (?:hundred|thousand|[mbtr]+illion)\b)?"
-    said = re.findall(rf"(?<!of )(?<!of the )(?<!of all )\b({number})\s+{among}", clause, re.IGNORECASE)
+    names = tuple(name[:4].lower() for name in noun.split())
+    said = [
+        found[1] for found in _OF_THINGS.finditer(clause)
+        if found[2].lower().startswith(names) or (found[3] or "").lower().startswith(names)
+    ]  # fmt: skip
     return said[-1] if said else None
 
 
@@ -200,6 +217,11 @@ def on_subject(statement: str, question: str) -> str:
     return "; ".join(kept) if kept else statement
 
 
+@functools.lru_cache(4)
+def _asked_of(question: str) -> tuple[tuple[re.Pattern[str], re.Pattern[str]], ...]:
+    return tuple((one, other) for one, other in _OPPOSITES if one.search(question) and not other.search(question))
+
+
 def tells_of_another(statement: str, value: str, question: str) -> bool:
     """Return whether a statement tells of another thing, year or way than a question asks for, or where a change led to."""
     question = question[-1_000:]
@@ -209,15 +231,14 @@ def tells_of_another(statement: str, value: str, question: str) -> bool:
         told_of = set(re.findall(r"[a-z-]+", statement.lower()))
         if not (_GENERAL & (named | asked) or asked & told_of):
             return True
-    for pair in _OPPOSITES:
-        for one, other in (pair, pair[::-1]):
-            ways = [bool(re.search(way, text)) for text in (statement, question) for way in (one, other)]
-            if ways == [True, False, False, True]:
-                return True
+    for one, other in _asked_of(question):
+        if other.search(statement) and not one.search(statement):
+            return True
     years, asked_years = (set(_SOME_YEAR.findall(text)) - {value} for text in (statement, question))
     if years and asked_years and not years & asked_years:
         return True
-    if _ASKS_CHANGE.search(question) and re.search(_LED_TO + re.escape(value), statement):
+    led = _LED_TO.finditer(statement) if _ASKS_CHANGE.search(question) else ()
+    if any(statement.startswith(value, to.end(way)) for to in led for way in (0, 1)):
         return True
     said, asked = ({way for axis, way in told(text)[0] if axis == "change"} for text in (statement, question))
     return bool(said and asked) and not said & asked

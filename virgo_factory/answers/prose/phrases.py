@@ -141,10 +141,11 @@ def quantities(text: str) -> list[str]:
     for match in P.NUMERAL.finditer(text):
         in_formula = _UNDER.search(text, max(0, match.start() - 12), match.start()) or _TIMES.match(text, match.end())
         if match.group().strip() and not in_formula:
-            rest = re.sub(r"\^?\s?\\circ\s*", "°", text[match.end() : match.end() + 60])
+            rest = text[match.end() : match.end() + 60]
+            rest = re.sub(r"\^?\s?\\circ\s*", "°", rest) if "\\circ" in rest else rest
             scale = P.SCALED.match(rest)
             end = scale.end() if scale else 0
-            unit = re.match(r"\s*", rest[end:]).end() + end
+            unit = len(rest) - len(rest[end:].lstrip())
             end = unit + length if (length := read_unit(rest[unit:])[1]) else end
             if way := P.WAY.match(rest, end):
                 end = way.end()

@@ -183,6 +183,10 @@ def numeral(text: str) -> Fraction:
 # --- the parser ------------------------------------------------------------------------------------------------------
 
 
+_BARE = str.maketrans("", "", " \t\n\r\f\v{}\\'")
+_INDEX = re.compile(r"[a-z]|[\da-z]+(?:[-+][\da-z]+)+")
+
+
 class Point(NamedTuple):
     """What letters stand for: "positive", "real", "complex" or "whole" numbers; of those that are `folded` both cases are one."""
 
@@ -373,12 +377,12 @@ class _Reader:
         """A letter with its accent, subscript and primes; with a formula as index it is a function of that."""
         if token in self.given:
             return self.given[token]
-        letter, _, index = re.sub(r"[\s{}\\']", "", token).partition("_")
+        letter, _, index = token.translate(_BARE).partition("_")
         if letter in _CONSTANTS and not index and "'" not in token:
             return _CONSTANTS[letter]
         point, primes = self.point, "'" * token.count("'")
         letter = letter.lower() if letter.lower() in point.folded else letter
-        if re.fullmatch(r"[a-z]|[\da-z]+(?:[-+][\da-z]+)+", index):
+        if index and _INDEX.fullmatch(index):
             return _drawn(point.index, f"{letter}_{primes}" + MP.nstr(as_float(self.inner(index)), 30))
         name = letter + ("_" + index if index else "") + primes
         drawn = _drawn(point.index, name)
