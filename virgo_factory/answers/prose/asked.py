@@ -83,6 +83,11 @@ def stems(text: str) -> set[str]:
 
 
 @functools.lru_cache(4)
+def _counted(question: str) -> re.Match[str] | None:
+    return _COUNTS.search(question)
+
+
+@functools.lru_cache(4)
 def _known(question: str) -> frozenset[str]:
     return frozenset(quantities(question))
 
@@ -106,7 +111,7 @@ def about(clause: str, question: str) -> str:
 
 def sought(clause: str, question: str) -> str | None:
     """Return the number of a clause that the words of a question tell: of what it counts, a year, by how much something changed."""
-    counted = _COUNTS.search(question)
+    counted = _counted(question)
     if counted and (part := _part_of(clause, counted[1] or "") or _TOTAL.search(clause)):
         return part[1]
     clause = about(clause, question)
@@ -143,7 +148,7 @@ def _part_of(clause: str, names: str) -> re.Match[str] | None:
 
 def with_noun(clause: str, question: str) -> str | None:
     """The number of a clause that stands with what a question counts: 3 in "3 of the 8 years"."""
-    counted = _COUNTS.search(question)
+    counted = _counted(question)
     if not counted or not (noun := counted[1] or counted[2]):
         return None
     names = tuple(name[:4].lower() for name in noun.split())
@@ -161,7 +166,7 @@ def formed(value: str, question: str) -> bool:
 
 def counts(question: str) -> bool:
     """Whether a question asks how many there are."""
-    return _COUNTS.search(question) is not None
+    return _counted(question) is not None
 
 
 _WHICH = re.compile(r"\b(?:which|what|who)\b", re.IGNORECASE)

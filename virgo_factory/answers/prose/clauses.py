@@ -34,14 +34,12 @@ def statements(text: str) -> tuple[str, ...]:
     """
     found, start = [], 0
     for end in P.STATEMENT_END.finditer(text):
-        number = _LIST_NUMBER.match(text, start)
+        number = _LIST_NUMBER.match(text, start) if end[0][0] == "." else None
         if not end["block"] and not (number and number.end() == end.end()):
             found.append(text[start : end.start()])
             start = end.end()
-    found = (
-        _LIST_NUMBER.sub("", part, count=1) if _LIST_NUMBER.match(part) else part for part in (*found, text[start:])
-    )
-    return tuple(part for part in found if part.strip(" \t\n.*_:#>-|"))
+    told = (part for part in (*found, text[start:]) if part.strip(" \t\n.*_:#>-|"))
+    return tuple(part[number.end() :] if (number := _LIST_NUMBER.match(part)) else part for part in told)
 
 
 @functools.lru_cache(64)

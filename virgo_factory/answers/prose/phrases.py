@@ -3,6 +3,7 @@
 Every function is linear in the text. A statement is a sentence, a line or what stands between two of them.
 """
 
+import functools
 import re
 from collections.abc import Iterator
 
@@ -130,11 +131,12 @@ def refuses_at_end(text: str) -> bool:
     return any(map(refuses, statements(text.strip()[-1_000:])[-2:]))
 
 
-def quantities(text: str) -> list[str]:
+@functools.lru_cache(128)
+def quantities(text: str) -> tuple[str, ...]:
     """Return the numbers of a text that are no part of a formula, each with its scale, percent sign, unit and what else makes it another value.
 
     >>> quantities("It goes 60 mph, in 1887 BC, for 15 thousand dollars."), quantities("增长了25倍")
-    (['60 mph', '1887 BC', '15 thousand dollars'], ['25倍'])
+    (('60 mph', '1887 BC', '15 thousand dollars'), ('25倍',))
     """
     text = characters(text)
     found = []
@@ -150,7 +152,7 @@ def quantities(text: str) -> list[str]:
             if way := P.WAY.match(rest, end):
                 end = way.end()
             found.append((match.group() + rest[:end]).strip(" .") if end else match.group().strip())
-    return found
+    return tuple(found)
 
 
 def without_courtesy(text: str) -> str:

@@ -144,7 +144,7 @@ def _at_end(clause: str) -> str | None:
         return None
     tail = unwrap(clause[last[0].end() + led.end() :])
     last_number, alone = quantities(clause)[-1:], read_number(tail.strip("()")) is not None
-    simple = tail.startswith((*_WHEN, "(") if alone else _WHEN) or [tail] == last_number
+    simple = tail.startswith((*_WHEN, "(") if alone else _WHEN) or (tail,) == last_number
     return tail if not simple and is_value(tail) and last_number == quantities(tail)[-1:] else None
 
 
