@@ -266,6 +266,9 @@ class _Comparison:
         if answer.units and not gold.unit:
             if units := read_unit(tidy(question.unit or ""))[0] or asked_units(question.text[-1_000:]):
                 gold = replace(gold, unit=question.unit or "asked", units=units)
+        degrees, bare = (answer, gold) if answer.units == named("°") else (gold, answer)
+        if degrees.units == named("°") and not bare.unit and "\\pi" in (one if bare is gold else other).text:
+            return Verdict.of(_equal(degrees.value * MP.pi / 180, bare.value), "value", kind)
         if gold.value == answer.value and gold.decimals != answer.decimals and P.LABELLED.search(question.text):
             return Verdict.of(False, "value", kind)  # version 3.10 is not 3.1
         if {gold.unit, answer.unit} in ({"", "'"}, {"", "''"}, {"", '"'}) and not P.FEET.search(question.text):

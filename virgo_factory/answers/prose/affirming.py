@@ -152,5 +152,6 @@ def turned(question: str, text: str) -> str | None:
 
 def _stems(text: str) -> list[str]:
     """The words of a text, in the singular and with "n't" as a word of its own."""
-    text = _THEN.sub("than", re.sub("n['’]t\\b", " not", _ONLY.sub("", text)))
+    text = re.sub("n['’]t\\b", " not", _ONLY.sub("", text)).replace("no longer", "not still")
+    text = _THEN.sub("than", text)
     return [re.sub("(?<=..[^su])(?<!doe)s$", "", word) for word in words(text).split()]

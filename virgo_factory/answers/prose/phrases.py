@@ -53,7 +53,7 @@ _STATED = re.compile(
     rf"|isn['’]t\s{{1,3}})?(?P<said>{_BOOLEAN}){_EDGE}(?!\s{{1,3}}that\b)",
     re.IGNORECASE,
 )
-_DECORATED = re.compile(r"^(?:so|therefore|thus|answer)[,:]?\s+|[\s*_.。!！$\"'`:：()]+", re.IGNORECASE)
+_DECORATED = re.compile(r"^(?:so|therefore|thus|answer)[,:]?\s+|^.*(?:=>|→|⇒)|[\s*_.。!！$\"'`:：()]+", re.IGNORECASE)
 
 
 def says_boolean(gold: str) -> bool:

@@ -54,6 +54,8 @@ def parts(response: str) -> tuple[Part, bool]:
     if not response.isascii() and _WIDE.search(response):
         response = response.translate(_FULL_WIDTH)
     response = without_turn_end(response)
+    if (ended := P.NEXT_QUESTION.search(response, 40)) and not _END_OF_THOUGHT.search(response, ended.end()):
+        response = response[: ended.start()]
     if start := P.START.match(response):
         response = response[start.end() :]
     if response.startswith("analysis") and (final := response.rfind("assistantfinal")) > 0:

@@ -76,7 +76,7 @@ _SPELLINGS = (
 )
 _PLACE = re.compile(rf"^(?:on |in )?(?:the )?({'|'.join(ORDINALS)})(?=$|(?: [a-z]+){{1,2}}$)", re.IGNORECASE)
 _CHINESE = re.compile(r"(?<=^第)[零一二三四五六七八九十]+(?!.*\d)|[一二两三四五六七八九十]+(?=个半)|\d+(?=个半)")
-_CONTEXT = re.compile(r"(?P<head>[^()]*\d[^()]*?)(?P<space>\s*)\((?P<inside>[^()]+)\)(?P<tail>[^()\\]*)")
+_CONTEXT = re.compile(r"(?P<head>[^()]*?)(?P<space>\s*)\((?P<inside>[^()]+)\)(?P<tail>[^()\\]*)")
 _SINGLE = re.compile(r"\((?=.*[\d\\])(?:[^(),;]|,(?=\d{3}\b)|[(\[][^()\[\]]*[)\]]|\$[^$]+\$)+\)")
 """Brackets around all of an answer, which is no tuple."""
 _TENTHS = re.compile(r"(?:打)?([一二三四五六七八九\d][一二三四五六七八九\d.]*)([折成])")
@@ -116,7 +116,11 @@ def _without_context(text: str) -> str:
         return f"{found['head']} {inside}{found['tail']}"
     said = re.match(r"[^\W\d_]{3,}|[a-z]{2} ", inside) and not re.search(r"[\\^_=]|^mod", inside)
     same = (value := read_number(inside)) is not None and value.value == number.value
-    return f"{found['head']}{found['tail']}" if said or same and not value.literal else text
+    return (
+        f"{found['head']}{found['tail']}"
+        if said or same and not (value.literal and number.literal and re.search(r"\d", found["head"]))
+        else text
+    )
 
 
 def conditional_value(text: str) -> str | None:
