@@ -39,6 +39,7 @@ if os.environ.get("{AUTOLOAD}") != "0":
     torch._import_device_backends()
 """
 """How the code of a program begins: with torch's autoload, which `import torch` ends with, and which its server leaves out."""
+SCRIPT = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
 COMMAND = f"{PROGRAM}import sys; sys.argv[0] = 'llamafactory-cli'; from llamafactory.cli import main; main()"
 
 
@@ -77,6 +78,12 @@ def start(kind: str, target: Callable, *arguments: object) -> multiprocessing.Pr
         forkserver.connect_to_new_process = default
 
     return process
+
+
+def command(kind: str, code: str, *arguments: str) -> list[str]:
+    """Return what does what `python -c CODE ARGUMENTS` does; its environment is to be taken afterwards."""
+    server_of(kind)
+    return [sys.executable, "-P", __file__, kind, "-c", code, *arguments]
 
 
 class _Descriptor:

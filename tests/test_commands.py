@@ -283,9 +283,7 @@ def programs(folder: Path) -> Path:
         "python": f"{PROGRAM}import runpy, sys; sys.argv = sys.argv[2:]; runpy.run_path(sys.argv[0], run_name='__main__')",
     }.items():
         script = folder / name
-        script.write_text(
-            f'#!/bin/bash\nexec {shlex.join([sys.executable, "-P", forking.__file__, PROGRAMS, "-c", code])} "$@"\n'
-        )
+        script.write_text(f'#!/bin/bash\nexec {shlex.join(forking.command(PROGRAMS, code))} "$@"\n')
         script.chmod(0o755)
 
     return folder
@@ -299,7 +297,6 @@ def test_train_on_several_nodes(tmp_path, reduced):
     text = command("FORCE_TORCHRUN=1 NNODES=8").replace("NNODES=8", "NNODES=2").replace("10.0.0.1", "127.0.0.1")
     text = text.replace("29500", str(port))
     behind = " ".join(f"{key}={value}" for key, value in {**small, "output_dir": tmp_path / "out"}.items())
-    forking.server_of(PROGRAMS)
     path = os.pathsep.join([str(programs(tmp_path / "bin")), os.environ["PATH"]])
     settings = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "NPROC_PER_NODE": "1"}
     settings["PYTHON_EXEC"] = str(tmp_path / "bin" / "python")

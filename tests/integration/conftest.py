@@ -150,8 +150,7 @@ class Bench:
         command = self.command(recipe)
         log = Path(command[-1]).with_suffix(".log")
         if stock:
-            forking.server_of(PROGRAMS)
-            command = [sys.executable, "-P", forking.__file__, PROGRAMS, "-c", COMMAND, *command[1:]]
+            command = forking.command(PROGRAMS, COMMAND, *command[1:])
 
         environment = self.environment(ranks if stock else 0, **(env or {}))
         run = (_start_stock if stock else _fork)(command, self.folder, environment, log, ranks)
@@ -279,14 +278,13 @@ def fork_training() -> Callable[..., Run]:
 def forked_vllm() -> Iterator[None]:
     """vLLM servers that this process starts are forked; those of a command or training are not, as in test_reinforce.py."""
     pytest.importorskip("vllm", reason="vLLM is not installed (make test installs its CPU build)")
-    forking.server_of(VLLM)
     stock = server.vllm_command
 
     def command(*arguments: object, **options: object) -> list[str]:
         python, safe, module, *given = stock(*arguments, **options)
         assert (python, safe, module) == (sys.executable, "-P", "-m")
-        code = f"import runpy, sys; sys.argv[:] = {given!r}; runpy.run_module(sys.argv[0], run_name='__main__')"
-        return [python, safe, forking.__file__, VLLM, "-c", code]
+        code = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_module(sys.argv[0], run_name='__main__')"
+        return forking.command(VLLM, code, *given)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(server, "vllm_command", command)
