@@ -272,7 +272,10 @@ def read_config(
             values[key] = read_yaml(text)
             lines[key] = COMMAND_LINE
         except yaml.YAMLError:
-            errors.append((COMMAND_LINE, f"{key}: the value is not YAML. Quote it, with a blank behind each colon: '{key}={{a: 1}}'"))
+            like = f"'{key}={{a: 1}}'"
+            errors.append(
+                (COMMAND_LINE, f"{key}: the value is not YAML. Quote it, with a blank behind colons: {like}")
+            )
 
     for key, value in list(values.items()):
         if problem := _not_even_a_value(kind, key, value):

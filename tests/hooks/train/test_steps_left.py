@@ -172,7 +172,10 @@ def test_a_killed_run_goes_on_with_other_data_and_says_so(
     [
         ({}, None),
         ({"data": {"dt": ["dt.jsonl 2"]}}, "dt as many rows then as now, in files that have changed. The run"),
-        ({"template": "omr", "cutoff_len": 9}, "other data than this recipe's: template 'virgo' then, 'omr' now. The run"),
+        (
+            {"template": "omr", "cutoff_len": 9},
+            "other data than this recipe's: template 'virgo' then, 'omr' now. The run",
+        ),
     ],
 )
 def test_a_killed_run_goes_on_with_other_rows_of_the_same_number_and_says_so(

@@ -63,7 +63,8 @@ class QuestionsCard:
         """Return how many questions something is wrong with, and what; "" where none was left out for that."""
         lost = sum((Counter(count.dropped) for count in self.sources), Counter())
         told = [f"{count:,} {reason}" for reason, count in lost.most_common() if reason not in QUIET]
-        return f"{FILE}: {self.kept:,} kept; left out {', '.join(told)}; see {card_files(Path(FILE))[0]}" if told else ""
+        card = card_files(Path(FILE))[0]
+        return f"{FILE}: {self.kept:,} kept; left out {', '.join(told)}; see {card}" if told else ""
 
     def card(self) -> Card:
         """Return the card for people."""
