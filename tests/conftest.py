@@ -9,9 +9,12 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
+import textwrap
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +149,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | 
     return Scheduling(config, log)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
+    """Fork the processes of integration tests from one that has imported most of what they import."""
+    if config.option.markexpr == "integration":
+        from tests import forking
+
+        for kind in (forking.TRAININGS, forking.PROGRAMS, *([forking.VLLM] if find_spec("vllm") else [])):
+            forking.server_of(kind)
+
+        for spec in specs:
+            spec.python = shlex.join([sys.executable, "-P", forking.__file__, forking.TRAININGS])
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Collect without the garbage collector (a fifth of the time), and take what was imported out of its rounds.
@@ -186,13 +202,29 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def fork(tmp_path_factory) -> Generator[Callable[..., str], None, None]:
-    """A function: code, and code before torch's autoload -> what a fresh process printed (tests/nursery.py)."""
-    from tests.nursery import Nursery
+def fork(tmp_path_factory) -> Callable[..., str]:
+    """A function: code, and code before torch's autoload -> what a fresh process printed that has LLaMA-Factory's libraries."""
+    from tests import forking
 
-    nursery = Nursery(tmp_path_factory.mktemp("forked"))
-    yield nursery.run
-    nursery.close()
+    folder = tmp_path_factory.mktemp("forked")
+
+    def run(code: str, before: str = "", **environment: str) -> str:
+        whole = "\n".join([textwrap.dedent(before), forking.PROGRAM, textwrap.dedent(code)])
+        out, err = (folder / f"{time.monotonic_ns()}.{name}" for name in ("out", "err"))
+        with open(os.devnull) as none, open(out, "w") as printed, open(err, "w") as told:
+            files = [file.fileno() for file in (none, printed, told)]
+            process = forking.begin(forking.PROGRAMS, whole, [], clean_environment(environment), files)
+            process.join()
+
+        assert process.exitcode == 0, err.read_text()[-3000:]
+        return out.read_text()
+
+    return run
+
+
+def clean_environment(more: dict[str, str]) -> dict[str, str]:
+    """Return our environment without switches of the plugin, and with more."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("VIRGO_FACTORY_")} | more
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ in conftest.py): a tiny twin, four rows, the CPU. A command that is not in COVER
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from tests import forking
+from tests.forking import COMMAND, PROGRAM, PROGRAMS
 from tests.integration.conftest import Bench, forked_loading
 from tests.jsonl import read_jsonl, write_jsonl
 from tests.pages import ROOT, blocks, commands, text_of
@@ -181,7 +184,8 @@ def execute(text: str, folder: Path, overrides: dict | None = None, codes: tuple
 def trained(text: str, folder: Path, overrides: dict) -> str:
     """Return what a command prints that trains, forked from a warm process.
 
-    Launcher and torchrun start the ranks of several nodes below, and those of one in tests/integration/test_smoke.py.
+    Launcher and torchrun start the ranks of several nodes below, and, from their first import on, those of one in
+    tests/integration/test_smoke.py.
     """
     before, _, behind = text.partition("llamafactory-cli train ")
     name, *changes = behind.split()
@@ -269,6 +273,22 @@ def test_copy_then_train_on_one_node(tmp_path, reduced, call):
     assert "0 errors, 0 warnings" in call(f"{text} --base {reduced['model_name_or_path']}", tmp_path).stdout
 
 
+def programs(folder: Path) -> Path:
+    """Return a folder with launcher, torchrun and the Python of its ranks: as installed, but forked behind their imports."""
+    folder.mkdir()
+    for name, code in {
+        "llamafactory-cli": COMMAND,
+        "torchrun": f"{PROGRAM}from torch.distributed.run import main; main()",
+        # torchrun calls it as `python -u FILE ARGUMENTS`
+        "python": f"{PROGRAM}import runpy, sys; sys.argv = sys.argv[2:]; runpy.run_path(sys.argv[0], run_name='__main__')",
+    }.items():
+        script = folder / name
+        script.write_text(f'#!/bin/bash\nexec {shlex.join(forking.command(PROGRAMS, code))} "$@"\n')
+        script.chmod(0o755)
+
+    return folder
+
+
 @pytest.mark.integration
 def test_train_on_several_nodes(tmp_path, reduced):
     """And two ranks that are forked from a warm process, as in most trainings of these tests, give the same, bit by bit."""
@@ -277,8 +297,9 @@ def test_train_on_several_nodes(tmp_path, reduced):
     text = command("FORCE_TORCHRUN=1 NNODES=8").replace("NNODES=8", "NNODES=2").replace("10.0.0.1", "127.0.0.1")
     text = text.replace("29500", str(port))
     behind = " ".join(f"{key}={value}" for key, value in {**small, "output_dir": tmp_path / "out"}.items())
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    path = os.pathsep.join([str(programs(tmp_path / "bin")), os.environ["PATH"]])
     settings = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "NPROC_PER_NODE": "1"}
+    settings["PYTHON_EXEC"] = str(tmp_path / "bin" / "python")
     nodes = []
     for rank in range(2):
         with open(tmp_path / f"node{rank}.log", "w") as log:

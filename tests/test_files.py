@@ -59,6 +59,9 @@ DISTIL = (
         ["smoke", "virgo7b_dt", "--work", "file/work"],
         ["reinforce", "status", "saves", "--html", "file/page.html"],
         ["reinforce", "export", "virgo7b_dt", "--verl", "file/out"],
+        ["data", "check", "rows.jsonl", "--findings", "./"],
+        ["data", "preview", "rows.jsonl", "--html", "./"],
+        ["reinforce", "status", "saves", "--html", "./"],
     ],
     ids=lambda arguments: "-".join(arguments[:2] + arguments[-1:]).replace("/", "."),
 )
@@ -76,5 +79,9 @@ def test_every_verb_says_so_before_it_reads_a_row(tmp_path, monkeypatch, capsys,
     assert stop.value.code == 1
     *before_it, last = said.splitlines()
     assert len(before_it) == (arguments[0] == "smoke"), said  # which says first what it is about to do
-    assert "this folder for the output cannot be made or written into" in last and "file is a file" in last
+    if arguments[-1] == "./":
+        assert last == "virgo-factory: . is a folder. Name a file in it."
+    else:
+        assert "this folder for the output cannot be made or written into" in last and "file is a file" in last
+
     assert set(tmp_path.iterdir()) == before

@@ -110,6 +110,12 @@ def test_overlong_is_an_error_where_a_run_stops_on_it(overlong, severity, check,
     assert report.tokens.longest <= 100
 
 
+def test_rows_that_a_run_cuts_are_counted(check, model_folder):
+    settings = {"tokenizer": str(model_folder), "cutoff_len": 100, "overlong": "truncate"}
+    report = check({"rows.jsonl": [_row("a"), _row("b", response=_response("It is 56. " * 20))]}, settings)
+    assert report.accounts[0].notes == {"cut off at 100 tokens": 1}
+
+
 def test_a_row_that_is_dropped_from_an_evaluation_set_is_an_error(check, model_folder):
     held = [_row("b"), _row("c", "Q?", _response("It is 56, says 1 of 3. " * 9))]
     check({"rows.jsonl": [_row("a")], "held.jsonl": held})

@@ -58,6 +58,7 @@ def test_overrides_are_yaml(write):
     given = ["urls=[http://a:8000/,https://b:1/v1]", "sources={geos: 2}", "cut_loops=false", "max_hours=0.5", "seed=7"]
     config = read_config(write(), given)
     assert config.urls == ("http://a:8000", "https://b:1/v1")
+    assert read_config(write(), ["urls=http://a:8000/, https://b:1/v1"]).urls == config.urls
     assert (config.sources, config.cut_loops, config.max_hours, config.seed) == ({"geos": 2}, False, 0.5, 7)
     assert questions_wanted(read_config(write(), ["pool_factor=1.5"])) == 5 + 6, "each source is rounded up"
     assert questions_wanted(read_config(write(), ["questions=x.jsonl"], files=False)) is None
@@ -91,7 +92,8 @@ WRONG = [
     ("dataset: mine", "dataset: 'a,b'", "parts names at commas"),
     ("", "urls: [localhost:8000]", "expected http://HOST:PORT"),
     ("", "urls: [http://a:1, http://a:1/]", "a URL stands there twice"),
-    ("", "urls: http://a:1", "urls: expected list"),
+    ("Qwen/QVQ-72B-Preview", "saves/gone\nurls: http://a:1,b:1", "expected http://HOST:PORT"),
+    ("", "server_args: --enforce-eager", "server_args: expected list"),
     ("", "base_urls: [http://a:1]", "base_model_name_or_path is missing"),
     ("", "image_min_pixels: 9999999", "more than image_max_pixels"),
     ("", "max_tokens: 32768", "leaves no room for the question in max_model_len 32768"),

@@ -1,7 +1,7 @@
 """How the plugin gets in: with `import torch`, whatever comes first, at no cost, and never in the way.
 
 Every case is a process of its own, since an import happens once. Those that import LLaMA-Factory are forked from one
-that has imported all that LLaMA-Factory imports (tests/nursery.py), or each would take a dozen seconds; what is special
+that has imported all that LLaMA-Factory imports (tests/forking.py), or each would take a dozen seconds; what is special
 about them is then torch's autoload, LLaMA-Factory and the plugin. One is a program from its start: "hparams first".
 """
 
@@ -15,13 +15,15 @@ import textwrap
 
 import pytest
 
-from tests.nursery import clean
+from tests.conftest import clean_environment
 from virgo_factory import autoload
 
 
 def run(code):
     """Return what a fresh Python process prints as JSON on its last line."""
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=clean({}))
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=clean_environment({})
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -1,8 +1,8 @@
 """Real training on twins small enough for two CPU cores: through the stock command, or forked from a warm process.
 
 A forked run does what the stock command does from `run_exp` on, with byte-identical weights, without paying for the
-imports and for torchrun. What a test is about decides: launcher, torchrun, a kill of the whole family, an environment
-that is read at import (`VIRGO_FACTORY_DISABLE`) need `stock=True`.
+imports and for torchrun. What a test is about decides: an environment that is read at import (`VIRGO_FACTORY_DISABLE`),
+another LLaMA-Factory need `stock=True`, which pays for all but the imports of LLaMA-Factory's libraries.
 """
 
 import contextlib
@@ -17,14 +17,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing import forkserver
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import yaml
 
+from tests import forking
+from tests.forking import COMMAND, PROGRAMS, TRAININGS, VLLM
 from virgo_factory.preflight.checkpoint import reduced
+from virgo_factory.rollouts.servers import server
 from virgo_factory.rollouts.servers.server import free_port
 
 
@@ -147,6 +149,9 @@ class Bench:
         """Start a run; what is left of it at the end of the block is killed."""
         command = self.command(recipe)
         log = Path(command[-1]).with_suffix(".log")
+        if stock:
+            command = forking.command(PROGRAMS, COMMAND, *command[1:])
+
         environment = self.environment(ranks if stock else 0, **(env or {}))
         run = (_start_stock if stock else _fork)(command, self.folder, environment, log, ranks)
         try:
@@ -202,16 +207,8 @@ def _start_stock(command: list[str], folder: Path, environment: dict[str, str], 
     return Run([process], log)
 
 
-def _start_fork_server() -> None:
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["tests.integration.preloaded"])
-    with contextlib.chdir(ROOT):  # it finds the module there
-        forkserver.ensure_running()
-
-
 def _fork(command: list[str], folder: Path, environment: dict[str, str], log: Path, ranks: int) -> Run:
     """Start one process a rank from the fork server, which imports what a training needs when it is first asked."""
-    context = multiprocessing.get_context("forkserver")
-    _start_fork_server()
     port = free_port(None)
     processes = []
     for rank in range(max(ranks, 1)):
@@ -224,9 +221,7 @@ def _fork(command: list[str], folder: Path, environment: dict[str, str], log: Pa
             "log": str(log),
             "tests": os.getpid(),
         }
-        process = context.Process(target=runpy.run_path, args=(str(WARM), {"RANK": request}))
-        process.start()
-        processes.append(process)
+        processes.append(forking.start(TRAININGS, runpy.run_path, str(WARM), {"RANK": request}))
 
     return Run(processes, log)
 
@@ -275,14 +270,31 @@ def fork_training() -> Callable[..., Run]:
 
     The fork server is started here, so that it has nothing of an environment that a test sets.
     """
-    _start_fork_server()
+    forking.server_of(TRAININGS)
     return _fork
+
+
+@pytest.fixture(scope="module")
+def forked_vllm() -> Iterator[None]:
+    """vLLM servers that this process starts are forked; those of a command or training are not, as in test_reinforce.py."""
+    pytest.importorskip("vllm", reason="vLLM is not installed (make test installs its CPU build)")
+    stock = server.vllm_command
+
+    def command(*arguments: object, **options: object) -> list[str]:
+        python, safe, module, *given = stock(*arguments, **options)
+        assert (python, safe, module) == (sys.executable, "-P", "-m")
+        code = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_module(sys.argv[0], run_name='__main__')"
+        return forking.command(VLLM, code, *given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server, "vllm_command", command)
+        yield
 
 
 @pytest.fixture
 def forked_loading(monkeypatch, tmp_path_factory) -> None:
     """The child in which `checkpoint check` and `smoke` load a model is forked; one of its own: preflight/checkpoint/test_check.py."""
-    _start_fork_server()
+    forking.server_of(TRAININGS)
     monkeypatch.setattr(reduced, "subprocess", SimpleNamespace(run=functools.partial(_run_module, tmp_path_factory)))
 
 
@@ -291,10 +303,7 @@ def _run_module(folders: pytest.TempPathFactory, command: list[str], **_: object
     assert command[:2] == [sys.executable, "-m"]
     out, err = (folders.mktemp("loading") / name for name in ("out", "err"))
     request = {"argv": command[2:], "out": str(out), "err": str(err), "tests": os.getpid()}
-    child = multiprocessing.get_context("forkserver").Process(
-        target=runpy.run_path, args=(str(WARM), {"MODULE": request})
-    )
-    child.start()
+    child = forking.start(TRAININGS, runpy.run_path, str(WARM), {"MODULE": request})
     child.join()
     return subprocess.CompletedProcess(command, child.exitcode, out.read_text(), err.read_text())
 

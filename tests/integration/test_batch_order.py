@@ -7,13 +7,15 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from safetensors.torch import load_file
+
+from tests import forking
+from tests.forking import SCRIPT, TRAININGS
 
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -260,7 +262,7 @@ def test_two_ranks_share_each_sequence(bench):
 
 def test_gradients_of_shared_sequences():
     """Two ranks that share each sequence of the three model classes, pictures and deepstack among them, in float64."""
-    command = [sys.executable, str(CONFIGS.parents[1] / "benchmarks" / "packing.py"), "parallel"]
+    command = forking.command(TRAININGS, SCRIPT, str(CONFIGS.parents[1] / "benchmarks" / "packing.py"), "parallel")
     done = subprocess.run(
         command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=600
     )

@@ -1,10 +1,11 @@
 """The demo's loop, gone once from nothing: a base that sees a little, M0, rollouts through the real vLLM, both models.
 
-A smaller base and fewer questions than the demo's, and trainings are forked; all else is the demo's own. Then files are
-spoilt, and the proofs must notice.
+A smaller base and fewer questions than the demo's, trainings and servers are forked, and the other steps are taken in this
+process; all else is the demo's own. Then files are spoilt, and the proofs must notice.
 """
 
 import contextlib
+import io
 import json
 import re
 import shutil
@@ -37,9 +38,8 @@ and then, the others hardly learn, and minutes are saved. One of the four models
 
 
 @pytest.fixture(scope="module")
-def gone(tmp_path_factory, make_bench) -> Iterator[str]:
+def gone(tmp_path_factory, make_bench, forked_vllm) -> Iterator[str]:
     """What `virgo-factory demo distill` printed; it was entered in the current folder."""
-    pytest.importorskip("vllm", reason="vLLM is not installed (make test installs its CPU build)")
     folder = with_recipes(tmp_path_factory.mktemp("demo"))
     printed = folder / "printed.txt"
     bench = make_bench(folder, distill.base().output)
@@ -47,6 +47,14 @@ def gone(tmp_path_factory, make_bench) -> Iterator[str]:
     def train(step: steps.Step) -> Iterator[steps.Progress]:
         bench.train_step(step, **CHANGES.get(step.output.name, {}))
         yield steps.Progress()
+
+    def run(step: steps.Step) -> int:
+        program, *arguments = step.command
+        with pytest.raises(SystemExit) as ended, contextlib.redirect_stdout(io.StringIO()):
+            main(arguments)
+
+        assert program == "virgo-factory"
+        return ended.value.code
 
     with pytest.MonkeyPatch.context() as patch, contextlib.chdir(folder):
         patch.setattr(distill, "QUESTIONS", QUESTIONS)
@@ -56,6 +64,7 @@ def gone(tmp_path_factory, make_bench) -> Iterator[str]:
         for module in (base, steps):
             patch.setattr(module, "train", train)
 
+        patch.setattr(steps, "run", run)
         for name in ("base", "m0", "dsd"):
             patch.delitem(distill.SCORED, name)
 

@@ -12,9 +12,10 @@ from virgo_factory.demo import looking, reinforce
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 STEPS, PART, RESPONSES = 24, 8, 32
+BASE = {"per_device_train_batch_size": 16}
 CHANGES = {"max_steps": STEPS, "learning_rate": 2.0e-4, "save_strategy": "no"}
 CHANGES |= dict.fromkeys(("global_batch_size", "per_device_train_batch_size"), RESPONSES)
-"""Instead of the recipe's 40 steps of 64 responses at 1.0e-4: a third of the time."""
+"""Instead of 32 rows a step of the base, and of the recipe's 40 steps of 64 responses at 1.0e-4: two fifths of the time."""
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def bench(make_bench, tmp_path_factory):
     with contextlib.chdir(folder):
         reinforce.prepare(reinforce.Reinforcement(), [reinforce.SEED])
         bench = make_bench(folder, reinforce.base().output)
-        bench.train_step(reinforce.base().training)
+        bench.train_step(reinforce.base().training, **BASE)
         yield bench
 
 

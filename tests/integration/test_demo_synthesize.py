@@ -39,6 +39,7 @@ def test_what_the_demo_proves(folder):
         assert proof.holds, proof
 
 
+@pytest.mark.usefixtures("forked_vllm")
 def test_the_trained_model_thinks_through_vllm(folder, tmp_path):
     """A server plays the other roles; vLLM goes on behind each beginning, whatever so small a model says."""
     scenes = [{"reader": "rows", "file": str(write_scenes(tmp_path / "pictures", 1, first=16)), "box_format": "xyxy"}]

@@ -68,12 +68,12 @@ class Serving:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory, shared_data, make_bench, demo_lines) -> Path:
-    """A twin with the real tokenizer, trained for a step: its chat template carries the prefix."""
+def model(tmp_path_factory, model_folder, make_bench, demo_lines) -> Path:
+    """A twin with the real tokenizer's first merges, trained for a step: its chat template carries the prefix."""
     from virgo_factory.preflight.twin.twin import make_twin
 
     folder = tmp_path_factory.mktemp("distilled")
-    base = make_twin(folder / "base", shared_data / "qwen2.5_vl_tokenizer", dtype="float32", **SMALL)
+    base = make_twin(folder / "base", model_folder, dtype="float32", **SMALL)
     bench = make_bench(folder, base)
     bench.add_dataset("thoughts", sorted(demo_lines, key=len)[:8])
     bench.train(max_steps=1)

@@ -136,17 +136,16 @@ def fates(faults) -> dict[tuple[str, int], Learned | str]:
 
 
 @pytest.fixture(scope="module")
-def model(make_bench, shared_data, tmp_path_factory):
-    """A twin with the real tokenizer, and the real processor, which no code of ours has touched."""
+def model(make_bench, model_folder, tmp_path_factory):
+    """A twin with the real tokenizer's first merges, and the real processor, which no code of ours has touched."""
     from transformers import AutoProcessor
 
     from virgo_factory.preflight.twin.twin import make_twin
 
     folder = tmp_path_factory.mktemp("faults")
-    tokenizer = shared_data / "qwen2.5_vl_tokenizer"
-    base = make_twin(folder / "base", tokenizer, family="qwen2_5_vl", dtype="float32", **SMALL)
-    processor = AutoProcessor.from_pretrained(tokenizer, use_fast=True)
-    return SimpleNamespace(folder=folder, base=base, processor=processor, tokenizer=str(tokenizer))
+    base = make_twin(folder / "base", model_folder, family="qwen2_5_vl", dtype="float32", **SMALL)
+    processor = AutoProcessor.from_pretrained(model_folder, use_fast=True)
+    return SimpleNamespace(folder=folder, base=base, processor=processor, tokenizer=str(model_folder))
 
 
 def _seen(path: Path) -> Image.Image:

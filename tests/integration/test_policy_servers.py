@@ -109,8 +109,7 @@ class Serving:
 
 
 @pytest.fixture(scope="module")
-def serving(tmp_path_factory, shared_data):
-    pytest.importorskip("vllm", reason="vLLM is not installed (make test installs its CPU build)")
+def serving(tmp_path_factory, shared_data, forked_vllm):
     import torch
     from transformers import AutoProcessor, Qwen2VLForConditionalGeneration
 

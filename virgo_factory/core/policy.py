@@ -92,6 +92,11 @@ def judge(facts: Facts, policy: Policy) -> Drop | None:
     return None
 
 
+def cut_note(tokens: int, policy: Policy) -> str:
+    """Return what a kept row is counted by if it is cut at `cutoff_len`; "" for one that is not."""
+    return f"cut off at {policy.cutoff_len} tokens" if policy.cutoff_len and tokens > policy.cutoff_len else ""
+
+
 @dataclass(frozen=True)
 class KnownFacts:
     """Facts that are all known already; see `Facts`."""

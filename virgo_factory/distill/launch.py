@@ -1,7 +1,6 @@
 """A distillation: its questions, then both passes over them, the base model's greedy one and the samples of the rest."""
 
 import contextlib
-import functools
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,11 @@ def distil(
     patience: float = PATIENCE,
 ) -> Outcome:
     """Ask all that is still to be asked of a distillation, and return how that ended; see rollouts' `ask`."""
-    questions = functools.partial(build_questions, config, config.output_dir)
+
+    def questions() -> None:
+        if told := build_questions(config, config.output_dir).lost():
+            on_event(Event("questions", message=told))
+
     return ask(questions, config, shard, on_event, patience, asking=Distillation)
 
 

@@ -17,6 +17,14 @@ TEMPLATES = BUNDLE / "templates"
 DATASET_INFO = BUNDLE / "dataset_info.json"
 
 
+def check_file(path: Path) -> None:
+    """Raise ValueError where a file cannot be written: the path is a folder, or see `check_folder`."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder. Name a file in it.")
+
+    check_folder(path.parent)
+
+
 def check_folder(folder: Path) -> None:
     """Raise ValueError where a folder can neither be made nor written into; what was made to find out is gone again.
 

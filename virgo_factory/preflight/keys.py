@@ -40,7 +40,7 @@ def wrong_stock_values(recipe: Mapping[str, Any]) -> dict[str, str]:
     kinds, found = _kinds(), {}
     for key, value in recipe.items():
         kind = kinds.get(key)
-        if value is None or kind is None:
+        if value is None or kind is None or "${" in str(value):  # OmegaConf's to fill in
             continue
 
         if kind == NUMBER:
@@ -50,7 +50,7 @@ def wrong_stock_values(recipe: Mapping[str, Any]) -> dict[str, str]:
             found[key] = f"{key}: {value!r} is not one of {', '.join(map(str, kind))}."
 
     epochs, steps = recipe.get("num_train_epochs"), recipe.get("max_steps")
-    if kinds and epochs is not None and not found.keys() & {"num_train_epochs", "max_steps"}:
+    if kinds and isinstance(epochs, int | float) and "max_steps" not in found:
         if not (epochs > 0 or (steps or 0) > 0):
             found["num_train_epochs"] = f"num_train_epochs: {epochs!r} trains nothing. Give a number above 0."
 

@@ -108,6 +108,11 @@ class AskConfig(BaseModel):
     response_format: Literal[RESPONSE_FORMATS] = AUTO
     output_dir: Path
 
+    @field_validator("urls", "base_urls", mode="before", check_fields=False)
+    @classmethod
+    def _several_in_a_text(cls, urls: Any) -> Any:
+        return [url.strip() for url in urls.split(",")] if isinstance(urls, str) else urls
+
     @field_validator("urls", "base_urls", check_fields=False)
     @classmethod
     def _urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
@@ -267,7 +272,10 @@ def read_config(
             values[key] = read_yaml(text)
             lines[key] = COMMAND_LINE
         except yaml.YAMLError:
-            errors.append((COMMAND_LINE, f"{key}: the value is not YAML"))
+            like = f"'{key}={{a: 1}}'"
+            errors.append(
+                (COMMAND_LINE, f"{key}: the value is not YAML. Quote it, with a blank behind colons: {like}")
+            )
 
     for key, value in list(values.items()):
         if problem := _not_even_a_value(kind, key, value):
@@ -420,7 +428,8 @@ def told(item: Mapping[str, Any]) -> str:
 def _partly(kind: type[T], values: Mapping[str, Any], errors: Sequence[tuple[int, str]]) -> T:
     """The configuration with its wrong values left out, so that contradictions among the others are told as well."""
     wrong = {message.partition(":")[0].split()[0] for _, message in errors}
-    stand_ins = {name: name for name, field in kind.model_fields.items() if field.is_required()}
+    stand_ins: dict[str, Any] = {name: name for name, field in kind.model_fields.items() if field.is_required()}
+    stand_ins |= {key: ["http://localhost"] for key in wrong & kind.model_fields.keys() & {"urls", "base_urls"}}
     right = {key: value for key, value in values.items() if key not in wrong}
     return kind(**stand_ins | kind.stand_ins(wrong) | right)
 
@@ -432,6 +441,6 @@ def listed(path: Path, errors: Sequence[tuple[int, str]]) -> str:
         lines.append(f"{where}: {message}")
 
     if len(lines) == 1:
-        return f"{lines[0]}."
+        return lines[0] if lines[0].endswith("?") else f"{lines[0]}."
 
     return "\n".join([f"{path}: {len(lines)} errors; nothing was started.", *(f"  {line}" for line in lines)])

@@ -204,6 +204,7 @@ def test_cutting_at_the_token_limit_keeps_the_mask(load):
     rows = [ROWS["first masked"][0], ROWS["two"][0]]
     made, account = load(rows, cutoff_len=110, overlong="truncate")
     masked, whole = made.module["train_dataset"]
+    assert account["notes"] == {"with turns that are not learned": 1, "cut off at 110 tokens": 2}
     assert account["kept"] == 2 and masked["input_ids"] == whole["input_ids"] and len(whole["input_ids"]) == 110
     first = len(made.tokenizer.encode(GOOD.render() + "<|im_end|>\n"))
     learned = [at for at, label in enumerate(whole["labels"]) if label != IGNORE]

@@ -24,6 +24,8 @@ def data_folder(tmp_path):
     (tmp_path / "ours.jsonl").write_text(json.dumps(row) + "\n")
     (tmp_path / "stock.json").write_text(json.dumps([{"instruction": "a", "output": "b"}]))
     info = {"ours": {"file_name": "ours.jsonl", "formatting": "virgo_dt"}, "stock": {"file_name": "stock.json"}}
+    info["pairs"] = {"file_name": "stock.json", "formatting": "long_thought", "ranking": True}
+    info["stock_pairs"] = {"file_name": "stock.json", "ranking": True}
     (tmp_path / "dataset_info.json").write_text(json.dumps(info))
     return tmp_path
 
@@ -72,7 +74,7 @@ PROBLEMS = [
     ({}, []),
     ({"dataset": "stock"}, []),
     ({"overlong": "error", "malformed": "keep", "question_prefix": "virgo", "marker_tokens": True}, []),
-    ({"min_response_tokens": 2001, "max_response_tokens": 4000, "stage": "dpo"}, []),
+    ({"min_response_tokens": 2001, "max_response_tokens": 4000, "stage": "dpo", "dataset": "pairs"}, []),
     ({"dataset": "stock,ours", "malformed": "error"}, []),
     (STOCK | {"overlong": "drop"}, []),
     (STOCK | {"global_batch_size": 128}, []),
@@ -89,14 +91,17 @@ PROBLEMS = [
     ({"stage": "kto"}, ["only in the stages sft, dpo and grpo, not in kto."]),
     ({"stage": "rm", "overlong": "drop"}, ["overlong, formatting virgo_dt: only in the stages sft, dpo and grpo, not in rm."]),
     (STOCK | {"stage": "ppo", "overlong": "drop", "reward_model": "r", "reward_model_type": "full"}, ["overlong: only in the stages sft, dpo and grpo"]),
-    (STOCK | {"malformed": "drop"}, ["malformed: does nothing, because no dataset has one of the plugin's formattings. Set formatting: virgo_dt"]),
+    (STOCK | {"malformed": "drop"}, ["malformed: does nothing, because no dataset has one of the plugin's formattings. Set formatting: long_thought"]),
     (STOCK | {"min_response_tokens": 5}, ["min_response_tokens: does nothing"]),
     ({"dataset": "stock", "question_prefix": "virgo"}, ["question_prefix: does nothing"]),
     ({"question_prefix": "virgo", "template": "qwen2_vl"}, ["question_prefix: needs template: virgo or virgo_qwen3_vl or omr or think_qwen3_vl"]),
     ({"global_batch_size": 128, "gradient_accumulation_steps": 4}, ["set one of them, not both"]),
     ({"global_batch_size": 128, "do_train": False}, ["global_batch_size: only with do_train: true. Remove it."]),
     ({"keep_model_at_epochs": [5, 11]}, ["keep_model_at_epochs: [5, 11], but the run has num_train_epochs: 10."]),
-    (STOCK | {"keep_model_at_epochs": [5], "stage": "dpo"}, []),
+    (STOCK | {"keep_model_at_epochs": [5], "stage": "dpo", "dataset": "stock_pairs"}, []),
+    ({"stage": "dpo"}, ['dataset ours: its entry says no pairs ("ranking": false), and stage: dpo takes pairs.']),
+    ({"eval_dataset": "stock_pairs"}, ["dataset stock_pairs: its entry says pairs"]),
+    ({"dataset": "ours,stock,ours"}, ["dataset: ours stands there twice, and would be read once."]),
     (STOCK | {"keep_model_at_epochs": [5], "stage": "kto"}, ["keep_model_at_epochs: only in the stages sft and dpo"]),
     (STOCK | {"keep_model_at_epochs": [5], "streaming": True, "max_steps": 5}, ["keep_model_at_epochs: not with streaming"]),
     ({"keep_model_at_epochs": [5], "do_train": False}, ["keep_model_at_epochs: only in the stages sft and dpo with do_train"]),

@@ -167,6 +167,28 @@ def test_a_killed_run_goes_on_with_other_data_and_says_so(
     assert "dt 10 rows then, 12 now. The run goes on at step 4 of 12" in told[0]
 
 
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({}, None),
+        ({"data": {"dt": ["dt.jsonl 2"]}}, "dt as many rows then as now, in files that have changed. The run"),
+        (
+            {"template": "omr", "cutoff_len": 9},
+            "other data than this recipe's: template 'virgo' then, 'omr' now. The run",
+        ),
+    ],
+)
+def test_a_killed_run_goes_on_with_other_rows_of_the_same_number_and_says_so(
+    hook, told, tmp_path, checkpoint, arguments, found_by_llamafactory, change, part
+):
+    settings = {"data": {"dt": ["dt.jsonl 1"]}, "template": "virgo", "question_prefix": "", "cutoff_len": 8}
+    checkpoint(tmp_path, 4, max_steps=10, epoch=0.4, num_train_epochs=1)
+    (tmp_path / FILE_NAME).write_text(json.dumps(to_json(account(dt=10), settings=settings)))
+    run = arguments(tmp_path, resume_from_checkpoint=found_by_llamafactory(tmp_path))
+    hook.check_steps_left(range(10), account(dt=10), run, settings | change)
+    assert [part in line for line in told] == ([True] if part else [])
+
+
 def test_changed_rows_of_a_finished_run_through_the_loader(preprocess, model_folder, write_data, tmp_path, checkpoint):
     row = {"question": "7 * 8?", "combined_text": LongThought("Seven eights.", "56").render()}
     write_data("virgo_dt", dt=[row] * 3)

@@ -62,6 +62,10 @@ MISSPELT = [
     (OURS | {"deepspeed": {"zero_optimization": {"stage": 3}}}, []),
     (OURS | {"deepspeed": "${oc.env:ZERO}.json"}, []),
     (STOCK | {"deepspeed": "ds_z33.json"}, []),
+    (OURS | {"do_train": True, "learning_rate": "fast", "cutoff_len": "4K"}, ["learning_rate: 'fast' is not a number.", "cutoff_len: '4K'"]),
+    (OURS | {"do_train": True, "learning_rate": "${oc.env:RATE}", "num_train_epochs": "${oc.env:EPOCHS}"}, []),
+    (OURS | {"learning_rate": "fast"}, []),
+    (STOCK | {"do_train": True, "learning_rate": "fast"}, []),
     (OURS | {"template": "vrigo", "overlog": "drop", "dataset": "mnie"}, ["Did you mean virgo?", "Did you mean overlong?", "Did you mean mine?"]),
 ]  # fmt: skip
 

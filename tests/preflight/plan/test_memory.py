@@ -1,11 +1,16 @@
 """The arithmetic of memory against what transformers and autograd really hold."""
 
 import importlib.util
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from tests import forking
+from tests.forking import SCRIPT, TRAININGS
 from virgo_factory.preflight.plan.memory import (
     PROJECTIONS,
     Lora,
@@ -81,11 +86,17 @@ def test_of_a_picture_the_connector_saves_and_the_frozen_tower_does_not(family, 
 
 
 @pytest.mark.integration
-def test_model_states_are_what_deepspeed_holds(tmp_path, measuring):
+def test_model_states_are_what_deepspeed_holds(tmp_path, measuring, monkeypatch):
     """ZeRO-2 and ZeRO-3 on two CPU ranks, by the bytes of tensors.
 
     ZeRO-2 holds a gradient whole that its share begins or ends in: more than the arithmetic, less than two largest ones.
     """
+
+    def forked(command: list[str], **how: object) -> subprocess.CompletedProcess:
+        assert command[0] == sys.executable
+        return subprocess.run(forking.command(TRAININGS, SCRIPT, *command[1:]), **how)
+
+    monkeypatch.setattr(measuring, "subprocess", SimpleNamespace(run=forked))
     make_twin(tmp_path, **measuring.MANY_LAYERS)
     found = measuring.model_states(tmp_path)
     for stage in (2, 3):

@@ -104,7 +104,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_files(whole, make):
     while True:
         process, enough = run("run", config), replies() + rng.randrange(total // 4)
         while process.poll() is None and replies() < enough:
-            time.sleep(0.002)
+            time.sleep(0.02)
 
         if process.poll() is not None:
             output, _ = process.communicate()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from virgo_factory.cli.data.terminal import progress, read_overrides
-from virgo_factory.io.files import check_folder
+from virgo_factory.io.files import check_file
 from virgo_factory.report.terminal import counted
 from virgo_factory.report.text import one_line
 
@@ -58,7 +58,7 @@ def check(
     from virgo_factory.data.read.source import find_sources
 
     if findings:
-        check_folder(findings.parent)
+        check_file(findings)
 
     overrides = {"media_dir": media_dir, "formatting": formatting, "template": template, "cutoff_len": cutoff_len}
     sources, settings = find_sources(what, dataset_dir, read_overrides(changes), tokenizer=tokenizer, **overrides)

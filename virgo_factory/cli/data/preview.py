@@ -8,7 +8,7 @@ import typer
 
 from virgo_factory.cli.data.terminal import busy, write_page
 from virgo_factory.core.errors import UserError
-from virgo_factory.io.files import check_folder
+from virgo_factory.io.files import check_file
 
 
 def preview(
@@ -41,7 +41,7 @@ def preview(
         raise UserError(f"{row} and --rows {rows}: give one of them.")
 
     if html:
-        check_folder(html.parent)
+        check_file(html)
 
     wanted = rows or row or "1"
     sources, settings = find_sources(

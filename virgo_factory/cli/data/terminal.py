@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.io.files import check_folder
+from virgo_factory.io.files import check_file
 from virgo_factory.report.card import card_files, entry_line
 from virgo_factory.report.terminal import counted
 
@@ -70,7 +70,7 @@ def busy(doing: str) -> contextlib.AbstractContextManager:
 
 def write_page(html: Path, shows: str, as_json: bool, write: Callable[[], int]) -> None:
     """Write a page, and say how many it shows of what."""
-    check_folder(html.parent)
+    check_file(html)
     with busy(f"writing {html}"):
         count = write()
 

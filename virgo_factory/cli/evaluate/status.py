@@ -27,9 +27,9 @@ def status(
         return
 
     if html:
-        from virgo_factory.io.files import check_folder
+        from virgo_factory.io.files import check_file
 
-        check_folder(html.parent)
+        check_file(html)
         write_status_page(html, config, rows, found.told)
         print(f"{html}: {len(rows)} scores")
         return

@@ -35,10 +35,10 @@ def status(
         raise UserError("--groups is of the page: add --html FILE.")
 
     if html:
-        from virgo_factory.io.files import check_folder
+        from virgo_factory.io.files import check_file
         from virgo_factory.reinforce.page import write_rollouts_page
 
-        check_folder(html.parent)
+        check_file(html)
         with busy(f"writing {html}"):
             count = write_rollouts_page(html, folder, groups or 40)
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from virgo_factory import __version__
 from virgo_factory.core.errors import UserError
+from virgo_factory.core.policy import cut_note
 from virgo_factory.core.reasons import Reason
 from virgo_factory.data.check.duplicates import HASHES, near_duplicates, repeated
 from virgo_factory.data.check.near_duplicates import read_texts
@@ -180,6 +181,8 @@ class _Ledger:
         else:
             account.kept_for[account.role] = account.kept_for.get(account.role, 0) + 1
             self._count_tokens(record)
+            if cut := cut_note(record.tokens, self.settings.policy()):
+                account.notes[cut] = account.notes.get(cut, 0) + 1
 
         name = self.sources[record.source].name
         place = (name, record.file, record.line, record.number, record.id)

@@ -16,7 +16,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought
 from virgo_factory.formats.row import RejectedRow
-from virgo_factory.io.files import check_folder
+from virgo_factory.io.files import check_file
 
 
 SUFFIXES = (".jsonl", ".parquet")
@@ -102,13 +102,10 @@ def check_target(path: Path, overwrite: bool = False) -> None:
     if path.suffix not in SUFFIXES:
         raise UserError(f"{path}: the name of an output ends with {' or '.join(SUFFIXES)}.")
 
-    if path.is_dir():
-        raise UserError(f"{path} is a folder. Name a file in it.")
-
-    if path.exists() and not overwrite:
+    if path.is_file() and not overwrite:
         raise UserError(f"{path} exists. Name another file, or replace it with --overwrite.")
 
-    check_folder(path.parent)
+    check_file(path)
 
 
 @contextlib.contextmanager

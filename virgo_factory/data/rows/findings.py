@@ -102,6 +102,10 @@ KINDS = {
     "mid_sentence": ("the thought or the solution seems to end in mid-sentence", "Leave the row out, or complete it: the end of a response is what a model learns to stop by."),
     "code_output": ("code, and its output behind it", "If an interpreter wrote the output, leave the row out: a model learns to make outputs up."),
     "tool_calls_are_not_trained": ("tools, which the prompt has no place for", "The row is not trained on. Where its response needs no tool, take the column out."),
+    "no_tags_of_a_known_format": (
+        "no tags of a known format",
+        "Repair the rows. Those that are to have no thought: malformed: keep, or a file of their own in one of LLaMA-Factory's formattings.",
+    ),
     "malformed_kept": ("no long thought, kept by malformed: keep", "Use malformed: drop to leave them out."),
     "only_the_id_of_a_picture": (
         "only the id of a picture",

@@ -59,6 +59,13 @@ class QuestionsCard:
         """Questions in the file."""
         return sum(count.kept for count in self.sources)
 
+    def lost(self) -> str:
+        """Return how many questions something is wrong with, and what; "" where none was left out for that."""
+        lost = sum((Counter(count.dropped) for count in self.sources), Counter())
+        told = [f"{count:,} {reason}" for reason, count in lost.most_common() if reason not in QUIET]
+        card = card_files(Path(FILE))[0]
+        return f"{FILE}: {self.kept:,} kept; left out {', '.join(told)}; see {card}" if told else ""
+
     def card(self) -> Card:
         """Return the card for people."""
         columns = ("source", "asked for", "rows read", "questions in them", "kept", "pictures", "yes/no or one of two")

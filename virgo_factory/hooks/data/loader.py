@@ -247,9 +247,8 @@ def _accounting(stock: Any) -> Any:
             accounts = load.settled()
 
         if stage != "grpo":  # its steps are rollouts', not rows'
-            check_steps_left(
-                module.get("train_dataset"), accounts, training_args
-            )  # before the account is written over
+            check_steps_left(module.get("train_dataset"), accounts, training_args, settings)
+
         content = to_json(accounts, settings=settings)
         file = Path(training_args.output_dir, FILE_NAME if training_args.do_train else EVALUATION_FILE_NAME)
         if training_args.should_save and stage != "ppo":  # a script's folder is a dummy

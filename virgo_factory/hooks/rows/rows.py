@@ -22,7 +22,7 @@ from llamafactory.extras.constants import IGNORE_INDEX
 from PIL import Image
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.core.policy import Drop, Policy, judge
+from virgo_factory.core.policy import Drop, Policy, cut_note, judge
 from virgo_factory.hooks.data.converter import ROW_FEATURES
 from virgo_factory.hooks.model.marker_tokens import text_tokenizer
 from virgo_factory.hooks.rows.encoding import (
@@ -53,7 +53,7 @@ LABELS = [Value("int64")]
 MASK = [Value("int8")]
 JUDGED = [
     *("_prompt", "_response", "_system", "_tools", "_images", "_videos", "_audios", "_assistant_prefix", "_unlearned"),
-    *("_asked", "_row_dataset", "_row_reason", "_row_detail"),
+    *("_asked", "_row_dataset", "_row_reason", "_row_detail", "_row_notes"),
 ]
 """Columns that deciding about a row needs; the other ROW columns go through as they are."""
 
@@ -81,15 +81,16 @@ class _RowPolicy:
         self._whole.cutoff_len = NO_LIMIT
         special = [token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special]
         outputs: dict[str, list[Any]] = {
-            name: [] for name in [*self.token_columns, *media, "_row_reason", "_row_detail"]
+            name: [] for name in [*self.token_columns, *media, "_row_reason", "_row_detail", "_row_notes"]
         }
         own, self.tokenizer = self.tokenizer, quick(self.tokenizer)
         try:
             for row in table.select(JUDGED).to_pylist():
-                reason, detail = row["_row_reason"] or "", row["_row_detail"] or ""
+                reason, detail, notes = (row[name] or "" for name in ("_row_reason", "_row_detail", "_row_notes"))
                 encoded = None
                 if not reason:
-                    encoded, reason, detail = self._judge(row, special)
+                    encoded, reason, detail, cut = self._judge(row, special)
+                    notes = "\n".join(filter(None, (notes, cut)))
 
                 for name, value in (encoded or self.placeholder()).items():
                     outputs[name].append(value)
@@ -99,6 +100,7 @@ class _RowPolicy:
 
                 outputs["_row_reason"].append(reason)
                 outputs["_row_detail"].append(detail)
+                outputs["_row_notes"].append(notes)
         finally:
             self.tokenizer = own
 
@@ -106,8 +108,8 @@ class _RowPolicy:
         unchanged = {name: table.column(name) for name in ROW_FEATURES if name not in outputs}
         return pa.Table.from_pydict(outputs | unchanged, schema=schema)
 
-    def _judge(self, row: dict[str, Any], special: list[str]) -> tuple[dict[str, Any] | None, str, str]:
-        """Return the encoded row, or None with the reason and detail of dropping it."""
+    def _judge(self, row: dict[str, Any], special: list[str]) -> tuple[dict[str, Any] | None, str, str, str]:
+        """Return the encoded row, or None; reason and detail of dropping it; and a note, if it was cut."""
         data_args = self.data_args
         ours = row["_row_dataset"] in self.formattings
         overlong = data_args.overlong or ("drop" if ours else "truncate")
@@ -115,9 +117,9 @@ class _RowPolicy:
         policy = Policy(data_args.cutoff_len, overlong == "truncate", *bounds, takes_prefix=self.takes_prefix)
         facts = _RunFacts(self, row, special if ours else [], ours)
         if found := judge(facts, policy):
-            return None, *found
+            return None, *found, ""
 
-        return facts.encoded, "", ""
+        return facts.encoded, "", "", cut_note(facts.tokens, policy)
 
     def _are_refused(self, images: list[str]) -> bool:
         """Whether the model's image processor cannot take these images, whatever the text is: a side ratio above 200."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def find_problems(
     if idle and not formattings and (training_args.do_train or "question_prefix" not in idle):
         problems.append(
             f"{', '.join(idle)}: does nothing, because no dataset has one of the plugin's formattings. "
-            "Set formatting: virgo_dt in its dataset_info.json, or remove the key."
+            "Set formatting: long_thought in its dataset_info.json, or remove the key."
         )
 
     if keys.get("question_prefix", "none") != "none" and data_args.template not in BASES:
@@ -92,14 +93,26 @@ def find_problems(
     return problems
 
 
-def data_problems(data_args: Any) -> list[str]:
+def data_problems(data_args: Any, stage: str) -> list[str]:
     """Return what is wrong with the entries of a run's datasets of ours, among it files that are made first."""
     if has_tokenized_data(data_args.tokenized_path or ""):
         return []
 
-    problems = []
+    problems = [
+        f"dataset: {name} stands there twice, and would be read once. To weigh it: num_samples in its entry, or interleave_probs."
+        for names in (data_args.dataset or [], data_args.eval_dataset or [])
+        for name, times in Counter(names).items()
+        if times > 1
+    ]
     with contextlib.suppress(Exception):  # the loader meets the same error again and tells it
         for attribute in datasets_of(data_args):
+            if stage in ("sft", "dpo") and attribute.ranking != (stage == "dpo"):
+                has, takes = ("pairs", "no pairs") if attribute.ranking else ("no pairs", "pairs")
+                problems.append(
+                    f'dataset {attribute.virgo_name}: its entry says {has} ("ranking": {str(attribute.ranking).lower()}), and '
+                    f"stage: {stage} takes {takes}. Choose another stage, or another dataset."
+                )
+
             path = Path(str(data_args.dataset_dir), attribute.dataset_name)
             made_by = attribute.virgo_entry.get("made_by")
             if made_by and attribute.load_from == "file" and not path.exists():

@@ -122,7 +122,7 @@ def prepare_training(
     problems = unknown_datasets({name: getattr(data_args, name) for name in names}, ours=True)
     if not problems:  # else it is not known what they are
         problems = find_problems(keys, formattings, model_args, data_args, training_args, finetuning_args)
-        problems += data_problems(data_args)
+        problems += data_problems(data_args, finetuning_args.stage)
         problems += reinforce_problems(
             keys, formattings, set(written), model_args, data_args, training_args, finetuning_args
         )

@@ -2,7 +2,9 @@
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from llamafactory.extras import logging
@@ -21,13 +23,21 @@ RELIES_ON = {
 RESULTS = "train_results.json"
 """What a run writes behind its model, and then its state."""
 
+_SEEN = ("template", "question_prefix")
+"""Settings that change what the model sees of every row, however many there are."""
+
 logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
 
 
-def check_steps_left(dataset: Any, accounts: list[DatasetAccount], training_args: Any) -> None:
+def check_steps_left(
+    dataset: Any,
+    accounts: list[DatasetAccount],
+    training_args: Any,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
     """Raise if nothing is left to train, or what is left is not the rest of the run that was begun.
 
-    Called before the row account of that run is written over. Warns if the run ends before an epoch that is to be kept.
+    `settings`: of the rows, as they stand in the account. Called before the row account of that run is written over. Warns if the run ends before an epoch that is to be kept.
 
     Raises:
         ValueError: LLaMA-Factory would train 0 steps and exit 0, or go on with a finished run whose rows have changed.
@@ -48,7 +58,7 @@ def check_steps_left(dataset: Any, accounts: list[DatasetAccount], training_args
     steps = max_steps if max_steps > 0 else math.ceil(epochs * per_epoch)
     done, planned = state["global_step"], state.get("max_steps", 0)
     finished = done >= planned > 0
-    changes = _changed_rows(accounts, Path(training_args.output_dir))
+    changes = _changed_rows(accounts, settings, Path(training_args.output_dir))
     whole = state.get("epoch") == state.get("num_train_epochs") == epochs  # an end of an epoch, then and now
     if not changes and finished and whole and max_steps <= 0 and steps != planned:
         changes = f"{planned} steps then, {steps} now, by other rows or another batch"
@@ -108,9 +118,10 @@ def steps_an_epoch(rows: int, training_args: Any, share: int = 1) -> int:
     return max(math.ceil(batches / training_args.gradient_accumulation_steps), 1)
 
 
-def _changed_rows(accounts: list[DatasetAccount], output_dir: Path) -> str:
+def _changed_rows(accounts: list[DatasetAccount], settings: Mapping[str, Any], output_dir: Path) -> str:
     try:
-        before = from_json(json.loads((output_dir / FILE_NAME).read_text(encoding="utf-8")))
+        content = json.loads((output_dir / FILE_NAME).read_text(encoding="utf-8"))
+        before = from_json(content)
     except (OSError, ValueError, KeyError, TypeError):
         return ""  # none, or of another version
 
@@ -121,5 +132,13 @@ def _changed_rows(accounts: list[DatasetAccount], output_dir: Path) -> str:
     if not then:
         return ""  # of an evaluation
 
-    names = [name for name in {**then, **now} if then.get(name, 0) != now.get(name, 0)]
-    return ", ".join(f"{name} {then.get(name, 0)} rows then, {now.get(name, 0)} now" for name in names)
+    old = content.get("settings", settings)
+    told = []
+    for name in {**then, **now}:
+        if then.get(name, 0) != now.get(name, 0):
+            told.append(f"{name} {then.get(name, 0)} rows then, {now.get(name, 0)} now")
+        elif settings and old["data"].get(name) != settings["data"].get(name):
+            told.append(f"{name} as many rows then as now, in files that have changed")
+
+    told += [f"{key} {old[key]!r} then, {settings[key]!r} now" for key in _SEEN if old.get(key) != settings.get(key)]
+    return ", ".join(told)

@@ -17,7 +17,7 @@ from typing import Any
 
 from virgo_factory.core.recipe_keys import KEYS
 from virgo_factory.io.recipes import ASKING, asking_verb
-from virgo_factory.preflight.keys import unknown_keys
+from virgo_factory.preflight.keys import unknown_keys, wrong_stock_values
 from virgo_factory.preflight.zero import file_problem
 from virgo_factory.report.text import quoted
 
@@ -68,16 +68,16 @@ def recipe_of(argv: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
     if not arguments or Path(arguments[0]).suffix not in (".yaml", ".yml", ".json"):
         return None
 
-    import yaml
+    from virgo_factory.io.yaml_text import read_yaml
 
-    recipe = yaml.safe_load(Path(arguments[0]).read_text(encoding="utf-8"))  # JSON is YAML
+    recipe = read_yaml(Path(arguments[0]).read_text(encoding="utf-8"))  # JSON is YAML
     if not isinstance(recipe, dict):
         return None
 
     for argument in arguments[1:]:
         key, is_value, value = argument.partition("=")
         if is_value and key.isidentifier():
-            recipe[key] = yaml.safe_load(value)
+            recipe[key] = read_yaml(value)
 
     if program.name != "launcher.py" and argv[1] != "train":  # only a training looks datasets up
         recipe = {key: value for key, value in recipe.items() if key not in ("dataset", "eval_dataset")}
@@ -86,12 +86,15 @@ def recipe_of(argv: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
 
 
 def misspelt(recipe: Mapping[str, Any]) -> list[str]:
-    """Return a line for each key, template, dataset and DeepSpeed file that a recipe names and there is not."""
+    """Return a line for each key, value, template, dataset and DeepSpeed file that a recipe names and there is not."""
     ours = uses_plugin(recipe)
     problems = []
     for key, line in unknown_keys(recipe).items():
         if ours or difflib.get_close_matches(str(key), KEYS, cutoff=NEAR):
             problems.append(line)
+
+    if ours and recipe.get("do_train"):
+        problems += wrong_stock_values(recipe).values()
 
     if problem := unknown_template(recipe.get("template"), {*TEMPLATES, *stock_templates()}, ours):
         problems.append(problem)

@@ -163,7 +163,7 @@ class Live:
             return
 
         text = " ".join(filter(None, (WORDS.get(event.kind), event.question, event.url, event.message)))
-        style = "yellow" if event.kind in ("dropped", "gave_up", "lost", "budget") else ""
+        style = "yellow" if event.kind in ("dropped", "gave_up", "lost", "budget", "questions") else ""
         more = "\n(further ones like this are only counted)" if count == MOST_MESSAGES else ""
         self._console.print(Text(visible(text) + more, style), soft_wrap=True)
 

@@ -51,6 +51,7 @@ class Event:
             "back"     it answers again: `url`
             "budget"   a budget is used up, no more is asked: `message` says which
             "server"   a server of our own starts or stops: `message`
+            "questions"  some were left out since something is wrong with them: `message`
             "judging"  what is judged before or after asking, or cannot be: `message`
     """
 
