@@ -106,3 +106,37 @@ def test_closings_choose_a_letter_and_denials_do_not(letter, options):
 def test_signs_alone_hold_no_sentence():
     for response in ("$", "?", "。", " \n ", "。;。"):
         assert extract(response, Question("In which year?")).text in ("", response.strip(), response.strip("。;"))
+
+
+STATEMENTS = [row[0] for row in rows("statements.tsv")]
+
+
+def test_whatever_says_a_value_says_it():
+    said = [statement for statement in STATEMENTS if "{v}" in statement]
+    for place, (gold, question, *spelled) in enumerate(rows("values.tsv")):
+        right, wrong = (part.split(" ¦ ") for part in spelled)
+        for index, statement in enumerate(said[place % 5 :: 5]):
+            values = (right[index % len(right)], True), (wrong[index % len(wrong)], False)
+            for value, is_right in values:
+                found = score(statement.format(v=value), gold, Question(question))
+                assert (found.verdict == "correct") is is_right, (statement, value, gold, found)
+
+
+OPTIONS = (
+    "red ¦ blue ¦ green ¦ yellow", "3 ¦ 5 ¦ 7 ¦ 9", r"$\frac{1}{2}$ ¦ $\frac{1}{3}$ ¦ $\frac{1}{4}$ ¦ $\frac{1}{6}$", "x + 1 ¦ x - 1 ¦ 2x + 1 ¦ 2x - 1",
+    "30° ¦ 45° ¦ 60° ¦ 90°", "the cell wall ¦ the nucleus ¦ ribosomes ¦ mitochondria", "增大 ¦ 减小 ¦ 不变 ¦ 无法确定", "I only ¦ I and II ¦ II only ¦ neither",
+    "12 cm ¦ 15 cm ¦ 18 cm ¦ 20 cm", "It increases ¦ It decreases ¦ It stays the same ¦ It doubles",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_whatever_chooses_an_option_chooses_it(known):
+    said = [statement for statement in STATEMENTS if known and "{T}" in statement or "{L}" in statement and "{T}" not in statement]
+    for place, options in enumerate(OPTIONS):
+        texts = tuple(options.split(" ¦ "))
+        question = Question("Which of them is right?", texts if known else ())
+        for statement in said[place % 3 :: 3]:
+            for chosen in (1, 2):
+                said_of = {"L": "ABC"[chosen], "T": texts[chosen], "W": "ABCD"[chosen + 1], "O": texts[chosen + 1]}
+                found = score(statement.format(**said_of), "B", question)
+                assert (found.verdict == "correct") is (chosen == 1), (statement.format(**said_of), found)

@@ -137,7 +137,7 @@ _ASKED = r"(?:\b(?:which|what) |哪一?[条个幅张辆只]?)%s(?![a-z])"
 """A name with a letter, and a question that leaves only that open: "which line"."""
 _DENIES = re.compile(r"\b(?:not|never|or|neither|nor|cannot|but)\b|n['’]t\b|不|或")
 _LEADS = re.compile(
-    r"(?<!which)(?<!that)(?:^|\s)(?:is|are|was|were|be|called|named|in|answer|belongs to|by|gives|facing|(?:falls|lands) on"
+    r"(?<!which)(?<!that)(?:^|\s)(?:is|are|was|were|be|called|named|in|answer|belongs to|by|gives|equals|find|get|facing|(?:falls|lands) on"
     r"|(?:est|ist|es|s agit de)(?: donc| also)?(?: l[ae]?| el| d(?:er|ie|as))?) $"
 )
 _IS = re.compile(r"(?<!which )(?<!that )\b(?:is|are|was|were) ")
