@@ -131,7 +131,11 @@ OPTIONS = (
 
 @pytest.mark.parametrize("known", [True, False])
 def test_whatever_chooses_an_option_chooses_it(known):
-    said = [statement for statement in STATEMENTS if known and "{T}" in statement or "{L}" in statement and "{T}" not in statement]
+    said = [
+        statement
+        for statement in STATEMENTS
+        if known and "{T}" in statement or "{L}" in statement and "{T}" not in statement
+    ]
     for place, options in enumerate(OPTIONS):
         texts = tuple(options.split(" ¦ "))
         question = Question("Which of them is right?", texts if known else ())

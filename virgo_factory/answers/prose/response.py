@@ -54,7 +54,7 @@ def parts(response: str) -> tuple[Part, bool]:
     if not response.isascii() and _WIDE.search(response):
         response = response.translate(_FULL_WIDTH)
     response = without_turn_end(response)
-    if (ended := P.NEXT_QUESTION.search(response, 40)) and not _END_OF_THOUGHT.search(response, ended.end()):
+    if (ended := P.NEXT_QUESTION.search(response, 20)) and not _END_OF_THOUGHT.search(response, ended.end()):
         response = response[: ended.start()]
     if start := P.START.match(response):
         response = response[start.end() :]
