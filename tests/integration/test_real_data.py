@@ -28,13 +28,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory, shared_data, make_bench):
-    """A twin of Qwen2.5-VL with the real tokenizer, and the 1,412 real responses as chat rows."""
-    from virgo_factory.preflight.twin.twin import make_twin
-
-    folder = tmp_path_factory.mktemp("real")
-    make_twin(folder / "base", shared_data / "qwen2.5_vl_tokenizer", family="qwen2_5_vl", dtype="float32", **SMALL)
-    bench = make_bench(folder, folder / "base")
+def rows(shared_data) -> list[tuple[str, str]]:
+    """The 1,412 real responses, each with its question."""
     rows = []
     for file in sorted((shared_data / "skythought").glob("*.jsonl")):
         for line in file.read_text(encoding="utf-8").splitlines():
@@ -46,23 +41,47 @@ def real(tmp_path_factory, shared_data, make_bench):
             for response in row["responses"].values():
                 rows.append((question, response["content"]))
 
-    lines = []
-    for number, (question, response) in enumerate(rows):
-        messages = [{"role": "user", "content": question}, {"role": "assistant", "content": response}]
-        lines.append(json.dumps({"id": f"sky-{number}", "messages": messages}))
-
-    bench.add_dataset("real", lines)
-    bench.rows = rows
-    return bench
+    return rows
 
 
-def test_row_account_equals_an_independent_count(real):
+@pytest.fixture(scope="module")
+def bench_of(rows, tmp_path_factory, make_bench):
+    """A function: tokenizer -> a bench with a twin of Qwen2.5-VL that has it, and the responses as chat rows."""
+    from virgo_factory.preflight.twin.twin import make_twin
+
+    def make(tokenizer: Path):
+        folder = tmp_path_factory.mktemp("real")
+        make_twin(folder / "base", tokenizer, family="qwen2_5_vl", dtype="float32", **SMALL)
+        bench, lines = make_bench(folder, folder / "base"), []
+        for number, (question, response) in enumerate(rows):
+            messages = [{"role": "user", "content": question}, {"role": "assistant", "content": response}]
+            lines.append(json.dumps({"id": f"sky-{number}", "messages": messages}))
+
+        bench.add_dataset("real", lines)
+        return bench
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def real(bench_of, real_model_folder):
+    """With the real tokenizer."""
+    return bench_of(real_model_folder)
+
+
+@pytest.fixture(scope="module")
+def fewer(bench_of, model_folder):
+    """With the first merges of the real tokenizer."""
+    return bench_of(model_folder)
+
+
+def test_row_account_equals_an_independent_count(real, rows):
     """Kept rows = well formed by a regular expression and short enough by the tokenizer alone."""
     tokenizer = AutoTokenizer.from_pretrained(real.base)
     prefix = (ROOT / "templates" / "virgo.prefix.txt").read_text()
     head = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
     malformed, overlong = 0, 0
-    for question, response in real.rows:
+    for question, response in rows:
         found = WELL_FORMED.fullmatch(response)
         if not found or "<|" in found.group(1) + found.group(2):
             malformed += 1
@@ -75,19 +94,19 @@ def test_row_account_equals_an_independent_count(real):
         )
         overlong += len(tokenizer.encode(text)) > CUTOFF
 
-    assert malformed == len(real.rows) - 842
+    assert malformed == len(rows) - 842
     real.train(dataset="real", cutoff_len=CUTOFF, max_steps=1, global_batch_size=1)
     account = real.rows_json()["real"]
-    assert account["rows_in"] == len(real.rows) == 1412
+    assert account["rows_in"] == len(rows) == 1412
     assert account["reasons"].pop(f"overlong > {CUTOFF} tokens") == overlong
     assert sum(account["reasons"].values()) == malformed
     assert account["kept"] == 842 - overlong > 0
 
 
-def test_marker_rows_under_zero3(real):
+def test_marker_rows_under_zero3(fewer):
     """With a learning rate of nothing, the checkpoint holds the mean of each marker's pieces, in both matrices."""
     config = str(ROOT / "recipes" / "deepspeed" / "ds_z3.json")
-    real.train(
+    fewer.train(
         2,
         dataset="real",
         **FEW,
@@ -98,10 +117,10 @@ def test_marker_rows_under_zero3(real):
         deepspeed=config,
         output_dir="markers",
     )
-    before, after = AutoTokenizer.from_pretrained(real.base), AutoTokenizer.from_pretrained(real.folder / "markers")
+    before, after = AutoTokenizer.from_pretrained(fewer.base), AutoTokenizer.from_pretrained(fewer.folder / "markers")
     with (
-        safe_open(real.base / "model.safetensors", "pt") as start,
-        safe_open(real.folder / "markers" / "model.safetensors", "pt") as end,
+        safe_open(fewer.base / "model.safetensors", "pt") as start,
+        safe_open(fewer.folder / "markers" / "model.safetensors", "pt") as end,
     ):
         assert set(start.keys()) == set(end.keys())
         for marker in ("<|begin_of_thought|>", "<|end_of_thought|>", "<|begin_of_solution|>", "<|end_of_solution|>"):
@@ -114,14 +133,14 @@ def test_marker_rows_under_zero3(real):
                 assert wanted.norm() > 0
 
 
-def test_markers_survive_a_second_stage(real):
+def test_markers_survive_a_second_stage(fewer):
     """The second stage starts from a checkpoint that has the tokens: nothing is initialised again."""
     again = {"max_steps": 1, "global_batch_size": 1, "dataset": "real"} | FEW
-    first = real.folder / "markers"
+    first = fewer.folder / "markers"
     if not first.is_dir():
         pytest.skip("the run of test_marker_rows_under_zero3 is missing")
 
-    log = real.train(model_name_or_path=str(first), marker_tokens=True, output_dir="second", **again)
+    log = fewer.train(model_name_or_path=str(first), marker_tokens=True, output_dir="second", **again)
     assert "marker rows set" not in log
 
 
