@@ -99,7 +99,7 @@ def test_version(call):
         (["recipes", "copy"], "Missing argument 'DIR'"),
         (["recipes", "list", "--all"], "No such option"),
         (["recipes", "show", "virgo8b"], "no recipe virgo8b. Did you mean virgo7b_d"),
-        (["recipes", "show", "nothing"], "no recipe nothing. There are: distill/demo, "),
+        (["recipes", "show", "nothing"], "no recipe nothing. All there are: virgo-factory recipes list"),
         (["recipes", "show", "../setup.cfg"], "no recipe ../setup.cfg"),
     ],
 )

@@ -327,6 +327,18 @@ def test_a_question_that_is_refused_is_dropped_with_its_reason(start_replay, sky
     assert run(config)[0].dropped == 0  # not tried again
 
 
+@pytest.mark.parametrize(("keys", "told"), [({}, 1), ({"served_model_name": "replay"}, 0)])
+def test_a_server_that_has_one_model_under_another_name_is_told(start_replay, sky_config, keys, told):
+    server = start_replay(max_chars=4000)
+    _, events = run(sky_config(1, urls=[server.url], model_name_or_path="saves/m0", samples=1, **keys))
+    said = [event.message for event in events if event.kind == "server"]
+    assert (
+        said
+        == [f"{server.url} serves replay alone, which is taken for saves/m0 (served_model_name says which is meant)"]
+        * told
+    )
+
+
 def test_a_picture_that_is_gone_drops_its_question(start_replay, sky_config):
     server = start_replay(max_chars=4000)
     config = sky_config(3, urls=[server.url], max_rollouts=1)

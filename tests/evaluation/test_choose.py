@@ -87,6 +87,9 @@ def test_epochs_that_answered_nothing_are_no_choice(tmp_path):
 
 
 def test_it_needs_two_epochs_and_a_set_that_is_no_benchmark(tmp_path):
+    with pytest.raises(UserError, match="gone: no such folder"):
+        epochs_of(tmp_path / "gone")
+
     with pytest.raises(UserError, match="kept epochs: epoch-1. A choice needs two: train with keep_model_at_epochs"):
         epochs_of(kept(tmp_path / "one", 1))
 

@@ -142,7 +142,9 @@ def test_base_models_and_versions_of_a_row_are_found():
 
 def test_what_was_not_as_in_the_paper_is_said():
     as_in_paper = {"scorer": "paper", "question_prefix": "virgo", "image_max_pixels": 12_845_056}
-    told = departures("virgo", [score("a", "mathvision", 10, 3040, **as_in_paper)])
+    own = score("a", "my questions", 10, 10, scorer="ours", question_prefix="none")
+    assert departures("virgo", [own]) == []
+    told = departures("virgo", [own, score("a", "mathvision", 10, 3040, **as_in_paper)])
     assert told[0].startswith("MathVision: Virgo's text") and "0.3 to 0.7" in told[-1] and len(told) == 2
     told = departures(
         "virgo", [score("a", "mathvision", 10, 300, **as_in_paper | {"image_max_pixels": 262_144, "scorer": "ours"})]

@@ -45,6 +45,11 @@ def test_a_wide_table_is_parted_and_each_part_has_the_names():
     assert all(f"{10**6 + n:,}" in text and f"column {n}" in text for n in range(20))
 
 
+def test_a_column_in_which_no_row_has_anything_is_left_out():
+    table = Table("", ("", "rows", "paper", "why"), [("a", 0, None, "x"), ("b", None, "", "y")], (3,))
+    assert [line.split() for line in printed(table, 80).split("\n")[1:5:2]] == [["rows", "why"], ["a", "0", "x"]]
+
+
 def test_columns_stand_below_each_other():
     first, _, second, third = printed(
         Table("", ("", "rows", "why"), [("a", 1234, "x"), ("b", 5, "y")], (2,)), 80

@@ -70,7 +70,7 @@ def test_without_scenes_it_tells_of_a_thousand(make):
 def test_status_has_every_stage(whole, tmp_path):
     found = summarise(whole)
     (table,) = tables_of(found)
-    assert [row[0] for row in table.rows][:3] == ["00_scenes.jsonl", "01_written.jsonl", "02_questions.jsonl"]
+    assert [row[0] for row in table.rows][:3] == ["00_scenes", "01_written", "02_questions"]
     assert not found.waits and "All is made" in lines_of(found)[0]
     told = to_json(found)["stages"]
     assert told["02_questions"]["in"] == told["02_questions"]["rows"] + sum(told["02_questions"]["dropped"].values())
@@ -83,7 +83,7 @@ def test_status_has_every_stage(whole, tmp_path):
         "04_candidates.jsonl is the next file. Go on: virgo-factory synthesize resume"
     )
     assert [stage.name for stage in found.stages if stage.is_edited] == ["03_validated"]
-    (row,) = [row for row in tables_of(found)[0].rows if row[0] == path.name]
+    (row,) = [row for row in tables_of(found)[0].rows if row[0] == path.stem]
     made = len((whole / path.name).open().readlines())
     assert row[2] == made - 1 and row[6].endswith(f"edited by hand: {made} were made")
 
@@ -135,7 +135,7 @@ def test_the_page_counts_questions_as_the_cards_do(whole, tmp_path):
 def test_verbs(whole, tmp_path):
     runner = CliRunner()
     found = runner.invoke(verbs, ["status", str(whole)], env={"COLUMNS": "160"})
-    assert found.exit_code == 0 and re.search(r"10_rl_questions.jsonl\s+\d+", found.output)
+    assert found.exit_code == 0 and re.search(r"10_rl_questions\s+\d+", found.output)
     assert json.loads(runner.invoke(verbs, ["status", str(whole), "--json"]).output)["waits"] == ""
     assert "are of the page" in str(runner.invoke(verbs, ["status", str(whole), "--seed", "1"]).exception)
     found = runner.invoke(verbs, ["status", str(whole), "--html", str(tmp_path / "x.html"), "--scenes", "1"])

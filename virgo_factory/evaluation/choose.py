@@ -81,8 +81,11 @@ def epochs_of(run: Path) -> dict[int, Path]:
     """Return the kept epochs of a training: number -> folder.
 
     Raises:
-        ValueError: fewer than two are there.
+        ValueError: fewer than two are there, or no such folder.
     """
+    if not run.is_dir():
+        raise UserError(f"{run}: no such folder. Name the output_dir of a training.")
+
     found = {
         int(named[1]): path
         for path in sorted(run.glob("epoch-*"))

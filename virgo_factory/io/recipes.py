@@ -74,7 +74,7 @@ def find_recipe(name: str) -> str:
     """Return the file under recipes/ that a user means by `name`, with or without recipes/ and .yaml.
 
     Raises:
-        ValueError: there is none; the message names those there are.
+        ValueError: there is none; the message names the nearest one.
     """
     files = recipe_files()
     for candidate in (name, f"{name}.yaml"):
@@ -84,7 +84,7 @@ def find_recipe(name: str) -> str:
 
     recipes = [file.removesuffix(".yaml") for file in files if file.endswith(".yaml")]
     near = get_close_matches(name.removeprefix("recipes/").removesuffix(".yaml"), recipes, 1)
-    shown = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(recipes)}."
+    shown = f"Did you mean {near[0]}?" if near else "All there are: virgo-factory recipes list"
     raise UserError(f"no recipe {name}. {shown}")
 
 

@@ -77,9 +77,8 @@ def read_steps(folder: Path) -> list[Step]:
 
     steps |= {step: _step_of(step, rows) for step, rows in by_step.items()}
     if not steps:
-        raise UserError(
-            f"{folder}: no rewards in {STATE}, and no {ROLLOUTS}. Name the output_dir of a training by stage: grpo."
-        )
+        lacks = f"no rewards in {STATE}, and no {ROLLOUTS}" if folder.is_dir() else "no such folder"
+        raise UserError(f"{folder}: {lacks}. Name the output_dir of a training by stage: grpo.")
 
     return [steps[step] for step in sorted(steps)]
 

@@ -35,20 +35,27 @@ def print_tables(console: Any, *tables: Table) -> None:
 
 
 def fitted(table: Table, width: int) -> Iterator[Any]:
-    """Yield rich tables that fit a width, each with the names: one where it can be; no figure is ever cut."""
+    """Yield rich tables that fit a width, each with the names: one where it can be; no figure is ever cut.
+
+    Columns in which no row has anything are left out.
+    """
     from rich import box
     from rich.table import Table as RichTable
 
     lines, is_left = table.lines, table.is_left
+    filled = [place for place in range(1, len(is_left)) if not lines or any(cells[place].value for _, cells in lines)]
     longest, *widths = (
-        max(_width(name), *(_width(cells[place].value) for _, cells in lines), 1)
-        for place, name in enumerate(table.columns)
+        max(_width(table.columns[place]), *(_width(cells[place].value) for _, cells in lines), 1)
+        for place in (0, *filled)
     )
+    is_left = [is_left[place] for place in filled]
     words = min(WORDS_WIDTH, max(8, width // 3))
-    least = [min(wide, words) if left else wide for wide, left in zip(widths, is_left[1:], strict=True)]
+    least = [min(wide, words) if left else wide for wide, left in zip(widths, is_left, strict=True)]
     gaps = GAP * len(widths)
     name_width = _name_width(longest, width - gaps - sum(widths), width - gaps - sum(least), width)
-    name_width = max(1, min(name_width, width - GAP - max(least)))  # beside the widest figure, however long the name
+    name_width = max(
+        1, min(name_width, width - GAP - max(least, default=0))
+    )  # beside the widest figure, however long the name
     parts: list[list[int]] = [[]]
     room = width - name_width
     for place, needed in enumerate(least):
@@ -71,11 +78,11 @@ def fitted(table: Table, width: int) -> Iterator[Any]:
             free -= wide[place] - least[place]
 
         for place in part:
-            name, justify = _text(Cell(table.columns[1 + place])), "left" if is_left[1 + place] else "right"
+            name, justify = _text(Cell(table.columns[filled[place]])), "left" if is_left[place] else "right"
             shown.add_column(name, justify=justify, overflow="fold", width=wide[place], min_width=wide[place])
 
         for style, cells in lines:
-            shown.add_row(*(_text(cells[place]) for place in (0, *(1 + place for place in part))), style=style)
+            shown.add_row(*(_text(cells[place]) for place in (0, *(filled[place] for place in part))), style=style)
 
         yield shown
 

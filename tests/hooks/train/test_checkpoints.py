@@ -10,7 +10,7 @@ from virgo_factory.preflight.versions import reads_5
 
 
 BY_LENGTH = {"group_by_length": True, "train_sampling_strategy": "group_by_length"}  # of transformers 4.57, of 5
-STOCK = SimpleNamespace(disable_shuffling=False, stage="sft")
+STOCK = SimpleNamespace(disable_shuffling=False, stage="sft", finetuning_type="full")
 
 
 @pytest.mark.parametrize(
@@ -176,6 +176,16 @@ def test_llamafactorys_parser_takes_every_kind_of_the_key(hook, told, tmp_path, 
     checkpoint(out, 4)
     (checkpoint(out, 8) / "trainer_state.json").unlink()
     assert chosen() == chosen(resume_from_checkpoint=True) == str(out / "checkpoint-4")
+    with pytest.raises(
+        ValueError, match="checkpoint-4 holds a whole model, and finetuning_type: lora trains an adapter"
+    ):
+        chosen(finetuning_type="lora")
+
+    (out / "checkpoint-4" / "model.safetensors").rename(out / "checkpoint-4" / "adapter_model.safetensors")
+    assert chosen(finetuning_type="lora") == str(out / "checkpoint-4")
+    with pytest.raises(ValueError, match="checkpoint-4 holds an adapter, and finetuning_type: full trains the model"):
+        chosen()
+
     assert chosen(resume_from_checkpoint=False) is chosen(overwrite_output_dir=True) is None
     for name, why in (("checkpoint-8", "has weights only"), ("checkpoint-9", "is missing")):
         with pytest.raises(ValueError, match=f"{name} {why}"):

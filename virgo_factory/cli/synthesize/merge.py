@@ -6,7 +6,6 @@ import typer
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.report.terminal import console as console_of
-from virgo_factory.report.text import quoted
 
 
 def merge(
@@ -16,6 +15,7 @@ def merge(
     out: Path = typer.Option(..., "--out", metavar="DIR", help="The new folder."),
 ) -> None:
     """Put scenes and replies together into a new folder and make its files of them; the old folders stay as they are."""
+    from virgo_factory.cli.synthesize.run import told
     from virgo_factory.synthesis.run.launch import lacking_shards
     from virgo_factory.synthesis.run.launch import merge as merge_folders
     from virgo_factory.synthesis.tell.live import told_of
@@ -39,7 +39,8 @@ def merge(
     elif outcome.waits:
         console.print(f"{outcome.waits}.jsonl lacks {outcome.left:,} replies. Go on: {config.resume_command()}")
     else:
-        console.print(f"All is done, see {out}. Look: virgo-factory synthesize status {quoted(out)}")
+        for line in told(config, outcome):
+            console.print(line)
 
 
 EXAMPLE = "virgo-factory synthesize merge data/lgt-1of2 data/lgt-2of2 --out data/lgt"

@@ -65,7 +65,7 @@ def go(config: "SynthesisConfig") -> None:
     with stoppable(config.output_dir, f"Go on: {config.resume_command()}"), live:
         outcome = synthesize(config, live, live.made)
 
-    for line in _told(config, outcome):
+    for line in told(config, outcome):
         typer.echo(line)
 
     if not (outcome.waits or config.shard or f"{config.dataset}_sft" in entries_of(config)):
@@ -74,15 +74,16 @@ def go(config: "SynthesisConfig") -> None:
     end(outcome)
 
 
-def _told(config: "SynthesisConfig", outcome: "Outcome") -> list[str]:
+def told(config: "SynthesisConfig", outcome: "Outcome") -> list[str]:
+    """Return how a start ended, and what is next."""
     from virgo_factory.synthesis.run.launch import entries_of
     from virgo_factory.synthesis.tell.status import not_asked
 
     folder, all_ = config.output_dir, "All else" if outcome.dropped else "All"
     lines = [f"{outcome.finished:,} replies were had in this start."] if outcome.finished else []
     lines += not_had(outcome, "requests", f"{folder}/dropped.jsonl", "The next start tries them again")
-    if outcome.dropped and (told := not_asked(folder)):
-        lines.append(f"{told}. Once that is put right: {config.resume_command()}")
+    if outcome.dropped and (lacks := not_asked(folder)):
+        lines.append(f"{lacks}. Once that is put right: {config.resume_command()}")
 
     if outcome.waits:
         lines.append(left(outcome, f"{outcome.left:,} replies of {outcome.waits}.jsonl, then the stages behind it"))

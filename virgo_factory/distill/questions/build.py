@@ -476,7 +476,7 @@ def _finish(job: _Job, counts: Sequence[SourceCount]) -> QuestionsCard:
         shutil.rmtree(folder / PARTS)
         why = "; ".join(f"{count.source}: {_words_of(count.dropped)}" for count in counts)
         first = next((row for count in counts for row in count.listed), None)
-        shown = f" The first: {first['origin']}: {first['reason']} {first['detail']}".rstrip() if first else ""
+        shown = f" The first: {first['origin']}: {first['reason']}, {first['detail']}".rstrip(", ") if first else ""
         raise UserError(visible(f"no question is left. {why}.{shown}"))
 
     names = ["questions"] if job.config.questions is not None else [count.source for count in counts]

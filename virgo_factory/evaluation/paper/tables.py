@@ -291,17 +291,14 @@ def departures(paper: str, scores: Iterable[Score]) -> list[str]:
     """Return in sentences what was not as in the paper, for the rows of a run."""
     told: dict[str, None] = {}
     for score in scores:
-        if score["group"]:
+        benchmark = BENCHMARKS.get(score["benchmark"])
+        if score["group"] or benchmark is None:  # questions of one's own are in no paper
             continue
 
         for name, wanted in PAPER_SETTINGS[paper].items():
             found = score[name]
             if str(found) not in (str(wanted), str(wanted).removesuffix(".0")):
                 told[f"{name}: {found if found != '' else 'not known'}, in the paper: {wanted}."] = None
-
-        benchmark = BENCHMARKS.get(score["benchmark"])
-        if benchmark is None:
-            continue
 
         if int(score["asked"]) < benchmark.count or int(score["n"]) < int(score["asked"]):
             told[f"{benchmark.title}: {int(score['n']):,} of {benchmark.count:,} questions."] = None

@@ -33,7 +33,7 @@ SAMPLING = (
 )
 """Stock keys of sampling: with other values than 1.0, 1.0 and 0 the responses are not the policy's own."""
 
-_MEASURE = "measure with virgo-factory evaluate before and after"
+_MEASURE = "virgo-factory evaluate measures, before and after"
 NOT_WITH = {
     "model_args": {
         "use_unsloth": "it puts its own trainer in",

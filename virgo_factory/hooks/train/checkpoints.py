@@ -28,10 +28,8 @@ BEGUN_WITH = "virgo_begun_with"
 """Where a checkpoint's trainer_state.json says what its run was begun with: an entry of `stateful_callbacks`."""
 STOCK_ORDERS = ("group_by_length", "disable_shuffling")
 """LLaMA-Factory's own keys for another order; the first is a training argument, the second one of fine-tuning."""
-WEIGHTS = (
-    *(SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, WEIGHTS_NAME, WEIGHTS_INDEX_NAME),
-    *("adapter_model.safetensors", "adapter_model.bin"),
-)
+WHOLE = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, WEIGHTS_NAME, WEIGHTS_INDEX_NAME)
+ADAPTER = ("adapter_model.safetensors", "adapter_model.bin")
 
 logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
 
@@ -88,6 +86,7 @@ def choose_checkpoint(asked: Any, training_args: Any, finetuning_args: Any) -> s
 
     if chosen is not None:
         _check_state(Path(chosen), training_args)
+        _check_parameters(Path(chosen), finetuning_args.finetuning_type)
         if not training_args.auto_find_batch_size:
             _check_batches(Path(chosen), batches_of(training_args, finetuning_args))
 
@@ -169,7 +168,7 @@ def _problem(checkpoint: Path) -> str | None:
     if not checkpoint.is_dir():
         return f"is missing: there is no such folder.{others}"
 
-    weights = any((checkpoint / name).is_file() for name in WEIGHTS)
+    weights = any((checkpoint / name).is_file() for name in (*WHOLE, *ADAPTER))
     if not (checkpoint / STATE).is_file():
         if not weights:
             return f"is no checkpoint: it has neither weights nor a {STATE}.{others}"
@@ -213,6 +212,17 @@ def _check_state(checkpoint: Path, training_args: Any) -> None:
         logger.warning_rank0(
             f"virgo-factory: {checkpoint} has no optimiser state (save_only_model: true leaves it out): its moments and "
             "the learning rate schedule begin anew."
+        )
+
+
+def _check_parameters(checkpoint: Path, method: str) -> None:
+    """Raise where weights and optimiser of a checkpoint are an adapter's and the recipe trains the model, or the other way."""
+    of_adapter, of_model = (any((checkpoint / name).is_file() for name in names) for names in (ADAPTER, WHOLE))
+    if of_adapter != of_model and of_adapter != (method in ("lora", "oft")):
+        has, trains = ("an adapter", "the model itself") if of_adapter else ("a whole model", "an adapter")
+        raise UserError(
+            f"{checkpoint} holds {has}, and finetuning_type: {method} trains {trains}. Set finetuning_type back, or another "
+            "output_dir."
         )
 
 

@@ -266,6 +266,11 @@ class Asking:
             raise UserError(f"no server answers:{reasons}{remedy}")
 
         names = {url: self.name_at(url, found, name, one.model) for url, found in facts.items()}
+        for url, served in names.items():
+            if not server and served not in (name, one.model, Path(one.model).name):
+                told = f"{url} serves {served} alone, which is taken for {one.model} (served_model_name says which is meant)"
+                run.tell("server", message=told)
+
         context = min((found.max_model_len for found in facts.values() if found.max_model_len), default=None)
         one.fits = _fitting(one.model, one.sampling.max_tokens, context)
         await asyncio.to_thread(self._try_prompts, one, context)

@@ -143,7 +143,7 @@ def tables_of(found: Status) -> list[Table]:
         is_replies = stage.rows is not None and stage.taken is None
         rows.append(
             (
-                f"{stage.name}.jsonl",
+                stage.name,
                 stage.taken,
                 None if is_replies else stage.rows,
                 share,
