@@ -86,6 +86,18 @@ def command(kind: str, code: str, *arguments: str) -> list[str]:
     return [sys.executable, "-P", __file__, kind, "-c", code, *arguments]
 
 
+def vllm_command(stock: Callable[..., list[str]]) -> Callable[..., list[str]]:
+    """Return `vllm_command` (rollouts/servers/server.py) of servers that are forked behind their imports."""
+
+    def forked(*arguments: object, **options: object) -> list[str]:
+        python, safe, module, *given = stock(*arguments, **options)
+        assert (python, safe, module) == (sys.executable, "-P", "-m")
+        code = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_module(sys.argv[0], run_name='__main__')"
+        return command(VLLM, code, *given)
+
+    return forked
+
+
 class _Descriptor:
     """A descriptor of this process, which becomes the number of the same file in the process that it is sent to."""
 

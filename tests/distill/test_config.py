@@ -97,6 +97,7 @@ WRONG = [
     ("", "base_urls: [http://a:1]", "base_model_name_or_path is missing"),
     ("", "image_min_pixels: 9999999", "more than image_max_pixels"),
     ("", "max_tokens: 32768", "leaves no room for the question in max_model_len 32768"),
+    ("", "max_rollouts: 4", "max_rollouts: 4 is fewer than the 5 samples of a question, so none is asked"),
     ("", "temperature: 0", "makes all 5 samples the same"),
     ("", "responses: diverse\nk: 6", "6 of only 5 samples"),
     ("", "base_model_name_or_path: a/b\ndifficulty: random", "leave base_model_name_or_path out"),

@@ -265,6 +265,14 @@ def base(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def shallow(tmp_path_factory) -> Path:
+    """One layer of it, and of its tower: half of what a step costs, where no more is needed."""
+    from virgo_factory.preflight.twin.twin import make_twin
+
+    return make_twin(tmp_path_factory.mktemp("twin") / "shallow", layers=1, vision_layers=1, dtype="float32")
+
+
+@pytest.fixture(scope="session")
 def fork_training() -> Callable[..., Run]:
     """The function that forks a training: command, folder, environment, log, ranks -> Run.
 
@@ -276,18 +284,11 @@ def fork_training() -> Callable[..., Run]:
 
 @pytest.fixture(scope="module")
 def forked_vllm() -> Iterator[None]:
-    """vLLM servers that this process starts are forked; those of a command or training are not, as in test_reinforce.py."""
+    """vLLM servers are forked that this process starts, or a training with FORKED_VLLM in its environment."""
     pytest.importorskip("vllm", reason="vLLM is not installed (make test installs its CPU build)")
-    stock = server.vllm_command
-
-    def command(*arguments: object, **options: object) -> list[str]:
-        python, safe, module, *given = stock(*arguments, **options)
-        assert (python, safe, module) == (sys.executable, "-P", "-m")
-        code = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_module(sys.argv[0], run_name='__main__')"
-        return forking.command(VLLM, code, *given)
-
+    forking.server_of(VLLM)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(server, "vllm_command", command)
+        patch.setattr(server, "vllm_command", forking.vllm_command(server.vllm_command))
         yield
 
 

@@ -35,9 +35,9 @@ KILLED_AT = 4  # inside the second epoch
 
 
 @pytest.fixture
-def bench(tmp_path, base, demo_lines, make_bench):
-    """A bench with the twin in float32 and 22 rows of 30 to 350 tokens, every fifth with a picture."""
-    bench = make_bench(tmp_path, base)
+def bench(tmp_path, shallow, demo_lines, make_bench):
+    """A bench with a twin in float32 and 22 rows of 30 to 350 tokens, every fifth with a picture."""
+    bench = make_bench(tmp_path, shallow)
     folder = tmp_path / "data"
     folder.mkdir()
     texts = sorted((json.loads(line)["combined_text"] for line in demo_lines), key=len)

@@ -165,13 +165,15 @@ def test_two_ranks_give_the_rewards_of_one(policy, strategy):
     assert any(entry["grad_norm"] > 0 for entry in told.values())
 
 
+@pytest.mark.usefixtures("forked_vllm")
 def test_servers_have_the_weights_of_every_step(policy):
     """ZeRO-3, two ranks, one server that the run starts; it is killed after the first step, and started again."""
-    pytest.importorskip("vllm", reason="vLLM is not installed (make test installs its CPU build)")
     run = {"per_device_train_batch_size": 2, "max_steps": 3, "rl_server": "vllm", "output_dir": "served"}
     lines = policy.folder / "served" / "rollouts.jsonl"
     recipe = sys.modules[type(policy).__module__].RECIPE
-    with policy.start(recipe | RUN | run | {"deepspeed": str(CONFIGS / "ds_z3.json")}, 2, None, False) as started:
+    with policy.start(
+        recipe | RUN | run | {"deepspeed": str(CONFIGS / "ds_z3.json")}, 2, {"FORKED_VLLM": "1"}, False
+    ) as started:
         while not (lines.is_file() and lines.read_text()):
             assert started.exit_code is None, started.log.read_text()[-6000:]
             time.sleep(0.1)

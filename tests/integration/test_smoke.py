@@ -15,6 +15,8 @@ import pytest
 import yaml
 from transformers import Qwen3Config
 
+from tests import forking
+from tests.forking import TRAININGS
 from virgo_factory.preflight.smoke import processes, stages
 from virgo_factory.preflight.smoke.processes import MARK
 from virgo_factory.preflight.smoke.stages import run
@@ -46,6 +48,9 @@ def forked(monkeypatch, fork_training):
             yield SimpleNamespace(poll=lambda: 0, returncode=0)
         elif forked.stock:
             forked.stock -= 1  # the twin, then the training
+            if command[1] == "-c":
+                command = forking.command(TRAININGS, *command[2:])
+
             with processes.started(command, log, ranks) as child:
                 yield child
         else:

@@ -3,7 +3,7 @@
 Three quarters of a short training's processor time are imports. `multiprocessing`'s fork server pays them once; each
 rank is then this file, run with RANK in its globals: {"recipe", "folder", "environment", "log", "tests"}, the last one
 the id of the process that it must not outlive. With SEEN_ROWS in its environment, each training step adds a line to that
-file, with the rank behind a dot. With MODULE in place of RANK it is `python -m`: {"argv", "out", "err", "tests"}.
+file, with the rank behind a dot; with FORKED_VLLM, servers of vLLM that it starts are forked, too. With MODULE in place of RANK it is `python -m`: {"argv", "out", "err", "tests"}.
 """
 
 import hashlib
@@ -19,6 +19,9 @@ from threading import Thread
 import datasets
 from llamafactory.train import tuner
 from transformers import Trainer
+
+from tests import forking
+from virgo_factory.rollouts.servers import server
 
 
 def main(recipe: str, folder: str, environment: dict[str, str], log: str, tests: int) -> None:
@@ -38,6 +41,9 @@ def main(recipe: str, folder: str, environment: dict[str, str], log: str, tests:
     os.dup2(file, 2)
     if seen := environment.get("SEEN_ROWS"):
         record(f"{seen}.{environment.get('RANK', '0')}")
+
+    if "FORKED_VLLM" in environment:
+        server.vllm_command = forking.vllm_command(server.vllm_command)
 
     export = "export_dir:" in Path(recipe).read_text(encoding="utf-8")
     tuner.export_model() if export else tuner.run_exp()

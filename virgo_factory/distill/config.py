@@ -120,7 +120,11 @@ class DistillConfig(AskConfig):
 
         if self.base_model_name_or_path:
             found += self._no_room("base_max_tokens")
-        elif self.base_urls:
+        elif (most := self.max_rollouts) and most < self.samples:
+            told = f"max_rollouts: {most} is fewer than the {self.samples} samples of a question, so none is asked"
+            found.append((("max_rollouts", "samples"), told))
+
+        if self.base_urls and not self.base_model_name_or_path:
             found.append((("base_urls",), "base_urls: base_model_name_or_path is missing"))
 
         if self.difficulty == "random" and self.base_model_name_or_path:

@@ -63,6 +63,7 @@ MISSPELT = [
     (OURS | {"deepspeed": "${oc.env:ZERO}.json"}, []),
     (STOCK | {"deepspeed": "ds_z33.json"}, []),
     (OURS | {"do_train": True, "learning_rate": "fast", "cutoff_len": "4K"}, ["learning_rate: 'fast' is not a number.", "cutoff_len: '4K'"]),
+    (OURS | {"do_train": True, "overlong": "dropp", "batch_order": "${oc.env:ORDER}"}, ["overlong: 'dropp' is not one of drop, error, truncate."]),
     (OURS | {"do_train": True, "learning_rate": "${oc.env:RATE}", "num_train_epochs": "${oc.env:EPOCHS}"}, []),
     (OURS | {"learning_rate": "fast"}, []),
     (STOCK | {"do_train": True, "learning_rate": "fast"}, []),

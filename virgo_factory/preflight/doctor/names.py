@@ -1,6 +1,6 @@
 """Names in a recipe that there are not, told with the nearest ones before LLaMA-Factory's ten seconds of imports.
 
-Keys, templates, datasets and DeepSpeed files; only what is certain to end the run, and only where the run is one of ours or the
+Keys, values, templates, datasets and DeepSpeed files; only what is certain to end the run, and only where the run is one of ours or the
 name is nearly one of ours: all else is LLaMA-Factory's to tell.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from virgo_factory.core.recipe_keys import KEYS
+from virgo_factory.core.recipe_keys import KEYS, wrong_values
 from virgo_factory.io.recipes import ASKING, asking_verb
 from virgo_factory.preflight.keys import unknown_keys, wrong_stock_values
 from virgo_factory.preflight.zero import file_problem
@@ -94,7 +94,8 @@ def misspelt(recipe: Mapping[str, Any]) -> list[str]:
             problems.append(line)
 
     if ours and recipe.get("do_train"):
-        problems += wrong_stock_values(recipe).values()
+        said = {key: value for key, value in recipe.items() if "${" not in str(value)}  # OmegaConf's to fill in
+        problems += (wrong_values(said) | wrong_stock_values(said)).values()
 
     if problem := unknown_template(recipe.get("template"), {*TEMPLATES, *stock_templates()}, ours):
         problems.append(problem)
