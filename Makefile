@@ -37,21 +37,14 @@ demo-reinforce: $(STAMP)
 demo-synthesize: $(STAMP)
 	@virgo-factory demo synthesize
 
-# The tests of what uses LLaMA-Factory, torch or datasets, a dozen seconds to import, and evaluation: half of the work of the fast ones.
-WITH_MODELS := $(addprefix tests/,hooks preflight demo evaluation test_commands.py test_doctests.py test_recipes.py test_gpu_benchmark.py rollouts/test_prompt.py) \
-  $(addprefix tests/data/test_,tokens.py vocabulary.py measure_fates.py data_files.py published_sets.py writing.py)
-
-# On two cores: one process a half of the fast tests, so that each imports and collects only its own. An integration test waits
-# for a server or for one process at a time, so three of them run at once.
+# A test waits for a server or for one process at a time, so three of them run at once on two cores. First those of which none takes
+# more than half a second.
 test: export HF_HUB_OFFLINE := 1
 test: $(STAMP)
 	@ruff check --quiet . && ruff format --check --quiet .
-	@mkdir -p build/tests
-	@trap 'kill $$other' INT TERM; \
-	 python -m pytest --quiet --basetemp build/tests/other $(addprefix --ignore ,$(WITH_MODELS)) > build/other.log 2>&1 & other=$$!; \
-	 python -m pytest --quiet --basetemp build/tests/with_models $(WITH_MODELS); code=$$?; \
-	 wait $$other && other=0 || other=$$?; cat build/other.log; exit $$((code || other))
-	@python -m pytest --quiet --basetemp build/tests --numprocesses 3 --dist loadfile --no-loadscope-reorder -m integration
+	@mkdir -p build
+	@python -m pytest --quiet --basetemp build/tests --numprocesses 3 --dist loadfile
+	@python -m pytest --quiet --basetemp build/tests --numprocesses 3 --dist loadfile --no-loadscope-reorder -m 'integration or slow'
 
 # The other tested set (docs/versions.md), in an environment of its own.
 test-transformers5:

@@ -23,6 +23,7 @@ from typing import Any
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Twins are too small for more: threads would only wait for each other on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("COLUMNS", None)  # pytest-xdist's
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -38,13 +39,18 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Leave out files of which no test is to be run: what they import (torch, LLaMA-Factory) is most of collecting."""
     if collection_path.suffix == ".py":
         text = collection_path.read_text(encoding="utf-8")
-        if config.option.markexpr == "integration" and "mark.integration" not in text:
+        if _takes_long(config) and "mark.integration" not in text and "mark.slow" not in text:
             return True
 
-        if config.option.markexpr == "not integration" and "pytestmark = [pytest.mark.integration" in text:
+        if config.option.markexpr.startswith("not ") and "pytestmark = [pytest.mark.integration" in text:
             return True
 
     return None
+
+
+def _takes_long(config: pytest.Config) -> bool:
+    """Whether integration tests are to be run, and slow ones."""
+    return config.option.markexpr.startswith("integration")
 
 
 FIRST = (
@@ -127,12 +133,12 @@ def table(rows: list[pytest.Function]) -> pytest.Function:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
-    """Hand out integration tests one by one, but for files whose tests share something; all others file by file.
+    """Hand out integration tests and slow ones one by one, but for files whose tests share something; all others file by file.
 
     A worker is given the next file when it has two tests left. Two integration tests are minutes, for which the other
     worker would have nothing to do.
     """
-    if config.option.markexpr != "integration":
+    if not _takes_long(config):
         return None
 
     from xdist.scheduler import LoadFileScheduling
@@ -151,15 +157,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
-    """Fork the processes of integration tests from one that has imported most of what they import."""
-    if config.option.markexpr == "integration":
-        from tests import forking
+    """Fork the workers from a process that has imported most of what they import."""
+    from tests import forking
 
-        for kind in (forking.TRAININGS, forking.PROGRAMS, *([forking.VLLM] if find_spec("vllm") else [])):
-            forking.server_of(kind)
+    others = (forking.PROGRAMS, *([forking.VLLM] if find_spec("vllm") else [])) if _takes_long(config) else ()
+    for kind in (forking.TRAININGS, *others):
+        forking.server_of(kind)
 
-        for spec in specs:
-            spec.python = shlex.join([sys.executable, "-P", forking.__file__, forking.TRAININGS])
+    for spec in specs:
+        spec.python = shlex.join([sys.executable, "-P", forking.__file__, forking.TRAININGS])
 
 
 @pytest.hookimpl(wrapper=True)

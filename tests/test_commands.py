@@ -217,7 +217,7 @@ def test_make_calls_what_the_readme_says():
         "demo-distill": ["virgo-factory demo distill"],
         "demo-reinforce": ["virgo-factory demo reinforce"],
         "demo-synthesize": ["virgo-factory demo synthesize"],
-        "test": ["ruff check", "-m pytest --quiet --basetemp build/tests/other", "-m integration"],
+        "test": ["ruff check", "-m pytest --quiet --basetemp build/tests", "-m 'integration or slow'"],
         "test-transformers5": [
             "--constraint constraints-transformers5.txt",
             "-m pytest --quiet --basetemp build/lane",
@@ -366,6 +366,7 @@ def test_plan_tells_what_the_recipe_costs(reduced, call):
     assert told["steps_epoch"] == 1, "four rows are less than one global batch"
 
 
+@pytest.mark.slow
 def test_reinforce(tmp_path, reduced, call):
     """The commands of docs/reinforce.md, in the order of the page, on prompts in the three layouts that it names."""
 
@@ -504,6 +505,7 @@ def test_the_row_it_shows_is_an_example_of_the_format_it_names():
     assert "columns" not in entry["my_thoughts"] and "tags" not in entry["my_thoughts"]
 
 
+@pytest.mark.slow
 def test_score_writes_verdicts(tmp_path, call):
     rows = [
         {"question": "What is 7 x 8?", "answer": "56", "response": f"The answer is {answer}."} for answer in (56, 54)
@@ -583,6 +585,7 @@ def test_the_table_of_rooms_is_complete():
     assert named == there
 
 
+@pytest.mark.slow
 def test_the_switch(fork):
     """In fresh processes; that the first shows every key: tests/hooks/test_autoload.py."""
 

@@ -78,6 +78,7 @@ def test_a_toy_on_the_cpu_that_runs_out_of_memory_once(gpu, tmp_path):
     assert not list(tmp_path.glob("out")) and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_what_is_made_for_a_gpu_is_the_real_models_size(gpu, tmp_path):
     import torch
     from transformers import AutoConfig, AutoModelForImageTextToText
@@ -129,6 +130,7 @@ def test_ranks_that_wait(gpu):
     assert slow["packed"] / slow["grouped"] > 1.5
 
 
+@pytest.mark.slow
 def test_out_of_memory_is_a_row(gpu, monkeypatch):
     import torch
 

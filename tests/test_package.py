@@ -98,6 +98,7 @@ def test_the_sdist_holds_links_as_files(built):
     assert shipped_files() <= set(bundle)
 
 
+@pytest.mark.slow
 def test_the_installed_wheel_gives_the_recipes_away(installed, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(installed)}
     command = [sys.executable, "-m", "virgo_factory.cli.main", "recipes"]

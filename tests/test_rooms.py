@@ -76,6 +76,7 @@ COMING = {"evaluation", "synthesis"}
 """Rooms whose doors are known before they are there."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", MAY)
 def test_a_room_uses_only_rooms_before_it(room):
     assert files(room) or room in COMING

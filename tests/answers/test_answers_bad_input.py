@@ -17,6 +17,7 @@ from virgo_factory.answers.values.formulas import TooLarge, same_expression
 CHOICE = Question("Which?", options=("red", "blue"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("response", "gold", "question", "verdict", "reason"),
     [

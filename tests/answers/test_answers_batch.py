@@ -13,6 +13,7 @@ def _number(value: int, gold: int) -> Task:
     return Task(f"So it is \\boxed{{{value}}}.", str(gold))
 
 
+@pytest.mark.slow
 def test_order_is_kept_and_progress_told():
     told = []
     tasks = (_number(index, index + (index % 7 == 0)) for index in range(1000))
@@ -23,6 +24,7 @@ def test_order_is_kept_and_progress_told():
     assert told == list(range(1, 1001))
 
 
+@pytest.mark.slow
 def test_tasks_are_read_as_they_are_needed():
     read = []
 
@@ -37,6 +39,7 @@ def test_tasks_are_read_as_they_are_needed():
     verdicts.close()
 
 
+@pytest.mark.slow
 def test_a_hung_worker_is_killed_and_the_others_are_scored():
     tasks = [_number(1, 1), Task(r"\boxed{x+x}", "2x"), SLOW, _number(2, 2), _number(3, 4), Task(r"\boxed{y+y}", "2y")]
     verdicts = list(score_many(tasks, workers=1, seconds=1.0))
@@ -51,6 +54,7 @@ def test_a_hung_worker_is_killed_and_the_others_are_scored():
     assert verdicts[2].reason == "timeout"
 
 
+@pytest.mark.slow
 def test_nothing_ends_a_batch():
     tasks = [
         Task("\\boxed{" * 100_000, "1"),

@@ -194,6 +194,7 @@ def test_a_balanced_box_is_returned_whole(inside):
     assert [box.text for box in boxes(r"x \boxed{" + inside + "} y")[0]] == [inside]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece",
     [

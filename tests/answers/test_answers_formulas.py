@@ -39,6 +39,7 @@ FORMULAS = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(FORMULAS, FORMULAS, FORMULAS)
 def test_identities_are_never_different_and_other_values_never_equal(one, two, three):
     for left, right in (

@@ -1,5 +1,6 @@
 """What holds for every answer: its respellings are the gold, what is changed in it never is, and the sides may change places."""
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -112,6 +113,7 @@ def test_times_are_the_same_only_where_they_are(one, other):
     assert (verdict(one, other) == "correct") is (one == other)
 
 
+@pytest.mark.slow
 @given(FORMULA, FORMULA)
 def test_terms_commute_and_other_terms_differ(one, other):
     assert verdict(f"{one} + z^2", f"z^2 + {one}") == "correct"

@@ -150,6 +150,7 @@ def rewards():
     made.close()
 
 
+@pytest.mark.slow
 def test_eight_threads_ask_at_once_and_one_response_hangs(rewards):
     found = {}
     tasks = [RewardTask(OMR.replace("42", str(number)), str(number + number % 2)) for number in range(24)]
@@ -187,11 +188,13 @@ def _run_bare(folder, **environment):
     )
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_is_not_run_again(tmp_path):
     done = _run_bare(tmp_path)
     assert done.stdout == "started\n['correct', 'wrong']\n", done.stderr
 
 
+@pytest.mark.slow
 def test_workers_that_cannot_start_are_told_with_what_they_wrote(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\nif sys.argv[0] == '-c': sys.stderr.write('no room for me here'), sys.exit(7)\n"
@@ -203,6 +206,7 @@ def test_workers_that_cannot_start_are_told_with_what_they_wrote(tmp_path):
     assert done.stdout == "started\n" and done.returncode == 1
 
 
+@pytest.mark.slow
 def test_after_an_error_the_next_call_begins_anew(rewards):
     task = replace(SLOW, response=OMR, gold="42")
     workers = rewards._workers

@@ -18,6 +18,7 @@ def verdict(answer, gold, question=""):
     return judge(answer, gold, Question(question)).verdict
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sign", "gold", "answer", "question"), [(*row, "")[:4] for row in rows("pairs.tsv")])
 def test_pairs(sign, gold, answer, question):
     found = verdict(answer, gold, question)
@@ -42,6 +43,7 @@ def responses():
             yield [questions[name] for name in names.split()], response, [part.split(" ¦ ") for part in golds]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("questions", "response", "golds"), list(responses()))
 def test_responses(questions, response, golds):
     allowed = ({"correct"}, {"wrong"}, {"wrong", "unverifiable"}, {"unverifiable"})
@@ -51,6 +53,7 @@ def test_responses(questions, response, golds):
                 assert score(response, gold, question).verdict in verdicts, (question, gold)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sign", "gold", "answer"), rows("formulas.tsv"))
 def test_formulas(sign, gold, answer):
     equal = {"=": True, "≠": False, "?": None}[sign]

@@ -254,6 +254,7 @@ def test_unknown_names_say_what_there_is(run):
     assert "mine: no dataset of that name" in output and "--dataset-dir" in output
 
 
+@pytest.mark.slow
 def test_a_hub_dataset_when_offline_says_how_to_get_it(run):
     _info("far", hf_hub_url="nobody/such-a-set")
     code, output = run("far")
@@ -323,6 +324,7 @@ def test_near_duplicates_only_when_asked(run):
     assert "rows.jsonl:4  as rows.jsonl:1" in output  # the exact one is told as such, once
 
 
+@pytest.mark.slow
 def test_a_benchmark_of_real_questions(run, shared_data):
     rows = read_jsonl(shared_data / "mathvision/test.jsonl")
     leaked = [row["question"].replace("<image1>", "").strip() for row in rows if len(row["question"].split()) > 25][:3]

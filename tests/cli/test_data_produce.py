@@ -45,6 +45,7 @@ def test_stats_cut_no_figure(columns, capsys, monkeypatch):
         assert max(len(line.rstrip()) for line in lines) <= int(columns)
 
 
+@pytest.mark.slow
 def test_a_slice_of_a_slice_and_of_a_mix(call, tmp_path, model_folder):
     assert call("data", "mix", "m.parquet", "virgo_demo_dt:100")[0] == 0
     tokenizer = str(model_folder)

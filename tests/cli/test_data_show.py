@@ -18,6 +18,7 @@ def tokenizer(real_model_folder) -> str:
     return str(real_model_folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["stats", "preview", "add", "check", "mix", "slice", "convert"])
 def test_the_page_shows_what_is_really_printed(call, tokenizer, verb):
     """docs/data.md; the help names the same command."""

@@ -24,6 +24,7 @@ CALLS = [f"{name} {verb}" for name, verbs in GROUPS.items() for verb in verbs]
 CALLS += [*VERBS, "checkpoint check", "recipes list", "recipes show", "recipes copy"]
 
 
+@pytest.mark.slow
 def test_help_answers_at_once():
     command = [sys.executable, "-m", "virgo_factory.cli.main", "--help"]
     subprocess.run(command, check=True, capture_output=True)  # compiles the bytecode
@@ -49,6 +50,7 @@ def test_help_imports_no_verb_and_no_torch():
     assert run.stdout.splitlines()[-1] == "['virgo_factory.cli.lazy', 'virgo_factory.cli.main']", run.stderr
 
 
+@pytest.mark.slow
 def test_the_help_of_no_verb_imports_anything_heavy():
     code = (
         "import sys; from virgo_factory.cli.main import main\n"

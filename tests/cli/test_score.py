@@ -36,6 +36,7 @@ def rows(tmp_path):
     return write_jsonl(tmp_path / "rollouts.jsonl", ROWS)
 
 
+@pytest.mark.slow
 def test_a_verdict_stands_beside_every_row(score, rows):
     code, out, written = score(rows, "--against", "label")
     assert code == 0, out
@@ -48,6 +49,7 @@ def test_a_verdict_stands_beside_every_row(score, rows):
     assert not list(rows.parent.glob(".*.partial"))
 
 
+@pytest.mark.slow
 def test_options_lists_of_responses_and_other_formats(score, tmp_path):
     path = tmp_path / "choices.json"
     row = {"gold": "B", "options": "['red', 'blue']", "q": "Which?"}
@@ -71,6 +73,7 @@ def test_options_lists_of_responses_and_other_formats(score, tmp_path):
     assert code == 0 and "row 17" in out
 
 
+@pytest.mark.slow
 def test_every_row_is_judged_whatever_it_holds(score, tmp_path):
     text = (
         '{"gold":"4","response":["4"]}\n{"gold":"4","response":[]}\n{"gold":"4","response":"\\\\boxed{4} \\ud83d"}\n'
@@ -87,6 +90,7 @@ def test_every_row_is_judged_whatever_it_holds(score, tmp_path):
     assert score(tmp_path / "none.json")[0] == 1
 
 
+@pytest.mark.slow
 def test_golds_that_cannot_be_checked_are_counted_and_named(score, tmp_path):
     rows = [{"gold": gold, "response": "The answer is 7."} for gold in ("7", "8", "see the figure", "?", None)]
     code, out, written = score(

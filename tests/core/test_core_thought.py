@@ -167,6 +167,7 @@ LONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", LONG)
 def test_time_is_linear_in_the_length(shape, grows_linearly):
     responses = {size: LONG[shape](LINE * (size // len(LINE))) for size in (300_000, 4_800_000)}

@@ -77,6 +77,7 @@ ACCOUNTS = st.builds(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(st.lists(ACCOUNTS, max_size=3))
 def test_what_is_stored_is_read_back(accounts):
     stored = json.loads(json.dumps(to_json(accounts, settings={"template": "virgo"})))

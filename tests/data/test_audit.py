@@ -214,6 +214,7 @@ def test_what_is_wrong_with_a_file_has_its_own_name_and_remedy(tmp_path, monkeyp
     assert (kind.words, report.accounts[0].reasons[words]) == (words, 1) and remedy in kind.remedy
 
 
+@pytest.mark.slow
 def test_one_process_and_two_find_the_same(check, monkeypatch, shared_data):
     questions = read_benchmark(shared_data / "mathvision/test.jsonl")[:200]
     text = " ".join(f"Step {n} gives {n * n}." for n in range(80))
@@ -235,6 +236,7 @@ def test_one_process_and_two_find_the_same(check, monkeypatch, shared_data):
     assert _codes(two)["benchmark_copy"] > 40
 
 
+@pytest.mark.slow
 def test_every_finding_of_real_responses_is_in_the_file(check, shared_data):
     rows, states = [], Counter()
     for path in sorted((shared_data / "skythought").glob("*.jsonl")):

@@ -97,6 +97,7 @@ def test_cues_are_behaviour_where_nothing_says_that_they_were_planted():
     assert found.told()["backtracking"]["events"] == 1 and found.told(["Wait,"])["backtracking"]["events"] == 0
 
 
+@pytest.mark.slow
 def test_released_rows_do_not_all_backtrack(shared_data, tmp_path):
     """84 of 94 rows hold LongPerceptualThoughts' planted `Wait,`; each of the 47 corrections changes its answer, no short one does."""
     file = shared_data / "long_perceptual_thoughts" / "sft_docci_all_extended_cots.json"
@@ -109,6 +110,7 @@ def test_released_rows_do_not_all_backtrack(shared_data, tmp_path):
     assert found.choices == 94 and 47 <= found.changed <= 50
 
 
+@pytest.mark.slow
 def test_processes_count_what_one_counts(tmp_path, monkeypatch):
     row = {"question": QUESTION[7:], "solution": "(B) blue"}
     rows = [row | {"id": str(n), "thought": f"It is {n}. Wait, let me check. So blue."} for n in range(500)]

@@ -140,6 +140,7 @@ def test_real_loops_are_found(real_responses):
     assert [place for place, text in looping if not find_loop(text)] == []
 
 
+@pytest.mark.slow
 def test_real_loops_among_cut_off_and_among_complete_responses(real_responses):
     """Of the two complete ones one loops (95 rounds of adjusting numbers), one lists cases in the same words."""
     ends = ("<|end_of_thought|>", "<|end_of_solution|>")

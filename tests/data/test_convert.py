@@ -68,6 +68,7 @@ REAL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
 def test_what_is_kept_of_real_rows_is_what_an_independent_look_finds(shared_data, tmp_path, name):
     source = shared_data / name
@@ -82,6 +83,7 @@ def test_what_is_kept_of_real_rows_is_what_an_independent_look_finds(shared_data
         assert [int(row["place"].rsplit(":", 1)[1]) for row in card.listed] == lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
 @pytest.mark.parametrize("name", [name for name in REAL if "wrong" not in name])
 def test_examples_are_equal_on_the_way_back(shared_data, tmp_path, name, suffix):
@@ -265,6 +267,7 @@ def test_any_row_is_rejected_or_comes_back_as_the_same_example(row):
     assert replace(again, format=None) == replace(part, format=None, images=images)
 
 
+@pytest.mark.slow
 @given(rows=st.lists(ROWS, min_size=1, max_size=5))
 def test_any_rows_are_counted_whatever_they_are(rows):
     with tempfile.TemporaryDirectory() as folder:

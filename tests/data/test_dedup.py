@@ -160,6 +160,7 @@ def test_eight_responses_of_a_question_stay_unless_the_question_is_compared(geom
     assert run(tmp_path / "questions", path, by="question")["kept"] == 1
 
 
+@pytest.mark.slow
 def test_real_long_thoughts_that_two_files_share(shared_data, tmp_path):
     lines = (shared_data / "skythought" / "sky_t1_math_correct_5k_27b__math500.jsonl").read_text().splitlines()
     third = len(lines) // 3
@@ -242,6 +243,7 @@ def test_bad_input(geometry, tmp_path, call, arguments, message):
     assert not list(tmp_path.glob("out/*"))
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_no_output(geometry, tmp_path):
     rows = [one | {"id": f"{at}-{one['id']}"} for at in range(4000) for one in geometry]
     path = write(tmp_path / "a.jsonl", rows)

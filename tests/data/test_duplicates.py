@@ -49,6 +49,7 @@ def test_repeated_digests_as_counted_by_a_dictionary():
     assert list(repeated(np.array(digests, np.uint64))) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [60, 400, 3_000])
 def test_sketches_estimate_the_jaccard_similarity(words):
     rng = random.Random(words)

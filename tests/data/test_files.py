@@ -109,6 +109,7 @@ def test_every_row_with_its_line(tmp_path, monkeypatch, name, content, rows, lin
     assert is_list(path) == (".json" in name and (lines[0] < 0 or lines[1] > 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.json.gz", "a.csv.gz"])
 def test_a_packed_file_that_breaks_off_gives_the_rows_before_and_the_place(tmp_path, monkeypatch, name):
     monkeypatch.setattr(chunks, "CHUNK", 300)

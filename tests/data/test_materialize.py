@@ -128,6 +128,7 @@ def read(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.slow
 def test_every_row_gets_its_own_picture(visual_questions, origin, configs, tmp_path):
     dataset = write_rows(tmp_path / "rows.jsonl", [released(item, image_name(item)) for item in visual_questions])
     report = materialize(dataset, tmp_path / "out", str(origin), configs)
@@ -148,6 +149,7 @@ def test_every_row_gets_its_own_picture(visual_questions, origin, configs, tmp_p
     assert report.images == len(saved) == len(distinct) < len(rows), "each picture once"
 
 
+@pytest.mark.slow
 def test_text_alone_is_not_enough_where_several_pictures_fit(visual_questions, origin, configs, tmp_path):
     rows = [released(item, f"x/{n}.png") for n, item in enumerate(visual_questions)]
     dataset = write_rows(tmp_path / "rows.jsonl", rows)
@@ -281,6 +283,7 @@ def test_killed_and_started_again(visual_questions, origin, configs, tmp_path):
     assert names[0] == names[1]
 
 
+@pytest.mark.slow
 def test_a_later_call_reads_only_what_is_new(visual_questions, origin, configs, tmp_path, monkeypatch):
     dataset = write_rows(tmp_path / "rows.jsonl", [released(item, image_name(item)) for item in visual_questions])
     first = materialize(dataset, tmp_path / "out", str(origin), configs[:2])
@@ -446,11 +449,12 @@ print(materialize(dataset, Path(out), "some/data", configs).kept)
 """
 
 
+@pytest.mark.slow
 def test_from_a_hub_one_shard_at_a_time(visual_questions, origin, configs, tmp_path):
     dataset = write_rows(tmp_path / "rows.jsonl", [released(item, image_name(item)) for item in visual_questions])
     hub = type("OneHub", (Hub,), {"folder": origin, "sent": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     home = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(tmp_path / "hf")}
     home |= {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1"}
     environment = {**os.environ, **home}

@@ -96,6 +96,7 @@ def test_a_record_of_every_row_in_order(tmp_path, small_chunks, tokenizer):
     assert found[3].place == f"{path}:4"
 
 
+@pytest.mark.slow
 def test_the_same_from_workers(tmp_path, small_chunks):
     rows = [row(n, "Wait. " * (n % 7)) for n in range(150)]
     path = write(tmp_path / "rows.jsonl", [*rows[:70], "no object", *rows[70:]])
@@ -191,6 +192,7 @@ def test_mixed_formats_name_the_lines(tmp_path):
     assert "2 formats" in str(error.value)
 
 
+@pytest.mark.slow
 def test_parquet(tmp_path, small_chunks, monkeypatch):
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -438,6 +440,7 @@ def script_of(folder, action=""):
     return folder / "slow.py"
 
 
+@pytest.mark.slow
 def test_a_killed_check_goes_on_where_it_was(tmp_path, small_chunks, calls):
     path = write(tmp_path / "rows.jsonl", [row(n) for n in range(2000)])
     process = subprocess.Popen([sys.executable, script_of(tmp_path), path], stdout=subprocess.PIPE, text=True)
@@ -455,6 +458,7 @@ def test_a_killed_check_goes_on_where_it_was(tmp_path, small_chunks, calls):
     assert found == records(path)
 
 
+@pytest.mark.slow
 def test_a_dead_worker_names_the_rows(tmp_path):
     path = write(tmp_path / "rows.jsonl", [row(n) for n in range(300)])
     chunk = next(chunk for chunk in cut(path) if chunk.line > 100)

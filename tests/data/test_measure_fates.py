@@ -153,6 +153,7 @@ def told(number, part, file, line, id, reason, detail):
     return (number, part, file, line, id, reason, "" if reason == "image unreadable" else detail)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

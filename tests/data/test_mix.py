@@ -121,6 +121,7 @@ def datasets(tmp_path):
     return [source for name in "ab" for source in find_sources(str(tmp_path / f"{name}.jsonl"))[0]]
 
 
+@pytest.mark.slow
 def test_a_mix_is_the_same_whoever_reads_it(datasets, tmp_path, monkeypatch):
     monkeypatch.setattr("virgo_factory.data.rows.pool.WORTH", -1.0)  # else so few rows are read in one process
     shares = [Share("a", (), 20), Share("b", (), 0.25)]

@@ -90,6 +90,7 @@ def test_real_benchmarks_are_read(name, questions, shared_data):
     assert [question.text for question in read] == list(dict.fromkeys(row["question"] for row in rows))
 
 
+@pytest.mark.slow
 def test_real_rows_and_real_benchmarks_agree_with_sets_of_words(shared_data):
     questions = [question for name in BENCHMARKS for question in read_benchmark(shared_data / name)]
     rows = []

@@ -54,6 +54,7 @@ def visual_rows(visual_questions, shared_data) -> list[dict]:
     return rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["marco_o1/CoT_demo.json", "huatuogpt_o1/demo_data.json"])
 def test_all_of_a_row_is_shown_and_counted(file, look, shared_data):
     rows, settings = look(shared_data / file, "1-60", cutoff_len=4096)
@@ -77,6 +78,7 @@ def test_all_of_a_row_is_shown_and_counted(file, look, shared_data):
     assert any(row.reason for row in rows) == (file == "marco_o1/CoT_demo.json")
 
 
+@pytest.mark.slow
 def test_pictures_by_size_and_tokens(look, visual_questions, shared_data, tmp_path):
     path = write(tmp_path / "rows.jsonl", visual_rows(visual_questions, shared_data))
     rows, settings = look(path, media_dir=str(shared_data), question_prefix="virgo")
@@ -109,6 +111,7 @@ def test_pictures_in_the_rows_themselves(look, visual_questions, shared_data, tm
     assert (tmp_path / "page.html").read_text(encoding="utf-8").count('src="data:image/png;base64,iVBOR') == 3
 
 
+@pytest.mark.slow
 def test_prefix_is_context(look, shared_data, tmp_path):
     source = shared_data / "long_perceptual_thoughts/sft_docci_all_extended_cots.json"
     raw = json.loads(source.read_text(encoding="utf-8"))

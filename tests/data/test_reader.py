@@ -155,6 +155,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(
     rows=st.lists(VALUES, min_size=1, max_size=6),
     chunk=st.integers(1, 40),
@@ -196,6 +197,7 @@ def test_any_bytes_are_rows_or_an_unreadable_file(tmp_path_factory, content):
     assert found[0][0] or found[0][1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.json"])
 def test_a_row_of_50_mb(tmp_path, name, grows_linearly):
     def look(words):

@@ -37,6 +37,7 @@ def _ids(path: Path) -> list[str]:
     return [json.loads(line)["id"] for line in path.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_smaller_outputs_are_the_beginning_of_larger_ones(data, tmp_path):
     cards = _cut(data, tmp_path / "out.jsonl", Wanted(rows=(100, 20, 50)))
     small, middle, large = (_ids(tmp_path / f"out-{count}.jsonl") for count in (20, 50, 100))
@@ -65,6 +66,7 @@ def test_without_rows_all_that_fit_stay_in_order(data, tmp_path, domains, ids):
     assert card.dropped == {"another domain": 200 - 1 - len(ids), "no tags of a known format": 1}
 
 
+@pytest.mark.slow
 def test_by_tokens_is_what_the_recipe_keys_would_keep(tmp_path, shared_data, model_folder):
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 

@@ -76,6 +76,7 @@ def test_no_usable_row(tmp_path):
     assert write_plots(found, tmp_path / "plots", "nothing", 10) == []
 
 
+@pytest.mark.slow
 def test_pictures_show_what_is_there(tmp_path):
     """That they are readable has been looked at; here, that each is drawn, with names that are hostile to matplotlib."""
     from PIL import Image

@@ -122,6 +122,7 @@ def joined(pairs):
     return [token for source, target in pairs for token in source + target]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 @pytest.mark.parametrize("template", ["virgo", "virgo_qwen3_vl", "qwen2_vl", "omr", "think_qwen3_vl"])
 def test_rows_are_those_of_llamafactory(processor, with_markers, tokenizers, template, name):
@@ -231,6 +232,7 @@ def test_of_a_pair_only_the_last_response_is_trained_on(tokenizers):
     assert kept.prompt < tokens.prompt and kept.total == tokens.total
 
 
+@pytest.mark.slow
 def test_real_rows(shared_data, processor, tokenizers):
     ours = tokenizers("virgo", "virgo")
     compared = 0
@@ -275,6 +277,7 @@ def factory_tokens(image, image_processor, min_pixels, max_pixels):
     return int(grid.prod()) // 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROCESSORS)
 def test_real_pictures(shared_data, tmp_path, name):
     theirs, ours = make_processor(tmp_path, name), read_processor(tmp_path)

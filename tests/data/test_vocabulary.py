@@ -66,6 +66,7 @@ def real_texts(shared_data):
             yield from texts(json.loads(file.read_text(encoding="utf-8")))
 
 
+@pytest.mark.slow
 def test_real_texts(shared_data, ours, theirs):
     """One of 25 of the different texts of up to 20,000 characters; all of them below."""
     different = sorted({text for text in real_texts(shared_data) if len(text) <= 20_000})
@@ -96,11 +97,13 @@ TEXT = st.lists(
 ).map("".join)
 
 
+@pytest.mark.slow
 @given(TEXT)
 def test_any_text(ours, theirs, text):
     assert equal(ours, theirs, text.encode("utf-8", "replace").decode())  # half a surrogate pair never comes so far
 
 
+@pytest.mark.slow
 def test_every_assigned_character_is_cut_alike(ours, theirs):
     """One of 20 of the large blocks (CJK, Hangul, private use), each other character, in the contexts that classes show in."""
     texts = []
@@ -142,6 +145,7 @@ def test_every_merge_is_what_its_bytes_merge_to(ours):
         assert parts == [left, right]
 
 
+@pytest.mark.slow
 def test_markers_as_tokens(ours, folder):
     theirs = AutoTokenizer.from_pretrained(folder)
     theirs.add_tokens(list(MARKERS))
@@ -155,6 +159,7 @@ def test_markers_as_tokens(ours, folder):
     assert ours.without(MARKERS) is ours
 
 
+@pytest.mark.slow
 def test_a_saved_tokenizer_json(ours, theirs, tmp_path):
     theirs.save_pretrained(tmp_path)
     assert (tmp_path / "tokenizer.json").is_file()

@@ -88,6 +88,7 @@ def test_every_row_has_the_same_columns_and_only_columns_that_are_used(tmp_path)
     assert list(json.loads(path.read_text())) == list(writing.ALWAYS)
 
 
+@pytest.mark.slow
 def test_datasets_reads_a_file_whose_first_10_mib_lack_a_column(tmp_path, monkeypatch):
     """`load_dataset` takes types from the first 10 MiB; the row that is first to use a column is put in front."""
     import datasets

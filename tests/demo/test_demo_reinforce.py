@@ -35,6 +35,7 @@ def seen_in(picture: Image.Image) -> tuple[str, int]:
     return colour, len(shapes)
 
 
+@pytest.mark.slow
 def test_gold_is_what_the_picture_shows():
     rng = Random("looking")
     golds = {asked: Counter() for asked in looking.ANSWERS}
@@ -53,6 +54,7 @@ def test_gold_is_what_the_picture_shows():
         assert max(found.values()) < 2 * min(found.values()), "a constant answer would often be right"
 
 
+@pytest.mark.slow
 def test_the_base_looks_or_guesses(tmp_path):
     """Who looks is right; who guesses is right as often as chance; a blank picture is answered like any other."""
     rows = list(looking.base_rows(tmp_path, 600))
@@ -76,6 +78,7 @@ def test_the_control_asks_the_same_of_blank_pictures(tmp_path):
     assert len(picture.getcolors()) == 1
 
 
+@pytest.mark.slow
 def test_no_scored_picture_was_trained_on(here, monkeypatch):
     monkeypatch.setattr(reinforce, "PICTURES", 200)
     assert reinforce.prepare(reinforce.Reinforcement(), [reinforce.SEED])

@@ -180,6 +180,7 @@ def fake_command(folder: Path, script: str) -> Path:
     return file.parent / "python"
 
 
+@pytest.mark.slow
 def test_a_failed_training_ends_with_the_end_of_its_log(demo, tmp_path, monkeypatch):
     script = "import sys; print('10%\\r20%\\rstep'); sys.exit('CUDA on fire')"
     monkeypatch.setattr(sys, "executable", str(fake_command(tmp_path, script)))
@@ -187,6 +188,7 @@ def test_a_failed_training_ends_with_the_end_of_its_log(demo, tmp_path, monkeypa
         list(steps.train(TRAINING))
 
 
+@pytest.mark.slow
 def test_the_training_sees_no_accelerator_and_no_hub(demo, tmp_path, monkeypatch):
     script = "import os, json; print(json.dumps(dict(os.environ)))"
     monkeypatch.setattr(sys, "executable", str(fake_command(tmp_path, script)))
@@ -200,6 +202,7 @@ def test_the_training_sees_no_accelerator_and_no_hub(demo, tmp_path, monkeypatch
     assert last == steps.Progress(80, 80, "loss 3.05")
 
 
+@pytest.mark.slow
 def test_a_demo_that_is_stopped_stops_its_training(demo, tmp_path, monkeypatch):
     script = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
     monkeypatch.setattr(sys, "executable", str(fake_command(tmp_path, script)))

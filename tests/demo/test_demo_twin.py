@@ -18,6 +18,7 @@ def twin(request, tmp_path_factory):
     return make_twin(tmp_path_factory.mktemp(request.param), family=request.param)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_files(tmp_path):
     folders = [make_twin(tmp_path / name, seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2))]
     one, two, three = ({file.name: file.read_bytes() for file in folder.iterdir()} for folder in folders)
@@ -87,6 +88,7 @@ def test_its_tokenizer_is_of_the_qwen2_kind(twin):
     assert fast.tokenize("1234") == ["1", "2", "3", "4"]
 
 
+@pytest.mark.slow
 def test_the_tokenizer_has_the_real_ones_chat_template_and_pieces(shared_data, tmp_path):
     folder = shared_data / "qwen2.5_vl_tokenizer"
     assert CHAT_TEMPLATE == json.loads((folder / "chat_template.json").read_text())["chat_template"]

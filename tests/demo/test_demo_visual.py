@@ -110,6 +110,7 @@ def answer(question: str, kind: str, rows: list[list[str]]) -> str:
     return "yes" if bars[one] > bars[other] else "no"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES)
 def test_gold_is_what_the_pixels_show(source):
     rng = Random(f"test-{source}")

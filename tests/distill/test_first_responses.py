@@ -82,6 +82,7 @@ def test_the_right_format_always_broken_stops_it_later():
     assert number == ENOUGH_BROKEN and "no end of solution" in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", ["think", "closing", "reasoning", "reasoning_content"])
 def test_a_think_teacher_is_distilled_from(style, start_replay, sky_config, tmp_path):
     """From its server to rows in the normal form: thought and solution are what was answered, letter for letter."""
@@ -102,6 +103,7 @@ def test_a_think_teacher_is_distilled_from(style, start_replay, sky_config, tmp_
     assert not any("think>" in row["thought"] + row["solution"] for row in rows)
 
 
+@pytest.mark.slow
 def test_a_run_with_the_wrong_format_ends_at_its_first_responses(start_replay, sky_config, command):
     server = start_replay(max_chars=4000, style="think")
     config = sky_config(40, urls=[server.url], response_format="four_markers", requests_in_flight=2)

@@ -38,6 +38,7 @@ def content(rollout: Rollout) -> tuple:
     return (*rollout.key, rollout.response, rollout.finish_reason, rollout.seed, rollout.prompt_sha256, str(params))
 
 
+@pytest.mark.slow
 def test_every_sample_is_there_once_through_all_failures(start_replay, sky_config):
     faults = dict.fromkeys(("share_429", "share_500", "share_dropped", "share_half"), 0.1)
     server = start_replay(max_chars=4000, delay=0.02, **faults)
@@ -97,6 +98,7 @@ def test_what_is_there_is_never_asked_again(start_replay, sky_config):
     assert not events
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("keys", "delay", "most"),
     [({"max_tokens_total": 3000}, 0.1, 3000 + 8 * 8192), ({"max_hours": 2.5 / 3600}, 0.6, None)],
@@ -139,6 +141,7 @@ class _Served:
         return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("served", [True, False])
 def test_what_the_base_model_solves_is_not_sampled(start_replay, sky_config, monkeypatch, served):
     server = start_replay(max_chars=4000, model=("base", "replay"), delay=0.01)
@@ -215,6 +218,7 @@ def test_the_next_samples_are_those_that_can_decide():
     assert {counts: wave(*counts) for counts in WAVES} == WAVES
 
 
+@pytest.mark.slow
 def test_stopping_when_decided_asks_fewer_and_says_the_same(start_replay, sky_config, tmp_path):
     server = start_replay(max_chars=4000)
     full = sky_config(24, urls=[server.url], output_dir=tmp_path / "full")
@@ -242,6 +246,7 @@ def test_stopping_when_decided_asks_fewer_and_says_the_same(start_replay, sky_co
 # Servers that die, and wrong ones
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_is_gone_around_and_found_again(start_replay, sky_config):
     first, second = start_replay(max_chars=4000, delay=0.1), start_replay(max_chars=4000, delay=0.1)
     gone = "http://127.0.0.1:9"  # not there at the start: only its own requests wait for it
@@ -265,6 +270,7 @@ def test_a_server_that_dies_is_gone_around_and_found_again(start_replay, sky_con
     assert second.asked()["most_in_flight"] <= 4
 
 
+@pytest.mark.slow
 def test_without_any_server_the_run_ends_and_says_how_to_go_on(start_replay, sky_config):
     server = start_replay(max_chars=4000, delay=0.05)
     config = sky_config(20, urls=[server.url])
@@ -284,6 +290,7 @@ def test_without_any_server_the_run_ends_and_says_how_to_go_on(start_replay, sky
     assert f"{there:,} rollouts are in {folder}. Go on: virgo-factory distill resume {folder}" in str(raised.value)
 
 
+@pytest.mark.slow
 def test_a_request_that_always_fails_is_given_up_and_asked_by_the_next_start(start_replay, sky_config, tmp_path):
     server = start_replay(max_chars=4000, share_500=0.5)
     config = sky_config(6, urls=[server.url], retries=0)
@@ -297,6 +304,7 @@ def test_a_request_that_always_fails_is_given_up_and_asked_by_the_next_start(sta
         run(sky_config(8, urls=[server.url], retries=50, output_dir=tmp_path / "other"), patience=1)
 
 
+@pytest.mark.slow
 def test_a_judge_that_cannot_write_ends_the_run(start_replay, sky_config, monkeypatch):
     """Under a base model the run waits for verdicts: it must not wait for ever."""
 
@@ -418,6 +426,7 @@ def test_another_configuration_is_refused_for_a_folder_with_rollouts(start_repla
     assert read_folder(config.output_dir).text() == changed.text()
 
 
+@pytest.mark.slow
 def test_shards_ask_each_question_once(start_replay, sky_config, tmp_path):
     server = start_replay(max_chars=4000)
     config = sky_config(12, urls=[server.url])

@@ -75,6 +75,7 @@ def test_olympiadbench_leaves_proofs_out_and_keeps_stems_tolerances_and_several_
 GRADED = ("mathverse", "mathvision", "olympiadbench", "mmmu", "mmmu_pro", "mmmu_pro_vision", "mathvista")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GRADED)
 def test_a_gold_is_the_answer_to_its_own_question(hub, name):
     rows, _ = read(name, hub)

@@ -114,6 +114,7 @@ def rows_file(path: Path, *rows: dict) -> str:
     return str(write_jsonl(path, [row | {"id": str(n), "response": THOUGHT} for n, row in enumerate(rows)]))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("judge_at_hand")
 def test_what_was_seen_in_training_is_refused_before_a_request(asked, tmp_path):
     run, server, config, dev = asked
@@ -145,6 +146,7 @@ def test_what_was_seen_in_training_is_refused_before_a_request(asked, tmp_path):
     assert again.epoch == found.best and len(server.asked()["started"]) == 90, "another rule asks nothing"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("judge_at_hand")
 def test_another_epoch_that_happens_to_be_served_is_not_asked(asked, tmp_path):
     run, server, config, _ = asked

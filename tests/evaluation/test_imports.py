@@ -99,6 +99,7 @@ def test_a_failed_request_is_neither_right_nor_wrong(imported, tmp_path):
     assert FAILED[:25] in (imported.folder / "dropped.jsonl").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_predictions_of_vlmevalkit_are_joined_by_id(recorded, hub, tmp_path):
     path = tmp_path / "Qwen_MathVision.tsv"
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -156,6 +157,7 @@ def test_a_log_of_another_benchmark_order_or_kind_is_refused(recorded, hub, tmp_
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_the_command_and_a_folder_that_is_there(log, hub, tmp_path):
     arguments = ["evaluate", "import", str(log), "--harness", "lmms-eval", "--benchmark", "mathvision"]
     arguments += ["--out", str(tmp_path / "run"), "--benchmark-dir", str(hub)]
@@ -168,6 +170,7 @@ def test_the_command_and_a_folder_that_is_there(log, hub, tmp_path):
     assert "has an evaluation already" in str(again.exception)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_drawing")
 def test_the_commands_of_the_page(recorded_runs, recorded, hub, server, tmp_path, monkeypatch):
     for name, run in (("virgo7b_dt", "first"), ("virgo7b_dsd", "second")):

@@ -52,6 +52,7 @@ def test_a_planted_cue_is_neither_counted_nor_shown(judge, server):
         assert ("Wait" in server.prompts[-1]) == (share == 1.0)
 
 
+@pytest.mark.slow
 def test_a_sample_is_drawn(judge, server):
     found, failed = judge_behaviours((example(f"Thought number {number}.") for number in range(500)), judge, count=20)
     assert failed == 0 and found[0].thoughts == len(server.prompts) == 20
@@ -59,6 +60,7 @@ def test_a_sample_is_drawn(judge, server):
     assert sorted(server.prompts[:20]) == sorted(server.prompts[20:])  # the same ones again
 
 
+@pytest.mark.slow
 def test_stats_tells_both(tmp_path, server):
     rows = [{"question": "What colour?", "thought": thought, "solution": "It is."} for thought in THOUGHTS]
     file = tmp_path / "rows.jsonl"

@@ -59,6 +59,7 @@ def sky(start_replay, sky_problems, tmp_path):  # noqa: F811
     return config, server
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("judge_at_hand")
 def test_thoughts_are_closed_at_a_budget_and_the_solution_is_asked_for(sky, tmp_path):
     config, server = sky
@@ -129,6 +130,7 @@ def test_budgets_go_by_an_earlier_run_or_a_group_and_have_the_same_mean(sky, tmp
     assert len(server.asked()["started"]) == 12
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("judge_at_hand")
 def test_a_server_of_our_own_is_started_once_for_all_and_only_where_something_is_left(sky, monkeypatch):
     config, replayed = sky
@@ -202,6 +204,7 @@ def test_claims_are_sentences_that_speak_of_seeing():
     assert claims_of(thought, most=2) == [found[0], found[2]], "spread over the thought"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_drawing")
 def test_what_the_model_says_of_its_claims_is_counted(recorded_runs, tmp_path):
     run = shutil.copytree(recorded_runs["first"], tmp_path / "run", ignore=shutil.ignore_patterns("*.sqlite*"))
@@ -271,6 +274,7 @@ class Judge:
         return json.dumps({"choices": [{"message": {"content": f"```json\n{json.dumps(told)}\n```"}}]}).encode()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_drawing")
 def test_a_judge_marks_the_process_once_and_what_it_fails_on_cannot_be_told(recorded_runs, tmp_path, monkeypatch):
     run = shutil.copytree(recorded_runs["first"], tmp_path / "run", ignore=shutil.ignore_patterns("*.sqlite*"))

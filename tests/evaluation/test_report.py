@@ -169,6 +169,7 @@ def test_the_plots_are_there_and_hold_something(made):
         assert f"({path.name})" in (made.folder / "report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_page_in_a_browser(made, recorded_runs, browse):
     text = browse(f"file://{made.folder}/report.html", "--dump-dom")
     assert "<title>Evaluation of 2 runs</title>" in text
@@ -188,6 +189,7 @@ def test_the_page_in_a_browser(made, recorded_runs, browse):
         assert told in card
 
 
+@pytest.mark.slow
 def test_pictures_of_the_page_are_painted(made, browse, tmp_path):
     browse(f"file://{made.folder}/report.html", f"--screenshot={tmp_path / 'page.png'}", "--window-size=1100,3000")
     image = Image.open(tmp_path / "page.png").convert("RGB")
@@ -206,6 +208,7 @@ def test_a_run_that_is_going_on_is_partial_and_says_n_of_N(recorded_runs, tmp_pa
     assert partial == {"mmmu", "mathvista"} and "MMMU (partial)" in text and re.search(r"\| \d+ of 200 \|", text)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_drawing")
 def test_the_command_shows_scores_and_says_where_the_rest_is(recorded_runs, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")

@@ -42,6 +42,7 @@ def verdicts(path) -> dict[str, str]:
     return {row["question"]: row["verdict"] for row in rows}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_drawing")
 def test_the_papers_scorer_gives_a_second_column_and_a_list_of_what_differs(folder, judge, server):
     ours = verdicts(folder / "verdicts.jsonl")
@@ -75,6 +76,7 @@ def test_the_papers_scorer_gives_a_second_column_and_a_list_of_what_differs(fold
     assert float(filled["mathvision"]) == pytest.approx(float(told["mathvision"]["score"]), abs=0.051)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("judge_at_hand")
 def test_replies_are_never_paid_twice(folder, judge, server):
     first = rescore(folder, "paper", judge, workers=2)
@@ -85,6 +87,7 @@ def test_replies_are_never_paid_twice(folder, judge, server):
     assert (folder / "verdicts.paper.jsonl").read_bytes() == kept
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("judge_at_hand")
 def test_a_judge_that_gives_no_usable_reply_leaves_it_unverifiable(folder, judge, server):
     server.broken = True
@@ -95,6 +98,7 @@ def test_a_judge_that_gives_no_usable_reply_leaves_it_unverifiable(folder, judge
     assert rescore(folder, "paper", judge, workers=1).asked > 0
 
 
+@pytest.mark.slow
 def test_ours_asks_only_about_what_rules_cannot_decide(folder, judge, server):
     run = read_run(folder)
     rows = [run.verdicts[number] for number in run.held.verdict]
@@ -111,6 +115,7 @@ def test_ours_asks_only_about_what_rules_cannot_decide(folder, judge, server):
     assert (again.asked, len(server.prompts)) == (0, len(undecided))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("judge_at_hand")
 def test_the_scorer_of_openmmreasoner_counts_golds_that_it_misreads(folder, judge):
     found = rescore(folder, "omr", judge, workers=1)
@@ -135,6 +140,7 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(folder, judge, s
         rescore(folder, "ours", LLMJudge("http://127.0.0.1:9", "judge"))
 
 
+@pytest.mark.slow
 def test_the_command(folder, judge):
     arguments = [
         "evaluate",
@@ -152,6 +158,7 @@ def test_the_command(folder, judge):
     assert "golds that it takes for a letter" in result.output
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("judge_at_hand")
 def test_a_verdict_that_takes_too_long_or_too_much_is_unverifiable_and_the_others_are_made(folder, judge, monkeypatch):
     class Limited(judging.Workers):

@@ -301,6 +301,7 @@ def lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("judge_at_hand")
 def test_a_shard_leaves_the_scores_to_the_last_one(config):
     first = evaluate(config, (1, 2))
@@ -310,6 +311,7 @@ def test_a_shard_leaves_the_scores_to_the_last_one(config):
     assert {row["asked"] for row in scores_of(config, "ours") if not row["group"]} == {30, 20}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("judge_at_hand")
 def test_other_questions_are_refused_where_responses_are_there(config):
     evaluate(config)
@@ -325,6 +327,7 @@ def test_other_questions_are_refused_where_responses_are_there(config):
         assert (config.output_dir / "evaluation.yaml").read_bytes() == made_with, "what was refused leaves nothing"
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_files_is_told_before_the_first_request(config, server, hub, tmp_path):
     missing = config.model_copy(update={"allow_partial": False, "benchmarks": {"mathverse": None, "mathvista": None}})
     with pytest.raises(UserError) as error:
@@ -362,6 +365,7 @@ def test_of_what_a_server_refused_there_is_no_score_and_nobody_goes_on_with_othe
         evaluate(small.model_copy(update={"temperature": 0.5}))
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_what_is_there(config, tmp_path):
     own = config.model_copy(update={"benchmarks": {"mathvista": None, "mathvision": 20}, "allow_partial": False})
     told = "\n".join(estimated(own))
@@ -414,6 +418,7 @@ def judge_that(monkeypatch, reply: Callable[[list[str]], str]) -> list[str]:
     return asked
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("judge_at_hand")
 def test_a_papers_scorer_has_scores_of_its_own_and_a_judge_is_not_paid_twice(config, tmp_path, monkeypatch):
     replies = judge_that(monkeypatch, lambda asked: "1" if "1" in asked[-1][-1:] or len(asked) % 2 else "0")
@@ -467,6 +472,7 @@ def test_a_benchmark_brings_its_own_samples_and_temperature_in_the_same_pass(con
         assert row["metric"].endswith(", partial") == said[row["benchmark"]], row
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("judge_at_hand")
 def test_a_judge_settles_what_rules_cannot_decide_and_nothing_else(config, monkeypatch):
     asked = judge_that(monkeypatch, lambda asked: "CORRECT")

@@ -15,6 +15,7 @@ def clustered(generator, clusters: int, size: int, chance: float = 0.4, spread: 
     return (generator.random((clusters, size)) < generator.beta(a, b, size=(clusters, 1))).astype(float)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("clusters", "size"), [(40, 5), (150, 5), (500, 10)])
 def test_the_interval_covers_the_truth_in_95_of_100_samples_of_clustered_questions(clusters, size):
     generator, names = np.random.default_rng(1), np.repeat(np.arange(clusters), size).tolist()

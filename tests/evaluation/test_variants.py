@@ -119,6 +119,7 @@ def test_changes_are_those_of_the_files(recorded_runs, tmp_path):
         change_of("rotate_10", base, read_run(alone))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_drawing")
 def test_the_report_tells_what_changed_pictures_change(recorded_runs, tmp_path):
     run = shutil.copytree(recorded_runs["first"], tmp_path / "run", ignore=shutil.ignore_patterns("*.sqlite*"))

@@ -86,6 +86,7 @@ SKYTHOUGHT = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "expected"), SKYTHOUGHT.items(), ids=SKYTHOUGHT)
 def test_skythought(shared_data, name, expected):
     """1,412 rows of one response: marked wrong by the repository's own scripts, or not in the four markers, or kept."""
@@ -213,6 +214,7 @@ def test_lpt_files_that_hold_no_long_thoughts(shared_data):
     assert formats == {None: 400}, "a think tag alone may be of two formats"
 
 
+@pytest.mark.slow
 def test_screen_traces(shared_data):
     """Neither question nor screenshot is in these rows; with an instruction they are examples."""
     (path,) = (shared_data / "vlm_reasoning_traces").rglob("*.jsonl")
@@ -249,6 +251,7 @@ def test_mathvision_think_outputs(shared_data):
             assert (part.answer, part.id) == (row["standard_answer"], row["id"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Gemini-Pro-CoT", "Qwen-VL-Max-CoT", "InternLM-XComposer2-VL-CoT"])
 def test_outputs_without_a_question_are_of_no_known_format(shared_data, name):
     rows = rows_of(shared_data / "mathvision" / "outputs" / f"{name}.jsonl")

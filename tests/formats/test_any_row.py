@@ -122,6 +122,7 @@ def test_changed_rows_of_every_family(data, options):
         check(mutated(row, data.draw) if data.draw(st.booleans()) and row else row, formatting, options)
 
 
+@pytest.mark.slow
 def test_changed_real_rows(shared_data):
     """Each text of real rows cut at, and with a tag put into, places chosen by a seeded generator."""
     chance = random.Random(0)
@@ -144,6 +145,7 @@ def test_changed_real_rows(shared_data):
                     check(row, "long_thought", Options(ranking="dpo" in name))
 
 
+@pytest.mark.slow
 def test_deeply_nested_values():
     """As deep as JSON can be read: whatever column they are in."""
     deep = json.loads("[" * 900 + "]" * 900)
@@ -163,6 +165,7 @@ REPEATED = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tag", REPEATED)
 def test_time_is_linear_in_the_response(tag, grows_linearly):
     """40,000 times the same tag, alone and inside an otherwise good response."""

@@ -207,6 +207,7 @@ MARKS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("expected", "marks"), [(expected, marks) for expected, rows in MARKS for marks in rows], ids=str
 )

@@ -153,6 +153,7 @@ CONTEXTS = ("observation", "constraints", "definition", "output_format", "prompt
             "figure_description", "candidates", "additional_information", "previous_questions", "function_signature")  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", CONTEXTS)
 @pytest.mark.parametrize(
     "value", ["A long story.", ["One.", "A long story."], {"title": ["A"], "text": ["A long story."]}]

@@ -95,6 +95,7 @@ def test_a_response_at_the_token_limit_is_rejected_before_splitting(reason):
     assert part(row, keep_malformed=True).reason == "the response was cut off at the token limit"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", ["\\boxed{", "\\boxed{1}\n\n", "{", "}", "**Final Answer**\n", "\n", " ", "\n \n"])
 def test_splitting_is_linear(piece, grows_linearly):
     def look(count):
@@ -106,6 +107,7 @@ def test_splitting_is_linear(piece, grows_linearly):
     grows_linearly(look, 25_000, 100_000)
 
 
+@pytest.mark.slow
 def test_real_untagged_responses(shared_data):
     """Real answers of Qwen-VL-Max and Gemini: a box or a heading decides, by plain text search."""
     split_ones = unsplittable = 0

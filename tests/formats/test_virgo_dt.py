@@ -256,6 +256,7 @@ ROWS = st.one_of(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(ROWS, st.booleans())
 def test_any_json_value_is_an_example_or_a_rejected_row(row, keep):
     try:
@@ -294,6 +295,7 @@ def real_rows(folder):
             yield from ((row["problem"], response["content"]) for response in row["responses"].values())
 
 
+@pytest.mark.slow
 def test_real_rows_give_the_same_example_in_both_layouts(shared_data):
     kept = 0
     for question, response in real_rows(shared_data / "skythought"):

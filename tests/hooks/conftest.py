@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_answer() -> Generator[None, None, None]:
     """Which version of a package is installed is read once: each parsing of a recipe asks several times."""
     with pytest.MonkeyPatch.context() as patch:

@@ -128,6 +128,7 @@ def test_every_quote_of_transformers_is_known_in_both(contract):
     assert {place.rpartition(":")[0] for place in moved} == {place.rpartition(":")[0] for place in quoted}
 
 
+@pytest.mark.slow
 def test_the_main_branch_is_known_by_what_is_otherwise_there(tmp_path):
     for place in all_quotes():
         file = place.rpartition(":")[0]

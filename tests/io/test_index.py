@@ -100,6 +100,7 @@ def test_it_says_what_the_files_say(folder, change):
     assert rows_of(folder) == truth(folder)
 
 
+@pytest.mark.slow
 def test_pages_that_are_broken_are_found_when_they_are_read(folder):
     write(folder / "b.jsonl", [(n, n) for n in range(5000)])
     rows_of(folder)
@@ -240,6 +241,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_and_two_at_once(tmp_path):
     draw = random.Random(0)
     here = str(Path(__file__).parent)

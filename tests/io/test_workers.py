@@ -48,6 +48,7 @@ def test_items_are_taken_as_they_are_needed(workers):
     assert len(taken) <= 16
 
 
+@pytest.mark.slow
 def test_a_hung_worker_is_killed_and_the_others_are_done(workers):
     items = [1, ("sleep", 60), 2, 3, ("sleep", 60), 4]
     results = list(workers(1, seconds=0.5, batch=3, window=256).map(items))
@@ -110,6 +111,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_they_end_with_their_parent(tmp_path):
     (tmp_path / "parent.py").write_text(PARENT)
     path = os.pathsep.join([os.path.dirname(__file__), *sys.path])

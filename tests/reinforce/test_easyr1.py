@@ -121,6 +121,7 @@ def test_several_system_messages_are_refused(prompts, tmp_path):
         export_easyr1(keys, found, tmp_path / "out", gpus=4)
 
 
+@pytest.mark.slow
 def test_rewards_of_a_batch():
     """Correct, wrong, cut off, and one that cannot be told, which gets its group's mean."""
     gold, other = (json.dumps({"gold": "B", "options": ["x", "y"], "text": "Which?", "id": id}) for id in "ab")

@@ -80,6 +80,7 @@ def test_a_long_training_is_a_table_of_twenty_lines_of_80_characters(tmp_path):
     assert max(map(len, told.get().splitlines())) <= 80 and "1,234" in told.get()
 
 
+@pytest.mark.slow
 def test_curves_are_left_beside_the_model(tmp_path):
     write(tmp_path, log=[entry(step) for step in range(1, 60)])
     path = curves.write(str(tmp_path))
@@ -87,6 +88,7 @@ def test_curves_are_left_beside_the_model(tmp_path):
         assert path.name == "training_curves.png" and picture.width == 1350
 
 
+@pytest.mark.slow
 def test_the_page_shows_first_and_last_groups_and_runs_nothing(tmp_path):
     Image.new("RGB", (8, 8), "red").save(tmp_path / "red.png")
     rollouts = [

@@ -115,6 +115,7 @@ def test_the_policy_names_the_only_style_and_script(tmp_path):
     assert not re.search(r"https?://", text)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_cards(tmp_path):
     body = "x" * 20_000
 

@@ -40,6 +40,7 @@ PLOTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plot", PLOTS, ids=lambda plot: plot.__name__)
 def test_every_plot_is_drawn_with_hostile_names(plot):
     for page, size in ((False, (1080, 600)), (True, (896, 560))):
@@ -54,6 +55,7 @@ def test_every_public_plot_is_tested():
     }
 
 
+@pytest.mark.slow
 def test_a_sheet_holds_its_plots():
     panels = [lambda axes: plots.curves(axes, {"a": [(1, 0), (2, 0)]}, "t", "step", "y")] * 3
     figure = Figure(layout="constrained")

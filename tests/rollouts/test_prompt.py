@@ -96,6 +96,7 @@ def test_drawn_pictures_are_those_of_training(tmp_path, trained, mode, format, s
     assert ours.size == trained_size(*size, *budget)
 
 
+@pytest.mark.slow
 def test_real_pictures_are_those_of_training(shared_data, trained):
     files = [file for name in REAL for file in sorted((shared_data / name).rglob("*.*g"))[:4]]
     assert len(files) > 20

@@ -35,6 +35,7 @@ def written(player: Player, scene: Scene) -> list[Question]:
     return [one for one in writing.questions_of(scene, [reply(said.text)]) if isinstance(one, Question)]
 
 
+@pytest.mark.slow
 def test_without_faults_every_question_is_kept_and_has_one_true_option():
     player, kinds = Player(Options(rates=NO_FAULTS)), Counter()
     for number in range(30):
@@ -49,6 +50,7 @@ def test_without_faults_every_question_is_kept_and_has_one_true_option():
     assert {label["fault"] for label in player.labels} == {""} and min(kinds.values()) > 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [*writer.STRUCTURAL, *writer.CLAIMS, *writer.VOTED])
 def test_a_fault_that_is_labelled_is_there(fault):
     player = Player(Options(rates={**NO_FAULTS, fault: 0.5}))
@@ -65,6 +67,7 @@ def test_a_fault_that_is_labelled_is_there(fault):
             assert len(true) == 2
 
 
+@pytest.mark.slow
 def test_solvers_know_what_they_may_know():
     player = Player(Options(rates=NO_FAULTS, right=1.0))
     for number in range(6):
@@ -129,6 +132,7 @@ def test_a_response_is_cut_off_where_no_more_may_be_written():
     assert rendered(turns, True).endswith("assistant\n<think>") and not rendered(turns, True, True).endswith("<think>")
 
 
+@pytest.mark.slow
 def test_over_http():
     async def go(url: str) -> list[str]:
         facts = await look_at(url)

@@ -368,6 +368,7 @@ def is_right(row: dict) -> bool:
     return same and parsed.render() == row["combined_text"] and "\\boxed" not in parsed.thought
 
 
+@pytest.mark.slow
 def test_every_boxed_answer_is_right():
     assert [row["id"] for row in WHOLE if not is_right(row)] == []
 
@@ -423,6 +424,7 @@ def test_equations_in_the_thoughts_are_true_unless_corrected():
     assert 0 < wrong < 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("domain", thoughts.TASKS)
 def test_tasks_slip_exactly_when_asked(domain):
     """Many draws of every task: the mistake is there when asked for, and only then."""

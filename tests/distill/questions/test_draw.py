@@ -38,6 +38,7 @@ def draw(rows, wanted, per_picture):
     return drawn, reasons
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize(("wanted", "per_picture"), [(5, 1), (12, 2), (1, 1), (200, 3)])
 def test_the_order_of_the_rows_does_not_count(seed, wanted, per_picture):

@@ -97,6 +97,7 @@ def check(folder: Path, card) -> list:
 SOURCES = {"tabmwp": 20, "chartqa": 20, "figureqa": 25, "clevr": 4, "geos": 279, "geometry3k": 5, "iconqa": 30}
 
 
+@pytest.mark.slow
 def test_real_sources(shared_data, tmp_path):
     config = settings(sources=SOURCES, source_dir=shared_data)
     card = build_questions(config, tmp_path / "out")
@@ -125,6 +126,7 @@ def test_real_sources(shared_data, tmp_path):
     assert again == card, "a complete file is kept, and its card read"
 
 
+@pytest.mark.slow
 def test_the_seed_decides(shared_data, tmp_path):
     written = {}
     for name, seed in (("one", 42), ("same", 42), ("other", 43)):
@@ -135,6 +137,7 @@ def test_the_seed_decides(shared_data, tmp_path):
     assert written["one"] == written["same"] != written["other"]
 
 
+@pytest.mark.slow
 def test_more_questions_on_a_picture(shared_data, tmp_path):
     wanted = {"sources": {"figureqa": 100, "geos": 2}, "pool_factor": 1.5}
     config = settings(**wanted, source_dir=shared_data, questions_per_image=4)
@@ -300,6 +303,7 @@ def test_what_is_in_a_benchmark_is_not_trained_on(tmp_path):
     assert told["geos/0"].startswith("test.jsonl question 1: A ladder of 6 metres")
 
 
+@pytest.mark.slow
 def test_others_take_the_places_of_a_benchmarks_questions(tmp_path):
     """More of the drawn ones are a benchmark's than are held in reserve: the source is gone through again."""
     # an 8-gram in 20 rows or more is a fixed phrase: each row shares its own words with the benchmark

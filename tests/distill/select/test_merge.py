@@ -54,6 +54,7 @@ def part(tmp_path):
     return make
 
 
+@pytest.mark.slow
 def test_shards_of_several_machines_become_one_folder(part, tmp_path):
     first = part("a", [rollout(0, 0), rollout(0, 1)], (1, 2))
     second = part("b", [rollout(1, 0), rollout(1, 1)], (2, 2))
@@ -109,6 +110,7 @@ def test_questions_that_differ_are_an_error(part, tmp_path):
         merge([first, second], tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_verdicts_on_no_rollout_are_left_out(part, tmp_path):
     folder = part("a", [rollout(0, 0), rollout(0, 1)])
     judge_rollouts(folder)
@@ -156,6 +158,7 @@ def test_a_picture_outside_is_not_copied(part, tmp_path):
     assert not (tmp_path / "deep" / "outside.png").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_to_is_merged_and_rated_by_its_verdicts(part, tmp_path, command):
     folder = part("a", [rollout(0, 1), rollout(1, 0)])
     judge_rollouts(folder, 1)

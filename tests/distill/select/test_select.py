@@ -236,6 +236,7 @@ def test_diversity_by_hand():
     assert found.means() == means and Diversity().means() == {}
 
 
+@pytest.mark.slow
 def test_no_more_of_a_source_than_were_asked_for(build):
     asked = {f"{source}/{number}": ["correct"] * 5 for source in ("tabmwp", "clevr") for number in range(10)}
     folder = build(asked, sources={"tabmwp": 4, "clevr": 20})
@@ -438,6 +439,7 @@ def test_the_command(asked, command, monkeypatch, tmp_path):
     assert code == 1 and "exists" in error
 
 
+@pytest.mark.slow
 def test_from_questions_to_rows_through_a_server(start_replay, sky_config, judge_at_hand, tmp_path):
     server = start_replay(max_chars=4000, model=("base", "replay"))
     more = {"base_model_name_or_path": "base", "base_urls": [server.url], "dataset_dir": tmp_path}

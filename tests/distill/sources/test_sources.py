@@ -95,6 +95,7 @@ WITH_TEXT = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(st.dictionaries(st.sampled_from(NAMES), VALUES) | WITH_TEXT)
 def test_any_row_is_a_question_or_has_a_reason(raw):

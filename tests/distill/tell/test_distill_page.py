@@ -162,6 +162,7 @@ def test_a_row_of_attacks_and_bad_pictures(folders, tmp_path):
         assert told in text, told
 
 
+@pytest.mark.slow
 def test_plots_are_drawn_where_there_is_something(folders, real, tmp_path):
     plots = plots_of(summarise(real))
     assert [len(plot.data) > 5000 for plot in plots] == [True] * 3
@@ -175,6 +176,7 @@ def test_plots_are_drawn_where_there_is_something(folders, real, tmp_path):
     assert write_status_page(tmp_path / "page.html", tmp_path) == 0
 
 
+@pytest.mark.slow
 def test_the_verb_writes_a_page(real, tmp_path, command):
     status = ("distill", "status", real)
     told = command(*status, "--html", tmp_path / "p.html", "--questions", 2, "--seed", 7)

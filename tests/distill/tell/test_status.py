@@ -223,6 +223,7 @@ def test_speed_of_those_that_run(files, running, tokens, left, folders, tmp_path
     assert (found.running, found.tokens_per_second, found.seconds_left) == (running, tokens, left)
 
 
+@pytest.mark.slow
 def test_questions_are_drawn_evenly_and_by_seed(folders, tmp_path):
     outcomes = {"medium": ["correct"] * 5, "hard": ["correct", "correct", *["wrong"] * 3], "unsolved": ["wrong"] * 5}
     wanted = {"medium": 30, "hard": 2, "unsolved": 10}

@@ -3,6 +3,7 @@
 import gzip
 import json
 
+import pytest
 from datasets import Dataset, DatasetDict
 
 from virgo_factory.core.thought import LongThought
@@ -22,6 +23,7 @@ def lines(rows):
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
+@pytest.mark.slow
 def test_every_form_is_trained_on(tmp_path, preprocess, model_folder):
     (tmp_path / "packed.jsonl.gz").write_bytes(gzip.compress(lines(ROWS).encode()))
     (tmp_path / "object.json").write_text(json.dumps({"version": 1, "train": [*ROWS, {"id": "bad"}]}))

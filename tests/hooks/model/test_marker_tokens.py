@@ -119,6 +119,7 @@ def test_rows_without_room_and_tied_embeddings(twin, start, tmp_path, tied):
     check_rows(before, after, module["tokenizer"], start[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tied", [False, True])
 def test_lora_trains_tied_embeddings_as_one(twin, start, tmp_path, tied):
     from llamafactory.hparams import FinetuningArguments, ModelArguments
@@ -214,6 +215,7 @@ def test_response_tokens_are_counted_with_the_markers_as_text_in_every_stage(hoo
     assert count(first[0]["tokenizer"]) == count(second) == expected
 
 
+@pytest.mark.slow
 def test_the_real_tokenizer_gets_the_next_free_ids(hook, real_model_folder):
     from llamafactory.hparams import ModelArguments
 

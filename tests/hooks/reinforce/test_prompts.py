@@ -48,6 +48,7 @@ def test_a_curriculum_begins_with_what_is_easy(hook):
         hook.arrange(dataset([0.1, 0.2, 0.3]), settings, 8)
 
 
+@pytest.mark.slow
 def test_a_prompt_is_the_tokens_of_the_question_in_supervised_training(
     preprocess, prompts_of, write_data, model_folder, tmp_path
 ):

@@ -12,6 +12,7 @@ from transformers import AutoModelForImageTextToText
 from virgo_factory.core.errors import UserError
 
 
+@pytest.mark.slow
 def test_weights_are_those_of_the_model_that_speaks(hook, trainer):
     made = trainer()
     found = hook.full_weights(made, torch.bfloat16)

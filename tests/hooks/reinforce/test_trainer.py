@@ -122,6 +122,7 @@ def test_an_unverifiable_response_moves_nothing(trainer):
     assert made._metrics["train"]["accuracy"] == [1.0]
 
 
+@pytest.mark.slow
 def test_rows_without_pictures_are_told_the_same_beside_a_blank_one(trainer, tmp_path):
     from virgo_factory.hooks.reinforce.policy import blank_picture
     from virgo_factory.hooks.reinforce.prompts import pictures

@@ -29,6 +29,7 @@ def tokenizers(model_folder, tmp_path_factory):
     return pairs
 
 
+@pytest.mark.slow
 def test_real_rows(tokenizers, shared_data):
     path = shared_data / "skythought" / "sky_t1_math_reflection_1.0_32b__amc23.jsonl"
     texts = [json.loads(line)["code"][0] for line in path.read_text(encoding="utf-8").splitlines()[:8]]

@@ -135,6 +135,7 @@ def test_the_printed_line_tells_it(load, caplog):
     )
 
 
+@pytest.mark.slow
 def test_mask_history_and_train_on_prompt_are_still_llamafactorys(load, real_processor):
     names = [name for name in ROWS if "picture" not in name]
     made, account = load([ROWS[name][0] for name in names], mask_history=True)
@@ -148,6 +149,7 @@ def test_mask_history_and_train_on_prompt_are_still_llamafactorys(load, real_pro
         assert (found["input_ids"], found["labels"]) == expected(real_processor, *ROWS[name], prompts=True), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packing", ["packing", "neat_packing"])
 def test_packed_rows_have_the_same_labels(load, real_processor, packing):
     made, _ = load([row for row, _ in ROWS.values()], **{packing: True})

@@ -175,6 +175,7 @@ def test_images_elsewhere_tell_the_line_that_fixes_it(load, tmp_path):
         run("/nowhere/images/a.png", "/nowhere/images/b/c.png")
 
 
+@pytest.mark.slow
 def test_pictures_are_looked_at_in_every_run(load, tmp_path):
     base = json.loads((tmp_path / "good.jsonl").read_text(encoding="utf-8").splitlines()[0])
     rows = [base | {"question": "<image>?", "images": [f"{name}.png"]} for name in "ab"]

@@ -37,6 +37,7 @@ def visual(shared_data, tmp_path) -> str:
     return "raw.jsonl"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
 def test_converted_rows_give_the_same_tokens_and_pictures(visual, tmp_path, model_folder, preprocess, suffix):
     sources, _ = find_sources(str(tmp_path / visual))

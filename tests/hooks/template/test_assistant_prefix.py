@@ -57,6 +57,7 @@ def letters(text):
     return TAGS.sub("", text)
 
 
+@pytest.mark.slow
 def test_the_prefix_is_context_in_the_collated_batch(rows, batches):
     with_prefix, without, tokenizer = batches()
     straddling = 0

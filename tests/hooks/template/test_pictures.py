@@ -65,6 +65,7 @@ def batches(preprocessed):
     return [preprocessed.collate([dict(row)])["pixel_values"] for row in preprocessed.module["train_dataset"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("template", ["virgo", "qwen2_vl"])
 def test_file_to_tensor(template, rows, tmp_path, preprocess, model_folder, processor):
     recipe = {"model_name_or_path": str(model_folder), "dataset": "odd,stock", "template": template}
@@ -129,6 +130,7 @@ def chat_model(marked):
     return SimpleNamespace(engine=SimpleNamespace(template=template))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("marked", [True, False])
 def test_the_api_server_opens_pictures_as_the_template_was_trained_to(pictures, tmp_path, monkeypatch, marked):
     monkeypatch.setenv("API_VERBOSE", "0")

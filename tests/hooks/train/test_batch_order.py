@@ -73,6 +73,7 @@ MACHINES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("drop_last", "data_seed"), [(False, None), (True, 5)])
 @pytest.mark.parametrize(("count", "ranks", "per_device", "accumulation"), MACHINES)
 def test_rows_of_each_rank(hook, count, ranks, per_device, accumulation, drop_last, data_seed):
@@ -124,6 +125,7 @@ def test_ranks_that_share_sequences_get_the_same_rows(hook, count, ranks, share)
             assert Counter(got) == Counter(wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["balanced", "grouped", "packed"])
 @pytest.mark.parametrize(("ranks", "per_device"), [(1, 1), (1, 4), (2, 1), (2, 2)])
 def test_resuming_inside_any_epoch(hook, kind, ranks, per_device):

@@ -29,6 +29,7 @@ def fused(hook, monkeypatch):
     return hook
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-6), (torch.bfloat16, 2e-2)])
 @pytest.mark.parametrize("adapted", [False, True])
 def test_loss_and_gradients_are_the_models_own(packing, fused, dtype, near, adapted):

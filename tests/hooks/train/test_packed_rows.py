@@ -30,6 +30,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
 @pytest.mark.parametrize(("content", "dtype", "per_device", "capacity", "passes"), CASES)
 def test_gradients_are_those_of_stock(packing, family, content, dtype, per_device, capacity, passes):
@@ -40,6 +41,7 @@ def test_gradients_are_those_of_stock(packing, family, content, dtype, per_devic
     assert found == passes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
 @pytest.mark.parametrize("control", ["temporal row", "no restart", "unweighted"])
 def test_each_part_is_needed(packing, family, control):
@@ -80,6 +82,7 @@ def test_a_bin_of_nothing_still_reaches_every_weight(hook, packing):
     assert all(parameter.grad is not None and not parameter.grad.any() for parameter in model.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen3_vl"])
 def test_each_row_is_attended_to_by_itself_and_without_a_mask(hook, packing, family):
     model, seen = copy.deepcopy(packing.tiny_model(family, torch.float32)), []

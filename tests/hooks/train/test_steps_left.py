@@ -189,6 +189,7 @@ def test_a_killed_run_goes_on_with_other_rows_of_the_same_number_and_says_so(
     assert [part in line for line in told] == ([True] if part else [])
 
 
+@pytest.mark.slow
 def test_changed_rows_of_a_finished_run_through_the_loader(preprocess, model_folder, write_data, tmp_path, checkpoint):
     row = {"question": "7 * 8?", "combined_text": LongThought("Seven eights.", "56").render()}
     write_data("virgo_dt", dt=[row] * 3)

@@ -84,6 +84,7 @@ def test_two_layers_exchanged_are_said_both(trained, base):
     ]
 
 
+@pytest.mark.slow
 def test_another_base_is_a_warning(trained, base, tmp_path):
     other = edited(Path(shutil.copytree(base, tmp_path / "other")), lambda weights: weights.update(
         {name: redrawn(1)(value).bfloat16() for name, value in weights.items() if name.startswith("model.layers")}))  # fmt: skip

@@ -107,6 +107,7 @@ def test_without_llamafactory_only_our_own_templates_are_known(monkeypatch):
     assert names.misspelt(OURS | {"template": "vrigo", "dataset": None}) != []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("verb", "what"), ASKING.items())
 def test_a_configuration_of_those_that_ask_models_is_told_as_that(root, verb, what):
     paths = list((root / "recipes" / verb).glob("*.yaml"))

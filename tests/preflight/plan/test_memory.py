@@ -73,6 +73,7 @@ def test_adapters_hold_what_they_say(twin, measuring):
     assert predicted == pytest.approx(measuring.adapted_peak(twin, lora.rank, lora.targets, TOKENS), rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
 def test_of_a_picture_the_connector_saves_and_the_frozen_tower_does_not(family, tmp_path, measuring):
     folder = make_twin(tmp_path, family=family, vision_width=128, vocabulary=600)

@@ -60,6 +60,7 @@ def planned(recipe=RECIPE, rows=None, gpus=8, **machine):
 # steps, as transformers counts them
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "gpus", "changes"),
     [
@@ -151,6 +152,7 @@ def test_the_loss_in_chunks_holds_no_logits():
     assert planned(recipe | {"fused_loss": True}).memory.loss < planned(recipe).memory.loss
 
 
+@pytest.mark.slow
 def test_shared_sequences_of_a_72b():
     lengths = made_rows(4922).lengths.clip(max=16384)
     lengths[0] = 32768
@@ -427,6 +429,7 @@ def demo(tmp_path, monkeypatch):
     return write
 
 
+@pytest.mark.slow
 def test_the_command_tells_json(demo, capsys):
     assert run(*demo(), "--gpus", 2, "--json", "--workers", 1) == 0
     told = json.loads(capsys.readouterr().out)
@@ -436,6 +439,7 @@ def test_the_command_tells_json(demo, capsys):
     assert told["fits"] is False and any(change["fits"] for change in told["changes"])
 
 
+@pytest.mark.slow
 def test_keys_behind_the_recipe_count_as_in_training(demo, capsys):
     changed = [
         *demo(cutoff_len=300),
@@ -451,6 +455,7 @@ def test_keys_behind_the_recipe_count_as_in_training(demo, capsys):
     assert told["datasets"][0]["dropped"] == dropped, "none is longer than stock's cutoff_len"
 
 
+@pytest.mark.slow
 def test_the_command_shows_the_most_important_first(demo, capsys):
     assert run(*demo(), "--gpus", 2, "--workers", 1) == 0
     told = capsys.readouterr().out
@@ -458,6 +463,7 @@ def test_the_command_shows_the_most_important_first(demo, capsys):
     assert sorted(words, key=told.index) == list(words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "arguments", "message"),
     [
@@ -480,6 +486,7 @@ def test_the_command_fails_with_one_clear_message(changes, arguments, message, d
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_heeds_the_entry_and_the_template(demo, tmp_path, capsys):
     from virgo_factory.io.files import DATASET_INFO
 
@@ -502,6 +509,7 @@ def test_a_model_folder_without_tokenizer(demo, tmp_path, capsys):
     assert "no tokenizer.json" in told and "--tokenizer" in told
 
 
+@pytest.mark.slow
 def test_a_model_of_unknown_size_still_gets_its_steps(demo, tmp_path, capsys):
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     assert run(*demo(), "--model-config", tmp_path, "--workers", 1) == 0
@@ -509,6 +517,7 @@ def test_a_model_of_unknown_size_still_gets_its_steps(demo, tmp_path, capsys):
     assert "not estimated" in told and "'llama' is not one of" in told and "40 in all" in told
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_is_really_printed(tmp_path, monkeypatch, capsys):
     """docs/cluster.md: all lines but those that name the free space of a disk; the help names the command."""
     from virgo_factory.cli.plan import EXAMPLE

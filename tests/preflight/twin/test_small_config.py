@@ -42,6 +42,7 @@ def _whole(folder: Path, family: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "family",
     [
@@ -100,6 +101,7 @@ def test_what_cannot_be_made_small_is_told(tmp_path, config, said):
         make_reduced_twin(tmp_path / "twin", tmp_path)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_family_is_compared_with_its_base(tmp_path):
     base = make_reduced_twin(tmp_path / "base", _whole(tmp_path / "source", "qwen3"))
     trained = make_reduced_twin(tmp_path / "trained", tmp_path / "source", seed=1)

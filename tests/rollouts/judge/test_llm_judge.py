@@ -44,7 +44,7 @@ def server(monkeypatch):
 
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     running = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=running.serve_forever, daemon=True).start()
+    threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
     Handler.url = f"http://127.0.0.1:{running.server_port}/v1"
     yield Handler
     running.shutdown()
@@ -140,6 +140,7 @@ def test_texts_from_outside_cannot_leave_their_tags(server):
     assert "{gold}" in prompt and "(B) two" in prompt
 
 
+@pytest.mark.slow
 def test_several_rows_are_asked_about_at_once_and_stay_in_order(tmp_path):
     """The judge's verdicts are those of one row after the other, whichever reply comes first."""
     lock, running, most = threading.Lock(), [0], [0]

@@ -53,6 +53,7 @@ def test_only_a_complete_rollout_can_be_correct_and_a_row_says_what_was_judged(f
     assert told == ("13", "box", "solution", "other_value", "number")
 
 
+@pytest.mark.slow
 def test_what_is_judged_is_not_judged_again_and_the_file_may_be_deleted(folder):
     path = folder / "verdicts.jsonl"
     before = path.read_text()
@@ -69,6 +70,7 @@ SPOILT = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spoil", "again"), SPOILT)
 def test_a_half_written_last_line_and_what_another_version_judged_are_judged_again(folder, spoil, again):
     path = folder / "verdicts.jsonl"
@@ -79,6 +81,7 @@ def test_a_half_written_last_line_and_what_another_version_judged_are_judged_aga
     assert sorted(path.read_text().splitlines()) == sorted(before.splitlines())
 
 
+@pytest.mark.slow
 def test_a_response_that_was_made_again_is_judged_again(folders, folder):
     lines = (folder / "rollouts.jsonl").read_text().splitlines()
     first = json.loads(lines[0])
@@ -98,6 +101,7 @@ def test_a_broken_line_is_told_with_its_place(folder):
         list(read_verdicts(folder))
 
 
+@pytest.mark.slow
 def test_shards_have_files_of_their_own(folders, folder):
     with Judge(folder, shard=(2, 8)) as judge:
         judge.add(question("b/1"), folders.rollout("b/1", 0, folders.WELL_FORMED.format("", 12)))
@@ -108,6 +112,7 @@ def test_shards_have_files_of_their_own(folders, folder):
     assert sum(1 for _ in read_verdicts(folder)) == 13
 
 
+@pytest.mark.slow
 def test_verdicts_come_while_rollouts_do(folders, folder):
     seen, came = [], threading.Event()
 
@@ -125,6 +130,7 @@ def test_verdicts_come_while_rollouts_do(folders, folder):
     assert seen == [rollout.key for rollout in rollouts]
 
 
+@pytest.mark.slow
 def test_an_error_of_the_judge_reaches_who_adds(folders, folder):
     def on_verdict(verdict):
         raise OSError(28, "No space left on device")
@@ -163,6 +169,7 @@ REAL = [
 ]
 
 
+@pytest.mark.slow
 def test_real_questions_by_hand(shared_data, folders, tmp_path):
     asked = {
         (name, found.id): found.asked

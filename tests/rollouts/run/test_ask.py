@@ -109,6 +109,7 @@ class Captions(Pass):
         self.run.store.append({"image": job.key, "sample": sample, "response": reply.response, "seed": seed})
 
 
+@pytest.mark.slow
 def test_jobs_of_any_kind_are_asked_once(start_replay, sky_problems, make):
     """A room's own jobs, with its own records: what is there is not asked again, and a pass ends when all is there."""
     server = start_replay(max_chars=4000, share_429=0.2, share_500=0.2)

@@ -160,6 +160,7 @@ def test_progress_file(folders, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["progress-2of8.json"]
 
 
+@pytest.mark.slow
 def test_a_line_now_and_then(folders, tmp_path, monkeypatch):
     """The thread prints by itself, also while no event comes."""
     monkeypatch.setattr(show, "LINE_SECONDS", 0)
@@ -171,6 +172,7 @@ def test_a_line_now_and_then(folders, tmp_path, monkeypatch):
     assert 2 <= len(out.getvalue().splitlines()) <= 4
 
 
+@pytest.mark.slow
 def test_a_real_run_and_its_files_say_the_same(start_replay, sky_config, judge_at_hand):
     """Events of a run of both passes, through failures: what was shown is what status reads from the files."""
     server = start_replay(max_chars=4000, share_500=0.1, model=("replay", "base"))

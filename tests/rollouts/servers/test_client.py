@@ -120,6 +120,7 @@ def play(*scripts, ask=None, prompt=PROMPT, **options) -> tuple[Reply | Exceptio
     return asyncio.run(run())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "script",
     [
@@ -221,6 +222,7 @@ def test_where_the_template_rewrites_the_beginning_it_goes_behind_the_prompt_as_
     assert type(error) is WrongServer and "chat template of replay" in str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "script",
     [
@@ -262,6 +264,7 @@ NEVER = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("script", "kind", "said"), NEVER)
 def test_what_will_never_work(script, kind, said):
     error, server = play(script)
@@ -324,6 +327,7 @@ def test_nobody_there():
         asyncio.run(Endpoint(url, "replay").ask(PROMPT, SAMPLING, 7))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", [[60], [CLOSED, WHOLE[:250], 60]])
 def test_silence(script):
     start = time.monotonic()
@@ -386,6 +390,7 @@ def test_this_machine_is_not_asked_through_a_proxy(monkeypatch):
     assert isinstance(play(CLOSED + WHOLE)[0], Reply)
 
 
+@pytest.mark.slow
 def test_many_at_a_time():
     """None waits for another, and each gets its own response."""
     flying = most = 0
@@ -432,6 +437,7 @@ def test_look_at():
 NO_MODELS = ["<html><body>A web page</body></html>", "", "null", "[1]", '{"data": "all"}', '{"data": [1]}', '{"data']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scripts", "kind", "said"),
     [

@@ -79,6 +79,7 @@ def test_single_failures_do_not_take_a_server_out(looks):
     assert looks.told == []
 
 
+@pytest.mark.slow
 def test_a_dead_server_is_out_until_it_is_back_and_has_time_for_its_first_answer(looks):
     async def run() -> None:
         servers = endpoints(looks, "a", "b", limit=HOPELESS + 5)
@@ -110,6 +111,7 @@ def test_a_lost_server_says_what_happens_and_for_how_long(looks):
     ]
 
 
+@pytest.mark.slow
 def test_a_server_that_comes_back_with_another_model_stays_out(looks):
     async def run() -> None:
         servers = endpoints(looks, "a", patience=0.6)

@@ -43,6 +43,7 @@ def is_whole(text: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_real_responses(responses):
     """Of 842 whole responses 2 are cut, both wrong: they try one number after the other in the same words."""
     whole = [(text, correct) for text, correct in responses if is_whole(text)]

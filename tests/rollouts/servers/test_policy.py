@@ -195,6 +195,7 @@ def test_every_request_says_all_that_matters(standing):
     }
 
 
+@pytest.mark.slow
 def test_what_a_dead_server_had_goes_to_the_others(standing):
     good, bad = standing(), standing()
     bad.answers = lambda server, body: 0
@@ -202,6 +203,7 @@ def test_what_a_dead_server_had_goes_to_the_others(standing):
     assert responses_asked(bad) >= 1 and responses_asked(good) == len(PROMPTS)
 
 
+@pytest.mark.slow
 def test_a_server_that_began_again_is_given_the_weights_first(standing):
     server = standing()
     servers = policy_of(server, weights="/w/seventh")
@@ -211,6 +213,7 @@ def test_a_server_that_began_again_is_given_the_weights_first(standing):
     assert server.weights == "three"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drops", [True, False], ids=["connection lost", "between two requests"])
 def test_what_it_said_with_its_own_weights_does_not_count(standing, drops):
     server, seen = standing(), []
@@ -226,6 +229,7 @@ def test_what_it_said_with_its_own_weights_does_not_count(standing, drops):
     assert "base" in seen and weights_of(sampled) == {len("seventh")} and len(sampled) == len(PROMPTS)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_is_waited_for_and_then_told(standing):
     server = standing()
     server.close()
@@ -233,6 +237,7 @@ def test_a_server_that_is_away_is_waited_for_and_then_told(standing):
         policy_of(server, wait=0.02).generate(PROMPTS, 1, **SAMPLING)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("owes", ["/collective_rpc", "/v1/chat/completions"])
 def test_a_server_whose_engine_is_dead_is_not_waited_for(standing, monkeypatch, owes):
     """It takes no more connections and does not answer; what it owed is asked of the other, which has the weights."""
@@ -257,6 +262,7 @@ def test_a_server_whose_engine_is_dead_is_not_waited_for(standing, monkeypatch, 
         gone.set()
 
 
+@pytest.mark.slow
 def test_a_server_of_ours_that_never_comes_to_its_end_is_started_again(standing):
     """It has been up, its process is there, and nobody listens; while it starts it is left alone."""
     first, second, starts = standing(), standing(), []
@@ -278,6 +284,7 @@ def test_a_server_of_ours_that_never_comes_to_its_end_is_started_again(standing)
     assert len(starts) == 1
 
 
+@pytest.mark.slow
 def test_a_slow_answer_is_waited_for(standing, monkeypatch):
     monkeypatch.setattr(listening, "LOOK_SECONDS", 0.02)
     server = standing()
@@ -312,6 +319,7 @@ def test_answers_that_training_cannot_use(standing, monkeypatch, changes, said):
         servers.generate(PROMPTS, 1, **SAMPLING)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ours", "theirs", "said"),
     [

@@ -116,6 +116,7 @@ def get(url: str) -> bytes:
         return reply.read()
 
 
+@pytest.mark.slow
 def test_started_and_stopped(stand_in):
     with stand_in() as running:
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/v1", running.url)
@@ -131,6 +132,7 @@ def test_started_and_stopped(stand_in):
     assert "[virgo-factory] the server ended with exit code" in running.end_of_log()
 
 
+@pytest.mark.slow
 def test_stopped_after_an_error_and_though_it_does_not_want_to(stand_in, monkeypatch):
     monkeypatch.setattr(die_with_parent, "GRACE", 0.5)
     with pytest.raises(ZeroDivisionError), stand_in("stubborn") as running:
@@ -141,6 +143,7 @@ def test_stopped_after_an_error_and_though_it_does_not_want_to(stand_in, monkeyp
     wait_until_gone(running.pid)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "said", "logged"),
     [
@@ -157,6 +160,7 @@ def test_death_or_silence_at_the_start_shows_the_log(stand_in, how, said, logged
     wait_until_gone(running.pid)
 
 
+@pytest.mark.slow
 def test_interrupted_while_it_starts(stand_in):
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -173,6 +177,7 @@ def test_interrupted_while_it_starts(stand_in):
     wait_until_gone(running.pid)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whose", ["server", "guard"])
 def test_started_again_at_the_same_address(stand_in, whose):
     """Whichever of its processes is killed, the others go, and its log says what both starts said."""
@@ -194,6 +199,7 @@ def test_started_again_at_the_same_address(stand_in, whose):
         assert running.log.read_text().count("loading weights, like vLLM\n") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_goes_with_us(model, tmp_path, number):
     """A run that is killed, in whatever way, leaves no server behind."""
@@ -221,6 +227,7 @@ def test_goes_with_us(model, tmp_path, number):
         starter.stdout.close()
 
 
+@pytest.mark.slow
 def test_port_taken(stand_in):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -48,6 +48,7 @@ def test_shards_know_each_others_rows_and_nobody_else_writes(tmp_path):
         assert "0.png 0" in whole and "0.png 1" in whole and (tmp_path / "captions-2of2.jsonl").is_file()
 
 
+@pytest.mark.slow
 def test_threads_may_share_it(tmp_path):
     with records(tmp_path) as one, ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda n: (one.append(row(n)), one.get(f"{n // 3}.png {n % 3}")), range(300)))

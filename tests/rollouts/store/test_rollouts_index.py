@@ -66,6 +66,7 @@ VERDICTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("names", "correct", "wrong", "unjudged"), VERDICTS)
 def test_status_select_and_what_is_pending_count_the_same_verdicts(start, names, correct, wrong, unjudged):
     folder = start(*names, stop_when_decided=True)

@@ -54,6 +54,7 @@ def test_what_was_appended_is_read_back_and_known_to_the_next_start(tmp_path):
             store.append(rollouts[0])
 
 
+@pytest.mark.slow
 @given(cut=st.integers(min_value=0, max_value=2000), rest=st.sampled_from([b"", b"\0\0\0", b"\xff{", b'"']))
 def test_a_file_cut_anywhere_is_whole_lines_again(tmp_path_factory, cut, rest):
     folder = tmp_path_factory.mktemp("cut")
@@ -76,6 +77,7 @@ def test_a_file_cut_anywhere_is_whole_lines_again(tmp_path_factory, cut, rest):
     assert path.read_bytes().endswith(b"\n")
 
 
+@pytest.mark.slow
 @given(response=st.text(), question=st.text(min_size=1), params=st.dictionaries(st.text(), st.floats(allow_nan=False)))
 def test_any_text_comes_back(tmp_path_factory, response, question, params):
     folder = tmp_path_factory.mktemp("text")
@@ -194,6 +196,7 @@ def _writer(folder: Path, before: str = "") -> subprocess.Popen:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_a_killed_writer_leaves_every_row_that_it_called_finished_and_no_lock(tmp_path):
     writer = _writer(tmp_path)
     try:
@@ -211,6 +214,7 @@ def test_a_killed_writer_leaves_every_row_that_it_called_finished_and_no_lock(tm
         assert store.has(replace(ROLLOUT, sample=store.count - 1).key)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_leaves_whole_lines(tmp_path):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
     writer = _writer(tmp_path, before=limit)

@@ -164,6 +164,7 @@ def test_words_as_they_are_compared():
     assert normal("vitamin A") != normal("vitamin") and normal("A") == ("a",) and normal("?") == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece",
     [

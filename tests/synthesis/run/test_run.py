@@ -216,6 +216,7 @@ def test_budgets_count_all_files(make):
     assert outcome.left > 0 and outcome.stopped == "max_rollouts: 30" and 20 < there <= 30 and outcome.waits
 
 
+@pytest.mark.slow
 def test_an_edited_file_is_used_until_what_it_is_made_of_changes(whole, tmp_path):
     folder = shutil.copytree(whole, tmp_path / "out")
     path = folder / "03_validated.jsonl"
@@ -323,6 +324,7 @@ def test_a_name_that_is_taken_is_told_before_anybody_is_asked(make, tmp_path):
     assert list(json.loads((tmp_path / "dataset_info.json").read_text())) == ["drawn_rl"]
 
 
+@pytest.mark.slow
 def test_a_synthesis_without_rows_is_no_success(make, tmp_path, call):
     with serving({"prose": 1.0}) as server:
         code, said = call("run", make(urls=[server.url], max_scenes=1))
@@ -367,6 +369,7 @@ def test_a_name_that_no_server_has_is_corrected_in_the_same_folder(make, whole, 
         assert not synthesize(config).waits and made(config.output_dir) == made(whole)
 
 
+@pytest.mark.slow
 def test_more_samples_are_asked_beside_those_that_are_there(whole, tmp_path):
     folder = shutil.copytree(whole, tmp_path / "out")
     thinker = {**read_folder(folder).thinker, "samples": 4}

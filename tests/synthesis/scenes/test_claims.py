@@ -87,6 +87,7 @@ def test_however_it_is_put(request, scene):
     assert (missed, lost) == ([], [])
 
 
+@pytest.mark.slow
 def test_lists_of_questions_in_words_of_their_own():
     spec = importlib.util.spec_from_file_location("scenes", BENCHMARKS / "synthesis_scenes.py")
     benchmark = importlib.util.module_from_spec(spec)
@@ -172,6 +173,7 @@ def test_hostile_texts_take_no_time(street, grows_linearly):
     grows_linearly(work, 10, 40, rounds=6)
 
 
+@pytest.mark.slow
 def test_every_fault_of_drawn_scenes_is_found_and_no_true_question_is_lost():
     """Counts, sides, ends, sizes and covers."""
     rng = random.Random(5)

@@ -281,6 +281,7 @@ def junked(value: object, rng: random.Random) -> object:
     return rng.choice(JUNK)
 
 
+@pytest.mark.slow
 def test_files_with_anything_in_any_place_give_scenes_or_reasons(bench):
     """Or, where a whole file is none of its layout, an error for people (a ValueError); never another one."""
     picture, _ = bench.picture("a.png"), bench.picture("VG/a.png")

@@ -124,6 +124,7 @@ def test_words_are_the_callers(thoughts, say):
     assert (found.reason, found.detail) == ("a forbidden word", "blue")
 
 
+@pytest.mark.slow
 def test_released_expansions_pass_but_for_those_that_contradict_themselves(released, say, thoughts):
     """165 expansions that passed LongPerceptualThoughts' filters; three of them end with another option than they conclude."""
     reasons: Counter[str] = Counter()

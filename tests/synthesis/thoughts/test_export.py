@@ -106,6 +106,7 @@ def test_a_question_with_a_control_token_is_told(thoughts):
     assert isinstance(dropped, Dropped) and dropped.reason == "control token in the option"
 
 
+@pytest.mark.slow
 def test_questions_become_prompts_for_verl(thoughts, tmp_path, root):
     """By `reinforce export`, as those of any dataset of `formatting: questions`."""
     import pyarrow.parquet as pq

@@ -62,6 +62,7 @@ def test_a_stretch_of_the_file_gives_its_share(group):
     assert set(counts.values()) <= {2, 3, 4, 5} and len(counts) == 40  # 1.8 and 1.8 of each, rounded
 
 
+@pytest.mark.slow
 def test_each_rank_is_half_as_likely_as_the_one_before(thoughts):
     """One of four expansions is drawn: the longest in 8 of 15 draws, then 4, 2 and 1."""
     groups = []
@@ -109,6 +110,7 @@ def test_an_expansion_of_a_thought_that_is_gone_is_told(group):
     assert len(rows) + len(dropped) == 39
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(group):
     def groups(count):
         return lambda: (group(number) for number in range(count))
