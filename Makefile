@@ -37,13 +37,13 @@ demo-reinforce: $(STAMP)
 demo-synthesize: $(STAMP)
 	@virgo-factory demo synthesize
 
-# A test waits for a server or for one process at a time, so three of them run at once on two cores. First those of which none takes
-# more than half a second.
+# First the tests of which none takes more than 0.4 seconds. Of the others most wait for a server or for one process at a time, so three of
+# them run at once on two cores.
 test: export HF_HUB_OFFLINE := 1
 test: $(STAMP)
 	@ruff check --quiet . && ruff format --check --quiet .
 	@mkdir -p build
-	@python -m pytest --quiet --basetemp build/tests --numprocesses 3 --dist loadfile
+	@python -m pytest --quiet --basetemp build/tests --numprocesses 2 --dist loadfile
 	@python -m pytest --quiet --basetemp build/tests --numprocesses 3 --dist loadfile --no-loadscope-reorder -m 'integration or slow'
 
 # The other tested set (docs/versions.md), in an environment of its own.

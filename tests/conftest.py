@@ -138,30 +138,33 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | 
     A worker is given the next file when it has two tests left. Two integration tests are minutes, for which the other
     worker would have nothing to do.
     """
-    if not _takes_long(config):
-        return None
-
     from xdist.scheduler import LoadFileScheduling
 
     @functools.cache
-    def shares(file: str) -> bool:
-        return 'scope="module"' in (config.rootpath / file).read_text(encoding="utf-8")
+    def shared(file: str) -> str:
+        if not _takes_long(config):
+            return file if Path(file).parts[1] not in ("evaluation", "synthesis") else Path(file).parts[1]
+
+        text = (config.rootpath / file).read_text(encoding="utf-8")
+        made = re.search(r"def test\w*\([^)]*\b(recorded_runs|whole)\b", text)  # once for all files
+        return made[1] if made else (file if 'scope="module"' in text or "@functools.cache\n" in text else "")
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = super()._split_scope(nodeid)
-            return file if shares(file) else nodeid
+            return shared(super()._split_scope(nodeid)) or nodeid
 
     return Scheduling(config, log)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
-    """Fork the workers from a process that has imported most of what they import."""
+    """Fork the workers of integration tests from a process that has imported most of what they import."""
+    if not _takes_long(config):
+        return
+
     from tests import forking
 
-    others = (forking.PROGRAMS, *([forking.VLLM] if find_spec("vllm") else [])) if _takes_long(config) else ()
-    for kind in (forking.TRAININGS, *others):
+    for kind in (forking.TRAININGS, forking.PROGRAMS, *([forking.VLLM] if find_spec("vllm") else [])):
         forking.server_of(kind)
 
     for spec in specs:

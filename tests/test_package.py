@@ -75,6 +75,7 @@ def python_files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in (folder / "virgo_factory").rglob("*.py")}
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_module_and_every_shipped_file(installed):
     assert python_files(installed) == python_files(ROOT)
     assert (installed / "virgo_factory/evaluation/paper/virgo.csv").is_file()
@@ -90,6 +91,7 @@ def test_the_bundle_is_the_repository(root):
         assert (BUNDLE / name).resolve() == root / name
 
 
+@pytest.mark.slow
 def test_the_sdist_holds_links_as_files(built):
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
@@ -118,6 +120,7 @@ def test_the_installed_wheel_gives_the_recipes_away(installed, tmp_path):
     } == set(recipe_files())
 
 
+@pytest.mark.slow
 def test_the_installed_wheel_writes_a_page(installed, tmp_path):
     code = "from pathlib import Path; from virgo_factory.report.page import write_page; write_page(Path('page.html'), 'x')"
     environment = {**os.environ, "PYTHONPATH": str(installed)}

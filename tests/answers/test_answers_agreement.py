@@ -69,6 +69,7 @@ def test_agreement_with_the_labels(name):
     ]
 
 
+@pytest.mark.slow
 def test_false_positives_are_rare():
     """At most 0.5 % of all verdicts say correct where the answer is wrong."""
     verdicts = [row for rows in _sampled().values() for row in rows]

@@ -121,6 +121,7 @@ def test_terms_commute_and_other_terms_differ(one, other):
     assert verdict(one, f"({one}) \\cdot ({other})") != "correct"
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from(("3x", "2y", "xy", "7", "5a", "b")), min_size=2, max_size=5, unique=True), st.data())
 def test_the_sign_of_a_sum_counts_however_long_it_is(terms, data):
     """A sum is a formula without any command or power in it, and not words that a minus in front leaves as they are."""
@@ -171,7 +172,7 @@ def test_a_chain_may_be_turned_round_with_its_signs_only(names):
 def test_a_symbol_in_another_case_is_another_symbol(text, place):
     place %= len(text)
     swapped = text[:place] + text[place].swapcase() + text[place + 1 :]
-    assume(swapped != text and not {"e", "i", "d", "j"} & set(text.lower()))
+    assume(swapped != text and not {"e", "i", "d", "j"} & set(text.lower()) and text.lower() not in ("mon", "sun", "nov"))
     assert verdict(text, text) == "correct"
     assert verdict(text, swapped) != "correct"
 

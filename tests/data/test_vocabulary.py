@@ -120,6 +120,7 @@ def test_every_assigned_character_is_cut_alike(ours, theirs):
     assert differing(ours, theirs, together) == []
 
 
+@pytest.mark.slow
 def test_long_runs(ours, theirs):
     parts = (" ", "\n", " \n", "^", "a", "1", "\t", "é", "e\u0301")
     runs = [part * (LONGEST // 10 // len(part)) + "x" for part in parts]

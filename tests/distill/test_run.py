@@ -66,6 +66,7 @@ def test_every_sample_is_there_once_through_all_failures(start_replay, sky_confi
     assert set(asked["finished"].values()) == {1}
 
 
+@pytest.mark.slow
 def test_what_is_there_is_never_asked_again(start_replay, sky_config):
     server = start_replay(max_chars=4000)
     config = sky_config(6, urls=[server.url], max_rollouts=12)
@@ -176,6 +177,7 @@ def test_what_the_base_model_solves_is_not_sampled(start_replay, sky_config, mon
     assert {verdict.key: verdict.outcome for verdict in read_verdicts(config.output_dir)} == verdicts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("served", [True, False])
 def test_a_budget_leaves_room_for_the_samples_of_what_the_base_model_was_asked(
     start_replay, sky_config, monkeypatch, served

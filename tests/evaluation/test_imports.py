@@ -59,6 +59,7 @@ def imported(log, hub, tmp_path_factory):
     return import_log(log, "lmms-eval", "mathvision", tmp_path_factory.mktemp("lmms") / "run", hub, "qwen-vl-max")
 
 
+@pytest.mark.slow
 def test_lines_are_joined_by_row_and_accounted_for(imported, recorded):
     assert (imported.lines, imported.joined) == (202, "by row, from 0")
     assert (imported.responses, imported.failed) == (198, 1)
@@ -75,6 +76,7 @@ def test_lines_are_joined_by_row_and_accounted_for(imported, recorded):
         assert (rollout["completion_tokens"], rollout["params"]) == (42, {"harness": "lmms-eval"})
 
 
+@pytest.mark.slow
 def test_our_verdict_stands_beside_their_mark(imported, recorded):
     with (imported.folder / TABLE).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -90,6 +92,7 @@ def test_our_verdict_stands_beside_their_mark(imported, recorded):
     assert imported.ours == pytest.approx(100 * sum(row["verdict"] == CORRECT for row in rows) / 198)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_drawing")
 def test_a_failed_request_is_neither_right_nor_wrong(imported, tmp_path):
     report = write_report([imported.folder], tmp_path)
@@ -120,6 +123,7 @@ def test_predictions_of_vlmevalkit_are_joined_by_id(recorded, hub, tmp_path):
     assert [whole[key] for key in ("truncated", "tokens_mean", "looping")] == ["", "", 0.0], "a log does not tell all"
 
 
+@pytest.mark.slow
 def test_both_forms_of_responses_and_marks_are_read(tmp_path, recorded):
     row, output = recorded[0]
     rows = [
@@ -132,6 +136,7 @@ def test_both_forms_of_responses_and_marks_are_read(tmp_path, recorded):
     assert three.failure == "an empty response" and three.tokens == 0 and three.marks["acc"] == 1.0
 
 
+@pytest.mark.slow
 def test_a_log_of_another_benchmark_order_or_kind_is_refused(recorded, hub, tmp_path, log):
     shifted = [lmms_row(number, *pair) for number, pair in enumerate(recorded[40:90])]
     path = write_jsonl(tmp_path / "shifted.jsonl", shifted)

@@ -328,6 +328,7 @@ def test_a_judge_marks_the_process_once_and_what_it_fails_on_cannot_be_told(reco
     assert math.isnan(found["weighted"].kappa)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_drawing")
 def test_labels_of_another_response_do_not_count_and_what_is_none_is_named(recorded_runs, tmp_path, monkeypatch):
     path = tmp_path / "labels.jsonl"

@@ -437,6 +437,7 @@ def test_a_papers_scorer_has_scores_of_its_own_and_a_judge_is_not_paid_twice(con
     assert len(replies) == asked and (paper.output_dir / "scores.paper.csv").read_bytes() == first
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("judge_at_hand", "no_drawing")
 def test_a_benchmark_brings_its_own_samples_and_temperature_in_the_same_pass(config, hub, server, tmp_path):
     folder = tmp_path / "own"
@@ -505,6 +506,7 @@ def test_what_was_long_in_an_earlier_run_beside_it_is_asked_first(config, server
     assert len(asked) == ASKED and asked == sorted(asked, reverse=True) and asked != list(lengths.values())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("judge_at_hand")
 @pytest.mark.parametrize("style", ["reasoning", "reasoning_content"])
 def test_a_server_with_a_reasoning_parser_gets_the_scores_of_one_without(style, start_replay, sky_config, tmp_path):  # noqa: F811

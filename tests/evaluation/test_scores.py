@@ -83,12 +83,14 @@ def recorded(hub, shared_data):
     return questions, rollouts, verdicts, [outputs[one["id"]]["correct"] for one in questions]
 
 
+@pytest.mark.slow
 def test_our_verdicts_on_questions_as_read_agree_with_the_labels_of_the_benchmark(recorded):
     _, _, verdicts, labels = recorded
     agreed = [(one["verdict"] == "correct") == label for one, label in zip(verdicts, labels, strict=True)]
     assert sum(agreed) / len(agreed) >= 0.97
 
 
+@pytest.mark.slow
 def test_groups_are_the_sums_that_pandas_gives(recorded):
     questions, rollouts, verdicts, _ = recorded
     rows = scores(hold(questions, rollouts, verdicts), ABOUT)
@@ -110,6 +112,7 @@ def test_groups_are_the_sums_that_pandas_gives(recorded):
         assert row["tokens_mean"] == pytest.approx(part["tokens"].mean(), abs=0.1)
 
 
+@pytest.mark.slow
 def test_scores_csv_has_exactly_the_columns_and_no_score_without_its_bar(recorded, tmp_path):
     questions, rollouts, verdicts, _ = recorded
     rows = scores(

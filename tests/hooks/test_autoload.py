@@ -62,6 +62,7 @@ COST = """
 """
 
 
+@pytest.mark.slow
 def test_it_costs_less_than_ten_milliseconds_and_imports_nothing_heavy():
     run(COST)  # compiles
     costs, imported = zip(*(run(COST) for _ in range(7)), strict=True)
@@ -298,6 +299,7 @@ def test_caches_of_stock_runs_keep_their_names(state):
     assert len(set(hashes)) == 4
 
 
+@pytest.mark.slow
 def test_a_hook_that_does_not_act_is_found(monkeypatch):
     import functools
     import types

@@ -92,6 +92,7 @@ def test_a_worker_has_no_more_memory_than_it_may(workers):
         list(pool.map([("memory", 8 * 2**30)]))
 
 
+@pytest.mark.slow
 def test_large_items_and_results_do_not_wait_for_each_other(workers):
     items = [b"y" * 2_000_000, ("big", 2_000_000)] * 20
     assert [len(result) for result in workers(2, ahead=True).map(items)] == [4_000_000, 2_000_000] * 20

@@ -55,6 +55,7 @@ def prompts(tmp_path):
     return make
 
 
+@pytest.mark.slow
 def test_the_folder(prompts, tmp_path):
     keys, found = prompts()
     made = export_easyr1(keys, found, tmp_path / "out", nodes=1, gpus=4)

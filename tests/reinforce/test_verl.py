@@ -205,6 +205,7 @@ def test_what_is_refused_leaves_nothing_behind(prompts, tmp_path):
         export_verl(*prompts(), tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_the_launch_file_is_one_that_a_shell_reads(prompts, tmp_path):
     keys, found = prompts(model_name_or_path="models/it's a model")
     export_verl(keys, found, tmp_path / "out", nodes=2, gpus=4)

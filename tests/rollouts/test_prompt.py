@@ -81,6 +81,7 @@ DRAWN = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "format", "size"), DRAWN)
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_drawn_pictures_are_those_of_training(tmp_path, trained, mode, format, size, budget):

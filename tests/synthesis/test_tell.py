@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 
+import pytest
 from typer.testing import CliRunner
 
 from virgo_factory.cli.synthesize import synthesize as verbs
@@ -106,6 +107,7 @@ def test_status_between_two_roles_says_that_it_runs(whole, tmp_path):
     assert lines_of(summarise(folder))[0].startswith("07_filtered.jsonl is the next file. Go on: ")
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_was_made_and_dropped(whole, tmp_path):
     page = tmp_path / "page.html"
     assert write_status_page(page, whole, scenes=2) == 2
@@ -118,6 +120,7 @@ def test_the_page_shows_what_was_made_and_dropped(whole, tmp_path):
     assert any(reason in text for reason in dropped)
 
 
+@pytest.mark.slow
 def test_the_page_counts_questions_as_the_cards_do(whole, tmp_path):
     """What was written, and what was composed, each by itself, those that were dropped at once too."""
     page = tmp_path / "page.html"
@@ -132,6 +135,7 @@ def test_the_page_counts_questions_as_the_cards_do(whole, tmp_path):
         assert len(told) == 2 and [sum(column) for column in zip(*told, strict=True)] == [after["kept"], before["in"]]
 
 
+@pytest.mark.slow
 def test_verbs(whole, tmp_path):
     runner = CliRunner()
     found = runner.invoke(verbs, ["status", str(whole)], env={"COLUMNS": "160"})

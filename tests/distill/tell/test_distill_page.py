@@ -133,6 +133,7 @@ def test_numbers_on_the_page_are_those_of_the_status(real, real_page):
     assert not any(cell[0] == "all" for cell in cells), "one source is all of them"
 
 
+@pytest.mark.slow
 def test_a_row_of_attacks_and_bad_pictures(folders, tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "images/broken.png").write_bytes(b"\x89PNG nothing")

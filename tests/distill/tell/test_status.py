@@ -70,6 +70,7 @@ def test_counts_by_source(folders, tmp_path):
     assert found.lengths["truncated"] == {300 // 64: 1, 400 // 64: 1}
 
 
+@pytest.mark.slow
 def test_what_is_left(folders, tmp_path):
     write(folders, tmp_path)
     found = summarise(tmp_path)

@@ -206,6 +206,7 @@ def test_earlier_turns_of_a_pair_are_context_to_the_bounds(load, base, tmp_path,
     assert dropped == [row["number"] for row in account["dropped_rows"]]
 
 
+@pytest.mark.slow
 def test_hundreds_of_rows_in_a_pack(load):
     rows = [{"question": "q", "response": thought(1)} for _ in range(300)]
     module, accounts, _ = load(rows, neat_packing=True, cutoff_len=30_000, overlong="truncate", question_prefix="none")

@@ -202,6 +202,7 @@ def test_the_bounds_look_at_learned_responses_only(load):
     assert account["kept"] == 1 and account["reasons"] == {"response > 150 tokens": 1}
 
 
+@pytest.mark.slow
 def test_cutting_at_the_token_limit_keeps_the_mask(load):
     rows = [ROWS["first masked"][0], ROWS["two"][0]]
     made, account = load(rows, cutoff_len=110, overlong="truncate")

@@ -109,6 +109,7 @@ def loss_and_gradients(row, ftx, tokens):
     return loss.item(), torch.cat([model.embedding.weight.grad.flatten(), model.head.weight.grad.flatten()])
 
 
+@pytest.mark.slow
 def test_gradients_do_not_change_with_the_text_of_the_beginning_and_the_preference_is_as_without(encoded):
     rows = [pair(text, prefix) for text in (FIRST, OTHER) for prefix in (True, False)]
     (first, first_whole, other, other_whole), _, tokenizer = encoded(*rows)

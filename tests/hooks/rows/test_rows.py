@@ -84,6 +84,7 @@ def test_preference_pairs_with_virgo_template_only_are_cut_as_stock_does(load):
     assert max(len(row["chosen_input_ids"]) for row in module["train_dataset"]) == 200
 
 
+@pytest.mark.slow
 def test_an_evaluation_set_loses_no_row(load):
     with pytest.raises(ValueError, match=r"evaluation set"):
         load(dataset="good", eval_dataset="mixed")
@@ -197,6 +198,7 @@ def test_pictures_are_looked_at_in_every_run(load, tmp_path):
     assert seen() == ({}, [tokens + 4, tokens])
 
 
+@pytest.mark.slow
 def test_pictures_of_a_parquet_file(load, tmp_path):
     thought = json.loads((tmp_path / "good.jsonl").read_text(encoding="utf-8").splitlines()[0])["combined_text"]
     rows = []
@@ -255,6 +257,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 def test_each_policy_for_malformed_rows(load, tmp_path):
     good = (tmp_path / "good.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [*good[:3], *map(json.dumps, BROKEN.values()), *good[3:]]

@@ -115,6 +115,7 @@ def test_a_token_across_the_boundary_is_context(model_folder):
         pieces("Wait", "It is.")
 
 
+@pytest.mark.slow
 def test_prompt_training(batches):
     with_prefix, without, _ = batches(train_on_prompt=True, max_samples=2)
     assert all(here["labels"].equal(there["labels"]) for here, there in zip(with_prefix, without, strict=True))

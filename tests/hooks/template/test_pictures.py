@@ -93,6 +93,7 @@ def test_a_template_that_serves_sees_as_it_was_trained(serving, rows, tmp_path, 
         assert shown.tobytes() == (as_seen(opened) if serving else opened.convert("RGB")).tobytes()
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_use_the_plugin_sees_what_it_saw(rows, tmp_path, preprocess, model_folder, processor):
     from llamafactory.data import SFTDataCollatorWith4DAttentionMask, get_dataset, get_template_and_fix_tokenizer
     from llamafactory.hparams import get_train_args

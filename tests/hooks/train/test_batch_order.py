@@ -152,6 +152,7 @@ def test_resuming_inside_any_epoch(hook, kind, ranks, per_device):
             assert epoch_of(resumed) == epochs[epoch + 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("per_device", "ranks"), [(1, 1), (1, 2), (2, 1), (2, 2), (4, 1), (4, 2)])
 def test_gradients_of_balanced_are_those_of_shuffle(hook, per_device, ranks):
     dataset = table(45)

@@ -112,6 +112,7 @@ def test_long_trainings_at_high_rates_raise_no_alarm(base, tmp_path, rate):
     assert found.severity == "ok", found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modules", [["q_proj", "v_proj"], ["down_proj"]])
 @pytest.mark.parametrize("size", [0.001, 0.05])
 def test_merges_raise_no_alarm_unless_something_broke(base, tmp_path, modules, size):

@@ -124,6 +124,7 @@ def as_saved_by_5(folder: Path) -> None:
     (folder / "preprocessor_config.json").unlink()
 
 
+@pytest.mark.slow
 def test_what_5_saves_is_in_order_where_5_reads_it(trained, base, monkeypatch):
     as_saved_by_5(trained)
     found = severities(trained, base)

@@ -117,6 +117,7 @@ def ties(folder: Path, tied: bool) -> None:
     (folder / "config.json").write_text(json.dumps(config))
 
 
+@pytest.mark.slow
 def test_a_head_that_is_the_embedding(trained, base, tmp_path):
     edited(trained, head_is_embedding)
     assert [item.severity for item in told(trained)] == ["warning"]

@@ -249,6 +249,7 @@ def shard(folder: Path) -> None:
     (folder / FILE).unlink()
 
 
+@pytest.mark.slow
 def test_a_sharded_model(trained, base):
     edited(trained, put(DOWN.format(6), float("nan"), 3))
     shard(trained)

@@ -131,6 +131,7 @@ def test_checkpointing_and_a_fused_loss_save_what_they_say():
     assert plain.loss - fused.loss > 0.9 * 4096 * 152064 * 12 - 152064 * 3584 * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
 def test_parameters_are_counted_exactly(family, tmp_path):
     from transformers import AutoConfig, AutoModelForImageTextToText

@@ -197,6 +197,7 @@ def test_a_response_is_begun_for_the_server_with_both_keys_where_the_template_le
     assert type(error) is WrongServer and "at /tokenize and /detokenize, by which it is tried" in str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "begun"),
     [

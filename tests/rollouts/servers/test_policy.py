@@ -161,6 +161,7 @@ def weights_of(sampled) -> set[int]:
     return {sample.token_ids[0] for one in sampled for sample in one.samples}
 
 
+@pytest.mark.slow
 def test_every_request_says_all_that_matters(standing):
     server = standing()
     with pytest.raises(RuntimeError, match="no weights were handed over"):
@@ -354,6 +355,7 @@ def look(model, server, **options):
     PolicyServers(model[0], urls=[server.url], **options).check(1000, images=2)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_as_it_must_be(standing, model):
     server = standing()
     server.tokens = model[1].ids

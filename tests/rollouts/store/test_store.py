@@ -133,6 +133,7 @@ def test_a_dropped_question_is_not_tried_again(tmp_path):
     assert [row["reason"] for _, row in lines_of(tmp_path / "dropped.jsonl")] == ["the picture is broken"]
 
 
+@pytest.mark.slow
 @given(question=st.text(), count=st.integers(1, 9))
 def test_every_question_is_in_one_shard(question, count):
     assert sum(is_in_shard(question, (index, count)) for index in range(1, count + 1)) == 1

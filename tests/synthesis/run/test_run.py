@@ -38,6 +38,7 @@ def keys(folder: Path) -> dict[str, set[str]]:
     return {name: set(some) for name, some in found.items()}
 
 
+@pytest.mark.slow
 def test_every_stage_accounts_for_what_goes_in(whole):
     cards = {name: json.loads((whole / f"{name}.card.json").read_text()) for name in MADE}
     for name, card in cards.items():
@@ -56,6 +57,7 @@ def test_every_stage_accounts_for_what_goes_in(whole):
     assert cards["07_filtered"]["in"] == 3 * cards["05_short"]["kept"]
 
 
+@pytest.mark.slow
 def test_its_entries_are_read_by_training(whole):
     info = read_info(whole.parent)
     assert {"drawn_sft", "drawn_dpo_stage1", "drawn_rl"} <= set(info)
@@ -66,6 +68,7 @@ def test_its_entries_are_read_by_training(whole):
                 assert part.images and part.id.startswith("demo/"), name
 
 
+@pytest.mark.slow
 def test_wrong_beginnings_are_context_in_rows_and_pairs(whole):
     shorts = {row["id"]: row for row in lines(whole / "05_short.jsonl")}
     for name in ("08_sft", "09_dpo"):
@@ -76,6 +79,7 @@ def test_wrong_beginnings_are_context_in_rows_and_pairs(whole):
             assert not short["is_correct"] and row["assistant_prefix"].endswith(short["thought"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copy", [shutil.copy2, shutil.copyfile], ids=["with times", "without times"])
 def test_nothing_is_asked_or_made_twice(whole, played, tmp_path, copy):
     folder = shutil.copytree(whole, tmp_path / "out", copy_function=copy)
@@ -208,6 +212,7 @@ def test_a_picture_that_was_replaced_is_not_thought_about(make, drawn, tmp_path)
     assert outcome.dropped and thought == {"demo/000001"}
 
 
+@pytest.mark.slow
 def test_budgets_count_all_files(make):
     config = make(max_rollouts=30)
     outcome = synthesize(read_config(config))
@@ -248,6 +253,7 @@ def test_an_edited_file_is_used_until_what_it_is_made_of_changes(whole, tmp_path
     assert made(folder) == made(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "change", "said"),
     [
@@ -279,6 +285,7 @@ def test_a_broken_line_is_named(whole, tmp_path, name, change, said):
         synthesize(resumed(folder, [f"dataset_dir={tmp_path}"]))
 
 
+@pytest.mark.slow
 def test_text_that_is_no_row_is_named_in_every_file(whole, tmp_path):
     for name in ("03_validated", "09_dpo"):
         folder = shutil.copytree(whole, tmp_path / name)
@@ -289,6 +296,7 @@ def test_text_that_is_no_row_is_named_in_every_file(whole, tmp_path):
             synthesize(resumed(folder, [f"dataset_dir={tmp_path / name}"]))
 
 
+@pytest.mark.slow
 def test_a_line_that_stands_twice_is_named(whole, tmp_path):
     folder = shutil.copytree(whole, tmp_path / "out")
     path = folder / "03_validated.jsonl"
@@ -298,6 +306,7 @@ def test_a_line_that_stands_twice_is_named(whole, tmp_path):
         synthesize(resumed(folder, [f"dataset_dir={tmp_path}"]))
 
 
+@pytest.mark.slow
 def test_a_card_that_is_gone_or_broken_is_made_again(whole, tmp_path):
     folder = shutil.copytree(whole, tmp_path / "out")
     (folder / "02_questions.card.json").write_text("{}")
@@ -307,6 +316,7 @@ def test_a_card_that_is_gone_or_broken_is_made_again(whole, tmp_path):
     assert not summarise(folder).waits and made(folder) == made(whole)
 
 
+@pytest.mark.slow
 def test_a_last_line_without_its_end_is_a_row(whole, tmp_path):
     folder = shutil.copytree(whole, tmp_path / "out")
     path = folder / "03_validated.jsonl"
@@ -346,6 +356,7 @@ def test_a_server_that_rewrites_beginnings(make):
         assert not synthesize(read_config(make(reasoner=reasoner))).waits
 
 
+@pytest.mark.slow
 def test_another_model_is_another_folder(whole, tmp_path):
     folder = shutil.copytree(whole, tmp_path / "out")
     with pytest.raises(ValueError, match="made with writer.model_name_or_path: 'writer', now 'other'"):
@@ -421,6 +432,7 @@ def test_a_start_of_which_all_was_refused_is_no_success(make, drawn, tmp_path, c
         assert f"{refused} requests could not be asked" in said and "The next start tries them again" in said
 
 
+@pytest.mark.slow
 def test_a_question_is_judged_by_all_its_votes_or_not_at_all(whole, tmp_path):
     folder = shutil.copytree(whole, tmp_path / "out")
     steps = {step.name: step for step in STEPS}

@@ -83,6 +83,7 @@ def test_an_expansion_of_a_thought_that_is_gone_is_told(group):
     assert [(one.of, one.reason) for one in dropped] == [(one.id, "its short thought is missing") for one in longs[:2]]
 
 
+@pytest.mark.slow
 def test_released_pairs_are_rebuilt(released):
     """147 of 156; the other nine reject a thought whose answer is none of the options, which a row could not write."""
     rows, dropped = parts(pair_rows(released.groups, most=10**6))
