@@ -100,11 +100,9 @@ def _denies(stated: list[str], wanted: list[str], auxiliary: str) -> bool:
     if not rest or (_OPEN - {*wanted}) & {*stated} or not all(word in said for word in (*subject, *rest)):
         return False
     pronoun = next((word for word in stated[:place] if word in ("it", "he", "she", "they")), "")
-    return (
-        subject[:1] == wanted[:1] or "one" in stated[:place]
-        if subject
-        else _refers(pronoun, {*wanted[: wanted.index(rest[0])]}, auxiliary)
-    )
+    if subject:
+        return subject[:1] == wanted[:1] or "one" in stated[:place]
+    return _refers(pronoun, {*wanted[: wanted.index(rest[0])]}, auxiliary)
 
 
 def _says(stated: list[str], wanted: list[str], opened: set[str]) -> bool | None:

@@ -49,6 +49,7 @@ _HAS = re.compile(r":|(?<![\d%]\*\*) (?:is|are|was|were|equals)(?: [a-z]+)? \W?\
 """What stands behind a name in bold whose value follows."""
 _WOULD = re.compile(r"\bwould\b|\bif\b|若|如果", re.IGNORECASE)
 _UNDONE = re.compile(r"(?:\bnot|n['’]t) (?!the\b|an?\b)([a-z]{3,})")
+_LEADS = re.compile(r"\)?[*_]*:?[*_]*\s+")
 _WHEN = ("between", "from", "over", "since", "during", "on", "at")
 _SUBJECT = re.compile(r"(?:It|They|He|She|This|[Tt]here|I|We)\b")
 _LISTS = re.compile(r".*(?:\b(?:are|were|shows?|includes?) |: )(?:those (?:of|for) )?(.*)", re.DOTALL)
@@ -135,17 +136,14 @@ def value_of(clause: str, question: Question) -> str | None:
 
 def _at_end(clause: str) -> str | None:
     """The value of several signs that a clause ends with, behind its last word: "we get [2, 5]"."""
-    last = [*_PROSE.finditer(_MARKUP.sub(lambda found: "0" * len(found[0]), clause))][-1:]
-    if (
-        not last
-        or last[0][0].startswith(_WHEN)
-        or not (led := re.match(r"\)?[*_]*:?[*_]*\s+", clause[last[0].end() :]))
-    ):
+    words = [*_PROSE.finditer(_MARKUP.sub(lambda found: "0" * len(found[0]), clause))]
+    led = _LEADS.match(clause, words[-1].end()) if words and not words[-1][0].startswith(_WHEN) else None
+    tail = unwrap(clause[led.end() :]) if led else ""
+    number = quantities(clause)[-1:]
+    if not tail or (tail,) == number or tail.startswith(_WHEN) or number != quantities(tail)[-1:]:
         return None
-    tail = unwrap(clause[last[0].end() + led.end() :])
-    last_number, alone = quantities(clause)[-1:], read_number(tail.strip("()")) is not None
-    simple = tail.startswith((*_WHEN, "(") if alone else _WHEN) or (tail,) == last_number
-    return tail if not simple and is_value(tail) and last_number == quantities(tail)[-1:] else None
+    beside = tail[0] == "(" and read_number(tail.strip("()")) is not None
+    return tail if not beside and is_value(tail) else None
 
 
 def read_out(clause: str) -> str | None:

@@ -55,7 +55,8 @@ def parts(response: str) -> tuple[Part, bool]:
         response = response.translate(_FULL_WIDTH)
     response = without_turn_end(response)
     if (ended := P.NEXT_QUESTION.search(response, 20)) and not _END_OF_THOUGHT.search(response, ended.end()):
-        response = response[: ended.start()]
+        answered = response[: ended.start()].rstrip()
+        response = response if answered.endswith((":", "：")) else answered
     if start := P.START.match(response):
         response = response[start.end() :]
     if response.startswith("analysis") and (final := response.rfind("assistantfinal")) > 0:

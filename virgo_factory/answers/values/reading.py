@@ -77,7 +77,7 @@ _SPELLINGS = (
 _PLACE = re.compile(rf"^(?:on |in )?(?:the )?({'|'.join(ORDINALS)})(?=$|(?: [a-z]+){{1,2}}$)", re.IGNORECASE)
 _CHINESE = re.compile(r"(?<=^第)[零一二三四五六七八九十]+(?!.*\d)|[一二两三四五六七八九十]+(?=个半)|\d+(?=个半)")
 _CONTEXT = re.compile(r"(?P<head>[^()]*?)(?P<space>\s*)\((?P<inside>[^()]+)\)(?P<tail>[^()\\]*)")
-_SINGLE = re.compile(r"\((?=.*[\d\\])(?:[^(),;]|,(?=\d{3}\b)|[(\[][^()\[\]]*[)\]]|\$[^$]+\$)+\)")
+_SINGLE = re.compile(r"\((?=.*[\d\\])(?:[^()\[\],;$]|,(?=\d{3}\b)|[(\[][^()\[\]]*[)\]]|\$[^$]+\$|\$(?=\d[^$]*$))++\)")
 """Brackets around all of an answer, which is no tuple."""
 _TENTHS = re.compile(r"(?:打)?([一二三四五六七八九\d][一二三四五六七八九\d.]*)([折成])")
 
@@ -116,11 +116,8 @@ def _without_context(text: str) -> str:
         return f"{found['head']} {inside}{found['tail']}"
     said = re.match(r"[^\W\d_]{3,}|[a-z]{2} ", inside) and not re.search(r"[\\^_=]|^mod", inside)
     same = (value := read_number(inside)) is not None and value.value == number.value
-    return (
-        f"{found['head']}{found['tail']}"
-        if said or same and not (value.literal and number.literal and re.search(r"\d", found["head"]))
-        else text
-    )
+    computed = same and not (value.literal and re.search(r"\d", found["head"]))
+    return f"{found['head']}{found['tail']}" if said or computed else text
 
 
 def conditional_value(text: str) -> str | None:
@@ -137,7 +134,8 @@ _NOTHING = frozenset(
 )  # fmt: skip
 _MATHS_SIGNS = re.compile(r"[\\^_=<>|{}+*]|\b(?:sqrt|sin|cos|tan|log|ln|pi)\b|\w\s*\(|(?<=\d)/|/(?=\d)")
 OPERATOR = re.compile(
-    r"[-+*/^=<>|!(\[]|(?<![A-Za-z\\])(?:sin|cos|tan|log|ln) ?[\d\\√]|\\(?:frac|sqrt|cdot|times|div|pm|mp|le|ge|ne|approx|equiv|in|cup|cap|subset|supset|binom|sum|prod|int|lim|mid|parallel|perp|to"
+    r"[-+*/^=<>|!(\[]|(?<![A-Za-z\\])(?:sin|cos|tan|log|ln) ?[\d\\√]"
+    r"|\\(?:frac|sqrt|cdot|times|div|pm|mp|le|ge|ne|approx|equiv|in|cup|cap|subset|supset|binom|sum|prod|int|lim|mid|parallel|perp|to"
     r"|overline|lfloor|lceil|begin|neg|land|lor|sim|cong|hat|dot|ddot|tilde|partial|nabla|" + "|".join(FUNCTIONS) + r")(?![A-Za-z])"
 )  # fmt: skip
 """Operators and known functions, without which letters are no factors."""
