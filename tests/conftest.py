@@ -147,7 +147,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | 
 
         text = (config.rootpath / file).read_text(encoding="utf-8")
         made = re.search(r"def test\w*\([^)]*\b(recorded_runs|whole)\b", text)  # once for all files
-        return made[1] if made else (file if 'scope="module"' in text or "@functools.cache\n" in text else "")
+        return made[1] if made else (file if re.search(r'scope="module"|@(?:functools\.)?cache\n', text) else "")
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
