@@ -212,9 +212,9 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
         return Answer(whole if len(whole) <= 3 or len(letters) > 1 else next(iter(letters)), "letter", where)
     if (alone := _last_line(text, count)) is not None:
         return Answer(alone, "letter", where)
-    spelled = [option for option in options if len(option) > 1 and _NAMES_LETTERS.search(option)]
+    spelled = options if _NAMES_LETTERS.search("\n".join(options)) else ()
     said = phrases.IS_ANSWER.sub("", P.LEAD.sub("", unwrap(said_answer(text) or whole), count=1)) if spelled else ""
-    if exact := next((option for option in spelled if same_option(option, said)), ""):
+    if exact := next((option for option in spelled if len(option) > 1 and same_option(option, said)), ""):
         return Answer(exact, "option", where)
     claim = claimed(text, count, P.ASKS_WRONG.search(question.text.partition("\nA")[0]) is not None)
     if claim and (corrected := _corrected(text, options, count, where)):
@@ -377,7 +377,8 @@ _LABEL = re.compile(r"[A-Za-z]{3,} \d+")
 _HEDGED = re.compile(r"\b(?:could|might|may) (?:also |well )?(?:be|belong)\b")
 
 
-_NAMES_LETTERS = re.compile(r"(?<![A-Za-z])[A-J](?![A-Za-z])|\bI{2,3}\b")
+_NAMES_LETTERS = re.compile(r"(?<![A-Za-z])(?:[A-J]|I{1,3}|IV)(?:,? and\b|,? or\b| ?&| only\b|[、和或])")
+"""An option that names others, or statements."""
 _PRONOUN = re.compile(r"^(?:it|they|he|she) (?=[a-z]{4})")
 """What a statement has a name for: "it decreases"."""
 
@@ -530,7 +531,7 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
         own = LETTERS.index(both[1])
         if own < len(options) and options[own].strip() == both[2]:
             return frozenset((own,))  # "(D) I", where the fourth option is I
-    led = P.LETTER_TEXT.fullmatch(text)
+    led = P.LETTER_TEXT.fullmatch(text) if len(text) > 3 else None
     own = LETTERS.index(next(filter(None, led.groups())).upper()) if led else len(options)
     if own < len(options) and len(led[4]) > 1 and same_option(options[own], led[4]):
         return frozenset((own,))

@@ -24,7 +24,7 @@ FINAL = re.compile(r"\bfinal answer\s*(?:is|:)(?:\s*the final answer\s*(?:is|:))
 
 _GUESS = re.compile(r"\b(?:but|however|likely|probably|closest|most)\b|但|最可能", re.IGNORECASE)
 
-_CLAUSE_END = re.compile(r"(?<=[a-z)\d])\.\s|(?<=\b[A-Z])\.\s(?=[A-Z][a-z]|\Z)|[\n。！？；;!]")
+_CLAUSE_END = re.compile(r"\.(?:(?<=[a-z)\d]\.)\s|(?<=\b[A-Z]\.)\s(?=[A-Z][a-z]|\Z))|[\n。！？；;!]")
 _ITEMS = re.compile(r"[\s*_:]*(?:\n[ \t]*(?:[-•*]|\d+[.)])[ \t][^\n]{1,300}[:=][^\n]{1,300}){2,20}")
 IS_ANSWER = re.compile(
     r"(?<=\S) is (?:the|my) (?:final |correct |right |required )?(?:answer|result|solution)\b(?!s? [a-z]*ing\b)[^\d\n]*$"
