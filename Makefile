@@ -53,7 +53,7 @@ test-transformers5:
 lane: export HF_HUB_OFFLINE := 1
 lane: $(STAMP)
 	@mkdir -p build
-	@python -m pytest --quiet --basetemp build/lane --numprocesses 2 --dist loadfile $(LANE)
+	@python -m pytest --quiet --basetemp build/lane --numprocesses 2 --dist loadfile -m 'not integration' $(LANE)
 	@python -m pytest --quiet --basetemp build/lane --numprocesses 3 --dist loadfile -m integration $(LANE_TRAININGS)
 
 # stage: grpo is refused there.
