@@ -49,8 +49,6 @@ _CHOSEN = re.compile(r"(?!answer|choice|option|ans\b|final)[a-z]", re.IGNORECASE
 _ARTICLE = re.compile(r"A (?!is\b|was\b|it is\b|because|and\b|or\b|since|as\b|in\b)[a-z]|I(?!\W*(?:$|[.):\n]|is\b))")
 _KIND_LETTER = re.compile(rf"\b(?i:{P.KINDS})\s+\(?([A-Z])(?![A-Za-z])")
 _LISTED = re.compile(r"[*_)\]]*\s*(?:选项|项|是|[,、]?\s*(?:and|or|和|或)?\s*[A-J](?![A-Za-z]))")
-_NEGATIVE = frozenset(("no", "not given", "not enough information", "none", "neither"))
-"""Options whose texts begin as what takes a letter back."""
 _NEXT = {True: re.compile(r"[(\[][A-J][)\]]"), False: re.compile(r"(?<![A-Za-z(\[])[A-J]\s*[.:：、]\s")}
 """Further letters of a list that begins with a letter in brackets, or without."""
 _ENDED = re.compile(r"[.!?。！？)\]}$*`|>\"'”…:]\s*\Z")
@@ -240,7 +238,7 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     if claim:
         return Answer(claim[0], "phrase", where)
     lines = [line.strip() for line in text.strip().splitlines()]
-    if letter := _at_end(text, count) or _led(lines, text, count):
+    if letter := _at_end(text, count) or _led(lines, text, options, count):
         return Answer(letter, "letter", where)
     return _by_text("\n".join(lines), options, where, question)
 
@@ -278,12 +276,12 @@ def _at_end(text: str, count: int) -> str | None:
     return None if denied else found[1]
 
 
-def _led(lines: list[str], text: str, count: int) -> str | None:
+def _led(lines: list[str], text: str, options: tuple[str, ...], count: int) -> str | None:
     """The letter that the first or last line begins with, or the only one in brackets; none where a line discusses another."""
     leading = {found[1]: (line, found) for line in lines if (found := P.LEADING.match(line)) and found[1] in LETTERS[:count]}  # fmt: skip
     for letter, (line, found) in leading.items() if len(leading) == 1 else ():
         rest = line[found.end(1) :].removeprefix("是" if line[0] == "图" else "")
-        rejected = P.REJECTED_OF.match(rest) and words(rest) not in _NEGATIVE
+        rejected = P.REJECTED_OF.match(rest) and words(rest) not in map(words, options)
         listed = _LISTED.match(rest) or _NEXT[line[0] in "(["].search(rest) or rejected
         listed = listed or {other[1] for other in _KIND_LETTER.finditer(rest)} - {letter}
         leads = {other[1] for part in statements(text[:600]) if (other := P.LEADING.match(part.strip()))}

@@ -53,9 +53,8 @@ def fitted(table: Table, width: int) -> Iterator[Any]:
     least = [min(wide, words) if left else wide for wide, left in zip(widths, is_left, strict=True)]
     gaps = GAP * len(widths)
     name_width = _name_width(longest, width - gaps - sum(widths), width - gaps - sum(least), width)
-    name_width = max(
-        1, min(name_width, width - GAP - max(least, default=0))
-    )  # beside the widest figure, however long the name
+    # Beside the widest figure, however long the name.
+    name_width = max(1, min(name_width, width - GAP - max(least, default=0)))
     parts: list[list[int]] = [[]]
     room = width - name_width
     for place, needed in enumerate(least):

@@ -22,7 +22,7 @@ from virgo_factory.answers.prose.asked import (
 from virgo_factory.answers.prose.clauses import ASIDE, CONCLUDES, clauses, committed, statements
 from virgo_factory.answers.prose.phrases import BOLD, IS_ANSWER, MATHS, MAX_ANSWER, quantities
 from virgo_factory.answers.values.dates import Moment
-from virgo_factory.answers.values.latex import tidy, unwrap
+from virgo_factory.answers.values.latex import balanced, tidy, unwrap
 from virgo_factory.answers.values.numbers import Number, read_number
 from virgo_factory.answers.values.reading import SAID, Words, read
 from virgo_factory.answers.values.sequences import Sequence, read_bound
@@ -50,7 +50,7 @@ _HAS = re.compile(r":|(?<![\d%]\*\*) (?:is|are|was|were|equals)(?: [a-z]+)? \W?\
 _WOULD = re.compile(r"\bwould\b|\bif\b|若|如果", re.IGNORECASE)
 _UNDONE = re.compile(r"(?:\bnot|n['’]t) (?!the\b|an?\b)([a-z]{3,})")
 _LEADS = re.compile(r"\)?[*_]*:?[*_]*\s+")
-_WHEN = ("between", "from", "over", "since", "during", "on", "at")
+_WHEN = frozenset(("between", "from", "over", "since", "during", "on", "at"))
 _SUBJECT = re.compile(r"(?:It|They|He|She|This|[Tt]here|I|We)\b")
 _LISTS = re.compile(r".*(?:\b(?:are|were|shows?|includes?) |: )(?:those (?:of|for) )?(.*)", re.DOTALL)
 _LISTED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
@@ -137,13 +137,17 @@ def value_of(clause: str, question: Question) -> str | None:
 def _at_end(clause: str) -> str | None:
     """The value of several signs that a clause ends with, behind its last word: "we get [2, 5]"."""
     words = [*_PROSE.finditer(_MARKUP.sub(lambda found: "0" * len(found[0]), clause))]
-    led = _LEADS.match(clause, words[-1].end()) if words and not words[-1][0].startswith(_WHEN) else None
+    led = _LEADS.match(clause, words[-1].end()) if words and words[-1][0] not in _WHEN else None
     tail = unwrap(clause[led.end() :]) if led else ""
     number = quantities(clause)[-1:]
-    if not tail or (tail,) == number or tail.startswith(_WHEN) or number != quantities(tail)[-1:]:
+    if not tail or (tail,) == number or tail.split()[0] in _WHEN or number != quantities(tail)[-1:]:
         return None
     beside = tail[0] == "(" and read_number(tail.strip("()")) is not None
-    return tail if not beside and is_value(tail) else None
+    torn = tail.endswith("=") or not balanced(tail, "([{", ")]}")
+    summed = (
+        words[-1][0] == "of" and isinstance(read(tail).what, Sequence) and not read(tail).what.held
+    )  # "the sum of 3 and 4"
+    return tail if not (beside or torn or summed) and is_value(tail) else None
 
 
 def read_out(clause: str) -> str | None:
