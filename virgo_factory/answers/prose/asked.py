@@ -17,7 +17,7 @@ _WORDED = re.compile(r"[^\W\d_]{2,}|[\u4e00-\u9fff]")
 _PERIOD = re.compile(r"(?:from|between) (?:1[5-9]|20)\d\d (?:to|and) (?:1[5-9]|20)\d\d$")
 _YEAR = re.compile(r"(?<![\d.$])(?<!\d,)(?:1[5-9]|20)\d\d(?![.,]?\d|%|(?<![\"“]\d{4})[\"”])")
 _COUNTS = re.compile(
-    r"\bhow many (?:of (?:the |these )?(?:\d+ )?)?((?:[a-z]+ ){1,3}?)(?:are|is|was|were|do|does|did|have|has|had|can|will|would|of|in|on|with|there|[a-z]{2,}ed)\b|\bnumber of ([a-z]+)|(?:几|多少)[只个条张本人辆棵头]()",
+    r"\bhow many (?:of (?:the |these )?(?:\d+ )?)?((?:[a-z]+ ){1,3}?)(?:are|is|was|were|do|does|did|have|has|had|can|will|would|of|in|on|with|there|[a-z]{2,}ed)\b|\bnumber of ([a-z]+)|(?:几|多少)([只个条张本人辆棵头种次件位名层块朵根颗支把间座台页岁天])",
     re.IGNORECASE,
 )
 _ASKS_YEAR = re.compile(r"\b(?:which|what) year\b|哪一?年", re.IGNORECASE)
@@ -114,6 +114,9 @@ def sought(clause: str, question: str) -> str | None:
     counted = _counted(question)
     if counted and (part := _part_of(clause, counted[1] or "") or _TOTAL.search(clause)):
         return part[1]
+    measured = rf"(?<!第)(?:{P.CHINESE_NUMERAL.pattern}){counted[3]}" if counted and counted[3] else ""
+    if measured and not quantities(clause) and (found := re.findall(measured, clause)):
+        return found[-1]
     clause = about(clause, question)
     if _ASKS_YEAR.search(question):
         return next(iter(_YEAR.findall(clause)), None)
