@@ -401,6 +401,9 @@ def _pattern(option: str) -> tuple[re.Pattern[str], bool] | None:
     )
     first, _, others = wanted.partition(" ")
     spelled = re.escape(first) + ("s? " + re.escape(others) if others else "")
+    if alone := re.fullmatch("(.+) (?:only|alone)|only (.+)", wanted):
+        thing = re.escape(alone[1] or alone[2])
+        spelled = f"(?:only|just) {thing}|{thing} (?:only|alone)"
     return re.compile(f"{edge[0]}(?P<o>{spelled}){edge[1]}"), False
 
 
@@ -437,7 +440,7 @@ def options_named(text: str, options: tuple[str, ...]) -> list[int]:
 def _searched(text: str, written: bool) -> str:
     """A text as the pattern of an option looks at it."""
     text = re.sub("n['’]t\\b", " not", text)
-    return tidy(text).casefold().replace("$", "") if written else f" {words(text)} "
+    return tidy(text.replace("**", "")).casefold().replace("$", "") if written else f" {words(text)} "
 
 
 _ONLY = re.compile(r"\b(?:only|statements?)\b\s*|\s+(?:is|are) (?:true|correct)\W*$", re.IGNORECASE)

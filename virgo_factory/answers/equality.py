@@ -137,7 +137,7 @@ _ASKED = r"(?:\b(?:which|what) |哪一?[条个幅张辆只]?)%s(?![a-z])"
 """A name with a letter, and a question that leaves only that open: "which line"."""
 _DENIES = re.compile(r"\b(?:not|never|or|neither|nor|cannot|but)\b|n['’]t\b|不|或")
 _LEADS = re.compile(
-    r"(?<!which)(?<!that)(?:^|\s)(?:is|are|was|were|be|called|named|in|answer|belongs to|by|gives|equals|find|get|facing|(?:falls|lands) on"
+    r"(?<!which)(?<!that)(?:^|\s)(?:is|are|was|were|be|called|named|painted|colou?red|marks|indicates|points? to|in|answer|belongs to|by|gives|equals|find|get|facing|(?:falls|lands) on"
     r"|(?:est|ist|es|s agit de)(?: donc| also)?(?: l[ae]?| el| d(?:er|ie|as))?) $"
 )
 _IS = re.compile(r"(?<!which )(?<!that )\b(?:is|are|was|were) ")
@@ -152,7 +152,7 @@ _SECOND = re.compile(
 _PICTURED = re.compile(
     r"^.*\b(?:image|picture|photo|scan|view) of (.+?)(?: (?:on|in|at|near|beside|behind|with) .*)?$"
 )
-_SYMBOL_OF = re.compile(r"[A-Za-z]{1,3} \(([a-z]{4,})\)")
+_SYMBOL_OF = re.compile(r"[A-Za-z]{1,3} \(([a-z]{4,})\)|[A-Za-z\d_{}]{2,12} ?\(([\u4e00-\u9fff]{1,6})\)")
 _TITLE = re.compile(r"^[^不没非是]{1,8}?(?:家|人|者|师)(?=[\u4e00-\u9fff]{2,4}$)")
 
 
@@ -160,7 +160,7 @@ def _says(answer: str, wanted: str, asked: set[str], question: str) -> bool:
     """Whether a statement commits to an answer: leads to it, and else says what stands beside it, or words of the question."""
     denials = bool(_DENIES.search(wanted))
     runs = committed(answer, denials)
-    plain = _PICTURED.sub(r"\1", P.BESIDE_THAT.sub("", runs[0][0])) if runs else ""
+    plain = _PICTURED.sub(r"\1", P.BESIDE_THAT.sub("", runs[0][0])).removesuffix(" in color") if runs else ""
     if not denials and (_DENIES.search(plain) or _DENIES.search(answer) and not P.VALUE.search(plain)):
         return False
     if (second := _SECOND.search(plain)) and (not second["done"] or second["done"][:4] not in question):
@@ -169,7 +169,7 @@ def _says(answer: str, wanted: str, asked: set[str], question: str) -> bool:
     tail = plain.rpartition("是")[2]
     named = _SYMBOL_OF.fullmatch(answer)
     parts = map(
-        words, (plain, _WHERE.sub("", plain), tail, _TITLE.sub("", tail), *restated, named[1] if named else "")
+        words, (plain, _WHERE.sub("", plain), tail, _TITLE.sub("", tail), *restated, named[named.lastindex] if named else "")
     )
     return any(_leaves(part, wanted, asked, question) for part in parts)
 

@@ -9,6 +9,7 @@ from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.asked import (
     SPLIT,
     about,
+    asks_year,
     counts,
     formed,
     in_place,
@@ -115,7 +116,7 @@ def value_of(clause: str, question: Question) -> str | None:
             if (
                 found[0] not in "=≈:："
                 and tail.count("{") == tail.count("}")
-                and (is_value(tail) or _NAMES.fullmatch(tail))
+                and (is_value(tail) or _NAMES.fullmatch(tail) and formed(tail, question.text))
             ):
                 if text == part or isinstance(read(tail).what, Sequence):
                     return tail
@@ -322,7 +323,7 @@ def last_said(text: str, question: Question, where: str) -> Answer:
         return Answer("", "none", where)
     if (named := in_place(question.text, told[-1])) and len(named.split()) <= 6:
         return Answer(named, "whole", where)
-    if question.kind in ("text", "boolean", "date"):
+    if question.kind in ("text", "boolean") or question.kind == "date" and not asks_year(question.text):
         plain = IS_ANSWER.sub("", P.CONTRAST.sub("", told[-1]).replace("**", ""))
         listed = filter(None, (_LISTS.fullmatch(run[0]) for run in committed(plain)))
         named = (P.BESIDE_THAT.sub("", found[1]) for found in listed)
