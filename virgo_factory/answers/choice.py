@@ -303,12 +303,16 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
     told = telling(text[-4_000:], question)
     if not told or (options and all(re.fullmatch("[A-Za-z]", option) for option in options)):
         point = rf"\b(?:{P.KINDS}|point|line|angle|labell?ed|marked|letter)\s+([A-Za-z])\b"
+        headed = re.match(rf"\W*(?i:{P.KINDS}|label|point)\W+([A-Za-z])\W*\n", text)
+        if headed and headed[1] in options:
+            return Answer(headed[1], "option", where)
         said, named = told[-1] if told else "", set()
         for one in re.finditer(point, said):
             if not P.DISMISSED.match(said, one.end()) and not P.DENIED.search(said[: one.start()]):
                 named |= {one[1]} & {*options}
         return Answer(named.pop(), "option", where) if len(named) == 1 else Answer("", "none", where)
-    if (spoken := _spoken(told[-1], options)) is not None:
+    spoken = _spoken(told[-1], options)
+    if (spoken := _ordered(told[-1], options) if spoken is None else spoken) is not None:
         return Answer(options[spoken], "option", where)
     bold = {option for part in phrases.BOLD.findall(text) for option in options if same_option(option, part)}
     if len(bold) == 1:
@@ -338,6 +342,13 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
         return Answer("", "none", where)
     run = next(iter(committed(told[-1])), [""]) if all(map(_FORMULA.search, options)) else [""]
     return Answer(value_of(run[0], question) or unwrap(text), "whole", where)
+
+
+def _ordered(text: str, options: tuple[str, ...]) -> int | None:
+    """The option that is the order in which a text names pictures or steps: "Image 2 → Image 3 → Image 1" of "2-3-1"."""
+    orders = [re.findall(r"[A-Z\d]", option) for option in options if re.fullmatch(r"[A-Z\d\W]+", option)]
+    named = re.findall(r"(?<![^\W_])[A-Z\d](?![^\W_])", text)
+    return orders.index(named) if len(named) > 2 and len(orders) == len(options) and orders.count(named) == 1 else None
 
 
 def _exchanged(question: str, statement: str) -> bool:

@@ -201,7 +201,7 @@ def _alike(one: str, other: str) -> bool:
 def _spelled(text: str) -> str:
     """Words without what stands around them, hyphens, or the spaces between single letters."""
     text = _SAME_WORDS.get(text, text)
-    text = P.AROUND.sub("", re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})", " ", text)).replace("right angled", "right")
+    text = P.AROUND.sub("", re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2}|\d{2})", " ", text)).replace("right angled", "right")
     text = text[:-1] if text.endswith("s") and text[:-1] in MARKS else text
     return text.replace(" ", "") if re.fullmatch(r"(?:[^\W\d] )+\w", text) else text
 

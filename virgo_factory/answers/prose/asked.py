@@ -245,7 +245,8 @@ def tells_of_another(statement: str, value: str, question: str) -> bool:
     if subject and wanted:
         named, asked = (set(found[1].lower().split()) for found in (subject, wanted))
         told_of = set(re.findall(r"[a-z-]+", statement.lower()))
-        if not (_GENERAL & (named | asked) or asked & told_of):
+        of_it = re.search(rf"\b(?:what|which) \w+ (?:is|are|was|were) the {subject[1]}\b", question, re.IGNORECASE)
+        if not (_GENERAL & (named | asked) or asked & told_of or of_it):
             return True
     for one, other in _asked_of(question):
         if other.search(statement) and not one.search(statement):

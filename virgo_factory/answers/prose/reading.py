@@ -53,8 +53,10 @@ _UNDONE = re.compile(r"(?:\bnot|n['’]t) (?!the\b|an?\b)([a-z]{3,})")
 _LEADS = re.compile(r"\)?[*_]*:?[*_]*\s+")
 _WHEN = frozenset(("between", "from", "over", "since", "during", "on", "at"))
 _SUBJECT = re.compile(r"(?:It|They|He|She|This|[Tt]here|I|We)\b")
-_LISTS = re.compile(r".*(?:\b(?:are|were|shows?|includes?) |: )(?:those (?:of|for) )?(.*)", re.DOTALL)
+_LISTS = re.compile(r".*(?:\b(?:is(?= \w+ and \w+$)|are|were|shows?|includes?) |: )(?:those (?:of|for) )?(.*)", re.DOTALL)
 _LISTED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
+_EXPLAINED = re.compile(r"\s*([^\n]{1,60})\n\s*[*_#]*(?:Explanation|Reasoning|Justification|Rationale|Reason|解释|解析|理由)\b", re.IGNORECASE)
+"""A first line that answers, and then says why."""
 _LABEL = re.compile(r"[\s*_-]*([A-Za-z][\w '()-]{0,40}|[\u4e00-\u9fff]{1,12})[*_]*\s*[:：=]\s*[*_]*(?=\S)")
 
 
@@ -113,13 +115,12 @@ def value_of(clause: str, question: Question) -> str | None:
     for text in dict.fromkeys((whole, part)):
         for found in reversed(list(P.VALUE.finditer(text))[-4:]):
             tail = unwrap(text[found.end() :].lstrip())
-            if (
-                found[0] not in "=≈:："
-                and tail.count("{") == tail.count("}")
-                and (is_value(tail) or _NAMES.fullmatch(tail) and formed(tail, question.text))
-            ):
-                if text == part or isinstance(read(tail).what, Sequence):
-                    return tail
+            if found[0] in "=≈:：" or tail.count("{") != tail.count("}"):
+                continue
+            named = P.BESIDE_THAT.sub("", tail)
+            named = named if _NAMES.fullmatch(named) and formed(named, question.text) else ""
+            if (named or is_value(tail)) and (text == part or isinstance(read(named or tail).what, Sequence)):
+                return named or tail
     found = list(MATHS.finditer(part))
     if len(found) > 1 and is_value(tail := unwrap(part[found[0].start() :])):
         return tail
@@ -245,6 +246,8 @@ def announced(said: str, question: Question) -> str:
     number = (
         question.kind in ("number", "count")
         or len(quantities(said)) == 1
+        and re.search("几|多少", question.text)
+        or len(quantities(said)) == 1
         and re.search(r"\b(?:is|are|was|were) [a-z]{3,} \W?\d", said)
     )
     value = (
@@ -307,15 +310,18 @@ def telling(text: str, question: Question) -> list[str]:
     bold = [
         place
         for place, part in enumerate(told)
-        if (said := in_bold(part)) and re.search(r"\d", said) and is_value(said)
+        if (said := in_bold(part)) and (re.search(r"\d", said) and is_value(said) or question.kind == "text")
     ]
-    later = bold and len(stems(told[-1]) & asked) > len(stems(told[bold[-1]]) & asked) and quantities(told[-1])
+    shared = [len(stems(told[place]) & asked) for place in (-1, bold[-1])] if bold else (0, 0)
+    later = shared[0] > shared[1] and quantities(told[-1]) or question.kind == "text" and shared[0] >= shared[1]
     return told[: bold[-1] + 1] if bold and not later else told
 
 
 def last_said(text: str, question: Question, where: str) -> Answer:
     """Return the value that a response says, in its last clause that commits to one."""
     text = text[-4_000:]
+    if (led := _EXPLAINED.match(text)) and stands_alone(led[1], question):
+        text = led[1]
     if stands_alone(text, question):
         return Answer(unwrap(text), "whole", where)
     told = telling(text, question)
