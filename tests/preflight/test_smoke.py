@@ -110,6 +110,12 @@ def test_all_problems_are_told_at_once(folder):
         assert said in reason, said
 
 
+def test_a_template_of_another_family(folder):
+    assert "template: virgo_qwen3_vl is not the chat format of a qwen2_vl" in _reason(
+        _smoke(folder, template="virgo_qwen3_vl")
+    )
+
+
 def test_without_bf16_the_first_step_would_stop(folder):
     (reason,) = _reason(_smoke(folder, bf16=None, deepspeed=None, finetuning_type="full")).splitlines()
     assert reason.startswith("bf16: not set: without a GPU") and "Set bf16: true" in reason
