@@ -540,6 +540,15 @@ def test_the_command_stops_at_the_first_failure(folder, call):
     assert "Did you mean learning_rate?" in told["stages"][0]["found"]
 
 
+def test_what_a_refused_recipe_leaves_is_nothing(folder, call, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "here"))
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE | {"learning_rte": 1.0}))
+    code, out, _ = call("smoke", "recipe.yaml")
+    assert (code, list((tmp_path / "here").iterdir())) == (1, [])
+    assert "Stopped at parse" in out and "what was written" not in out
+
+
 def test_overrides_are_kept_and_a_folder_of_somebody_else_is_left_alone(folder, call):
     (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
     assert "stage: 'rm': only sft, dpo and grpo" in call("smoke", "recipe.yaml", "stage=rm", "--work", "new")[1]
