@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from string import ascii_letters, ascii_uppercase, digits
 
 from virgo_factory.answers.patterns import P
+from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.core.thought import BEGIN_SOLUTION, BEGIN_THOUGHT, END_SOLUTION, END_THOUGHT
 
 
-_END_OF_THOUGHT = re.compile(
+_END_OF_THOUGHT = LazyPattern(
     rf"<(?i:{re.escape(END_THOUGHT[1:])}|/(?:seed:)?(?:think|thinking|thought|reasoning|REASONING_END)>|\|/think\|>|\|END_THINKING\|>|channel\|>"
     r"|unused95>|\|channel\|>final(?: [^<]{0,40})?<\|message\|>)|\[(?i:/THINK\])|◁(?i:/think▷)"
     r"|#(?<![^\n]#)(?i:#{0,2} ?Final Response\b[^\n]*$)",
     re.MULTILINE,
 )
-_BEGIN_OF_THOUGHT = re.compile(
+_BEGIN_OF_THOUGHT = LazyPattern(
     rf"<(?i:{re.escape(BEGIN_THOUGHT[1:])}|(?:seed:)?(?:think|thinking|thought|reasoning)>|\|START_THINKING\|>|\|channel>thought|unused94>"
     r"|\|channel\|>analysis)|\[(?i:THINK\])|◁(?i:think▷)|#(?<![^\n]#)(?i:#{0,2} ?Thinking\b[^\n]*$)",
     re.MULTILINE,

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from virgo_factory.answers.values import table
+from virgo_factory.core.lazy_pattern import LazyPattern
 
 
 GREEK = frozenset(
@@ -125,13 +126,13 @@ _MODULUS = _table(
 )  # fmt: skip
 _SPACES = re.compile(r"\s+")
 _TWICE = re.compile(r"\\\\(?=[A-Za-z]{2,})")
-_FONT = re.compile(r"(?<=\$)\\(?:mathrm|text|rm)\s*\{\s*([^{}$]*?)\s*\}(?=[^$\n]*\$)")
+_FONT = LazyPattern(r"(?<=\$)\\(?:mathrm|text|rm)\s*\{\s*([^{}$]*?)\s*\}(?=[^$\n]*\$)")
 """A unit in upright letters that begins what stands between dollar signs."""
 _PAIR = re.compile(r"\$(?! )([^$\n]+)(?<! )\$(?!\d)")
 _CHECK = re.compile(r"\s*(?:\\checkmark|[✓✔✅☑])\s*$")
 _WHOLE = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed|fbox)\s*\{(.*)\}|\{(.*)\}", re.DOTALL)
 _BRACKETED = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
-_DECORATION = re.compile(r"\\(?:vec|overleftrightarrow|widehat)\s*\{([^{}]*)\}|\\overline\{([A-Z]\s*[A-Z])\}")
+_DECORATION = LazyPattern(r"\\(?:vec|overleftrightarrow|widehat)\s*\{([^{}]*)\}|\\overline\{([A-Z]\s*[A-Z])\}")
 """Arrows, arcs and bars over two points: how a vector, a line or a segment is written."""
 _SIGN_AT = re.compile(
     "|".join(
@@ -261,7 +262,7 @@ def compact(text: str) -> str:
 
 
 _SHORT_FORMS = _table((r"([_^])\s*\{\s*([0-9A-Za-z])\s*\}", r"\1\2"), (r"(\\[A-Za-z]+)\s+", r"\1"))
-_KEPT_SPACE = re.compile(r"(?<=\d)\s+(?=\d)|(?<=[^\W\d_\u4e00-\u9fff])\s+(?=[^\W\d_\u4e00-\u9fff])")
+_KEPT_SPACE = LazyPattern(r"(?<=\d)\s+(?=\d)|(?<=[^\W\d_\u4e00-\u9fff])\s+(?=[^\W\d_\u4e00-\u9fff])")
 """Spaces that keep two numbers or two words apart."""
 _LEADING_POINT = re.compile(r"(?<!\d)\.(\d)")
 

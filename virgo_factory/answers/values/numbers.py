@@ -14,6 +14,7 @@ from virgo_factory.answers.patterns import P
 from virgo_factory.answers.values.formulas import MP, NO_VALUE, TooLarge, Unreadable, add, read_closed
 from virgo_factory.answers.values.latex import tidy
 from virgo_factory.answers.values.units import Unit, named, read_unit
+from virgo_factory.core.lazy_pattern import LazyPattern
 
 
 MAX_LENGTH = 400
@@ -40,7 +41,7 @@ _SMALL |= dict(zip("thirty forty fifty sixty seventy eighty ninety".split(), ran
 _PARTS = {name + end: value for value, names in {2: "half halve", 3: "third", 4: "quarter fourth", 5: "fifth", 6: "sixth", 7: "seventh", 8: "eighth", 9: "ninth",
           10: "tenth", 100: "hundredth", 1000: "thousandth"}.items() for name in names.split() for end in ("", "s")}  # fmt: skip
 _COUNTS = "|".join(sorted([*_SMALL, "hundred", "thousand"], key=len, reverse=True))
-NUMBER_WORDS = re.compile(
+NUMBER_WORDS = LazyPattern(
     rf"\b(?!one\b)(?:{_COUNTS})(?:(?: and |-| )(?:{_COUNTS}))*(?:[- ](?:{'|'.join(sorted(set(_PARTS) - {'second', 'third', 'half'}, key=len, reverse=True))}))?\b",
     re.IGNORECASE,
 )
