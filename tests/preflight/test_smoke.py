@@ -534,9 +534,10 @@ def test_orphans_are_killed_and_others_are_not():
 
 def test_the_command_stops_at_the_first_failure(folder, call):
     (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE | {"learning_rte": 1.0}))
-    code, out, _ = call("smoke", "recipe.yaml", "--work", "new")
-    words = " ".join(out.split())
-    assert code == 1 and "Stopped at parse" in words and "Did you mean learning_rate?" in words
+    code, out, _ = call("smoke", "recipe.yaml", "--work", "new", "--json")
+    told = json.loads(out)
+    assert (code, told["passed"], [stage["stage"] for stage in told["stages"]]) == (1, False, ["parse"])
+    assert "Did you mean learning_rate?" in told["stages"][0]["found"]
 
 
 def test_what_a_refused_recipe_leaves_is_nothing(folder, call, tmp_path, monkeypatch):

@@ -435,7 +435,7 @@ def test_the_command(asked, command, monkeypatch, tmp_path):
     code, told, _ = command(*hard, "hard", "--responses", "all")
     assert code == 0 and "run/hard.jsonl: 3 rows of 1 question" in told and "1  samples: truncated" in told
     assert "To train on it, put behind a recipe: dataset=hard media_dir=run" in told
-    assert "run/again.jsonl: 1 rows of 1 question" in command(*hard, "again")[1]
+    assert json.loads(command(*hard, "again", "--json")[1])["kept"] == 1
     code, _, error = command(*hard, "again")
     assert code == 1 and "exists" in error
 

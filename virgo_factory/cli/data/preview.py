@@ -77,7 +77,7 @@ def preview(
         folded = any(mark in wanted for mark in ",-") and not wanted.startswith("id:")
         title, rows = f"{Path(what).name}: rows as the model sees them", articles(seen, settings, folded)
         head = [page.Section("", [facts(summary), *LEGEND])]
-        write_page(html, "rows", lambda: page.write_page(html, title, rows, head))
+        write_page(html, "rows", as_json, lambda: page.write_page(html, title, rows, head))
         return
 
     with busy(f"looking for {wanted}"):  # then the others follow at once
