@@ -316,6 +316,13 @@ def _count(counts: dict[str, Counter], row: Mapping[str, Any]) -> None:
 
 
 def _completed(card: DatasetCard, written: Written, counts: Mapping[str, Counter]) -> DatasetCard:
+    notes = card.notes
+    if written.promoted:
+        notes += (
+            f"{written.promoted} row(s) stand on top out of order, so that `datasets.load_dataset` learns the type of "
+            "every column from the first 10 MiB.",
+        )
+
     licences = (item.licence for item in card.inputs)
     return replace(
         card,
@@ -324,6 +331,7 @@ def _completed(card: DatasetCard, written: Written, counts: Mapping[str, Counter
         by={**card.by, **{name: dict(counted.most_common()) for name, counted in counts.items()}},
         media_dir=card.media_dir if "images" in written.used else None,
         entry={written.path.stem: entry_for(written, licences)},
+        notes=notes,
     )
 
 
