@@ -399,7 +399,9 @@ def _pattern(option: str) -> tuple[re.Pattern[str], bool] | None:
     if not wanted:
         return None
     if len(wanted) == 1 and wanted > "\u4dff":
-        return re.compile(rf"(?:[是为选]|\b(?:is|are|answer) |(?<= )(?=.图?(?:正确|符合)))(?P<o>{wanted})(?=图?(?:正确|符合| ))"), False
+        return re.compile(
+            rf"(?:[是为选]|\b(?:is|are|answer) |(?<= )(?=.图?(?:正确|符合)))(?P<o>{wanted})(?=图?(?:正确|符合| ))"
+        ), False
     if len(wanted) == 1 and wanted.isalpha() or wanted in ("yes", "no", "true", "false"):
         return re.compile(rf"(?:^|\b(?:is|are|answer|be)) (?P<o>{re.escape(wanted)}) (?!(?:information|context|data|such|more|other|further|way)\b){'$' if wanted == 'no' else ''}"), False  # fmt: skip
     if _FORMULA.search(tidy(option)):

@@ -169,7 +169,8 @@ def _says(answer: str, wanted: str, asked: set[str], question: str) -> bool:
     tail = plain.rpartition("是")[2]
     named = _SYMBOL_OF.fullmatch(answer)
     parts = map(
-        words, (plain, _WHERE.sub("", plain), tail, _TITLE.sub("", tail), *restated, named[named.lastindex] if named else "")
+        words,
+        (plain, _WHERE.sub("", plain), tail, _TITLE.sub("", tail), *restated, named[named.lastindex] if named else ""),
     )
     return any(_leaves(part, wanted, asked, question) for part in parts)
 
@@ -201,7 +202,9 @@ def _alike(one: str, other: str) -> bool:
 def _spelled(text: str) -> str:
     """Words without what stands around them, hyphens, or the spaces between single letters."""
     text = _SAME_WORDS.get(text, text)
-    text = P.AROUND.sub("", re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2}|\d{2})", " ", text)).replace("right angled", "right")
+    text = P.AROUND.sub("", re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2}|\d{2})", " ", text)).replace(
+        "right angled", "right"
+    )
     text = text[:-1] if text.endswith("s") and text[:-1] in MARKS else text
     return text.replace(" ", "") if re.fullmatch(r"(?:[^\W\d] )+\w", text) else text
 

@@ -53,9 +53,14 @@ _UNDONE = re.compile(r"(?:\bnot|n['’]t) (?!the\b|an?\b)([a-z]{3,})")
 _LEADS = re.compile(r"\)?[*_]*:?[*_]*\s+")
 _WHEN = frozenset(("between", "from", "over", "since", "during", "on", "at"))
 _SUBJECT = re.compile(r"(?:It|They|He|She|This|[Tt]here|I|We)\b")
-_LISTS = re.compile(r".*(?:\b(?:is(?= \w+ and \w+$)|are|were|shows?|includes?) |: )(?:those (?:of|for) )?(.*)", re.DOTALL)
+_LISTS = re.compile(
+    r".*(?:\b(?:is(?= \w+ and \w+$)|are|were|shows?|includes?) |: )(?:those (?:of|for) )?(.*)", re.DOTALL
+)
 _LISTED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
-_EXPLAINED = re.compile(r"\s*([^\n]{1,60})\n\s*[*_#]*(?:Explanation|Reasoning|Justification|Rationale|Reason|解释|解析|理由)\b", re.IGNORECASE)
+_EXPLAINED = re.compile(
+    r"\s*([^\n]{1,60})\n\s*[*_#]*(?:Explanation|Reasoning|Justification|Rationale|Reason|解释|解析|理由)\b",
+    re.IGNORECASE,
+)
 """A first line that answers, and then says why."""
 _LABEL = re.compile(r"[\s*_-]*([A-Za-z][\w '()-]{0,40}|[\u4e00-\u9fff]{1,12})[*_]*\s*[:：=]\s*[*_]*(?=\S)")
 
