@@ -103,7 +103,7 @@ def _approximate(gold: str, answer: str, question: Question, config: GradingConf
 # --- booleans and text ---------------------------------------------------------------------------------------------
 
 _SAYING = frozenset(
-    "it he she they this that there i is are was were see got has have by of from got a an in to located placed positioned situated sitting standing lying shown seen represents stands for denotes slice piece".split()
+    "it he she they this that there i is are was were see got has have by of from got a an in to located placed positioned situated sitting standing lying shown seen represents corresponds stands for denotes slice piece looks like appears s he's picture image photo chart graph diagram figure object words one".split()
 )
 _LETTERS = re.compile(r"\\?[^\W\d_]+")
 
@@ -167,19 +167,39 @@ def _says(answer: str, wanted: str, asked: set[str], question: str) -> bool:
         plain = plain[: second.start()]
     restated = [one.text for one in clauses(answer) if one.role == RESTATES]
     tail = plain.rpartition("是")[2]
+    told = [re.sub(_COUNTED_AS, "", plain.rpartition(lead)[2].partition(",")[0]) for lead in _leads(question)]
+    of = [thing.rpartition("的")[0] for thing in told if thing.rpartition("的")[2] in question]
     named = _SYMBOL_OF.fullmatch(answer)
     parts = map(
         words,
-        (plain, _WHERE.sub("", plain), tail, _TITLE.sub("", tail), *restated, named[named.lastindex] if named else ""),
-    )
+        (
+            plain, _WHERE.sub("", plain), tail, _TITLE.sub("", tail), *told, *of, *restated,
+            named[named.lastindex] if named else ""
+        ),
+    )  # fmt: skip
     return any(_leaves(part, wanted, asked, question) for part in parts)
+
+
+_COUNTED_AS = r"^一[个把只条张本辆件台支顶双块朵棵位名种]"
+
+
+def _leads(question: str) -> tuple[str, ...]:
+    """What stands in front of the answer in a Chinese statement: what does in front of the question's "what", too."""
+    asked = re.search(r"([\u4e00-\u9fff]{1,2})(?:什么|谁)", question)
+    return ("是", "为", "呈", "手持", asked[1]) if asked else ()
+
+
+_ANOTHER = re.compile(r"\b(?:second|third|fourth|other|another|next)\b")
 
 
 def _leaves(text: str, wanted: str, asked: set[str], question: str) -> bool:
     """Whether a text is an answer, and else leads to it or has only words of the question, which does not name the answer."""
     head, found, tail = f" {text.replace('-hand ', ' ')} ".rpartition(f" {wanted} ")
-    if not found or _LEADS.search(head + " ") and not tail and len(_IS.findall(text)) < 2:
-        return bool(found)
+    if not found:
+        return False
+    another = any(word[:4] not in asked for word in _ANOTHER.findall(head))  # "the second tallest is"
+    if _LEADS.search(head + " ") and not tail and not another and len(_IS.findall(text)) < 2:
+        return True
     rest = (head + " " + tail).split()
     named = all(word[:4] in asked for word in wanted.split())  # "Which is heavier, the red or the blue box?"
     apart = not named or not head.strip() and re.search(r"\bor\b", question)

@@ -10,7 +10,9 @@ from virgo_factory.answers.values.latex import words
 
 
 _AUXILIARIES = frozenset("is are was were do does did has have had can could will would".split())
-_UNSAID = _AUXILIARIES | frozenset("any some indeed currently actually really clearly so thus therefore hence".split())
+_UNSAID = _AUXILIARIES | frozenset(
+    "any some indeed currently actually really clearly appear so thus therefore hence".split()
+)
 _NO = frozenset("not no never neither nor cannot".split())
 _OPEN = frozenset(
     "whether if unless unclear doubt might may would think thought seem false wrong incorrect first other another second".split()

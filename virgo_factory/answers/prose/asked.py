@@ -7,7 +7,7 @@ from virgo_factory.answers.model import Question
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose.phrases import quantities
 from virgo_factory.answers.values.latex import tidy, words
-from virgo_factory.answers.values.numbers import told
+from virgo_factory.answers.values.numbers import read_number, told
 
 
 SPLIT = re.compile(
@@ -89,15 +89,26 @@ def _counted(question: str) -> re.Match[str] | None:
 
 
 @functools.lru_cache(4)
-def _known(question: str) -> frozenset[str]:
-    return frozenset(quantities(question))
+def _known(question: str) -> frozenset:
+    return frozenset(map(_what, quantities(question)))
+
+
+@functools.lru_cache(128)
+def _what(quantity: str):
+    """A quantity to be compared: its value and unit, however it is spelled."""
+    number = read_number(quantity)
+    return quantity if number is None else (number.value, number.units or number.unit, number.marks)
 
 
 def about(clause: str, question: str) -> str:
     """Return of a clause with several numbers the part that tells of what is asked: with most of its words, and fewest others."""
     parts = [part for part in SPLIT.split(clause) if _WORDED.search(part)] if len(quantities(clause)) > 1 else ()
     known = _known(question[-300:]) if len(parts) > 1 else ()
-    parts = [part for part in parts if any(formed(value, question) for value in {*quantities(part)} - {*known})]
+    parts = [
+        part
+        for part in parts
+        if any(formed(value, question) and _what(value) not in known for value in quantities(part))
+    ]
     if len(parts) < 2:
         return clause
     asked = stems(question[-300:])
@@ -139,7 +150,9 @@ def number_in(clause: str, question: str) -> str | None:
     if (said := sought(clause, question)) or asks_year(question):
         return said
     clause, asked = about(clause, question), _known(question[-300:])
-    values = [value for value in quantities(_BRACKETS.sub("", clause)) if value not in asked] or quantities(clause)
+    values = [value for value in quantities(_BRACKETS.sub("", clause)) if _what(value) not in asked] or quantities(
+        clause
+    )
     values = [value for value in values if not _PERIOD.match(value) and formed(value, question)] or values
     return values[-1] if values else None
 

@@ -38,6 +38,7 @@ _ITEM = r"[^\W\d_](?:[^\W\d_]|['’ -]){0,30}"
 _NAMES = re.compile(rf"(?:{_ITEM}, )*{_ITEM}(?:,|,? and) {_ITEM}")
 _EQUALS = re.compile(r"=(?!.*=)")
 _AGAIN = re.compile(r"(?<![A-Za-z])([A-Za-z]) ?= ?[^=]{1,40}?(?:,|\band|\bor|[和或])\s?\1 ?=[^=]*$")
+_MODULO, _CONGRUENT = re.compile(r"\bremainder\b|余数|余多少|余几"), re.compile(r"[^$]*?(?:≡|\\equiv(?![A-Za-z]))\s*")
 _WHERE = re.compile(r"\s+(?:at|when|for)\s+\$?[A-Za-z]\s*=[^=]*$")
 _MAY_READ = re.compile('["“「`]|(?i:says|reads|label|call|name|print|output|return)|写着|填')
 _QUOTED = re.compile(r"[\"“「'`]([^\"“”「」`]{1,80})[\"”」'`]((?:(?<=[”」]),|\s)[^\"“”「」`]*)?")
@@ -102,6 +103,8 @@ def value_of(clause: str, question: Question) -> str | None:
     """Return the value that a clause says its subject has: as it stands, read out, in bold, behind "is" or "=", in maths; None where it says none."""
     bold = in_bold(clause)
     whole = unwrap(IS_ANSWER.sub("", P.ASIDE.sub("", clause.replace("**", ""))))
+    if _MODULO.search(question.text) and (congruent := _CONGRUENT.match(whole)):
+        whole = unwrap(whole[congruent.end() :])
     if is_value(whole):
         return whole
     if told := read_out(whole) or bold:
