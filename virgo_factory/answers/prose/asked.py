@@ -50,6 +50,7 @@ _SHORT = frozenset(
     "the and are was for how did does its has had who two what which that this one percent percentage".split()
 )
 _SPEAKS_OF = re.compile(r"^\W*the ((?:[a-z]+-)?[a-z]+(?: [a-z]+)?) (?:is|was|equals)\b", re.IGNORECASE)
+_WHAT_OF = re.compile(r"\b(?:what|which) \w+ (?:is|are|was|were) the ((?:[a-z]+-)?[a-z]+(?: [a-z]+)?)")
 _GENERAL = frozenset(
     "answer result value total sum number solution set interval difference product amount final correct quotient remainder ratio "
     "rate size measure".split()
@@ -277,7 +278,7 @@ def tells_of_another(statement: str, value: str, question: str) -> bool:
     if subject and wanted:
         named, asked = (set(found[1].lower().split()) for found in (subject, wanted))
         told_of = set(re.findall(r"[a-z-]+", statement.lower()))
-        of_it = re.search(rf"\b(?:what|which) \w+ (?:is|are|was|were) the {subject[1]}\b", question, re.IGNORECASE)
+        of_it = (whose := _WHAT_OF.search(question.lower())) and f"{whose[1]} ".startswith(f"{subject[1].lower()} ")
         has_form = any(asks.search(question) and form.search(value) for asks, form in _FORMS)
         if not (_GENERAL & (named | asked) or asked & told_of or of_it or has_form):
             return True
