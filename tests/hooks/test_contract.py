@@ -91,26 +91,6 @@ def test_the_lines_are_there(contract, name):
     assert not problems, "\n".join(problems)
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_a_changed_line_is_found_and_named(contract, name, tmp_path):
-    for place, text in contract(name).items():
-        file, line = place.rsplit(":", 1)
-        copy = tmp_path / file
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        content = (SITE / file).read_text(encoding="utf-8")
-        middle = len(text) // 2
-        copy.write_text(content.replace(text, f"{text[:middle]}#{text[middle:]}"), encoding="utf-8")
-        (problem,) = changes(name, {place: text}, tmp_path)
-        assert f"hooks.{name}" in problem and f"{place}, where this has changed" in problem and text in problem
-        copy.write_text(f"\n{content}", encoding="utf-8")
-        (problem,) = changes(name, {place: text}, tmp_path)
-        assert f"{place}, where this stands in line" in problem
-        copy.unlink()
-        assert changes(name, {place: text}, tmp_path) == [
-            f"virgo_factory.hooks.{name} relies on {file}, which is gone."
-        ]
-
-
 def test_the_installed_versions_are_tested_ones():
     assert importlib.metadata.version("llamafactory") in TESTED
     assert importlib.metadata.version("transformers") in TRANSFORMERS.values()
