@@ -50,5 +50,6 @@ def test_status_is_a_table_or_a_page(call, tmp_path):
     assert code == 0 and "0.900" in out and "100%" in out
     code, out, _ = call("reinforce", "status", tmp_path, "--html", tmp_path / "page.html")
     assert code == 0 and "1 group of responses" in out and (tmp_path / "page.html").exists()
+    assert "--groups is of the page" in call("reinforce", "status", tmp_path, "--groups", 3)[2]
     code, _, error = call("reinforce", "status", tmp_path / "none")
     assert code == 1 and "Name the output_dir" in error

@@ -140,5 +140,6 @@ def test_verbs(whole, tmp_path):
     runner = CliRunner()
     found = runner.invoke(verbs, ["status", str(whole)], env={"COLUMNS": "160"})
     assert found.exit_code == 0 and re.search(r"10_rl_questions\s+\d+", found.output)
-    found = runner.invoke(verbs, ["status", str(whole), "--html", str(tmp_path / "x.html")])
-    assert " scenes" in found.output and (tmp_path / "x.html").is_file()
+    assert "are of the page" in str(runner.invoke(verbs, ["status", str(whole), "--seed", "1"]).exception)
+    found = runner.invoke(verbs, ["status", str(whole), "--html", str(tmp_path / "x.html"), "--scenes", "1"])
+    assert "1 scenes" in found.output and (tmp_path / "x.html").is_file()

@@ -10,9 +10,6 @@ from virgo_factory.report.table import Table
 from virgo_factory.report.terminal import console, print_tables
 
 
-LISTED = 20  # disagreements with existing labels, at most
-
-
 def score(
     file: Path = typer.Argument(..., help="JSONL, JSON, CSV, TSV, Parquet or Arrow; one response a row."),
     gold: str = typer.Option(..., "--gold", help="Column of the gold answer."),
@@ -38,6 +35,7 @@ def score(
         help="OpenAI-compatible server that decides what rules cannot; key from OPENAI_API_KEY. Its replies are kept in judgements.jsonl.",
     ),
     judge_model: str | None = typer.Option(None, "--judge-model", help="Model of --judge-url."),
+    listed: int = typer.Option(20, "--list", min=0, help="Disagreements with --against to list."),
 ) -> None:
     """Score the responses of a file and write a verdict beside every row."""
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -101,7 +99,7 @@ def score(
     if counts.golds:
         _uncheckable(screen, counts)
     if against is not None:
-        _comparison(screen, counts, against)
+        _comparison(screen, counts, against, listed)
     screen.print(f"{counts.rows} rows in {target}", soft_wrap=True)
 
 
@@ -134,7 +132,7 @@ def _uncheckable(console, counts) -> None:
         console.print(f"  and {counts.golds - len(counts.golds_listed)} more")
 
 
-def _comparison(console, counts, against: str) -> None:
+def _comparison(console, counts, against: str, listed: int) -> None:
     if not counts.compared:
         console.print(f"No label could be read in column {against}: true/false, 1/0, correct/wrong.")
         return
@@ -149,9 +147,9 @@ def _comparison(console, counts, against: str) -> None:
         ("we say wrong, the label says correct", counts.false_negatives),
         ("unverifiable", counts.undecided),
     ):
-        if rows:
-            more = f" and {len(rows) - LISTED} more" if len(rows) > LISTED else ""
-            console.print(f"{words}: {', '.join(rows[:LISTED])}{more}", soft_wrap=True)
+        if rows and listed:
+            more = f" and {len(rows) - listed} more" if len(rows) > listed else ""
+            console.print(f"{words}: {', '.join(rows[:listed])}{more}", soft_wrap=True)
 
 
 EXAMPLE = """virgo-factory score rollouts.jsonl --gold answer --response response \\

@@ -180,11 +180,12 @@ def test_plots_are_drawn_where_there_is_something(folders, real, tmp_path):
 @pytest.mark.slow
 def test_the_verb_writes_a_page(real, tmp_path, command):
     status = ("distill", "status", real)
-    chosen = summarise(real, choose=40).chosen
-    told = command(*status, "--html", tmp_path / "p.html")
-    assert told == (0, f"{tmp_path / 'p.html'}: {len(chosen)} questions\n", "")
+    told = command(*status, "--html", tmp_path / "p.html", "--questions", 2, "--seed", 7)
+    assert told == (0, f"{tmp_path / 'p.html'}: 2 questions\n", "")
     first = [card["title"] for card in Page((tmp_path / "p.html").read_text("utf-8")).cards]
-    assert first == [f"{id} {level}" for id, level in chosen.items()]
+    assert first == [f"{id} {level}" for id, level in summarise(real, choose=2, seed=7).chosen.items()]
+    code, _, error = command(*status, "--seed", 7)
+    assert code == 1 and "--questions and --seed are of the page: add --html FILE" in error
 
 
 @pytest.mark.integration

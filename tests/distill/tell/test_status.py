@@ -225,7 +225,7 @@ def test_speed_of_those_that_run(files, running, tokens, left, folders, tmp_path
 
 
 @pytest.mark.slow
-def test_questions_are_drawn_evenly_and_always_the_same(folders, tmp_path):
+def test_questions_are_drawn_evenly_and_by_seed(folders, tmp_path):
     outcomes = {"medium": ["correct"] * 5, "hard": ["correct", "correct", *["wrong"] * 3], "unsolved": ["wrong"] * 5}
     wanted = {"medium": 30, "hard": 2, "unsolved": 10}
     ids = {level: [f"{level}/{n}" for n in range(count)] for level, count in wanted.items()}
@@ -234,10 +234,11 @@ def test_questions_are_drawn_evenly_and_always_the_same(folders, tmp_path):
         for id in names:
             folders.add(tmp_path, *folders.sampled(id, outcomes[level]))
 
-    drawn = summarise(tmp_path, choose=12).chosen
+    drawn = summarise(tmp_path, choose=12, seed=1).chosen
     assert list(drawn.values()) == ["medium"] * 5 + ["hard"] * 2 + ["unsolved"] * 5
     assert all(id.startswith(level) for id, level in drawn.items())
-    assert summarise(tmp_path, choose=12).chosen == drawn
+    assert summarise(tmp_path, choose=12, seed=1).chosen == drawn
+    assert summarise(tmp_path, choose=12, seed=2).chosen != drawn
     assert len(summarise(tmp_path, choose=1000).chosen) == 42, "not the one without rollouts"
 
 

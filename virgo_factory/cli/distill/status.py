@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from virgo_factory.cli.data.terminal import busy, write_page
+from virgo_factory.core.errors import UserError
 from virgo_factory.report.terminal import console, print_tables
 from virgo_factory.report.text import visible
 
@@ -12,6 +13,10 @@ from virgo_factory.report.text import visible
 def status(
     folder: Path = typer.Argument(metavar="DIR", help="Folder of the distillation: output_dir of its config."),
     html: Path | None = typer.Option(None, "--html", help="Write a page with plots, questions and rollouts instead."),
+    questions: int | None = typer.Option(
+        None, "--questions", min=1, help="Questions that the page shows.", show_default="40"
+    ),
+    seed: int | None = typer.Option(None, "--seed", help="Of the draw of these questions.", show_default="0"),
 ) -> None:
     """Tell what is done, what it costs and what is left, from the files alone; a run may go on meanwhile.
 
@@ -22,10 +27,13 @@ def status(
     """
     from virgo_factory.distill.tell.status import headline, lines_of, summarise, tables_of
 
+    if not html and (questions is not None or seed is not None):
+        raise UserError("--questions and --seed are of the page: add --html FILE.")
+
     if html:
         from virgo_factory.distill.tell.page import write_status_page
 
-        write_page(html, "questions", lambda: write_status_page(html, folder))
+        write_page(html, "questions", lambda: write_status_page(html, folder, questions or 40, seed or 0))
         return
 
     with busy(f"reading {folder}"):

@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from virgo_factory.cli.data.terminal import busy
+from virgo_factory.core.errors import UserError
 from virgo_factory.report.terminal import console, print_tables
 
 
@@ -14,6 +15,9 @@ def status(
     ),
     html: Path | None = typer.Option(
         None, "--html", metavar="FILE", help="Write a page of rollouts with curves instead."
+    ),
+    groups: int | None = typer.Option(
+        None, "--groups", min=1, help="Groups of responses that the page shows.", show_default="40"
     ),
 ) -> None:
     """Tell reward, accuracy, format and lengths by step, from trainer_state.json and rollouts.jsonl alone.
@@ -25,13 +29,16 @@ def status(
     """
     from virgo_factory.reinforce.steps import read_steps, steps_table
 
+    if groups and not html:
+        raise UserError("--groups is of the page: add --html FILE.")
+
     if html:
         from virgo_factory.io.files import check_file
         from virgo_factory.reinforce.page import write_rollouts_page
 
         check_file(html)
         with busy(f"writing {html}"):
-            count = write_rollouts_page(html, folder)
+            count = write_rollouts_page(html, folder, groups or 40)
 
         print(f"{html}: {count} group{'s' * (count != 1)} of responses")
         return

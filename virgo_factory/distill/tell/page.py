@@ -35,9 +35,9 @@ class Seen:
     rollouts: tuple[tuple[Rollout, RolloutVerdict | None], ...]
 
 
-def write_status_page(path: Path, folder: Path, questions: int = 40) -> int:
+def write_status_page(path: Path, folder: Path, questions: int = 40, seed: int = 0) -> int:
     """Write the page of a distillation's folder and return how many questions it shows, drawn as in `summarise`."""
-    status = summarise(folder, questions)
+    status = summarise(folder, questions, seed)
     articles = (article_of(seen, status, folder) for seen in look_at(folder, status.chosen))
     shown = f"Below: {len(status.chosen):,} questions that have rollouts, as many of each difficulty as there are"
     told = Text("\n".join([headline(status), *lines_of(status), shown]))

@@ -87,18 +87,18 @@ class Status:
     chosen: Mapping[str, str] = field(default_factory=dict)
 
 
-def summarise(folder: Path, choose: int = 0, lengths: bool = True) -> Status:
+def summarise(folder: Path, choose: int = 0, seed: int = 0, lengths: bool = True) -> Status:
     """Return the status of a distillation's folder; ValueError where it is none, or a file in it is broken.
 
-    With `choose` so many questions that have rollouts are drawn by their ids, as many of each difficulty as can be. `lengths` are half a
+    With `choose` so many questions that have rollouts are drawn by the seed, as many of each difficulty as can be. `lengths` are half a
     second for a million rollouts.
     """
     config = read_folder(folder)
     with open_index(folder) as index:
-        return index.ask(lambda index: _status(index, config, choose, lengths))
+        return index.ask(lambda index: _status(index, config, choose, seed, lengths))
 
 
-def _status(index: Index, config: DistillConfig, choose: int, lengths: bool) -> Status:
+def _status(index: Index, config: DistillConfig, choose: int, seed: int, lengths: bool) -> Status:
     db, folder, samples = index.db, config.output_dir, config.samples
     shards = _shards_in(folder)
     count_cases(index, samples, shards)
@@ -158,7 +158,7 @@ def _status(index: Index, config: DistillConfig, choose: int, lengths: bool) -> 
         running=running,
         tokens_per_second=tokens_per_second,
         seconds_left=seconds_left,
-        chosen=_choose(index, choose) if choose else {},
+        chosen=_choose(index, choose, seed) if choose else {},
     )
 
 
@@ -191,11 +191,11 @@ def _group(counts: Mapping[str, int]) -> Group:
     )
 
 
-def _choose(index: Index, count: int) -> dict[str, str]:
+def _choose(index: Index, count: int, seed: int) -> dict[str, str]:
     """Draw questions that have rollouts, as evenly over the levels as there are such; those of a level together."""
     drawn: dict[str, list[tuple[bytes, str]]] = {}
     for level, id in index.db.execute("SELECT level, id FROM cases WHERE base OR samples"):
-        drawn.setdefault(level, []).append((hashlib.sha256(id.encode()).digest()[:8], id))
+        drawn.setdefault(level, []).append((hashlib.sha256(f"{seed}:{id}".encode()).digest()[:8], id))
 
     share = _shares({level: len(ids) for level, ids in drawn.items()}, count)
     return {id: level for level in MOST_TELLING for _, id in sorted(drawn.get(level, ()))[: share.get(level)]}

@@ -23,14 +23,20 @@ from virgo_factory.synthesis.words import LETTERS, Dropped, Question, Scene, Tho
 T = TypeVar("T")
 
 
-def write_status_page(path: Path, folder: Path, scenes: int = 20) -> int:
+def write_status_page(path: Path, folder: Path, scenes: int = 20, seed: int = 0) -> int:
     """Write the page of a synthesis' folder and return how many scenes it shows.
+
+    Args:
+        path: of the page.
+        folder: of the synthesis.
+        scenes: how many are drawn.
+        seed: of that draw.
 
     Raises:
         ValueError: it is no such folder, or a line of it is broken.
     """
     found = summarise(folder)
-    chosen = _drawn(folder, scenes)
+    chosen = _drawn(folder, scenes, seed)
     shown = _Shown(folder, {scene.id for scene in chosen})
     settings = [("state", told_of(found)[0]), ("folder", str(folder))]
     settings.append(("pictures", str(found.config.media_dir)))
@@ -48,9 +54,9 @@ _LEGEND = (
 )
 
 
-def _drawn(folder: Path, count: int) -> list[Scene]:
+def _drawn(folder: Path, count: int, seed: int) -> list[Scene]:
     """Return scenes drawn from the file, in its order."""
-    path, rng, kept = folder / f"{files.SCENES}.jsonl", random.Random(0), []
+    path, rng, kept = folder / f"{files.SCENES}.jsonl", random.Random(seed), []
     for number, (_, row) in enumerate(lines_of(path) if path.is_file() else ()):
         if len(kept) < count:
             kept.append((number, row))
