@@ -33,7 +33,6 @@ from PIL import Image
 
 from virgo_factory import __version__
 from virgo_factory.distill.config import FILE, DistillConfig
-from virgo_factory.distill.tell.status import summarise
 from virgo_factory.rollouts.question import VisualQuestion, write_question
 
 
@@ -187,14 +186,14 @@ class Cost:
 def verbs(folders: list[Path], merged: Path, page: Path) -> Iterator[tuple[str, list[str]]]:
     """Yield (name, arguments) of every verb that is measured."""
     merge = ["merge", *map(str, folders), "--out", str(merged)]
-    status = ["status", str(merged)]
+    status = ["status", str(merged), "--json"]
     yield "merge, making the indexes of the parts", merge
     yield "merge", merge
     yield "status, making the index", status
     yield "status", status
     yield "status, 1 % of the rows new", status
     yield "status --html", ["status", str(merged), "--html", str(page)]
-    yield "select, which writes the rows", ["select", str(merged)]
+    yield "select, which writes the rows", ["select", str(merged), "--json"]
 
 
 def cut(merged: Path, share: float) -> list[tuple[Path, bytes]]:
@@ -211,8 +210,8 @@ def cut(merged: Path, share: float) -> list[tuple[Path, bytes]]:
     return taken
 
 
-def run(arguments: list[str]) -> Cost:
-    """Run a verb and return its cost.
+def run(arguments: list[str]) -> tuple[Cost, str]:
+    """Run a verb and return its cost and what it printed.
 
     Raises:
         RuntimeError: it failed.
@@ -220,21 +219,22 @@ def run(arguments: list[str]) -> Cost:
     command = [sys.executable, "-m", "virgo_factory.cli.main", "distill", *arguments]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     started, peak, before = time.monotonic(), 0, os.times()
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, env=environment)
+    with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, stdout=printed, stderr=errors, env=environment)
         while process.poll() is None:
             peak = max(peak, resident(process.pid))
             time.sleep(0.05)
 
         seconds, after = time.monotonic() - started, os.times()
         cpu = after.children_user + after.children_system - before.children_user - before.children_system
+        printed.seek(0)
         errors.seek(0)
         if process.returncode:
             raise RuntimeError(
                 f"{' '.join(command)}: exit code {process.returncode}\n{errors.read().decode()[-2000:]}"
             )
 
-        return Cost(seconds, cpu, peak)
+        return Cost(seconds, cpu, peak), printed.read().decode()
 
 
 def main() -> int:
@@ -274,7 +274,7 @@ def main() -> int:
                     with path.open("ab") as file:
                         file.write(content)
 
-            cost = run(line)
+            cost, printed = run(line)
             failed |= cost.peak > LIMIT
             print(
                 f"| {name} | {written:,} | {cost.seconds:.1f} s | {cost.cpu:.1f} s | {cost.peak / 1e9:.2f} GB |",
@@ -284,9 +284,9 @@ def main() -> int:
                 size = (folders[0] / ".index.sqlite").stat().st_size + (folders[1] / ".index.sqlite").stat().st_size
                 print(f"indexes of the parts: {size / 1e6:.0f} MB", file=sys.stderr)
 
-            if line[0] == "status" and "--html" not in line:
-                group = summarise(merged).all
-                if group.rollouts + group.base_asked != written:
+            if line[0] == "status" and "--json" in line:
+                group = json.loads(printed)["all"]
+                if group["rollouts"] + group["base_asked"] != written:
                     raise RuntimeError(f"{written:,} rollouts were written, status counts {group}")
     finally:
         shutil.rmtree(folder, ignore_errors=True)

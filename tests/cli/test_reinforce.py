@@ -40,14 +40,19 @@ def test_an_export_tells_its_account_and_what_is_otherwise(call, tmp_path):
         code, _, error = call("reinforce", "export", "r.yaml", *wrong)
         assert code == 1 and "Name one folder: --verl DIR or --easyr1 DIR" in error
 
+    code, out, _ = call("reinforce", "export", "r.yaml", "--verl", "more", "--json")
+    told = json.loads(out)
+    assert (told["rows"], told["prompts"], told["dropped"]) == (5, 4, {"no gold answer": 1})
+
 
 @pytest.mark.slow
-def test_status_is_a_table_or_a_page(call, tmp_path):
+def test_status_is_a_table_json_or_a_page(call, tmp_path):
     line = {"step": 1, "question": "q", "asked": "2 + 2?", "sample": 0, "response": "4", "finish_reason": "stop"}
     line |= {"completion_tokens": 3, "reward": 0.9, "accuracy": 1.0, "format": 0.0, "verdict": "correct", "gold": "4"}
     (tmp_path / "rollouts.jsonl").write_text(json.dumps(line) + "\n")
     code, out, _ = call("reinforce", "status", tmp_path)
     assert code == 0 and "0.900" in out and "100%" in out
+    assert json.loads(call("reinforce", "status", tmp_path, "--json")[1])["steps"][0]["reward"] == 0.9
     code, out, _ = call("reinforce", "status", tmp_path, "--html", tmp_path / "page.html")
     assert code == 0 and "1 group of responses" in out and (tmp_path / "page.html").exists()
     assert "--groups is of the page" in call("reinforce", "status", tmp_path, "--groups", 3)[2]

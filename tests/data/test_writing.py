@@ -88,6 +88,25 @@ def test_every_row_has_the_same_columns_and_only_columns_that_are_used(tmp_path)
     assert list(json.loads(path.read_text())) == list(writing.ALWAYS)
 
 
+@pytest.mark.slow
+def test_datasets_reads_a_file_whose_first_10_mib_lack_a_column(tmp_path, monkeypatch):
+    """`load_dataset` takes types from the first 10 MiB; the row that is first to use a column is put in front."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    long = replace(PLAIN, response=LongThought("x" * 100_000, "So."))
+    rows = [replace(long, id=str(number)) for number in range(120)] + [replace(FULL, history=())]
+    path = tmp_path / "rows.jsonl"
+    write_rows(path, rows)
+    assert path.stat().st_size > 11 << 20
+    table = datasets.load_dataset("json", data_files=str(path), split="train", cache_dir=str(tmp_path / "cache"))
+    assert table["id"] == ["a-1", *map(str, range(120))]
+    assert table[0]["images"] == ["pictures/one.png"] and table[5]["images"] == [] and table[5]["domain"] is None
+
+    write_rows(tmp_path / "rows.parquet", rows)
+    assert [example.id for example in _read_back(tmp_path / "rows.parquet")] == [*map(str, range(120)), "a-1"]
+
+
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(range(7)), count=st.integers(1, 7), suffix=st.sampled_from(writing.SUFFIXES))
 def test_any_order_of_any_rows(tmp_path, order, count, suffix):
@@ -98,7 +117,7 @@ def test_any_order_of_any_rows(tmp_path, order, count, suffix):
 
     read = [replace(example, format=None) for example in _read_back(path)]
     assert read == [examples[number] for number in order[:count]]
-    assert (written.rows, written.bytes) == (count, path.stat().st_size)
+    assert (written.rows, written.bytes, written.promoted) == (count, path.stat().st_size, 0)
 
 
 def test_a_failure_leaves_nothing_and_what_a_killed_run_left_is_replaced(tmp_path):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from virgo_factory.core.example import Example
 from virgo_factory.formats import Options, read_row
 from virgo_factory.formats.any_row.second_columns import NOT_TRAINED_BESIDE_CHAT
+from virgo_factory.formats.marks import names
 from virgo_factory.formats.marks.names import Kind, kinds_of
 from virgo_factory.formats.marks.response_marks import UNREAD
 from virgo_factory.formats.options import options_of
@@ -369,6 +370,12 @@ OF_OTHERS = st.builds("{}_{}".format, ASPECTS, OTHERS).filter(
 def test_a_column_of_another_purpose_is_no_mark(name, value):
     assert kinds_of(name) <= {Kind.NESTED}, name
     assert outcome(**{name: value}) == ""
+
+
+def test_the_usual_columns_say_nothing_where_they_are_looked_at(monkeypatch):
+    usual = names._USUAL
+    monkeypatch.setattr(names, "_USUAL", frozenset())
+    assert not any(map(kinds_of.__wrapped__, usual))
 
 
 @given(

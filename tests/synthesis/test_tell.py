@@ -14,7 +14,7 @@ from virgo_factory.synthesis.config import read_config
 from virgo_factory.synthesis.run.folder import REPLIES
 from virgo_factory.synthesis.tell.estimate import estimate
 from virgo_factory.synthesis.tell.page import write_status_page
-from virgo_factory.synthesis.tell.status import lines_of, summarise, tables_of
+from virgo_factory.synthesis.tell.status import lines_of, summarise, tables_of, to_json
 
 
 def test_a_dry_run_asks_nobody(make, played):
@@ -73,8 +73,8 @@ def test_status_has_every_stage(whole, tmp_path):
     (table,) = tables_of(found)
     assert [row[0] for row in table.rows][:3] == ["00_scenes", "01_written", "02_questions"]
     assert not found.waits and "All is made" in lines_of(found)[0]
-    stages = {stage.name: stage for stage in found.stages}
-    assert stages["02_questions"].taken == stages["02_questions"].rows + sum(stages["02_questions"].dropped.values())
+    told = to_json(found)["stages"]
+    assert told["02_questions"]["in"] == told["02_questions"]["rows"] + sum(told["02_questions"]["dropped"].values())
     folder = shutil.copytree(whole, tmp_path / "out")
     (folder / "07_filtered.jsonl").unlink()
     path = folder / "03_validated.jsonl"
@@ -140,6 +140,7 @@ def test_verbs(whole, tmp_path):
     runner = CliRunner()
     found = runner.invoke(verbs, ["status", str(whole)], env={"COLUMNS": "160"})
     assert found.exit_code == 0 and re.search(r"10_rl_questions\s+\d+", found.output)
+    assert json.loads(runner.invoke(verbs, ["status", str(whole), "--json"]).output)["waits"] == ""
     assert "are of the page" in str(runner.invoke(verbs, ["status", str(whole), "--seed", "1"]).exception)
     found = runner.invoke(verbs, ["status", str(whole), "--html", str(tmp_path / "x.html"), "--scenes", "1"])
     assert "1 scenes" in found.output and (tmp_path / "x.html").is_file()

@@ -16,7 +16,7 @@ from virgo_factory.answers.prose.asked import in_place, on_subject
 from virgo_factory.answers.prose.clauses import committed, statements
 from virgo_factory.answers.prose.phrases import BOOLEANS, MAX_ANSWER, said_answer
 from virgo_factory.answers.prose.places import placed
-from virgo_factory.answers.prose.reading import announced, chosen, telling, value_of
+from virgo_factory.answers.prose.reading import announced, chosen, has_prose, is_value, telling, value_of
 from virgo_factory.answers.values.latex import compact, tidy, unwrap, words
 from virgo_factory.answers.values.numbers import read_number
 from virgo_factory.answers.values.numbers import told as marks_of
@@ -303,24 +303,33 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
     told = telling(text[-4_000:], question)
     if not told or (options and all(re.fullmatch("[A-Za-z]", option) for option in options)):
         point = rf"\b(?:{P.KINDS}|point|line|angle|labell?ed|marked|letter)\s+([A-Za-z])\b"
+        headed = re.match(rf"\W*(?i:{P.KINDS}|label|point)\W+([A-Za-z])\W*\n", text)
+        if headed and headed[1] in options:
+            return Answer(headed[1], "option", where)
         said, named = told[-1] if told else "", set()
         for one in re.finditer(point, said):
             if not P.DISMISSED.match(said, one.end()) and not P.DENIED.search(said[: one.start()]):
                 named |= {one[1]} & {*options}
         return Answer(named.pop(), "option", where) if len(named) == 1 else Answer("", "none", where)
-    if (spoken := _spoken(told[-1], options)) is not None:
+    spoken = _spoken(told[-1], options)
+    if (spoken := _ordered(told[-1], options) if spoken is None else spoken) is not None:
         return Answer(options[spoken], "option", where)
     bold = {option for part in phrases.BOLD.findall(text) for option in options if same_option(option, part)}
     if len(bold) == 1:
         return Answer(bold.pop(), "bold", where)
     if (named := in_place(question.text, told[-1])) and len(matched := options_named(named, options)) == 1:
         return Answer(options[matched[0]], "option", where)
-    numbers = all(read_number(option) is not None for option in options)
+    numbers = sum(read_number(option) is not None for option in options) > len(options) / 2
     for part in dict.fromkeys((told[-1], told[-1 if len(options) == 2 else 0])):  # of two it may be the other one
         for run in committed(on_subject(part, question.text), denials=True):
             matched = next(filter(None, (options_named(said, options) for said in run)), [])
             if not matched or _HEDGED.search(part):
                 continue
+            if numbers and len(matched) > 1:
+                asked = phrases.quantities(question.text[-300:])
+                matched = [index for index in matched if options[index] not in asked] or matched
+            if len(matched) > 1 and _TAKE_ALL.search(question.text):
+                return Answer("、".join(options[index] for index in matched), "option", where)
             if _exchanged(question.text, run[0]):
                 others = [option for option in options if option != options[matched[0]]]
                 return Answer(others[0] if len(others) == len(matched) == 1 else "", "option", where)
@@ -329,8 +338,9 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
                 return Answer(options[asserted], "option", where)
             break
         else:
-            values = (chosen(run, question) for run in committed(part)) if numbers and part is told[-1] else ()
-            if value := next(filter(None, values), None):
+            values = (chosen(run, question) for run in committed(part)) if part is told[-1] else ()
+            value = next(filter(None, values), "")
+            if value and (numbers or not has_prose(part) and is_value(value) and read_number(value) is None):
                 return Answer(value, "number", where)
     if (begun := text.partition("\n")[0]) in options:
         return Answer(begun, "option", where)
@@ -338,6 +348,17 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
         return Answer("", "none", where)
     run = next(iter(committed(told[-1])), [""]) if all(map(_FORMULA.search, options)) else [""]
     return Answer(value_of(run[0], question) or unwrap(text), "whole", where)
+
+
+_TAKE_ALL = re.compile(r"多选|不定项|(?:select|choose|mark|check) all\b", re.IGNORECASE)
+"""A question that may have several right options."""
+
+
+def _ordered(text: str, options: tuple[str, ...]) -> int | None:
+    """The option that is the order in which a text names pictures or steps: "Image 2 → Image 3 → Image 1" of "2-3-1"."""
+    orders = [re.findall(r"[A-Z\d]", option) for option in options if re.fullmatch(r"[A-Z\d\W]+", option)]
+    named = re.findall(r"(?<![^\W_])[A-Z\d](?![^\W_])", text)
+    return orders.index(named) if len(named) > 2 and len(orders) == len(options) and orders.count(named) == 1 else None
 
 
 def _exchanged(question: str, statement: str) -> bool:
@@ -351,8 +372,11 @@ def _exchanged(question: str, statement: str) -> bool:
 
 def _asserted(told: str, matched: list[int], options: tuple[str, ...]) -> int | None:
     """Of the options a statement names, the last it says something *is*; else the only one."""
-    said, plain = r" (?:is|are|was|were|be|shows|called|named) {} (?!or )", f" {words(told[-4_000:])} "
-    places = {index: [m.end() for m in re.finditer(said.format(re.escape(words(options[index]))), plain)] for index in matched}  # fmt: skip
+    said, plain = (
+        r"(?: (?:is|are|was|were|be|shows|called|named) {} (?!or )|(?<!能)[是为]{}(?![和或]))",
+        f" {words(told[-4_000:])} ",
+    )
+    places = {index: [m.end() for m in re.finditer(said.replace("{}", re.escape(words(options[index]))), plain)] for index in matched}  # fmt: skip
     asserted = [(found[-1], index) for index, found in places.items() if found]
     others = "|".join(re.escape(words(options[index])) for index in matched)
     if asserted and re.match(rf"(?:\w+ ){{0,3}}(?:and|or) (?:the )?(?:{others}) ", plain[max(asserted)[0] :]):
@@ -388,7 +412,9 @@ def _pattern(option: str) -> tuple[re.Pattern[str], bool] | None:
     if not wanted:
         return None
     if len(wanted) == 1 and wanted > "\u4dff":
-        return re.compile(rf"(?:[是为选]|(?<= )(?=.图?(?:正确|符合)))(?P<o>{wanted})(?=图?(?:正确|符合| ))"), False
+        return re.compile(
+            rf"(?:[是为选]|\b(?:is|are|answer) |(?<= )(?=.图?(?:正确|符合)))(?P<o>{wanted})(?=图?(?:正确|符合| ))"
+        ), False
     if len(wanted) == 1 and wanted.isalpha() or wanted in ("yes", "no", "true", "false"):
         return re.compile(rf"(?:^|\b(?:is|are|answer|be)) (?P<o>{re.escape(wanted)}) (?!(?:information|context|data|such|more|other|further|way)\b){'$' if wanted == 'no' else ''}"), False  # fmt: skip
     if _FORMULA.search(tidy(option)):
@@ -401,6 +427,9 @@ def _pattern(option: str) -> tuple[re.Pattern[str], bool] | None:
     )
     first, _, others = wanted.partition(" ")
     spelled = re.escape(first) + ("s? " + re.escape(others) if others else "")
+    if alone := re.fullmatch("(.+) (?:only|alone)|only (.+)", wanted):
+        thing = re.escape(alone[1] or alone[2])
+        spelled = f"(?:only|just) {thing}|{thing} (?:only|alone)"
     return re.compile(f"{edge[0]}(?P<o>{spelled}){edge[1]}"), False
 
 
@@ -437,7 +466,7 @@ def options_named(text: str, options: tuple[str, ...]) -> list[int]:
 def _searched(text: str, written: bool) -> str:
     """A text as the pattern of an option looks at it."""
     text = re.sub("n['’]t\\b", " not", text)
-    return tidy(text).casefold().replace("$", "") if written else f" {words(text)} "
+    return tidy(text.replace("**", "")).casefold().replace("$", "") if written else f" {words(text)} "
 
 
 _ONLY = re.compile(r"\b(?:only|statements?)\b\s*|\s+(?:is|are) (?:true|correct)\W*$", re.IGNORECASE)

@@ -1,6 +1,8 @@
 """`virgo-factory smoke`: a recipe tried out on a tiny twin of its model, before the real one is loaded anywhere."""
 
 import contextlib
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import typer
@@ -35,6 +37,7 @@ def smoke(
         metavar="DIR",
         help="Keep what is written here; by default a folder that is removed if all is well.",
     ),
+    as_json: bool = typer.Option(False, "--json", help="Print the stages as JSON, at the end."),
 ) -> None:
     """Try a recipe out in minutes: rows, training, kill, resume, export and serving, on a tiny twin of its model and on CPU.
 
@@ -54,13 +57,13 @@ def smoke(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     folder = work or Path(tempfile.mkdtemp(prefix="virgo-smoke-"))
     job = Smoke(recipe, folder.absolute(), ranks, model, data, serve, read_overrides(overrides))
-    screen = console(markup=False)
+    screen = console(quiet=as_json, markup=False)
     began = time.monotonic()
     results = []
     screen.print(recipe, style="bold", end="")
     screen.print(f" on a tiny twin of its model, in {job.work}", soft_wrap=True)
     with contextlib.ExitStack() as live:
-        status = live.enter_context(screen.status("")) if screen.is_terminal else None
+        status = live.enter_context(screen.status("")) if screen.is_terminal and not as_json else None
 
         def starting(stage: str) -> None:
             if status:
@@ -74,8 +77,13 @@ def smoke(
             _show(screen, result)
 
     passed = all(result.ok for result in results)
-    _show_end(screen, job, results, passed, time.monotonic() - began)
-    if passed and work is None:
+    seconds = time.monotonic() - began
+    if as_json:
+        _print_json(job, results, passed, seconds)
+    else:
+        _show_end(screen, job, results, passed, seconds)
+
+    if (passed or len(results) == 1) and work is None:
         shutil.rmtree(folder, ignore_errors=True)
 
     raise typer.Exit(0 if passed else 1)
@@ -107,10 +115,23 @@ def _show(screen, result) -> None:
 def _show_end(screen, job, results, passed: bool, seconds: float) -> None:
     if not passed:
         screen.print(f"Stopped at {results[-1].stage}", style="bold red", end="")
-        screen.print(f" after {seconds:.0f} s; what was written is in {job.work}", soft_wrap=True)
+        written = f"; what was written is in {job.work}" if len(results) > 1 else ""  # `parse` writes nothing
+        screen.print(f" after {seconds:.0f} s{written}", soft_wrap=True)
         return
 
     screen.print(f"All {len(results)} stages passed", style="bold green", end="")
     screen.print(f" in {seconds:.0f} s.\n\nSubstituted on this machine, hence not tested:")
     rows = [(item.recipe, item.used, item.untested) for item in job.substituted]
     print_tables(screen, Table("", ("the recipe says", "used here", "not tested"), rows, words=(1, 2)))
+
+
+def _print_json(job, results, passed: bool, seconds: float) -> None:
+    content = {
+        "recipe": job.recipe,
+        "passed": passed,
+        "seconds": round(seconds, 1),
+        "work": str(job.work),
+        "stages": [asdict(result) for result in results],
+        "substituted": [asdict(item) for item in job.substituted],
+    }
+    typer.echo(json.dumps(content, ensure_ascii=False, indent=1))

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.formats.layouts.tags import format_of
 from virgo_factory.formats.marks.names import snake
 from virgo_factory.formats.row import QUESTION_COLUMNS, RejectedRow, plain
@@ -28,7 +29,7 @@ _ALSO_FIELDS = (
     *("analysis_content", "rationale_content", "scratchpad_content"),
 )
 """Keys that hold it where nothing else does: neither another key nor tags in the content."""
-LIKE_A_THOUGHT = re.compile(
+LIKE_A_THOUGHT = LazyPattern(
     r".*(?:think|thought|reason|cot|chain|rationale|explanation|analysis|trace|trajector|process|scratch|monologue|steps"
     r"|working|justification|reflection).*"
 )
@@ -50,7 +51,7 @@ _THOUGHT = re.compile(
     r"(?:(?P<prefix>.+)_)?(?:(?:thinking|thoughts?|reasoning|think)(?:_(?:content|text|trace|traces|process|chain|steps"
     r"|trajectory|trajectories))?|co_?t)"
 )
-OF_OTHERS = re.compile(
+OF_OTHERS = LazyPattern(
     r"(?:.*_)?(?:wrong|incorrect|negatives?|neg|reject|rejected|bad|worse|worst|loser|losing|failed|failure|invalid|truncated"
     r"|incomplete|broken|corrupted|perturbed|hallucinated|examples?|exemplars?|demos?|demonstrations?|few_?shots?|icl"
     r"|baselines?|students?|drafts?|judges?|judge?ments?|verifiers?|graders?|grading|critics?|critiques?|evaluators?"
@@ -236,7 +237,11 @@ def pair_columns(names: tuple[str, ...]) -> tuple[str, str] | None:
     (('response_winner', 'response_loser'), None)
     """
     words = {snake(name): name for name in reversed(names) if isinstance(name, str)}
+    joined = " ".join(words)
     for better, worse in PAIRS:
+        if worse not in joined:
+            continue
+
         for noun in ("", *_NOUNS) if better else _NOUNS[:4]:
             for form in ("{noun}_{word}", "{word}_{noun}") if noun and better else ("{word}",):
                 pair = [form.format(noun=noun, word=word) for word in (better or noun, worse)]

@@ -488,5 +488,7 @@ def test_the_verb(tmp_path, command):
     ] in rows
     assert "left out of geos" in told and ["not", "drawn", "28"] in rows
     assert f"{tmp_path}/out/questions.jsonl: 18 questions on 18 pictures" in told
+    code, told, _ = command("distill", "questions", path, "--json")
+    assert code == 0 and json.loads(told)["output"]["rows"] == 18
     code, _, error = command("distill", "questions", path, "seed=7")
     assert code == 1 and "was made with seed: 42, now it is 7. Choose another output_dir, or set it back" in error

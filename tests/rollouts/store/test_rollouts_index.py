@@ -10,7 +10,7 @@ from PIL import Image
 from virgo_factory.distill.config import read_folder
 from virgo_factory.distill.select.merge import merge
 from virgo_factory.distill.select.select import choose, select
-from virgo_factory.distill.tell.status import UNJUDGED, summarise
+from virgo_factory.distill.tell.status import UNJUDGED, summarise, to_json
 from virgo_factory.distill.todo import DistillTodo
 from virgo_factory.io import index as indexing
 from virgo_factory.io.index import NAME
@@ -150,13 +150,13 @@ def test_a_run_keeps_the_index_up_to_date(start, folders, monkeypatch):
 
 def test_another_format_does_not_touch_the_folders_index(start, monkeypatch):
     folder = start("new")
-    before = summarise(folder)
+    before = to_json(summarise(folder))
     with pytest.raises(ValueError, match="no correct response is well formed"):
         choose(folder, ["response_format=think"])
 
     with monkeypatch.context() as patch:
         patch.setattr(indexing, "read_object", None)  # nothing is read again
-        assert summarise(folder) == before
+        assert to_json(summarise(folder)) == before
 
     config = folder / "distill.yaml"
     config.write_text(config.read_text().replace("response_format: auto", "response_format: think"))
@@ -192,18 +192,18 @@ def test_step_by_step_it_says_what_a_new_one_says(folders, tmp_path, seed):
         elif change < 0.5:
             (tmp_path / "dropped.jsonl").write_text('{"question": "a/1", "model": "m", "reason": "no"}\n')
 
-        stepwise = summarise(tmp_path)
+        stepwise = to_json(summarise(tmp_path))
         (tmp_path / NAME).rename(tmp_path / "kept")
-        assert stepwise == summarise(tmp_path)
+        assert stepwise == to_json(summarise(tmp_path))
         (tmp_path / "kept").replace(tmp_path / NAME)
 
 
 def test_a_broken_index_is_no_matter_to_any_verb(start, tmp_path):
     folder = start("new")
-    before = summarise(folder)
+    before = to_json(summarise(folder))
     (folder / NAME).rename(tmp_path / NAME)
     (folder / NAME).mkdir()  # no room for one
-    assert summarise(folder) == before and choose(folder).kept == 1
+    assert to_json(summarise(folder)) == before and choose(folder).kept == 1
     (folder / NAME).rmdir()
     (tmp_path / NAME).rename(folder / NAME)
     content = bytearray((folder / NAME).read_bytes())
@@ -211,7 +211,7 @@ def test_a_broken_index_is_no_matter_to_any_verb(start, tmp_path):
         content[page : page + 200] = b"\xff" * 200
 
     verbs = (
-        lambda: summarise(folder) == before,
+        lambda: to_json(summarise(folder)) == before,
         lambda: choose(folder, overwrite=True).outcomes["correct"] == 5,
         lambda: judge_rollouts(folder) == 0,
         lambda: merge([folder], tmp_path / "whole").verdicts.kept == 5,

@@ -10,7 +10,9 @@ from virgo_factory.answers.values.latex import words
 
 
 _AUXILIARIES = frozenset("is are was were do does did has have had can could will would".split())
-_UNSAID = _AUXILIARIES | frozenset("any some indeed currently actually really clearly so thus therefore hence".split())
+_UNSAID = _AUXILIARIES | frozenset(
+    "any some indeed currently actually really clearly appear so thus therefore hence".split()
+)
 _NO = frozenset("not no never neither nor cannot".split())
 _OPEN = frozenset(
     "whether if unless unclear doubt might may would think thought seem false wrong incorrect first other another second".split()
@@ -24,13 +26,14 @@ _PEOPLE = frozenset("person child player driver rider worker student baby".split
 _GOES_ON = frozenset("in on at to of by with near next behind beside under over above below and or but because since as so while which that if than from for there here it they compared rather instead".split())  # fmt: skip
 """Words behind a statement that leave its last word as it is: no "dog house"."""
 _UNTOLD = re.compile(
-    r" (?:in|on) (?:the|this|that) (?:image|picture|photo|figure|scene|diagram|chart|graph)\b| the (?:type|kind|category) of\b"
+    r" (?:in|on) (?:the|this|that) (?:image|picture|photo|figure|scene|diagram|chart|graph)\b| in (?:fact|reality)\b|\s*\([^()]*\)| the (?:type|kind|category) of\b"
 )
 
 
 def affirms(text: str, question: str) -> bool | None:
     """Return whether a response says yes or no: in what it announces, by the question's own words, or else; None without either."""
-    told = (said_boolean(said_answer(text) or ""), restated(question, text), said_boolean(text))
+    said = said_answer(text) or ""
+    told = (said_boolean(said), restated(question, text), _restated_in_chinese(question, text), said_boolean(text))
     return next((said for said in told if said is not None), None)
 
 
@@ -47,6 +50,8 @@ def restated(question: str, text: str) -> bool | None:
         return None
     shorter = len(wanted) > 2 and set(re.findall(rf"(\w+) {re.escape(wanted[1])}", text.lower()))
     heads = [wanted, wanted[1:]] if shorter and shorter <= {"the", "this", "that", "a", wanted[0]} else [wanted]
+    if wanted[0] == "there":
+        heads += [["see", *wanted[1:]], *([*wanted[1:], seen] for seen in _SEEN)]
     sentences = [part for part in re.split(r"(?<=[.!?;])\s+|\n+", text[-4_000:]) if part.strip()]
     if sentences and P.CLAIM.search(question) and (held := P.HOLDS.search(sentences[-1])):
         return None if P.RETRACTED.search(sentences[-1][: held.start()]) else not (held["no"] or held["unfit"])
@@ -60,6 +65,17 @@ def restated(question: str, text: str) -> bool | None:
             found, opened = found if said is None else said, opened | _OPEN & set(stated)
         if found is not None:
             return found
+    return None
+
+
+def _restated_in_chinese(question: str, text: str) -> bool | None:
+    """What the last statement that has the end of a Chinese question says of it: 没有戴眼镜 denies 戴眼镜了吗."""
+    asked = re.search(r"([\u4e00-\u9fff]{2,12}?)了?[吗嘛][?？\s]*$", question)
+    for told in reversed(statements(text[-1_000:])) if asked else ():
+        for length in range(min(len(asked[1]), 6), 1, -1):
+            head, found, _ = told.rpartition(asked[1][-length:])
+            if found:
+                return re.search("(?:没有?|不|未|非)$", head) is None
     return None
 
 
@@ -123,7 +139,7 @@ _THEN = re.compile(r"(?<=[a-z]er )then\b")
 _ONLY = re.compile(r"\bnot (?=only|just|merely)")
 _WAYS = {"left": "right", "above": "below", "over": "under", "in front of": "behind", "before": "after", "north": "south", "east": "west"}  # fmt: skip
 _WAYS |= {other: way for way, other in _WAYS.items()}
-_WAY = rf"(?:to |on |at )?(?:the )?({'|'.join(_WAYS)})(?: side)?(?: of)?"
+_WAY = rf"(?:to |on |at )?(?:the )?({'|'.join(_WAYS)})(?:-hand)?(?: side)?(?: of)?"
 _ASKS_WAY = re.compile(
     rf"\b(?:is|are|was|were) (?:the |an? )?([\w ]+?) {_WAY} or {_WAY} (?:the |an? )?([\w ]+?)\?", re.IGNORECASE
 )
@@ -138,14 +154,18 @@ def turned(question: str, text: str) -> str | None:
     if not (asked := _ASKS_WAY.search(question)):
         return None
     one, way, other, two = (part.lower() for part in asked.groups())
-    told = [part for part in statements(text[-1_000:]) if part.strip()]
-    found = set()
-    for first, second in ((one, two), (two, one)) if told and _WAYS[way] == other else ():
-        said = rf"\b{re.escape(first)} (?:is|are|was|were|stands?|sits?|lies|hangs?|appears?)(?: [a-z]+)?? {_WAY} (?:the |an? )?{re.escape(second)}\b"
-        for match in re.finditer(said, told[-1].lower()):
-            if not re.search(P.NOT, match[0]) and match[1] in (way, other):
-                found.add(match[1] if first == one else _WAYS[match[1]])
-    return found.pop() if len(found) == 1 else None
+    said = r"\b{} (?:is|are|was|were|stands?|sits?|lies|hangs?|appears?)(?: [a-z]+){{0,3}}? {} (?:the |an? )?{}\b"
+    ways = {pair: said.format(re.escape(pair[0]), _WAY, re.escape(pair[1])) for pair in ((one, two), (two, one))}
+    for told in reversed(statements(text[-1_000:])) if _WAYS[way] == other else ():
+        found = {
+            match[1] if first == one else _WAYS[match[1]]
+            for (first, _), said in ways.items()
+            for match in re.finditer(said, told.lower())
+            if not re.search(P.NOT, match[0]) and match[1] in (way, other)
+        }
+        if found:
+            return found.pop() if len(found) == 1 else None
+    return None
 
 
 def _stems(text: str) -> list[str]:

@@ -16,6 +16,10 @@ _COMMITS = (STATES, CONCLUDES, TURNS)
 _LIST_NUMBER = re.compile(r"[\s*_#>]*(?:\d{1,2}\.(?=\s+\S)|\(\d\)(?=.*[^\W\d_]))")
 
 
+_SAYS = re.compile(r"[^\W_]|[^\s.*:#>|\u2000-\u206f\u2600-\u27bf\ufe0f\U0001f000-\U0001ffff_-]")
+"""A sign that says something: no mark of a list, no emoji."""
+
+
 @dataclass(frozen=True)
 class Clause:
     """A part of a statement, without and with the word that leads it."""
@@ -38,7 +42,7 @@ def statements(text: str) -> tuple[str, ...]:
         if not end["block"] and not (number and number.end() == end.end()):
             found.append(text[start : end.start()])
             start = end.end()
-    told = (part for part in (*found, text[start:]) if part.strip(" \t\n.*_:#>-|"))
+    told = (part for part in (*found, text[start:]) if _SAYS.search(part))
     return tuple(part[number.end() :] if (number := _LIST_NUMBER.match(part)) else part for part in told)
 
 
@@ -53,7 +57,7 @@ def clauses(statement: str) -> tuple[Clause, ...]:
     for lead in P.CLAUSE.finditer(statement):
         name = lead.lastgroup.rstrip("234")
         if name in ("resumes", "pauses"):
-            if role in _COMMITS or name == "pauses" and found:
+            if role in _COMMITS or name == "pauses" and any(map(_has_value, found)):
                 continue
             name = TURNS if role == DENIES else STATES
         found += _clause(role, statement[start : lead.start()], statement[begun : lead.start()])
@@ -62,6 +66,10 @@ def clauses(statement: str) -> tuple[Clause, ...]:
     if len(found) == 1 and found[0].role in (BESIDE, ASIDE):
         return (Clause(STATES, statement.strip(), statement),)
     return tuple(found)
+
+
+def _has_value(clause: Clause) -> bool:
+    return P.VALUE.search(clause.text) is not None or re.search(r"\d", clause.text) is not None
 
 
 def _clause(role: str, text: str, led: str) -> list[Clause]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose.clauses import statements
 from virgo_factory.answers.values.latex import characters, compact, unwrap, words
+from virgo_factory.answers.values.numbers import read_number
 from virgo_factory.answers.values.units import read_unit
 
 
@@ -38,8 +39,8 @@ _TIMES = re.compile(r"\s?(?:\\(?:sqrt|pi)(?![a-z])|[√π]|\^(?!\s?\{?\s?\\circ)
 
 
 BOOLEANS = {
-    **dict.fromkeys(("yes", "true", "correct", "yep", "yeah", "是", "是的", "对", "对的", "正确", "正确的", "√", "✓", "成立", "有的"), True),
-    **dict.fromkeys(("no", "false", "incorrect", "nope", "否", "不", "不是", "不是的", "不对", "错", "错误", "错误的", "错的", "不正确", "×", "✗", "不成立"), False),
+    **dict.fromkeys(("yes", "true", "correct", "yep", "yeah", "是", "是的", "对", "对的", "正确", "正确的", "√", "✓", "成立", "有的", "有"), True),
+    **dict.fromkeys(("no", "false", "incorrect", "nope", "否", "不", "不是", "不是的", "不对", "错", "错误", "错误的", "错的", "不正确", "×", "✗", "不成立", "没有", "没"), False),
 }  # fmt: skip
 """Words that answer yes or no."""
 _BOOLEAN = "|".join(sorted(map(re.escape, BOOLEANS), key=len, reverse=True))
@@ -53,7 +54,9 @@ _STATED = re.compile(
     rf"|isn['’]t\s{{1,3}})?(?P<said>{_BOOLEAN}){_EDGE}(?!\s{{1,3}}that\b)",
     re.IGNORECASE,
 )
-_DECORATED = re.compile(r"^(?:so|therefore|thus|answer)[,:]?\s+|^.*(?:=>|→|⇒)|[\s*_.。!！$\"'`:：()]+", re.IGNORECASE)
+_DECORATED = re.compile(
+    r"^(?:so|therefore|thus|answer)[,:]?\s+|^.*(?:=>|→|⇒|=\s)|[\s*_.。!！$\"'`:：()]+", re.IGNORECASE
+)
 
 
 def says_boolean(gold: str) -> bool:
@@ -126,9 +129,13 @@ def refuses(told: str) -> bool:
     return found is not None and not _GUESS.search(told[found.end() :])
 
 
-def refuses_at_end(text: str) -> bool:
-    """Return whether a response ends by saying that it has no answer."""
-    return any(map(refuses, statements(text.strip()[-1_000:])[-2:]))
+def refuses_at_end(text: str, found: str) -> bool:
+    """Return whether a response ends by saying that it has no answer, and not with what was found in it."""
+    *before, last = ("", *statements(text.strip()[-1_000:])[-2:])
+    return refuses(last) or refuses(before[-1]) and found not in last
+
+
+_AND = re.compile(r",?\s?(?:and\s|又|零)?")
 
 
 @functools.lru_cache(128)
@@ -139,7 +146,7 @@ def quantities(text: str) -> tuple[str, ...]:
     (('60 mph', '1887 BC', '15 thousand dollars'), ('25倍',))
     """
     text = characters(text)
-    found = []
+    found, begun, ended = [], 0, None
     for match in P.NUMERAL.finditer(text):
         in_formula = _UNDER.search(text, max(0, match.start() - 12), match.start()) or _TIMES.match(text, match.end())
         if match.group().strip() and not in_formula:
@@ -151,6 +158,12 @@ def quantities(text: str) -> tuple[str, ...]:
             end = unit + length if (length := read_unit(rest[unit:])[1]) else end
             if way := P.WAY.match(rest, end):
                 end = way.end()
+            if length and ended is not None and _AND.fullmatch(text, ended, match.start()):
+                whole = text[begun : match.end() + end]
+                if read_number(whole) is not None:  # 2 hours and 24 minutes
+                    found[-1], ended = whole.strip(" ."), match.end() + end
+                    continue
+            begun, ended = match.start(), match.end() + end if length else None
             found.append((match.group() + rest[:end]).strip(" .") if end else match.group().strip())
     return tuple(found)
 

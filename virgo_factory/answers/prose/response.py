@@ -5,21 +5,23 @@ from dataclasses import dataclass
 from string import ascii_letters, ascii_uppercase, digits
 
 from virgo_factory.answers.patterns import P
+from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.core.thought import BEGIN_SOLUTION, BEGIN_THOUGHT, END_SOLUTION, END_THOUGHT
 
 
-_END_OF_THOUGHT = re.compile(
+_END_OF_THOUGHT = LazyPattern(
     rf"<(?i:{re.escape(END_THOUGHT[1:])}|/(?:seed:)?(?:think|thinking|thought|reasoning|REASONING_END)>|\|/think\|>|\|END_THINKING\|>|channel\|>"
     r"|unused95>|\|channel\|>final(?: [^<]{0,40})?<\|message\|>)|\[(?i:/THINK\])|◁(?i:/think▷)"
     r"|#(?<![^\n]#)(?i:#{0,2} ?Final Response\b[^\n]*$)",
     re.MULTILINE,
 )
-_BEGIN_OF_THOUGHT = re.compile(
+_BEGIN_OF_THOUGHT = LazyPattern(
     rf"<(?i:{re.escape(BEGIN_THOUGHT[1:])}|(?:seed:)?(?:think|thinking|thought|reasoning)>|\|START_THINKING\|>|\|channel>thought|unused94>"
     r"|\|channel\|>analysis)|\[(?i:THINK\])|◁(?i:think▷)|#(?<![^\n]#)(?i:#{0,2} ?Thinking\b[^\n]*$)",
     re.MULTILINE,
 )
 """Each of them begins with one of a few signs, so that a long response is searched fast."""
+_HEADING = re.compile(r"(?s:.*)[:：]|\W*(?:solution|answer|response|analysis|explanation)?\W*", re.IGNORECASE)
 _TAG = re.compile(r"<(/?)(answer|output|final_answer|conclusion)>", re.IGNORECASE)
 _FULL_WIDTH = {0xFEE0 + ord(sign): sign for sign in ascii_letters + digits + "()[]{}=<>+-%/:.,"}
 _FULL_WIDTH |= {0x24B6 + place: sign for place, sign in enumerate(ascii_uppercase)}
@@ -54,9 +56,9 @@ def parts(response: str) -> tuple[Part, bool]:
     if not response.isascii() and _WIDE.search(response):
         response = response.translate(_FULL_WIDTH)
     response = without_turn_end(response)
-    if (ended := P.NEXT_QUESTION.search(response, 20)) and not _END_OF_THOUGHT.search(response, ended.end()):
+    if (ended := P.NEXT_QUESTION.search(response, 3)) and not _END_OF_THOUGHT.search(response, ended.end()):
         answered = response[: ended.start()].rstrip()
-        response = response if answered.endswith((":", "：")) else answered
+        response = response if _HEADING.fullmatch(answered) else answered
     if start := P.START.match(response):
         response = response[start.end() :]
     if response.startswith("analysis") and (final := response.rfind("assistantfinal")) > 0:

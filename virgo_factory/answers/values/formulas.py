@@ -19,6 +19,7 @@ import mpmath
 
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.values.latex import GREEK, compact, tidy
+from virgo_factory.core.lazy_pattern import LazyPattern
 
 
 MAX_LENGTH, MAX_DEPTH = 400, 40
@@ -456,11 +457,11 @@ def read_closed(text: str) -> tuple:
 
 _NAME = r"(?:\\[A-Za-z]+|[A-Za-z])(?:_(?:\{\w+\}|\w))?"
 _D, _POWERS = r"\s*(?:d|\\partial(?![A-Za-z]))\s*(?:\^\s*\{?\s*\d\s*\}?)?\s*", r"\s*(?:\^\s*\{?\s*\d\s*\}?)?\s*"
-_RATE = re.compile(
+_RATE = LazyPattern(
     rf"\\frac\s*\{{{_D}{_NAME}{_POWERS}\}}\s*\{{(?:{_D}{_NAME}{_POWERS})+\}}|(?<![A-Za-z\\]){_D}{_NAME}\s*/{_D}{_NAME}{_POWERS}(?![A-Za-z])"
 )
 """A derivative of one letter by others: read as a name of its own."""
-_CALL = re.compile(r"(?<![\\A-Za-z_])(?![ei]\s*\()([A-Za-z](?:_(?:\{\w+\}|\w))?'*)\s*\(\s*(\\?[A-Za-z]+)\s*\)")
+_CALL = LazyPattern(r"(?<![\\A-Za-z_])(?![ei]\s*\()([A-Za-z](?:_(?:\{\w+\}|\w))?'*)\s*\(\s*(\\?[A-Za-z]+)\s*\)")
 """A letter before a letter in brackets: read as a name of its own, so that y(x) is not x(y)."""
 _DASHED = re.compile(r"'|\\d?dot(?![A-Za-z])")
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from virgo_factory.answers.values import table
+from virgo_factory.core.lazy_pattern import LazyPattern
 
 
 GREEK = frozenset(
@@ -90,6 +91,10 @@ _UNICODE = _table(
     ("(\\d)\u0307", r"\\dot{\1}"),
     (r"[√∛∜]\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))", _root),
     ("[⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ]+|[₀-₉₊₋ₙ]+", _raised),
+    (r"(?<=[A-Za-z])(?:应该?|必须|需要?)?(?:大于或?等于|不小于)(?=[-\d\\])", r"\\ge "),
+    (r"(?<=[A-Za-z])(?:应该?|必须|需要?)?(?:小于或?等于|不大于)(?=[-\d\\])", r"\\le "),
+    (r"(?<=[A-Za-z])(?:应该?|必须|需要?)?大于(?=[-\d\\])", ">"),
+    (r"(?<=[A-Za-z])(?:应该?|必须|需要?)?小于(?=[-\d\\])", "<"),
 )
 _PI = re.compile(r"(?<=[\d)*/(] )pi(?![A-Za-z])|(?<=[\d)*/(])pi(?![A-Za-z])|(?<![A-Za-z\\])pi(?=\s?[/*^])")
 _INFINITY = re.compile(r"(?<![A-Za-z\\])[Ii]nfinity(?![A-Za-z])")
@@ -125,13 +130,13 @@ _MODULUS = _table(
 )  # fmt: skip
 _SPACES = re.compile(r"\s+")
 _TWICE = re.compile(r"\\\\(?=[A-Za-z]{2,})")
-_FONT = re.compile(r"(?<=\$)\\(?:mathrm|text|rm)\s*\{\s*([^{}$]*?)\s*\}(?=[^$\n]*\$)")
+_FONT = LazyPattern(r"(?<=\$)\\(?:mathrm|text|rm)\s*\{\s*([^{}$]*?)\s*\}(?=[^$\n]*\$)")
 """A unit in upright letters that begins what stands between dollar signs."""
 _PAIR = re.compile(r"\$(?! )([^$\n]+)(?<! )\$(?!\d)")
 _CHECK = re.compile(r"\s*(?:\\checkmark|[✓✔✅☑])\s*$")
 _WHOLE = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed|fbox)\s*\{(.*)\}|\{(.*)\}", re.DOTALL)
 _BRACKETED = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
-_DECORATION = re.compile(r"\\(?:vec|overleftrightarrow|widehat)\s*\{([^{}]*)\}|\\overline\{([A-Z]\s*[A-Z])\}")
+_DECORATION = LazyPattern(r"\\(?:vec|overleftrightarrow|widehat)\s*\{([^{}]*)\}|\\overline\{([A-Z]\s*[A-Z])\}")
 """Arrows, arcs and bars over two points: how a vector, a line or a segment is written."""
 _SIGN_AT = re.compile(
     "|".join(
@@ -159,6 +164,10 @@ def characters(text: str) -> str:
     return _INFINITY.sub(r"\\infty ", text) if "nfinity" in text else text
 
 
+_PLACE = re.compile(r"<image ?(\d+)>")
+"""Where a picture stands in a question: an option that names it."""
+
+
 @lru_cache(maxsize=20_000)
 def tidy(text: str) -> str:
     r"""Return maths in one spelling: no sizes and spacing commands, plain fractions, words without their wrapper.
@@ -171,7 +180,7 @@ def tidy(text: str) -> str:
     text = characters(text)
     if text.isalnum() and text.isascii():
         return text
-    text = text.replace("{,}", ",")
+    text = _PLACE.sub(r"image \1", text.replace("{,}", ","))
     text = _FONT.sub(r"\1", text) if "$\\" in text else text
     if "\\\\" in text and "\\begin" not in text:
         text = _TWICE.sub(r"\\", text)  # escaped twice
@@ -257,7 +266,7 @@ def compact(text: str) -> str:
 
 
 _SHORT_FORMS = _table((r"([_^])\s*\{\s*([0-9A-Za-z])\s*\}", r"\1\2"), (r"(\\[A-Za-z]+)\s+", r"\1"))
-_KEPT_SPACE = re.compile(r"(?<=\d)\s+(?=\d)|(?<=[^\W\d_\u4e00-\u9fff])\s+(?=[^\W\d_\u4e00-\u9fff])")
+_KEPT_SPACE = LazyPattern(r"(?<=\d)\s+(?=\d)|(?<=[^\W\d_\u4e00-\u9fff])\s+(?=[^\W\d_\u4e00-\u9fff])")
 """Spaces that keep two numbers or two words apart."""
 _LEADING_POINT = re.compile(r"(?<!\d)\.(\d)")
 

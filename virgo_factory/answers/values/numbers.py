@@ -14,6 +14,7 @@ from virgo_factory.answers.patterns import P
 from virgo_factory.answers.values.formulas import MP, NO_VALUE, TooLarge, Unreadable, add, read_closed
 from virgo_factory.answers.values.latex import tidy
 from virgo_factory.answers.values.units import Unit, named, read_unit
+from virgo_factory.core.lazy_pattern import LazyPattern
 
 
 MAX_LENGTH = 400
@@ -40,7 +41,7 @@ _SMALL |= dict(zip("thirty forty fifty sixty seventy eighty ninety".split(), ran
 _PARTS = {name + end: value for value, names in {2: "half halve", 3: "third", 4: "quarter fourth", 5: "fifth", 6: "sixth", 7: "seventh", 8: "eighth", 9: "ninth",
           10: "tenth", 100: "hundredth", 1000: "thousandth"}.items() for name in names.split() for end in ("", "s")}  # fmt: skip
 _COUNTS = "|".join(sorted([*_SMALL, "hundred", "thousand"], key=len, reverse=True))
-NUMBER_WORDS = re.compile(
+NUMBER_WORDS = LazyPattern(
     rf"\b(?!one\b)(?:{_COUNTS})(?:(?: and |-| )(?:{_COUNTS}))*(?:[- ](?:{'|'.join(sorted(set(_PARTS) - {'second', 'third', 'half'}, key=len, reverse=True))}))?\b",
     re.IGNORECASE,
 )
@@ -298,7 +299,7 @@ def _compound(first: Number, rest: str) -> Number | None:
 
 
 def _with_words(number: Number, rest: str) -> Number | None:
-    rest = rest.strip(" .;,()")
+    rest = _OF_FORMULA.sub("", rest.strip(" .;,()"))
     if not rest:
         return number
     counted, *over = re.split(r"\s*/\s*|\s+per\s+", rest, maxsplit=1)
@@ -315,6 +316,8 @@ def _with_words(number: Number, rest: str) -> Number | None:
     return replace(number, unit=unit, words=number.words | words, marks=number.marks | marks)
 
 
+_OF_FORMULA = re.compile(r"^of (?:[A-Z][a-z]?(?:_?\d|_?\{\d+\})*)+$")
+"""Of which substance: "moles of H_2O"."""
 _NO_WORDS = re.compile(r"[\\=+*/<>^_|\[\]{}:?]|\d(?<!mod\d)(?<!mod\d\d)")
 _OTHER_NUMBER = re.compile(r"squared$|cubed$|factorial|的?(?:一半|平方$|立方$|倒数|相反数|阶乘|倍数|\w?次方)")
 _COUNTED = re.compile(r"mod\w+|[^\W\d_]+(?:['-][^\W\d_]+)*|[$€£¥°]|[^\s\w,.()'\"-]")

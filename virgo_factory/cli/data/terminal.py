@@ -68,13 +68,13 @@ def busy(doing: str) -> contextlib.AbstractContextManager:
     return console.status(doing) if console.is_terminal else contextlib.nullcontext()
 
 
-def write_page(html: Path, shows: str, write: Callable[[], int]) -> None:
+def write_page(html: Path, shows: str, as_json: bool, write: Callable[[], int]) -> None:
     """Write a page, and say how many it shows of what."""
     check_file(html)
     with busy(f"writing {html}"):
         count = write()
 
-    print(f"{html}: {count} {shows}")
+    print(json.dumps({"html": str(html), shows: count}) if as_json else f"{html}: {count} {shows}")
 
 
 def training(sources: Sequence[Any]) -> list[Any]:

@@ -1,5 +1,7 @@
 """`virgo-factory distill questions`: the questions of a distillation, before any model is asked."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import typer
@@ -12,6 +14,7 @@ from virgo_factory.report.terminal import console, print_tables
 def questions(
     config: Path = typer.Argument(metavar="CONFIG", help="Configuration, such as recipes/distill/dsd_virgo7b.yaml."),
     overrides: list[str] | None = typer.Argument(None, metavar="[KEY=VALUE]...", help="Keys that differ from it."),
+    as_json: bool = typer.Option(False, "--json", help="Print the card as JSON."),
 ) -> None:
     """Draw the questions of a config with their pictures into OUTPUT_DIR/questions.jsonl, and tell what was left out.
 
@@ -32,6 +35,10 @@ def questions(
                 status.update(f"{source}: {seen:,} questions seen, {held:,} drawn")
 
         card = build_questions(settings, settings.output_dir, told)
+
+    if as_json:
+        typer.echo(json.dumps({**asdict(card), "folder": str(settings.output_dir)}, ensure_ascii=False))
+        return
 
     screen = console(soft_wrap=True, markup=False)
     people = card.card()

@@ -28,6 +28,7 @@ def select(
         help="The file: .jsonl or .parquet; DIR/selected.jsonl, or DIR/NAME.jsonl for another --dataset.",
     ),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace the file, and the entry of that name."),
+    as_json: bool = typer.Option(False, "--json", help="Print the card as JSON."),
 ) -> None:
     """Choose the rollouts that are trained on, by the selection keys of the config or the options given here.
 
@@ -43,7 +44,14 @@ def select(
     with progress("judging and reading rollouts") as told:
         card = choose(folder, keys, out, command_line(), overwrite, told)
 
-    _show(Console(highlight=False, soft_wrap=True), card, out.parent if out else folder)
+    if as_json:
+        import json
+
+        from virgo_factory.distill.select.selection_card import to_json
+
+        print(json.dumps(to_json(card), ensure_ascii=False))
+    else:
+        _show(Console(highlight=False, soft_wrap=True), card, out.parent if out else folder)
 
 
 def _show(console, card, folder: Path) -> None:

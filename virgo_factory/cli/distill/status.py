@@ -1,5 +1,6 @@
 """`virgo-factory distill status`: what a distillation has done, what it costs and what is left."""
 
+import json
 from pathlib import Path
 
 import typer
@@ -17,6 +18,7 @@ def status(
         None, "--questions", min=1, help="Questions that the page shows.", show_default="40"
     ),
     seed: int | None = typer.Option(None, "--seed", help="Of the draw of these questions.", show_default="0"),
+    as_json: bool = typer.Option(False, "--json", help="Print the numbers as JSON."),
 ) -> None:
     """Tell what is done, what it costs and what is left, from the files alone; a run may go on meanwhile.
 
@@ -25,7 +27,7 @@ def status(
     correct, wrong, unverifiable, truncated (cut at max_tokens) and looping (cut off as a loop); it is accepted if it is
     correct, complete and well formed.
     """
-    from virgo_factory.distill.tell.status import headline, lines_of, summarise, tables_of
+    from virgo_factory.distill.tell.status import headline, lines_of, summarise, tables_of, to_json
 
     if not html and (questions is not None or seed is not None):
         raise UserError("--questions and --seed are of the page: add --html FILE.")
@@ -33,11 +35,15 @@ def status(
     if html:
         from virgo_factory.distill.tell.page import write_status_page
 
-        write_page(html, "questions", lambda: write_status_page(html, folder, questions or 40, seed or 0))
+        write_page(html, "questions", as_json, lambda: write_status_page(html, folder, questions or 40, seed or 0))
         return
 
     with busy(f"reading {folder}"):
         found = summarise(folder, lengths=False)
+
+    if as_json:
+        print(json.dumps(to_json(found), ensure_ascii=False))
+        return
 
     screen = console(160, soft_wrap=True, markup=False)
     screen.print(headline(found), style="bold")

@@ -1,5 +1,6 @@
 """`virgo-factory evaluate status`: the scores so far, and what is outstanding."""
 
+import json
 from pathlib import Path
 
 import typer
@@ -10,6 +11,7 @@ from virgo_factory.report.terminal import console, print_tables
 def status(
     folder: Path = typer.Argument(metavar="DIR", help="Folder of the evaluation: output_dir of its config."),
     html: Path | None = typer.Option(None, "--html", metavar="FILE", help="Write a page with a plot instead."),
+    as_json: bool = typer.Option(False, "--json", help="Print the rows of scores.csv as JSON."),
 ) -> None:
     """Tell the scores so far from the files alone; a run may go on meanwhile.
 
@@ -20,6 +22,10 @@ def status(
 
     found = status_of(folder)
     config, rows = found.config, found.rows
+    if as_json:
+        print(json.dumps({"asked": found.asked, "judged": found.judged, "refused": found.refused, "scores": rows}))
+        return
+
     if html:
         from virgo_factory.io.files import check_file
 

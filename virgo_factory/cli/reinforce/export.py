@@ -1,5 +1,6 @@
 """`virgo-factory reinforce export`: a recipe of `stage: grpo` for another engine."""
 
+import json
 from pathlib import Path
 
 import typer
@@ -21,6 +22,7 @@ def export(
     nodes: int = typer.Option(1, "--nodes", min=1, help="Of the Ray cluster."),
     gpus: int = typer.Option(8, "--gpus-per-node", min=1),
     dataset_dir: Path | None = typer.Option(None, "--dataset-dir", help="Folder of dataset_info.json."),
+    as_json: bool = typer.Option(False, "--json", help="Print the account as JSON."),
 ) -> None:
     """Write prompts, reward and launch file of a recipe for verl, which trains on more than one node (Ray), or for EasyR1.
 
@@ -50,6 +52,11 @@ def export(
     prompts = Prompts(training(sources), settings)
     with busy(f"writing {folder}"):
         found = write(keys, prompts, folder, nodes, gpus)
+
+    if as_json:
+        account = {"rows": prompts.rows, "prompts": found.rows, "dropped": dict(prompts.dropped)}
+        print(json.dumps(account | {"departures": found.departures}, ensure_ascii=False))
+        return
 
     from virgo_factory.report.table import account
 

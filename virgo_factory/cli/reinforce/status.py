@@ -1,5 +1,6 @@
 """`virgo-factory reinforce status`: what a training by rewards has done so far."""
 
+import json
 from pathlib import Path
 
 import typer
@@ -19,6 +20,7 @@ def status(
     groups: int | None = typer.Option(
         None, "--groups", min=1, help="Groups of responses that the page shows.", show_default="40"
     ),
+    as_json: bool = typer.Option(False, "--json", help="Print every step as JSON."),
 ) -> None:
     """Tell reward, accuracy, format and lengths by step, from trainer_state.json and rollouts.jsonl alone.
 
@@ -40,11 +42,19 @@ def status(
         with busy(f"writing {html}"):
             count = write_rollouts_page(html, folder, groups or 40)
 
-        print(f"{html}: {count} group{'s' * (count != 1)} of responses")
+        print(
+            json.dumps({"html": str(html), "groups": count})
+            if as_json
+            else f"{html}: {count} group{'s' * (count != 1)} of responses"
+        )
         return
 
     with busy(f"reading {folder}"):
         steps = read_steps(folder)
+
+    if as_json:
+        print(json.dumps({"steps": steps}))
+        return
 
     print_tables(console(), steps_table(steps))
 

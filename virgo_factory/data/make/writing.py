@@ -27,6 +27,7 @@ SOMETIMES = ("system", "assistant_prefix", "history", "rejected", "difficulty", 
 COLUMNS = ALWAYS + SOMETIMES
 
 _EMPTY = {"images": [], "history": [], "loss": []}  # null elsewhere
+_FIRST_LOOK = 8 << 20  # `datasets.load_dataset` fixes the type of a JSON column by the first 10 MiB of the file
 _JSON = json.JSONEncoder(ensure_ascii=False)  # made once: json.dumps makes one for each row
 _BATCH_ROWS, _BATCH_BYTES = 10_000, 32 << 20
 
@@ -40,6 +41,7 @@ class Written:
     bytes: int
     sha256: str
     used: tuple[str, ...]  # the columns of the normal form that have a value in one of the rows at least
+    promoted: int = 0  # rows put on top because they are the first with a value in some column (see `write_spool`)
 
 
 @dataclass(frozen=True)
@@ -142,13 +144,22 @@ def write_spool(
 
     The file still has to be published, so that several files, and what describes them, appear together.
 
-    Every row has the same columns. `order` holds positions in the spool; `look` is shown every row of the normal form.
+    Every row of a JSONL file has the same columns, so that `datasets.load_dataset` reads it. That function takes the
+    type of a column from the first 10 MiB alone; a column that gets its first value later would stop it, so the rows
+    with these first values are moved to the top (seen only in large files put together from unlike parts). Parquet
+    carries its types and keeps the order. `order` holds positions in the spool; `look` is shown every row of the
+    normal form.
     """
     order = np.arange(len(spool)) if order is None else np.asarray(order, dtype=np.int64)
     used = np.array(spool.used, dtype=np.uint64)[order]
     some = int(np.bitwise_or.reduce(used)) if len(used) else 0
     has_value = tuple(name for bit, name in enumerate(COLUMNS) if some >> bit & 1)
     columns = [name for name in COLUMNS if name in ALWAYS or name in has_value]
+    promoted = np.empty(0, dtype=np.int64)
+    if path.suffix == ".jsonl":
+        promoted = _late_first_values(spool, order, used)
+        order = np.concatenate([order[promoted], np.delete(order, promoted)])
+
     partial = partial_of(path)
     write = _write_parquet if path.suffix == ".parquet" else _write_jsonl
     write(partial, _read(spool, order, columns, look), columns)
@@ -156,7 +167,7 @@ def write_spool(
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         os.fsync(file.fileno())
 
-    return Written(path, len(order), partial.stat().st_size, digest, has_value)
+    return Written(path, len(order), partial.stat().st_size, digest, has_value, len(promoted))
 
 
 def partial_of(path: Path) -> Path:
@@ -174,6 +185,15 @@ def published(paths: Sequence[Path]) -> Iterator[None]:
     finally:
         for path in paths:
             partial_of(path).unlink(missing_ok=True)
+
+
+def _late_first_values(spool: Spool, order: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """Return the positions in `order` of rows that are first to use a column, and too late to be seen."""
+    starts = np.frombuffer(spool.starts, dtype=np.uint64)
+    before = np.cumsum((starts[1:] - starts[:-1])[order])
+    bits = [used & np.uint64(1 << bit) for bit in range(len(COLUMNS))]
+    firsts = {int(np.argmax(has > 0)) for has in bits if has.any()}
+    return np.array(sorted(first for first in firsts if before[first] > _FIRST_LOOK), dtype=np.int64)
 
 
 def _read(

@@ -8,6 +8,7 @@ from functools import lru_cache
 from virgo_factory.answers.prose.response import boxes
 from virgo_factory.answers.values.latex import compact, unwrap
 from virgo_factory.core.example import Example
+from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.formats.marks.names import snake
 from virgo_factory.formats.row import GOLD_COLUMN, plain
 from virgo_factory.formats.texts import decoded
@@ -148,10 +149,10 @@ def _numbers(text: str) -> list[str]:
 
 
 _VALUE = r"([-+]?\d+(?:\.\d+)?|[A-J]|[Yy]es|[Nn]o)"
-_BOX = re.compile(rf"\\boxed\{{(?:\\text\{{)?{_VALUE}\}}")
-_TAGGED = re.compile(rf"<answer>\s*\(?{_VALUE}\)?\.?\s*</answer>")
+_BOX = LazyPattern(rf"\\boxed\{{(?:\\text\{{)?{_VALUE}\}}")
+_TAGGED = LazyPattern(rf"<answer>\s*\(?{_VALUE}\)?\.?\s*</answer>")
 _AT_THE_END = re.compile(rf"(?:\\boxed\{{(?:\\text\{{)?|\banswer(?: is|:)[$(*\s]*){_VALUE}[\s.!)}}*$\]\\]*\Z")
-_TAKES_BACK = re.compile(
+_TAKES_BACK = LazyPattern(
     r"(?<![\w,] )(?:[Ww]ait\b|Hmm|[Oo]n second thought)[\s\S]{0,80}?"
     r"(?:(?P<wrong>\b(?:that|this|it|which)(?:['’]s| is| was) (?:wrong|incorrect|not right|a mistake)\b|\bshould (?:have been|be)\b|\bI made a\b)|(?=\\boxed))"
 )
@@ -231,7 +232,7 @@ JUDGED = 50
 """Solutions of a chunk that are judged, which takes as long as all else that is done with a row, or longer."""
 _END, _JUDGED_END = 300, 4000
 """Characters at the end of a solution without a box where a right answer mostly stands, and of any that are judged."""
-_PLAIN = re.compile(
+_PLAIN = LazyPattern(
     r"\(?(?:[-+]?\d+(?:,\d{3})*(?:\.\d+)?|[a-j]|yes|no|true|false)\)?"
     r"|-?(?:\d+/\d+|\\[dt]?frac\{\d+\}\{\d+\})|\d+(?:,\d{3})*(?:\.\d+)? (?P<unit>[a-z]{3,})"
 )
@@ -319,7 +320,7 @@ def contradiction(example: Example) -> str:
 
 
 _LETTER = re.compile(r"\\boxed\{(?:\\text\{)?\(?([A-J])\)?\}")
-_LISTED = re.compile(r"(?:^|\(|[:;,.?]\s)([A-J])(?=[.):\u3001\uff0e\uff1a]\s?\S)", re.MULTILINE)
+_LISTED = LazyPattern(r"(?:^|\(|[:;,.?]\s)([A-J])(?=[.):\u3001\uff0e\uff1a]\s?\S)", re.MULTILINE)
 
 
 def no_such_option(question: str, solution: str) -> str:

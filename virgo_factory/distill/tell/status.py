@@ -10,7 +10,7 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -307,7 +307,7 @@ def lines_of(status: Status) -> list[str]:
         lines.append(f"{sum(status.dropped.values()):,} questions cannot be asked:")
         lines += counted(list(status.dropped.items())[:MOST_REASONS], width=7)
         if len(status.dropped) > MOST_REASONS:
-            lines.append(f"  and {len(status.dropped) - MOST_REASONS:,} more reasons (dropped.jsonl has them)")
+            lines.append(f"  and {len(status.dropped) - MOST_REASONS:,} more reasons (--json has them)")
 
     return [*lines, *_next(status)]
 
@@ -345,3 +345,30 @@ def _next(status: Status) -> Iterator[str]:
 
 def _shards(status: Status) -> str:
     return ", ".join(f"{index}/{count}" for index, count in status.shards)
+
+
+def to_json(status: Status) -> dict[str, Any]:
+    """Return the numbers for programs; of the config what they follow from."""
+    groups = {name: _group_json(group) for name, group in status.by_source.items()}
+    names = (
+        "left",
+        "base_left",
+        "dropped",
+        "stray",
+        "twice",
+        "correct_of",
+        "elsewhere",
+        "running",
+        "tokens_per_second",
+    )
+    return {
+        "config": status.config.shapes(),
+        "all": _group_json(status.all),
+        "by_source": groups,
+        **{name: getattr(status, name) for name in (*names, "seconds_left")},
+        "shards": [list(shard) for shard in status.shards],
+    }
+
+
+def _group_json(group: Group) -> dict[str, Any]:
+    return {**asdict(group), "rollouts": group.rollouts, "tokens_per_accepted": group.tokens_per_accepted}

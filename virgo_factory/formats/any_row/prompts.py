@@ -77,8 +77,12 @@ def _spaced(pattern: str) -> re.Pattern[str]:
     return LazyPattern(pattern.replace(" ", r"\s+").replace(r"\s+?", r"\s*"), re.DOTALL)
 
 
-_PROMPTS = (_THINK_ANSWER, _OPEN_MM_REASONER, _SKY_T1, _SKY_T1_THINK, _MULBERRY, _VIDEO_R1, _VIDEO_R1_OCR, _MAGISTRAL)
-_FIXED = [_spaced(text) for text in _PROMPTS]
+_FIXED = {
+    "respectively": _spaced(_THINK_ANSWER), "addresses": _spaced(_OPEN_MM_REASONER), "systematic": _spaced(_SKY_T1),
+    "exploring": _spaced(_SKY_T1_THINK), "Rationales": _spaced(_MULBERRY), "pondering": _spaced(_VIDEO_R1),
+    "transcribe": _spaced(_VIDEO_R1_OCR), "draft": _spaced(_MAGISTRAL),
+}  # fmt: skip
+"""Prompts by a word that each has."""
 
 _MONOLOGUE = _spaced(
     r"(?:You |The assistant |Please )?first,? (?:think|thinks) (?:about )?(?:through )?(?:the )?(?:reasoning process|question|problem)"
@@ -161,7 +165,10 @@ _PATTERN = LazyPattern(
     re.IGNORECASE,
 )
 """What a response is to look like, written out with blanks."""
-_OPEN, _CLOSE = r"(?:\#{1,6} ?|\*\*|[\"'“‘`「『【\[{]|\b(?=[\w ]{3,20}[:：]))", r"(?:[:：]|\b|(?<=[\u4e00-\u9fff]))"
+_OPEN, _CLOSE = (
+    r"(?:\#{1,6} ?|\*\*|[\"'“‘`「『【\[{]|\b(?=[\w ]{3,20}[:：]))",
+    r"(?:[:：]|\b|(?<=(?-i:[\u4e00-\u9fff])))",
+)
 _LABELS = [LazyPattern(rf"{_OPEN}/?(?:{names}){_CLOSE}", re.IGNORECASE) for names in (_THOUGHT_LABEL, _ANSWER_LABEL)]
 """A thought, or an answer, as a heading, a quoted word or a word with a colon."""
 _ANSWER_WORDS = ("answer", "solution", "conclusion", "response", "result", "summary", "答案", "回答", "结论")
@@ -247,7 +254,7 @@ def without_request(text: str, may_be_empty: bool = False) -> str:
         return text
 
     left = text
-    for pattern in (*_FIXED, None, _SWITCH):
+    for pattern in (*(pattern for word, pattern in _FIXED.items() if word in text), None, _SWITCH):
         if pattern is None:
             cuts = _requests(left, bool(_THINKS.search(text)))
         else:

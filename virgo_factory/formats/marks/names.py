@@ -259,6 +259,10 @@ ANYTHING = ("mask", "masks", "weights", "labels")
 """Columns of a row that may hold anything, from a picture's mask to masses: only a list that fits the turns is read, of
 `labels`, which may be classes, one of true and false, or of 0 and 1 as long as the turns."""
 
+_USUAL = frozenset(
+    "conversations messages from value role content system id image images question problem prompt instruction input thought".split()
+)
+"""Names of columns that say nothing of the response, for most rows all that they have."""
 _OBJECTS = frozenset(
     "metadata meta extra info additional verification evaluation evaluations eval evals result results response generation "
     "grading grade annotation annotations choices choice raw api judge verify score scores reward usage detail details "
@@ -297,6 +301,9 @@ def kinds_of(name: str) -> frozenset[Kind]:
     >>> [sorted(kind.name for kind in kinds_of(name)) for name in ("llm_judge_score", "home_score", "correct_answer")]
     [['NESTED', 'RIGHT'], [], []]
     """
+    if name in _USUAL:
+        return frozenset()
+
     is_rejected = name.startswith("rejected_") or name.endswith("_rejected") and not name.startswith(_FLAGS)
     if is_rejected and not _IS_WHY.fullmatch(name):
         return frozenset()  # of a preference pair: that response is not learned

@@ -10,6 +10,7 @@ import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.core.reasons import Reason
 from virgo_factory.formats.marks.names import ENDS, LEARNS, MISSES, VERDICTS, Kind, corrects, kinds_of, opposed, snake
 from virgo_factory.formats.marks.values import Said, decoded, end_reason, is_right, said
@@ -27,7 +28,7 @@ UNREAD = "yes or no in a column that is not read"
 _GOLDS = (*ANSWER_COLUMNS, "solution")
 _OPTIONS = ("options", "choices")
 _CHATS = ("messages", "conversations")
-_YES_OR_NO = re.compile(
+_YES_OR_NO = LazyPattern(
     r"^\W*(?:yes|no|not|true|false|correct|incorrect)\b|\b(?:yes|no|true|false|correct|incorrect)\W*$"
     r"|(?:answer|is|statement|\bboxed|text)\W+(?:(?:is|text|not)\W+)*(?:yes|no|true|false|correct|incorrect)\b"
     r"|^\W*(?:是|否|对|错|不是)|(?:是|否|对|错|正确|错误)\W*$", re.I)  # fmt: skip

@@ -12,6 +12,7 @@ from numbers import Number
 from typing import Any
 
 from virgo_factory.core.example import Example
+from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.core.reasons import Reason
 from virgo_factory.core.thought import LongThought
 from virgo_factory.formats.marks.names import ANYTHING, LEARNS, MODELS, TEACHERS, VERDICTS, Kind, snake
@@ -54,8 +55,8 @@ UNLEARNED = "with turns that are not learned"
 _MASKS = ("mask", "masks")
 _AT_MESSAGES = ("label", "target", "enabled")
 """Keys of a message whose false says that it is not learned (axolotl's `label`); of a row they are something else."""
-_OF_TURNS = re.compile(r"(?:loss|train|turn|assistant|response|message)s?_?(?:loss_?)?(?:mask|weight)s?")
-_PART_OF_ROW = re.compile(
+_OF_TURNS = LazyPattern(r"(?:loss|train|turn|assistant|response|message)s?_?(?:loss_?)?(?:mask|weight)s?")
+_PART_OF_ROW = LazyPattern(
     r"(?:only\W)?(?:the\W)?(?:last|final|first|all|some|half|partial|assistant|response|prompt)\b.{,20}", re.I
 )
 _LOSS = ("loss", "loss_scale", "lossscale")
@@ -70,13 +71,13 @@ _OF_MODEL = re.compile(
 )
 """Columns with what a model thought or answered; those without the second group may be a judge's."""
 _JUDGES = re.compile(r"judge|judgment|verdict|verif|eval")
-_PREFERS = re.compile(r"(?:preferred|chosen|best|selected)_(?:response_)?(?:index|idx|id)")
+_PREFERS = LazyPattern(r"(?:preferred|chosen|best|selected)_(?:response_)?(?:index|idx|id)")
 """Columns that choose among several responses by a number, from 0 or from 1."""
 _TIE = re.compile(r"(?:is_|was_|a_)*(?:tie|tied|draw)")
 _WINNER = re.compile(r"winner|preference|preferred|better|(?:human|judge)_preference")
 _NO_WINNERS = ("tie", "tied", "equal", "both", "neither", "rejected")
-_MARGIN = re.compile(r"(?:(?:score|reward|rating|preference)_)?(?:margin|diff|difference|gap|delta)")
-_SCORE = re.compile(r"(?:\w+_)?(?:scores?|ratings?|rewards?|acc|accuracy)")
+_MARGIN = LazyPattern(r"(?:(?:score|reward|rating|preference)_)?(?:margin|diff|difference|gap|delta)")
+_SCORE = LazyPattern(r"(?:\w+_)?(?:scores?|ratings?|rewards?|acc|accuracy)")
 """Columns called so are numbers that preference pairs carry: of which response a single one speaks is not known."""
 
 

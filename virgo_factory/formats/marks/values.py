@@ -8,6 +8,7 @@ from collections.abc import Callable
 from numbers import Number
 from typing import Any, Literal
 
+from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.formats import texts
 from virgo_factory.formats.marks.names import ENDS, Kind
 from virgo_factory.formats.row import plain
@@ -72,15 +73,15 @@ _TAGS = frozenset(
 """Words of these that say so among the tags of a row as well: of the others one may be a topic."""
 _STATUS = _TAGS | {"error", "refusal"}
 """The same in the columns of Kind.STATUS: `stop` may be the texts that a request stops at."""
-_SENTENCE = re.compile(
+_SENTENCE = LazyPattern(
     r"(?:verdict|judge?ment|decision|conclusion|grade|grading|result|correctness|final|^(?:the\W)?(?:answer|response|solution))\W{0,9}(?:(?:is|answer|response)\W+){0,3}"
     r"(incorrect|wrong|not correct|false|fail(?:ed)?|correct|right|true|pass(?:ed)?)\W*$", re.I)  # fmt: skip
 """How a judge's text ends."""
-_BEGINS = re.compile(
+_BEGINS = LazyPattern(
     r"\W*(?:incorrect|wrong|not correct|fail(?:ed)?)\s?[:.,;\u2014-]|\W*(?:不正确|错误)[：，。]", re.I
 )
-_BLAMES = re.compile(r"(?<!not )(?<!nothing )\b(?:incorrect|wrong|not correct)\b[^?]{0,40}$|\b(?:does|do|did)(?: not|n't) match\b|(?:错误|有误|不对|不正确)\W*$", re.I)  # fmt: skip
-_WHAT = re.compile(
+_BLAMES = LazyPattern(r"(?<!not )(?<!nothing )\b(?:incorrect|wrong|not correct)\b[^?]{0,40}$|\b(?:does|do|did)(?: not|n't) match\b|(?:错误|有误|不对|不正确)\W*$", re.I)  # fmt: skip
+_WHAT = LazyPattern(
     r"(?!(?:none|nothing|(?:no|without)\W+(?:\w+\W+)?(?:error|issue|problem|mistake)s?)\b).*[^\W\d].*\s\S", re.I | re.S
 )
 """What went wrong, told in several words."""

@@ -15,7 +15,8 @@ from typing import Any
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.io.atomic import new_file, replace_file
-from virgo_factory.io.files import check_folder
+from virgo_factory.io.files import check_folder, made_folder
+from virgo_factory.io.index import NAME as INDEX
 from virgo_factory.rollouts.config import AskConfig, read_folder
 from virgo_factory.rollouts.estimate import tokenizer_of
 from virgo_factory.rollouts.judge.verdicts import Judge, drop_old
@@ -79,8 +80,7 @@ def ask(
     """
     folder = config.output_dir
     check_folder(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with sigterm_interrupts(), RolloutStore(folder, shard) as store:
+    with sigterm_interrupts(), made_folder(folder, [INDEX]), RolloutStore(folder, shard) as store:
         if not store.is_empty:
             check_config(config)
 

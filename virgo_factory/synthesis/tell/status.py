@@ -180,3 +180,19 @@ def lines_of(found: Status) -> list[str]:
         told = f"All else is made. Not all could be asked. {lacks}. {again}"
 
     return [told, f"Look: virgo-factory synthesize status {quoted(found.folder)} --html page.html"]
+
+
+def to_json(found: Status) -> dict[str, Any]:
+    """Return what is known, for programs."""
+    stages = {
+        stage.name: {
+            "rows": stage.rows,
+            "tokens": stage.tokens,
+            "in": stage.taken,
+            "dropped": dict(stage.dropped or {}),
+            "edited": stage.is_edited,
+        }
+        for stage in found.stages
+    }
+    told = {"progress": found.progress, "waits": found.waits, "not_asked": not_asked(found.folder)}
+    return {"folder": str(found.folder), "stages": stages, **told}
