@@ -1,6 +1,7 @@
 """What stands on the pages (README, docs/) and in the recipes, for the tests that hold it against the code."""
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +46,18 @@ def header(recipe: str) -> str:
     """Return the comment lines above the first block of a recipe as one text."""
     text = text_of(recipe)
     return " ".join(line.lstrip("#").strip() for line in text[: text.index("\n### ")].splitlines())
+
+
+def check_style(name: str, known: Mapping[str, Sequence[str]]) -> list[str]:
+    """Check a recipe that asks models: its header, and its keys in their block, in its order; return its blocks."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    found = dict(re.findall(r"^### (.+)\n((?:(?!### ).*\n)*)", text, re.MULTILINE))
+    assert list(found) == [block for block in known if block in found]
+    for block, body in found.items():
+        keys = re.findall(r"^(\w+):", body, re.MULTILINE)
+        assert keys == [key for key in known[block] if key in keys]
+
+    assert max(map(len, text.splitlines())) <= 119
+    assert not [key for key, value in load(name).items() if value in (None, "", [])], "empty keys"
+    assert all(words in header(name) for words in ("Paper row:", "Hardware:", "Cost:", "Launch:", "Override:"))
+    return list(found)

@@ -130,31 +130,6 @@ def test_ranks_that_wait(gpu):
     assert slow["packed"] / slow["grouped"] > 1.5
 
 
-@pytest.mark.slow
-def test_out_of_memory_is_a_row(gpu, monkeypatch):
-    import torch
-
-    bench = gpu.Bench.__new__(gpu.Bench)
-    bench.tiny, bench.torch, bench.model = True, torch, torch.nn.Linear(1, 1)
-    fast, slow = (0, 5, 25, 0.1), (1, 5, 25, 0.1)
-    monkeypatch.setattr(gpu.Bench, "_as_made", lambda self: gpu.contextlib.nullcontext())
-    for error, told in (
-        (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"), "out of memory"),
-        (ImportError("no kernel\nfor this card"), "ImportError: no kernel"),
-        (gpu.OutOfTime(0), "out of time"),
-        (gpu.OutOfTime(1), ""),
-    ):
-
-        def fail(self, case, lengths, result, seconds, error=error, told=told):
-            result.passes += [] if told else [fast, fast, slow]
-            raise error
-
-        monkeypatch.setattr(gpu.Bench, "_train", fail)
-        result = bench.run(gpu.CASES[0], np.array([10]), 1.0, 2.0)
-        assert result.failed == told
-        assert result.speed(np.array([10])) == (None if told else pytest.approx(50)), "of the steps that were finished"
-
-
 def test_a_case_ends_at_its_time(gpu):
     from transformers import Trainer
 
@@ -163,31 +138,3 @@ def test_a_case_ends_at_its_time(gpu):
         Trainer.training_step(SimpleNamespace(state=SimpleNamespace(global_step=3)), None, {})
 
     assert ended.value.step == 3 and Trainer.training_step is stock
-
-
-def test_what_a_card_of_80_gb_would_print(gpu):
-    bench = gpu.Bench.__new__(gpu.Bench)
-    bench.shape, bench.long = KNOWN["qwen2-vl-7b-instruct"], gpu.LONG
-    bench.lengths = bench.spread = gpu.read_lengths(None)
-    bench.spread = gpu.spread(bench.lengths, gpu.EPOCH_ROWS)
-    bench.recipe = {"stage": "sft", "finetuning_type": "full", "freeze_vision_tower": True, "flash_attn": "fa2"}
-    bench.recipe |= {"freeze_multi_modal_projector": False, "per_device_train_batch_size": 1}
-    batch = gpu.spread(bench.lengths, 16)
-    alone = [(step, int(n), int(n) ** 2, 0.05 + n / 2000) for step in (0, 1, 2) for n in batch]
-    both = [(step, int(batch.sum()), int((batch**2).sum()), 0.05 + batch.sum() / 2000) for step in (0, 1)]
-    results = {
-        "stock's loss": gpu.Result(passes=alone, losses=[(11.93, 0.5)] * 3, peak=int(55e9)),
-        "fused_loss": gpu.Result(passes=alone, losses=[(11.93, 0.5)] * 3, peak=int(39e9)),
-        "packed": gpu.Result(passes=both, losses=[(11.93, 0.5)] * 2, peak=int(39e9)),
-        "rows of 32,768, stock's loss": gpu.Result(failed="out of memory", peak=int(78e9)),
-        "rows of 32,768, fused_loss": gpu.Result(passes=alone[:2], losses=[(11.93, 0.5)], peak=int(50e9)),
-    }
-    lines = [gpu.line(order, case, results, bench, 312.0, batch) for order, case in gpu.TABLE]
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert [line[9] for line in cells] == ["55.1"] * 3 + ["39.3"] * 4 + ["99.2", "50.1"]
-    assert [line[8] for line in cells[6:]] == ["39.0", "78.0 before it failed", "50.0"]
-    assert [line[3] for line in cells[6:]] == ["1,994", "out of memory", "-"] and cells[0][3] == "1,912"
-    assert float(cells[0][5]) == pytest.approx(0.4 * 1912 / float(cells[0][4].replace(",", "")), abs=0.01)
-    eight, many = ([float(line[place].replace(",", "")) for line in cells[3:7]] for place in (6, 7))
-    assert eight[0] < eight[1] < eight[2] < eight[3] and many[0] < many[1] < many[3] < many[2]
-    assert all(line[6:8] == ["-", "-"] for line in cells[7:])

@@ -68,9 +68,10 @@ def test_options_lists_of_responses_and_other_formats(score, tmp_path):
     assert [row["verdict"] for row in written] == ["correct", "wrong"]
 
     keyed = tmp_path / "keyed.json"  # as MathVista's own scripts write their outputs
-    keyed.write_text(json.dumps({"17": {"gold": "5", "response": "6", "ok": True}}, indent=1), encoding="utf-8")
-    code, out, _ = score(keyed, "--against", "ok")
-    assert code == 0 and "row 17" in out
+    rows = {key: {"gold": "5", "response": response, "ok": True} for key, response in (("16", "5"), ("17", "6"))}
+    keyed.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    code, out, written = score(keyed, "--against", "ok")
+    assert code == 0 and "line 7" in out and [row["id"] for row in written] == ["16", "17"]
 
 
 @pytest.mark.slow

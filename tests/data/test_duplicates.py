@@ -38,17 +38,6 @@ def test_repeated_digests_name_their_first(digests, expected):
     assert list(repeated(np.array(digests, np.uint64))) == expected
 
 
-def test_repeated_digests_as_counted_by_a_dictionary():
-    rng = random.Random(3)
-    digests = [rng.randrange(2_000) * 2**50 for _ in range(3_000)]
-    seen, expected = {}, []
-    for position, digest in enumerate(digests):
-        if seen.setdefault(digest, position) != position:
-            expected.append((position, seen[digest]))
-
-    assert list(repeated(np.array(digests, np.uint64))) == expected
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [60, 400, 3_000])
 def test_sketches_estimate_the_jaccard_similarity(words):

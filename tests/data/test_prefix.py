@@ -87,15 +87,9 @@ def test_anything_else_names_what_there_is(name):
         read_prefix(name)
 
 
-def test_a_file_that_is_no_text(tmp_path):
-    path = tmp_path / "picture.png"
-    path.write_bytes(b"\x89PNG\xff")
-    with pytest.raises(ValueError, match=r"question_prefix: .*picture\.png.*UTF-8"):
-        read_prefix(str(path))
-
-
-def test_an_empty_file_is_a_mistake(tmp_path):
-    path = tmp_path / "empty.txt"
-    path.write_text(" \n")
-    with pytest.raises(ValueError, match=r"question_prefix: .*empty\.txt.* is empty"):
+@pytest.mark.parametrize(("content", "told"), [(b"\x89PNG\xff", "UTF-8"), (b" \n", "is empty")])
+def test_a_file_that_says_nothing(tmp_path, content, told):
+    path = tmp_path / "mine.txt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"question_prefix: .*mine\.txt.*{told}"):
         read_prefix(str(path))

@@ -3,12 +3,11 @@
 import functools
 import io
 import json
-import threading
 from ast import literal_eval
 from collections import Counter
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.jsonl import read_jsonl
+from tests.rollouts.json_server import JsonServer
 
 
 PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -263,13 +263,19 @@ def store(tmp_path) -> Callable:
     return kept
 
 
-class Server(ThreadingHTTPServer):
+class Server(JsonServer):
     """A judge that is simple to foresee, and keeps what it was asked."""
 
     def __init__(self) -> None:
         self.prompts: list[str] = []
         self.broken = False
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__()
+
+    def answer(self, path: str, body: Any, key: str | None) -> tuple[int, dict]:
+        if not body:
+            return 200, {"data": [{"id": "judge"}]}
+
+        return 200, {"choices": [{"message": {"content": self.reply(body["messages"][0]["content"])}}]}
 
     def reply(self, prompt: str) -> str:
         self.prompts.append(prompt)
@@ -296,30 +302,8 @@ class Server(ThreadingHTTPServer):
         return "B" if "Reply with the letter" in prompt else "7"
 
 
-class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *arguments) -> None:
-        pass
-
-    def _send(self, content: dict) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_GET(self) -> None:
-        self._send({"data": [{"id": "judge"}]})
-
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self._send({"choices": [{"message": {"content": self.server.reply(asked["messages"][0]["content"])}}]})
-
-
 @pytest.fixture
 def server():
     server = Server()
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
     yield server
-    server.shutdown()
-    server.server_close()
+    server.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages import ROOT, header, load
+from tests.pages import ROOT, check_style, header, load
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.benchmarks import BENCHMARKS
 from virgo_factory.evaluation.config import EvaluationConfig, read_config
@@ -21,18 +21,8 @@ def test_there_are_no_others():
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_house_style(name):
-    text = (ROOT / name).read_text(encoding="utf-8")
-    assert re.findall(r"^### (.+)$", text, re.MULTILINE) == list(EvaluationConfig.BLOCKS)
-    for block, body in re.findall(r"^### (.+)\n((?:(?!### ).*\n)*)", text, re.MULTILINE):
-        keys = re.findall(r"^(\w+):", body, re.MULTILINE)
-        assert keys == [key for key in EvaluationConfig.BLOCKS[block] if key in keys], (
-            "keys in their block, in its order"
-        )
-
-    assert max(map(len, text.splitlines())) <= 119
-    assert not [key for key, value in load(name).items() if value in (None, "", [])], "empty keys"
-    for words in ("Paper row:", "Hardware:", "Cost:", "Launch:", "Override:", f"virgo-factory evaluate run {name}"):
-        assert words in header(name)
+    assert check_style(name, EvaluationConfig.BLOCKS) == list(EvaluationConfig.BLOCKS)
+    assert f"virgo-factory evaluate run {name}" in header(name)
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if "demo" not in name])

@@ -27,7 +27,7 @@ def example(thought: str, **more) -> Example:
 
 @pytest.fixture
 def judge(server) -> LLMJudge:
-    return LLMJudge(f"http://127.0.0.1:{server.server_port}/v1", "judge", pause=0.0)
+    return LLMJudge(server.url, "judge", pause=0.0)
 
 
 def test_judge_and_lexicon_are_compared(judge):
@@ -66,7 +66,7 @@ def test_stats_tells_both(tmp_path, server):
     file = tmp_path / "rows.jsonl"
     write_jsonl(file, rows)
     arguments = ["stats", str(file), "--behaviours", "--formatting", "long_thought", "--judge-model", "judge"]
-    asked = [*arguments, "--judge-url", f"http://127.0.0.1:{server.server_port}/v1"]
+    asked = [*arguments, "--judge-url", server.url]
     found = CliRunner().invoke(verbs, asked, env={"COLUMNS": "160"})
     assert found.exit_code == 0, found.output
     assert (

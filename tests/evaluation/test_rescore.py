@@ -24,7 +24,7 @@ from virgo_factory.rollouts.question import read_questions
 
 @pytest.fixture
 def judge(server) -> LLMJudge:
-    return LLMJudge(f"http://127.0.0.1:{server.server_port}/v1", "judge", pause=0.0)
+    return LLMJudge(server.url, "judge", pause=0.0)
 
 
 @pytest.fixture

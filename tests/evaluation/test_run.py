@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from rollout_fixtures import judge_at_hand, replaying, sky_config, sky_problems, start_replay  # noqa: F401
 
+from tests.evaluation.conftest import outputs
 from tests.jsonl import read_jsonl, write_jsonl
 from tests.pages import commands
 from virgo_factory.answers.options import LETTERS
@@ -42,20 +43,7 @@ ASKED = sum(DRAWN.values())
 @pytest.fixture(scope="module")
 def recorded(hub, shared_data, tmp_path_factory) -> Path:
     """Questions of the benchmarks with the recorded responses of real models, in the layout that the replay server reads."""
-    outputs: dict[str, list[str]] = {}
-    for path in sorted((shared_data / "mathvision/outputs").glob("*.jsonl")):
-        for line in path.open(encoding="utf-8"):
-            row = json.loads(line)
-            outputs.setdefault(f"mathvision/{row['id']}", []).append(row["response"])
-
-    for path in sorted((shared_data / "mathvista/outputs").glob("*.json")):
-        for pid, row in json.loads(path.read_text(encoding="utf-8")).items():
-            outputs.setdefault(f"mathvista/{pid}", []).append(row.get("response") or "")
-
-    for path in sorted((shared_data / "mmmu/example_outputs/llava1.5_13b").glob("*/output.json")):
-        for row in json.loads(path.read_text(encoding="utf-8")):
-            outputs.setdefault(f"mmmu/{row['id']}", []).append(row["response"])
-
+    runs = outputs(shared_data).values()
     lines = []
     for name in DRAWN:
         for one in read_benchmark(BENCHMARKS[name], hub / name, Taken(BENCHMARKS[name], "")):
@@ -63,7 +51,7 @@ def recorded(hub, shared_data, tmp_path_factory) -> Path:
                 f"({letter}) {text}" for letter, text in zip(LETTERS, one.get("options", ()), strict=False)
             )
             text = options if name == "mmmu" and options else one["question"]
-            told = [response for response in outputs.get(one["id"], ()) if response and isinstance(response, str)]
+            told = [response for run in runs if isinstance(response := run.get(one["id"]), str) and response]
             if told:
                 lines.append(json.dumps({"question": text, "gt": str(one["gold"]), "code": told}) + "\n")
 

@@ -4,6 +4,7 @@ The connector learns from pictures and does not move without them; the vision to
 """
 
 import hashlib
+import itertools
 import json
 import math
 import shutil
@@ -25,37 +26,14 @@ BUDGET = 50176
 EACH = 3
 
 
-def _questions(data: Path) -> list[tuple[str, list[Path], str]]:
+def _questions(data: Path, visual_questions) -> list[tuple[str, list[Path], str]]:
     """Return real questions, their pictures and answers: EACH of seven sources, one with several pictures each."""
     found = []
-
-    def read(path):
-        return json.loads((data / path).read_text(encoding="utf-8"))
-
-    for name, row in list(read("tabmwp/problems_test1k.json").items())[:EACH]:
-        found.append((row["question"], [data / "tabmwp/tables" / f"{name}.png"], row["answer"]))
-
-    for row in read("chartqa/dataset/simple/test_human_simple.json")[:EACH]:
-        found.append((row["query"], [data / "chartqa/dataset/simple/png" / row["imgname"]], row["label"]))
-
-    for row in read("figureqa/qa_pairs.json")["qa_pairs"][:EACH]:
-        picture = data / "figureqa/png" / f"{row['image_index']}.png"
-        found.append((row["question_string"], [picture], "yes" if row["answer"] else "no"))
-
-    for row in read("clevr/questions/CLEVR_val_questions.json")["questions"][:EACH]:
-        found.append((row["question"], [data / "clevr/images/val" / row["image_filename"]], row["answer"]))
-
-    for folder in ("geos/1018", "geos/968", "geos/973"):
-        row, answer = read(f"{folder}/question.json"), int(read(f"{folder}/answer.json")["answer"])
-        found.append((row["text"], [data / folder / "diagram.png"], row["choices"][str(answer)]))
-
-    for folder in sorted((data / "geometry3k").iterdir())[:EACH]:
-        row = read(folder / "data.json")
-        answer = row["choices"]["ABCD".index(row["answer"])]
-        found.append((row["problem_text"], [folder / "img_diagram.png"], answer))
+    for _, rows in itertools.groupby(visual_questions, lambda row: row.config):
+        found += [(row.question, [row.picture], row.answer) for row in itertools.islice(rows, EACH)]
 
     for folder in sorted((data / "iconqa/choose_img").iterdir())[:EACH]:
-        row = read(folder / "data.json")
+        row = json.loads((folder / "data.json").read_text(encoding="utf-8"))
         pictures = [folder / "image.png", *(folder / choice for choice in row["choices"])]
         found.append((row["question"], pictures, "ABCDE"[row["answer"]]))
 
@@ -80,7 +58,7 @@ THINK = ("<think>", "</think>", "<answer>", "</answer>")
 
 
 @pytest.fixture(scope="module")
-def runs(make_bench, demo_lines, shared_data, tmp_path_factory):
+def runs(make_bench, demo_lines, shared_data, visual_questions, tmp_path_factory):
     """Two runs of one recipe: pictures and text on two ranks, text alone on one."""
     from virgo_factory.preflight.twin.twin import make_twin
 
@@ -90,7 +68,7 @@ def runs(make_bench, demo_lines, shared_data, tmp_path_factory):
         shared_data / "qwen2.5_vl_tokenizer" / "preprocessor_config.json", base / "preprocessor_config.json"
     )
     bench = make_bench(folder, base)
-    questions = _questions(shared_data)
+    questions = _questions(shared_data, visual_questions)
     paths, embedded, expected = [], [], {}
     media = folder / "media"
     for number, (question, pictures, answer) in enumerate(questions):

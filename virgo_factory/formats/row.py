@@ -213,7 +213,7 @@ def source_of(row: Mapping[str, Any]) -> str | None:
 
 def _name_of(row: Mapping[str, Any], column: str) -> str | None:
     value = row.get(column)
-    return value if isinstance(value, str) and value and _is_unicode(value) else None
+    return value if isinstance(value, str) and value and is_unicode(value) else None
 
 
 def own_id(row: Mapping[str, Any]) -> str:
@@ -274,7 +274,7 @@ def check_example(example: Example) -> Example:
     does not begin with; two equal responses in a pair; a control token of another model in a response.
     """
     for place, text in (("id", example.id), ("answer", example.answer), ("source", example.source)):
-        if text and not _is_unicode(text):
+        if text and not is_unicode(text):
             raise RejectedRow("text is not valid Unicode", f"in the {place}")
 
     places = 0
@@ -297,7 +297,7 @@ def check_example(example: Example) -> Example:
             raise RejectedRow("chosen and rejected response are the same")
 
     if example.system:
-        if not _is_unicode(example.system):
+        if not is_unicode(example.system):
             raise RejectedRow("text is not valid Unicode", "in the system message")
 
         if found := _NOT_IN_RESPONSE.search(example.system):
@@ -348,5 +348,6 @@ def _check_text(place: str, text: str, tokens: re.Pattern[str] = _CONTROL) -> No
         raise RejectedRow(Reason.CONTROL_TOKEN.text(place), found.group())
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Whether a text has no half of a surrogate pair, which JSON allows and UTF-8 does not."""
     return text.isascii() or not _SURROGATE.search(text)

@@ -1,9 +1,7 @@
 """What is told of prompts and responses before anybody is asked: tokens, counted where the model's files are here."""
 
-from pathlib import Path
-
 from virgo_factory.data.tokens.image_size import ImageProcessor, read_processor
-from virgo_factory.data.tokens.tokens import MODEL_FILES
+from virgo_factory.data.tokens.tokens import model_folder
 from virgo_factory.data.tokens.vocabulary import Vocabulary, load_vocabulary
 from virgo_factory.rollouts.prompt import Prompt, count_prompt_tokens
 
@@ -30,15 +28,10 @@ def short(tokens: float) -> str:
 
 def tokenizer_of(model: str) -> tuple[Vocabulary | None, ImageProcessor]:
     """Return vocabulary and image processor of a model on this machine, None and Qwen2-VL's sizes otherwise."""
-    from huggingface_hub import snapshot_download
-
     try:
-        local = Path(model).is_dir()
-        folder = Path(
-            model if local else snapshot_download(model, allow_patterns=list(MODEL_FILES), local_files_only=True)
-        )
+        folder = model_folder(model, local_files_only=True)
         return load_vocabulary(folder), read_processor(folder)
-    except (ValueError, OSError):  # not there, or no such name: it is an estimate
+    except (ValueError, OSError):  # not there, or no such name
         return None, ImageProcessor()
 
 

@@ -210,7 +210,7 @@ def test_one_downloaded_file_at_a_time(tmp_path, monkeypatch):
 
     config = both(tmp_path)
     build_questions(config, tmp_path / "local")
-    monkeypatch.setattr("virgo_factory.distill.sources.onevision.opened", downloaded)
+    monkeypatch.setattr("virgo_factory.data.fetch.onevision._local", downloaded)
     check(tmp_path / "out", build_questions(config, tmp_path / "out"))
     assert there == [1] * 5 and same(tmp_path, "local", "out")
 

@@ -3,10 +3,10 @@
 import json
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from tests.rollouts.json_server import JsonServer
 from virgo_factory.answers import Answer, Question, Verdict
 from virgo_factory.answers.grading import MATH
 from virgo_factory.rollouts.judge.llm_judge import LLMJudge, judgements
@@ -16,39 +16,27 @@ from virgo_factory.rollouts.judge.score_file import ASKED_AT_ONCE, Columns, scor
 ANSWER = Answer("about two", "phrase", "response")
 
 
-@pytest.fixture
-def server(monkeypatch):
+class Replying(JsonServer):
     """A server that replies what `replies` holds, the last one again and again; requests are kept."""
 
-    class Handler(BaseHTTPRequestHandler):
-        replies: list = []
-        seen: list = []
+    replies: list = []
+    seen: list = []
 
-        def do_GET(self):  # noqa: D102
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps({"data": [{"id": "judge"}]}).encode())
+    def answer(self, path, body, key):
+        if not body:
+            return 200, {"data": [{"id": "judge"}]}
 
-        def do_POST(self):  # noqa: D102
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self.seen.append((self.path, self.headers.get("Authorization"), body))
-            reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-            said = (200, json.dumps({"choices": [{"message": {"content": reply}}]}))
-            status, text = reply if isinstance(reply, tuple) else said
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(text.encode())
+        self.seen.append((path, key, body))
+        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        return reply if isinstance(reply, tuple) else (200, {"choices": [{"message": {"content": reply}}]})
 
-        def log_message(self, *arguments):
-            pass
 
+@pytest.fixture
+def server(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    running = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
-    Handler.url = f"http://127.0.0.1:{running.server_port}/v1"
-    yield Handler
-    running.shutdown()
-    running.server_close()
+    running = Replying()
+    yield running
+    running.close()
 
 
 def _judge(server, **arguments) -> LLMJudge:

@@ -3,9 +3,7 @@
 That vLLM itself does what is built on is held by tests/integration/test_policy_servers.py.
 """
 
-import contextlib
 import copy
-import http.server
 import json
 import shutil
 import threading
@@ -14,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.rollouts.json_server import JsonServer
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.tokens.vocabulary import load_vocabulary
 from virgo_factory.rollouts.prompt import compose
@@ -40,7 +39,7 @@ PROMPTS = [compose(str(number), f"What is {number} + 2?") for number in range(6)
 SAMPLING = {"temperature": 1.0, "max_tokens": 4, "seed": 3}
 
 
-class Standing:
+class Standing(JsonServer):
     """A server that says what it was told to (info, modules, context, ids), and notes what it is `asked`.
 
     `weights` are what it was given last, "base" when it has just begun. `answers` is called with itself and the body of a request for
@@ -51,52 +50,19 @@ class Standing:
         self.info, self.modules, self.context, self.ids = copy.deepcopy(INFO), MODULES, 1024, [1, 2, 3]
         self.weights, self.answers, self.asked, self.tokens = "base", lambda server, body: None, [], None
         self.shortened = 0
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                self.do_POST()
-
-            def do_POST(self) -> None:
-                length = int(self.headers.get("content-length", 0))
-                body = json.loads(self.rfile.read(length)) if length else {}
-                outer.asked.append((self.path.partition("?")[0], body))
-                status, answer = outer.answer(self.path.partition("?")[0], body)
-                if status is None:
-                    self.close_connection = True
-                    return
-
-                data = json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(data)))
-                self.end_headers()
-                with contextlib.suppress(BrokenPipeError):  # whoever asked may have given up
-                    self.wfile.write(data)
-
-            log_message = lambda *_: None  # noqa: E731
-
-        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
-        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
+        super().__init__()
 
     def close_listener(self) -> None:
         """Take no more connections, as a server that shuts down; those that are open stay."""
-        self._http.shutdown()
-        self._http.socket.close()
+        self.shutdown()
+        self.socket.close()
 
     def begin_again(self, instance: str = "second") -> None:
         """As after a start: the weights of its folder, and another id."""
         self.weights, self.info["instance_id"] = "base", instance
 
-    def answer(self, path: str, body: dict) -> tuple[int | None, object]:
-        """Return status and answer; None drops the connection."""
+    def answer(self, path: str, body: dict, key: str | None) -> tuple[int | None, object]:
+        self.asked.append((path, body))
         match path, body:
             case "/v1/models", _:
                 return 200, {"data": [{"id": "policy", "max_model_len": self.context}]}

@@ -5,7 +5,6 @@ sorting takes, and 20 findings of a kind; with `near` 250 bytes a row more, with
 """
 
 import contextlib
-import hashlib
 import re
 from array import array
 from collections import Counter
@@ -30,6 +29,7 @@ from virgo_factory.data.rows.account import DatasetAccount
 from virgo_factory.data.rows.findings import Findings, Kind, RowFinding
 from virgo_factory.data.rows.row_positions import Places
 from virgo_factory.data.rows.stream import MixedFormats, RowRecord, measure
+from virgo_factory.data.rows.worker import digest
 from virgo_factory.formats import kind_of
 from virgo_factory.io.atomic import new_file
 
@@ -235,7 +235,9 @@ class _Ledger:
         self._digests.append(record.digest or _unlike(row))  # a row that gives no example is like no other
         self._questions.append(record.question_digest)
         self._answers.append(0 if record.reason else record.answer_digest)
-        self._ids.append(_digest(f"{record.source}\0{record.id}") if record.id else _unlike(row))
+        self._ids.append(
+            digest(f"{record.source}\0{record.id}".encode("utf-8", "surrogatepass")) if record.id else _unlike(row)
+        )
 
     def compare(self) -> None:
         """Add what shows only across rows: mixed formats, rows and ids that stand there twice."""
@@ -352,10 +354,6 @@ def _code_of(reason: str) -> str:
     return re.sub(r"\W+", "_", reason.lower().replace("</", "end of ")).strip("_")
 
 
-def _digest(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
-
-
 def _unlike(row: int) -> int:
     """Return a number that no other row has."""
-    return _digest(f"\0row {row}")
+    return digest(f"\0row {row}".encode())

@@ -19,7 +19,7 @@ NEAR = 0.8
 """Similarity from which rows count as near duplicates."""
 
 _EDGES = (np.arange(HASHES, dtype=np.float64) * (2.0**64 / HASHES)).astype(np.uint64)
-_STEP = np.uint64(0x9E3779B97F4A7C15)
+STEP = np.uint64(0x9E3779B97F4A7C15)
 _PAIRS_AT_ONCE = 65_536
 
 
@@ -48,13 +48,13 @@ def sequence_hashes(words: np.ndarray, length: int) -> np.ndarray:
     count = max(0, len(words) - length + 1)
     hashes = np.zeros(count, np.uint64)
     for offset in range(length):
-        hashes = _mix(hashes + words[offset : offset + count] + _STEP)
+        hashes = mix(hashes + words[offset : offset + count] + STEP)
 
     return hashes
 
 
-def _mix(values: np.ndarray) -> np.ndarray:
-    """Splitmix64's finaliser."""
+def mix(values: np.ndarray) -> np.ndarray:
+    """Return what splitmix64 ends with: a bijection of 64-bit numbers whose results look random (Steele et al., OOPSLA 2014)."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
@@ -74,8 +74,8 @@ def sketch(text: str) -> np.ndarray:
     donor = np.searchsorted(filled, np.arange(HASHES))  # an empty bin takes from the next one that is not
     source = filled[donor % len(filled)]
     distance = (source - np.arange(HASHES)) % HASHES
-    values = hashes[starts[source]] + distance.astype(np.uint64) * _STEP
-    return (_mix(values) >> np.uint64(48)).astype(np.uint16)
+    values = hashes[starts[source]] + distance.astype(np.uint64) * STEP
+    return (mix(values) >> np.uint64(48)).astype(np.uint16)
 
 
 def near_duplicates(
@@ -94,7 +94,7 @@ def near_duplicates(
     for band in range(BANDS):
         keys = np.zeros(rows, np.uint64) if same is None else same
         for column in range(band * ROWS, (band + 1) * ROWS):
-            keys = _mix(keys + sketches[:, column] + _STEP)
+            keys = mix(keys + sketches[:, column] + STEP)
 
         order = np.argsort(keys, kind="stable")
         is_new = np.append(True, keys[order[1:]] != keys[order[:-1]])

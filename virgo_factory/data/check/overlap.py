@@ -44,7 +44,7 @@ class Question:
 class Overlap:
     """What a training row shares with the benchmark question that it shares most of."""
 
-    row: int  # as given to `Overlaps.add`
+    row: int  # as given to `Overlaps.add_grams`
     question: int  # position in the benchmark
     shared: int  # 8-grams of that question that stand in the row's question
     of: int  # all 8-grams of that question
@@ -84,10 +84,6 @@ class Overlaps:
         self._is_phrase = self._counts > max(10, MANY_QUESTIONS * len(sizes))
         self._rows_with = np.zeros(len(self._grams), np.int64)
         self._hit_rows, self._hit_grams = array("Q"), array("I")
-
-    def add(self, row: int, question: str) -> None:
-        """Look up the 8-grams of a training row's question."""
-        self.add_grams(row, np.unique(question_grams(question)))
 
     def add_grams(self, row: int, own: np.ndarray) -> None:
         """Look up different 8-grams of a training row's question, as `question_grams` returns them."""
@@ -135,8 +131,7 @@ def question_grams(text: str) -> np.ndarray:
 def read_benchmark(path: str | Path) -> list[Question]:
     """Return the questions of a benchmark's file.
 
-    Reads JSON (a list, or an object of objects as MathVista's), JSONL, Parquet, CSV, TSV, and text with a question a
-    line. The question is the first column of QUESTION_COLUMNS, or the one named as in `file.jsonl:COLUMN`. Raises
+    Reads all that `data` reads. The question is the first column of QUESTION_COLUMNS, or the one named as in `file.jsonl:COLUMN`. Raises
     UserError for no such file, one that cannot be read, or no such column; with what was found and what to do.
     """
     path, column = _path_and_column(str(path))
@@ -179,10 +174,6 @@ def _question_of(row: Any, column: str | None, where: str) -> str:
 
 
 def _benchmark_rows(path: Path) -> Iterator[Any]:
-    if path.suffix.lower() == ".txt":
-        yield from path.read_text(encoding="utf-8-sig").splitlines()
-        return
-
     for chunk in cut_file(path):
         for row in read_chunk(chunk):
             if row.problem:

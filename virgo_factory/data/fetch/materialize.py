@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.data.fetch.onevision import CONFIGS, ORIGIN, Shard, opened, shards_of
+from virgo_factory.data.fetch.onevision import CONFIGS, ORIGIN, TEXT_ROWS, Pictures, Shard, opened, shards_of
 from virgo_factory.data.fetch.picture_match import (
     asked_of,
     digest_of,
@@ -52,8 +52,9 @@ NO_QUESTION, OTHER_ANSWER, UNREADABLE, SEVERAL = (
 )
 """Why a row has no image; rows that name no single image have reasons of their own."""
 
+REMEDY = "Download it again, or name other configs with --config."
+
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow would start Ghostscript for EPS
-_TEXT_ROWS, _IMAGE_ROWS = 1000, 32
 
 _QUESTION, _UNREADABLE, _TEXT = 1, 2, 3
 """How well an image fits a row: the question alone, an image that cannot be read, question and answer; 0: nothing was found."""
@@ -111,8 +112,8 @@ def materialize(
                 progress(f"{shard.config}/{shard.name}", position, len(shards), _matched(db))
 
             if not _is_done(db, shard):
-                with opened(origin, shard, revision, out / DOWNLOADS) as path:
-                    _scan(shard, path, db, out)
+                with opened(origin, shard, revision, out / DOWNLOADS, REMEDY) as file:
+                    _scan(shard, file, db, out)
 
         if progress:
             progress("", len(shards), len(shards), _matched(db))
@@ -227,31 +228,16 @@ def _finish(db: sqlite3.Connection, shard: Shard, part: int = -1) -> None:
     db.execute("INSERT INTO done VALUES (?, ?, ?, ?)", (shard.config, shard.name, shard.size, part))
 
 
-def _scan(shard: Shard, path: Path, db: sqlite3.Connection, out: Path) -> None:
+def _scan(shard: Shard, file: Any, db: sqlite3.Connection, out: Path) -> None:
     """Look for the rows' images in one file, and save those that may be theirs."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    for group in range(file.num_row_groups):
+        if not _is_done(db, shard, group):
+            with db:  # a group's finds are there together
+                _scan_group(shard, file, group, db, out)
+                _finish(db, shard, group)
 
-    try:
-        with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
-            columns = {"id", "image", "conversations"}
-            if not columns <= set(file.schema_arrow.names) or file.schema_arrow.field("image").type.num_fields < 2:
-                raise UserError(
-                    f"columns found: {', '.join(file.schema_arrow.names)}; expected id, image (bytes, path), conversations"
-                )
-
-            for group in range(file.num_row_groups):
-                if not _is_done(db, shard, group):
-                    with db:  # a group's finds are there together
-                        _scan_group(shard, file, group, db, out)
-                        _finish(db, shard, group)
-
-            with db:
-                _finish(db, shard)
-
-    except (pa.ArrowException, ValueError) as error:
-        remedy = "Download it again, or name other configs with --config."
-        raise UserError(f"{shard.config}/{shard.name}: {error}. {remedy}") from None
+    with db:
+        _finish(db, shard)
 
 
 def _scan_group(shard: Shard, file: Any, group: int, db: sqlite3.Connection, out: Path) -> None:
@@ -260,7 +246,7 @@ def _scan_group(shard: Shard, file: Any, group: int, db: sqlite3.Connection, out
     position = 0
     config = plain(shard.config)
     columns = ["id", "conversations", "image.path"]
-    for batch in file.iter_batches(_TEXT_ROWS, row_groups=[group], columns=columns):
+    for batch in file.iter_batches(TEXT_ROWS, row_groups=[group], columns=columns):
         for source_row in batch.to_pylist():
             for row, level in _fits(source_row, config, db):
                 if level == _QUESTION:
@@ -271,23 +257,16 @@ def _scan_group(shard: Shard, file: Any, group: int, db: sqlite3.Connection, out
 
             position += 1
 
-    if not finds:
-        return
-
-    start = 0
-    for batch in file.iter_batches(_IMAGE_ROWS, row_groups=[group], columns=["image.bytes"]):
-        for position in range(start, start + len(batch)):
-            open_finds = [find for find in finds.get(position, ()) if _is_news(db, *find)]
-            if open_finds:
-                content = (batch.column(0)[position - start].as_py() or {}).get("bytes")
-                saved = _save_image(content, out / IMAGES)
-                for row, level in open_finds:
-                    if saved:
-                        _note(db, row, level, *saved, shard.config, ids[position])
-                    else:
-                        _note(db, row, _UNREADABLE)
-
-        start += len(batch)
+    pictures = Pictures(file, group)
+    for position, found in finds.items():
+        open_finds = [find for find in found if _is_news(db, *find)]
+        if open_finds:
+            saved = _save_image(pictures.at(position), out / IMAGES)
+            for row, level in open_finds:
+                if saved:
+                    _note(db, row, level, *saved, shard.config, ids[position])
+                else:
+                    _note(db, row, _UNREADABLE)
 
 
 def _fits(source_row: Mapping[str, Any], config: str, db: sqlite3.Connection) -> Iterator[tuple[int, int]]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from virgo_factory.core.errors import UserError
 
@@ -21,6 +22,9 @@ CONFIGS = (
     "clevr(cauldron,llava_format)",
 )
 """The first-named config of each of Virgo's eight sources; which ones Virgo used is unconfirmed (section 2)."""
+
+TEXT_ROWS, IMAGE_ROWS = 1000, 32
+"""Rows of a row group that are read at a time."""
 
 _SHARDS = "*.parquet"
 
@@ -87,8 +91,49 @@ def _hub_shards(repository: str, revision: str | None) -> tuple[str, dict[str, l
 
 
 @contextmanager
-def opened(origin: str, shard: Shard, revision: str | None, downloads: Path) -> Iterator[Path]:
-    """Give the path of a shard; a downloaded one is removed afterwards, so that one at a time takes room."""
+def opened(origin: str, shard: Shard, revision: str | None, downloads: Path, remedy: str) -> Iterator[Any]:
+    """Give a shard's Parquet file; a downloaded one is removed afterwards, so that one at a time takes room.
+
+    Raises UserError, with the remedy, where it is broken, also while it is read, or has other columns than the published ones.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with _local(origin, shard, revision, downloads) as path:
+        try:
+            with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
+                names = file.schema_arrow.names
+                if (
+                    not {"id", "image", "conversations"} <= set(names)
+                    or file.schema_arrow.field("image").type.num_fields < 2
+                ):
+                    raise UserError(
+                        f"columns found: {', '.join(names)}; expected id, image (bytes, path), conversations"
+                    )
+
+                yield file
+        except (pa.ArrowException, ValueError) as error:
+            raise UserError(f"{shard.config}/{shard.name}: {error}. {remedy}") from None
+
+
+class Pictures:
+    """The pictures of a row group, read forward as they are asked for, a few at a time."""
+
+    def __init__(self, file: Any, group: int) -> None:
+        self.batches = file.iter_batches(IMAGE_ROWS, row_groups=[group], columns=["image.bytes"])
+        self.start, self.batch = 0, None
+
+    def at(self, position: int) -> bytes | None:
+        """Return the picture of a row; rows are asked for in their order."""
+        while self.batch is None or position >= self.start + len(self.batch):
+            self.start += len(self.batch) if self.batch is not None else 0
+            self.batch = next(self.batches)
+
+        return (self.batch.column(0)[position - self.start].as_py() or {}).get("bytes")
+
+
+@contextmanager
+def _local(origin: str, shard: Shard, revision: str | None, downloads: Path) -> Iterator[Path]:
     if Path(origin).is_dir():
         yield Path(origin, shard.config, shard.name)
         return

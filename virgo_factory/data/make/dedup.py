@@ -7,7 +7,6 @@ one: `across`. Of two unit vectors joined both must be nearly equal for that, so
 """
 
 import functools
-import hashlib
 import json
 import re
 import tempfile
@@ -35,6 +34,7 @@ from virgo_factory.data.read.look import difference_hash
 from virgo_factory.data.read.reader import read_chunk, why_unreadable
 from virgo_factory.data.read.source import Source, raw_rows
 from virgo_factory.data.rows.pool import each_chunk
+from virgo_factory.data.rows.worker import digest
 from virgo_factory.formats import read_row
 from virgo_factory.formats.row import own_id
 from virgo_factory.io.atomic import TEXT
@@ -85,7 +85,7 @@ def look(
         question = "\n".join(turn.question for example in examples for turn in example.turns)
         text = question if by == "question" else "\n".join(map(whole_text, examples))
         gold = _GOLD.sub("", (examples[0].answer or "").casefold()).strip(".")
-        fact = _digest(json.dumps([_NUMBER.findall(question), gold]).encode())
+        fact = digest(json.dumps([_NUMBER.findall(question), gold]).encode())
         hashes = [_picture(image, source) for image in examples[0].images]
         pictures += [value for value, _ in hashes]
         rows.append((text.replace(IMAGE, " "), fact, len(hashes), int(any(is_name for _, is_name in hashes))))
@@ -107,18 +107,14 @@ def _picture(image: Any, source: Source) -> tuple[int, bool]:
 
     content = image.get("bytes") or image.get("path") if isinstance(image, dict) else image
     found = picture_digest(image, [source.media_dir], difference_hash, source.hub)
-    return (int.from_bytes(found), False) if found else (_digest(repr(content).encode("utf-8", "replace")), True)
+    return (int.from_bytes(found), False) if found else (digest(repr(content).encode("utf-8", "replace")), True)
 
 
 @functools.lru_cache(maxsize=1 << 16)
 def _named_picture(image: str, folder: str, hub: str | None) -> tuple[int, bool]:
     """As `_picture`; eight rows of one question follow each other."""
     found = picture_digest(image, [Path(folder)], difference_hash, hub)
-    return (int.from_bytes(found), False) if found else (_digest(image.encode("utf-8", "replace")), True)
-
-
-def _digest(content: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
+    return (int.from_bytes(found), False) if found else (digest(image.encode("utf-8", "replace")), True)
 
 
 def dedup(

@@ -30,7 +30,7 @@ from virgo_factory.data.read.source import Source, raw_rows, read_source
 from virgo_factory.data.show.stats import MOST_VALUES, NONE, OTHER
 from virgo_factory.formats import read_row
 from virgo_factory.formats.options import DIFFICULTIES
-from virgo_factory.formats.row import RejectedRow
+from virgo_factory.formats.row import RejectedRow, is_unicode
 from virgo_factory.io.fingerprint import file_hash
 from virgo_factory.report.card import card_files, write_card
 
@@ -107,7 +107,7 @@ def portable_images(images: Iterable[Any], source: Source, media: Media) -> list
 def _portable(image: Any, source: Source, media: Media) -> str:
     path = _path_in(image)
     if isinstance(path, str):
-        if not _is_unicode(path):
+        if not is_unicode(path):
             raise RejectedRow("text is not valid Unicode", "in an image path")
 
         is_same = os.path.abspath(source.media_dir) == os.path.abspath(media.folder)
@@ -128,15 +128,6 @@ def _below(folder: Path, *parts: str | Path) -> str:
     return os.path.relpath(path, base) if path.startswith(base.rstrip(os.sep) + os.sep) else path
 
 
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # half a surrogate pair, which JSON allows and UTF-8 does not
-        return False
-
-    return True
-
-
 def difficulty_of(row: Any) -> str | None:
     """Return a raw row's difficulty: its column `difficulty`, else the level by how many of its five scores are 1.
 
@@ -147,7 +138,7 @@ def difficulty_of(row: Any) -> str | None:
         return None
 
     value = row.get("difficulty")
-    if isinstance(value, (str, int, float)) and str(value).strip() and _is_unicode(str(value)):
+    if isinstance(value, (str, int, float)) and str(value).strip() and is_unicode(str(value)):
         return str(value).strip()
 
     scores = row.get("score")
@@ -161,7 +152,7 @@ def difficulty_of(row: Any) -> str | None:
 def beside_example(row: Any) -> dict[str, str | None]:
     """Return the values of columns of the normal form that are no part of an example, from a raw row."""
     question_id = row.get("question_id") if isinstance(row, Mapping) else None
-    is_text = isinstance(question_id, str) and _is_unicode(question_id)
+    is_text = isinstance(question_id, str) and is_unicode(question_id)
     return {"difficulty": difficulty_of(row), "question_id": question_id if is_text else None}
 
 

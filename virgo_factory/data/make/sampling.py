@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from virgo_factory.data.check.duplicates import STEP, mix
+
 
 SCIENCE = ("physics", "chemistry", "biology")
 """What `science` stands for beside itself: STILL-2 names these, the paper (Virgo section 2.1) says science."""
@@ -87,20 +89,12 @@ def seeded_order(digests: np.ndarray, strata: np.ndarray, seed: int) -> np.ndarr
     if not len(digests):
         return np.empty(0, dtype=np.int64)
 
-    luck = _scatter(digests.astype(np.uint64) ^ _scatter(np.array([seed % 2**64], dtype=np.uint64)))
+    luck = mix((digests.astype(np.uint64) ^ mix(np.array([seed % 2**64], dtype=np.uint64) + STEP)) + STEP)
     _, stratum, sizes = np.unique(strata, return_inverse=True, return_counts=True)
     by_stratum = np.lexsort((luck, stratum))
     rank = np.empty(len(digests))
     rank[by_stratum] = np.arange(len(digests)) - (np.cumsum(sizes) - sizes)[stratum[by_stratum]]
     return np.lexsort((luck, (rank + 0.5) / sizes[stratum]))
-
-
-def _scatter(values: np.ndarray) -> np.ndarray:
-    """Return splitmix64 of 64-bit numbers: a bijection whose results look random (Steele et al., OOPSLA 2014)."""
-    values = values + np.uint64(0x9E3779B97F4A7C15)
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
 
 
 def domain_names(domains: Iterable[str]) -> set[str]:

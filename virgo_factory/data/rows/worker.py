@@ -152,9 +152,9 @@ class Measurer:
             "domain": example.domain,
             "origin": example.source,
             "images": len(images),
-            "digest": _digest(*texts, *identities),
-            "question_digest": _digest(question, *identities),
-            "answer_digest": _digest(answer.encode()) if (answer := plain_answer(example)) else 0,
+            "digest": digest(*texts, *identities),
+            "question_digest": digest(question, *identities),
+            "answer_digest": digest(answer.encode()) if (answer := plain_answer(example)) else 0,
         }
         seen = []
         if example.images:
@@ -279,7 +279,7 @@ _OTHER_BLANKS = [
 _BLANKS = bytes.maketrans(b"\t\n\r\x0b\x0c\x1c\x1d\x1e\x1f", b" " * 9)
 
 
-def _digest(*texts: bytes) -> int:
+def digest(*texts: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(b"\x1f".join(texts), digest_size=8).digest())
 
 

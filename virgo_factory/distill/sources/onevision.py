@@ -8,7 +8,7 @@ from typing import Any
 from virgo_factory.answers.options import LETTERS, inline_options
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import IMAGE
-from virgo_factory.data.fetch.onevision import CONFIGS, Shard, opened, shards_of
+from virgo_factory.data.fetch.onevision import CONFIGS, TEXT_ROWS, Pictures, Shard, opened, shards_of
 from virgo_factory.data.fetch.picture_match import pairs_of
 from virgo_factory.distill.sources.source_row import Asked, Found, attempt, chosen, without_contradictions
 from virgo_factory.formats.row import RejectedRow
@@ -18,7 +18,6 @@ SOURCES = ("geos", "geoqa_plus", "geometry3k", "unigeo", "tabmwp", "figureqa", "
 CONFIG_OF = dict(zip(SOURCES, CONFIGS, strict=True))
 
 _GRADING = {name: name for name in SOURCES} | {"geos": "math", "geoqa_plus": "geoqa", "unigeo": "geoqa"}
-_TEXT_ROWS, _IMAGE_ROWS = 1000, 32
 
 _HINT = re.compile(r"hint:[^\n]*?(?:\n\s*|(?=\bquestion:))", re.IGNORECASE)
 _REASON_FIRST = re.compile(r"first perform reasoning, then finally select the answer[^\n]*\n\s*", re.IGNORECASE)
@@ -49,9 +48,6 @@ def read(source: str, origin: str, downloads: Path) -> Iterator[Found]:
     `origin` is a folder with CONFIG/*.parquet, or a hub dataset, whose files are in `downloads` while they are read. ValueError: no such
     config, the hub cannot be reached, or a file is no Parquet file of the published columns.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     config = CONFIG_OF[source]
     downloads.mkdir(parents=True, exist_ok=True)
     try:
@@ -63,47 +59,20 @@ def read(source: str, origin: str, downloads: Path) -> Iterator[Found]:
         raise UserError(remedy.replace("with --source", "with onevision")) from None
 
     for shard in shards[config]:
-        with opened(origin, shard, revision, downloads) as path:
-            try:
-                with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
-                    _check_columns(file)
-                    for group in range(file.num_row_groups):
-                        yield from _group(source, shard, file, group)
-            except (pa.ArrowException, ValueError) as error:
-                raise UserError(f"{config}/{shard.name}: {error}. Download it again.") from None
-
-
-def _check_columns(file: Any) -> None:
-    names = file.schema_arrow.names
-    if not {"id", "image", "conversations"} <= set(names) or file.schema_arrow.field("image").type.num_fields < 2:
-        raise UserError(f"columns found: {', '.join(names)}; expected id, image (bytes, path), conversations")
+        with opened(origin, shard, revision, downloads, "Download it again.") as file:
+            for group in range(file.num_row_groups):
+                yield from _group(source, shard, file, group)
 
 
 def _group(source: str, shard: Shard, file: Any, group: int) -> Iterator[Found]:
     """Yield the questions of one row group."""
-    pictures = _Pictures(file, group)
+    pictures = Pictures(file, group)
     position = 0
-    for batch in file.iter_batches(_TEXT_ROWS, row_groups=[group], columns=["id", "conversations"]):
+    for batch in file.iter_batches(TEXT_ROWS, row_groups=[group], columns=["id", "conversations"]):
         for row in batch.to_pylist():
             founds = _row(source, shard.config, row, lambda position=position: pictures.at(position))
             yield from without_contradictions(founds)
             position += 1
-
-
-class _Pictures:
-    """The pictures of a row group, read forward as they are asked for, a few at a time."""
-
-    def __init__(self, file: Any, group: int) -> None:
-        self.batches = file.iter_batches(_IMAGE_ROWS, row_groups=[group], columns=["image.bytes"])
-        self.start, self.batch = 0, None
-
-    def at(self, position: int) -> bytes | None:
-        """Return the picture of a row; rows are asked for in their order."""
-        while self.batch is None or position >= self.start + len(self.batch):
-            self.start += len(self.batch) if self.batch is not None else 0
-            self.batch = next(self.batches)
-
-        return (self.batch.column(0)[position - self.start].as_py() or {}).get("bytes")
 
 
 def _row(source: str, config: str, row: Mapping[str, Any], picture: Any) -> Iterator[Found]:

@@ -54,7 +54,6 @@ from virgo_factory.formats.texts import unix
 FIELDS = "thought_fields"
 """Format of a chat whose thoughts stand in fields or items of their own."""
 
-ROLES = ("user", "assistant")
 METADATA_IDS = ("extended_cot_unique_id", "simple_cot_unique_id", "mcq_unique_id")
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from accelerate.utils import broadcast_object_list, gather_object
-from llamafactory.extras import logging
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.hooks.reinforce.generation import Sample
@@ -27,8 +26,6 @@ RELIES_ON = {
 STARTED = "vllm"
 """`rl_server` of a run that starts its servers itself."""
 SERVER_LOG = "vllm.log"
-
-logger = logging.get_logger(f"llamafactory.{__name__}")  # else INFO is not shown
 
 
 class ServedRollouts:

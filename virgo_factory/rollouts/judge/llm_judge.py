@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from virgo_factory.answers.model import CORRECT, UNVERIFIABLE, WRONG, Answer, Question, Verdict
 from virgo_factory.core.errors import UserError
 from virgo_factory.io.files import TEMPLATES
+from virgo_factory.rollouts.shown import asked_with_options
 from virgo_factory.rollouts.store.jsonl import digest
 from virgo_factory.rollouts.store.records import Records
 
@@ -90,10 +91,8 @@ class LLMJudge:
 
     def prompt(self, answer: str, gold: Any, question: Question) -> str:
         """Return the prompt, in which no text from outside can close its own tag."""
-        asked = question.text
-        if question.options:
-            asked += "\n" + "\n".join(f"({chr(65 + index)}) {option}" for index, option in enumerate(question.options))
-        return self.filled(self.template, {"question": asked, "gold": str(gold), "answer": answer})
+        texts = {"question": asked_with_options(question), "gold": str(gold), "answer": answer}
+        return self.filled(self.template, texts)
 
     @staticmethod
     def filled(template: str, fields: Mapping[str, str], most: int = MAX_FIELD) -> str:

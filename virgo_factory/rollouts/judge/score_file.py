@@ -4,7 +4,6 @@ import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,17 +86,10 @@ class Counts:
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each row of a file with its place in it; besides all that `data` reads, a JSON object of rows by their ids.
+    """Yield each row of a file with its place in it.
 
     Raises UnreadableFile, or RowError where a row cannot be read, with file and line.
     """
-    if path.suffix == ".json":
-        with path.open(encoding="utf-8-sig") as file, suppress(ValueError):  # else it is the reader's to say why not
-            loaded = json.load(file) if file.read(1) == "{" and not file.seek(0) else None
-            if isinstance(loaded, dict) and loaded and all(isinstance(row, dict) for row in loaded.values()):
-                yield from ((f"row {key}", row) for key, row in loaded.items())
-                return
-
     number = 0
     for chunk in cut_file(path):
         for row in read_chunk(chunk):

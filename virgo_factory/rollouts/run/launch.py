@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.data.tokens.image_size import read_processor
-from virgo_factory.data.tokens.tokens import model_folder
-from virgo_factory.data.tokens.vocabulary import load_vocabulary
 from virgo_factory.io.atomic import new_file, replace_file
 from virgo_factory.io.files import check_folder, made_folder
 from virgo_factory.io.index import NAME as INDEX
 from virgo_factory.rollouts.config import AskConfig, read_folder
+from virgo_factory.rollouts.estimate import tokenizer_of
 from virgo_factory.rollouts.judge.verdicts import Judge, drop_old
 from virgo_factory.rollouts.prompt import Prompt, count_prompt_tokens
 from virgo_factory.rollouts.question import FILE as QUESTIONS
@@ -354,10 +352,8 @@ def _fitting(model: str, max_tokens: int, context: int | None) -> Callable[[Prom
     if max_tokens >= context:
         raise WrongServer(f"a context of {context:,} tokens is too small for max_tokens: {max_tokens:,}")
 
-    try:
-        folder = model_folder(model, local_files_only=True)
-        vocabulary, processor = load_vocabulary(folder), read_processor(folder)
-    except (ValueError, OSError):
+    vocabulary, processor = tokenizer_of(model)
+    if vocabulary is None:
         return lambda prompt: ""
 
     def fits(prompt: Prompt) -> str:
