@@ -102,6 +102,9 @@ def _versions(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnos
     if there.zero:
         yield Diagnosis("deepspeed file", "error", there.zero, "correct deepspeed: in the recipe")
 
+    for name in there.names:
+        yield Diagnosis("recipe", "error", name, "correct the recipe")
+
     deepspeed = there.versions.get("deepspeed")
     remedy = 'pip install "deepspeed<=0.18.4"'
     if recipe.get("deepspeed") and deepspeed is None:
