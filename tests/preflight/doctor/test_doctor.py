@@ -58,6 +58,8 @@ def test_a_good_environment_has_no_finding():
         (with_version("llamafactory", "0.9.4"), {}, {"llamafactory": "error"}),
         (with_version("transformers", "5.6.0"), GPU, {"transformers": "error"}),
         (with_version("transformers", "5.5.4"), {}, {}),
+        (with_version("transformers", "5.5.4"), {"stage": "grpo"}, {"transformers": "error"}),
+        (GOOD, {"stage": "grpo"}, {}),
         (with_version("transformers", "5.4.0"), {}, {"transformers": "error"}),
         (with_version("transformers", "4.57.0"), {}, {"transformers": "error"}),
         (with_version("torch", "2.9.1"), {}, {"torch": "error"}),
