@@ -14,7 +14,8 @@ NO_GRPO = (
     "tell them"
 )
 CRASHES = "5.6.0 stops in the first forward pass with flash_attn: fa2"
-REMEDY = 'pip install "transformers>=4.57.1,<5", or the set of constraints-transformers5.txt'
+REMEDY_4 = 'pip install "transformers>=4.57.1,<5"'
+REMEDY = f"{REMEDY_4}, or the set of constraints-transformers5.txt"
 
 
 def is_5(transformers: str) -> bool:

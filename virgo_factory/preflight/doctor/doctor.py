@@ -12,7 +12,7 @@ from virgo_factory.autoload import TESTED
 from virgo_factory.preflight.diagnosis import Diagnosis
 from virgo_factory.preflight.doctor.environment import GIB, VARIABLES, Environment
 from virgo_factory.preflight.precision import SET, precision_problem
-from virgo_factory.preflight.versions import CRASHES, NO_GRPO, REMEDY, is_5, transformers_problem
+from virgo_factory.preflight.versions import CRASHES, NO_GRPO, REMEDY, REMEDY_4, is_5, transformers_problem
 
 
 SHARED_MEMORY = 8 * GIB
@@ -81,7 +81,7 @@ def _versions(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnos
     elif problem := transformers_problem(transformers):
         yield Diagnosis("transformers", "error", problem, REMEDY)
     elif is_5(transformers) and recipe.get("stage") == "grpo":
-        yield Diagnosis("transformers", "error", NO_GRPO, 'pip install "transformers>=4.57.1,<5"')
+        yield Diagnosis("transformers", "error", NO_GRPO, REMEDY_4)
     elif is_5(transformers):
         readers = "what it saves is read by transformers 5 and a vLLM beside it, not where 4.x is"
         yield Diagnosis("transformers", "ok", f"{transformers}; {readers}")
