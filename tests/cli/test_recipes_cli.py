@@ -98,7 +98,7 @@ def test_version(call):
         (["train"], "No such command 'train'. There are checkpoint, data, "),
         (["data", "chek"], "No such command 'chek'. Is check meant?"),
         (["evalute", "run"], "No such command 'evalute'. Is evaluate meant?"),
-        (["recipes", "copy"], "Missing argument 'DIR'"),
+        (["recipes", "copy"], "Missing argument 'DIR'. Options and an example: virgo-factory recipes copy --help"),
         (["recipes", "list", "--all"], "No such option"),
         (["recipes", "show", "virgo8b"], "no recipe virgo8b. Did you mean virgo7b_d"),
         (["recipes", "show", "nothing"], "no recipe nothing. All there are: virgo-factory recipes list"),

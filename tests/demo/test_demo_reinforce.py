@@ -173,3 +173,24 @@ def test_options_of_reinforce_are_refused_elsewhere(options, capsys):
         main(["demo", *options])
 
     assert ended.value.code and "only with reinforce" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("what", "vllm", "is_5", "message"),
+    [
+        ("distill", None, False, "vLLM is not installed here"),
+        ("reinforce", None, False, "vLLM is not installed here"),
+        ("reinforce", object(), True, "stage: grpo: not with transformers 5"),
+    ],
+)
+def test_what_the_environment_lacks_is_told_before_anything_is_made(
+    what, vllm, is_5, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: vllm)
+    monkeypatch.setattr("virgo_factory.preflight.versions.reads_5", lambda: is_5)
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", what])
+
+    assert ended.value.code and message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.report.terminal import console
 
 
@@ -44,6 +45,14 @@ def demo(
     """
     if what != "reinforce" and (seeds or blank):
         raise typer.BadParameter("only with reinforce: virgo-factory demo reinforce", param_hint="--seed, --blank")
+
+    if what in ("distill", "reinforce") and not prepare_only:  # told before minutes of training
+        from virgo_factory.preflight.versions import NO_GRPO, REMEDY_4, reads_5
+        from virgo_factory.rollouts.servers.server import check_installed
+
+        check_installed()
+        if what == "reinforce" and reads_5():
+            raise UserError(f"{NO_GRPO}. {REMEDY_4}")
 
     os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed, where installed, warns that it found no GPU
     screen, started = console(soft_wrap=True), time.monotonic()

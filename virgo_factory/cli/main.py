@@ -79,6 +79,10 @@ def main(arguments: list[str] | None = None) -> None:
             typer.echo(message)
             sys.exit(0)
 
+        verb = getattr(error, "ctx", None)  # of a usage error
+        if verb and not hasattr(verb.command, "list_commands"):
+            message += f" Options and an example: {verb.command_path} --help"
+
         typer.echo(f"virgo-factory: {message}", err=True)
         sys.exit(1)
 

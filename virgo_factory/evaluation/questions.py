@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from virgo_factory.core.errors import UserError
@@ -172,7 +173,7 @@ def _from_hub(benchmark: Benchmark, name: str | None = None, revision: str | Non
     except Exception as error:  # requests' and the library's own errors for "gated", "not there" and "no network"
         reason = next(iter(str(error).strip().splitlines()), "")
         raise UserError(
-            f"{benchmark.name}: {benchmark.hub} could not be fetched ({type(error).__name__}: {reason[:160]}). Where there is "
+            f"{benchmark.name}: {benchmark.hub} could not be fetched ({type(error).__name__}: {shorten(reason, 160)}). Where there is "
             f"a network: hf download {benchmark.hub} --repo-type dataset --local-dir DIR/{benchmark.name}, and set "
             "benchmark_dir: DIR. A gated dataset needs its terms accepted there and `hf auth login`."
         ) from None

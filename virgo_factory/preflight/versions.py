@@ -9,8 +9,13 @@ from packaging.version import Version
 TRANSFORMERS = {"4.57": "4.57.6", "5.5": "5.5.4"}
 """Series of transformers that was tried -> the version of it."""
 
+NO_GRPO = (
+    "stage: grpo: not with transformers 5, whose models ask where pictures are (mm_token_type_ids), which TRL 0.24 does not "
+    "tell them"
+)
 CRASHES = "5.6.0 stops in the first forward pass with flash_attn: fa2"
-REMEDY = 'pip install "transformers>=4.57.1,<5", or the set of constraints-transformers5.txt'
+REMEDY_4 = 'pip install "transformers>=4.57.1,<5"'
+REMEDY = f"{REMEDY_4}, or the set of constraints-transformers5.txt"
 
 
 def is_5(transformers: str) -> bool:

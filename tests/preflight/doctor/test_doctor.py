@@ -58,6 +58,8 @@ def test_a_good_environment_has_no_finding():
         (with_version("llamafactory", "0.9.4"), {}, {"llamafactory": "error"}),
         (with_version("transformers", "5.6.0"), GPU, {"transformers": "error"}),
         (with_version("transformers", "5.5.4"), {}, {}),
+        (with_version("transformers", "5.5.4"), {"stage": "grpo"}, {"transformers": "error"}),
+        (GOOD, {"stage": "grpo"}, {}),
         (with_version("transformers", "5.4.0"), {}, {"transformers": "error"}),
         (with_version("transformers", "4.57.0"), {}, {"transformers": "error"}),
         (with_version("torch", "2.9.1"), {}, {"torch": "error"}),
@@ -132,6 +134,17 @@ def test_the_command_tells_what_a_recipe_misses(call, monkeypatch, tmp_path):
     assert code == (1 if "error" in found.values() else 0)
     code, out, _ = call("doctor", recipe, "enable_liger_kernel=false", "flash_attn=sdpa", "--json")
     assert not {"flash-attn", "liger-kernel"} & {one["check"] for one in json.loads(out) if one["severity"] == "error"}
+
+
+def test_the_command_tells_names_that_there_are_not(call, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    keys = ("template=vrigo", "dataset=virgo_demo_td", "overlong=drpo", "deepspeed=ds_none.json", "do_train=true")
+    (tmp_path / "mine.yaml").write_text("use_cpu: true\n")
+    code, out, _ = call("doctor", "mine.yaml", *keys, "--json")
+    told = [item["found"] for item in json.loads(out) if item["check"] in ("recipe", "deepspeed file")]
+    assert code == 1 and len(told) == 4, told
+    for word in ("Did you mean virgo?", "Did you mean virgo_demo_dt?", "overlong: 'drpo'", "ds_none.json"):
+        assert sum(word in line for line in told) == 1, word
 
 
 def test_a_deepspeed_file_that_is_missing_or_broken(tmp_path, monkeypatch):

@@ -79,6 +79,12 @@ def test_names_that_there_are_not(folder, recipe, parts):
         assert any(part in line for line in lines), lines
 
 
+def test_an_entry_of_the_current_folder_that_the_recipe_does_not_look_at(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    told = "not in data/dataset_info.json (no such file) nor among those of the package. It is in that of the current folder"
+    assert names.misspelt(OURS) == [f"dataset: mine: {told}: say dataset_dir: ."]
+
+
 def test_no_stock_name_is_taken_for_a_slip_of_ours():
     import ast
     import importlib.util

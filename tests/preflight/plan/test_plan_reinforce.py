@@ -97,6 +97,9 @@ def test_what_is_wrong_or_doubtful_is_told():
         planned(rl_num_generations=24)
     with pytest.raises(ValueError, match="100 prompts are kept, and one rollout asks 128"):
         planned(prompts(100))
+    nothing = np.array([], dtype=np.int64)
+    with pytest.raises(ValueError, match=r"mine: no row is kept \(2 image missing\)"):
+        planned(Rows((Dataset("mine", 2, 2, 0, 0, {"image missing": 2}),), nothing, nothing))
 
     one = planned(rl_updates_per_rollout=1).warnings
     assert any("no clip acts" in line for line in one)

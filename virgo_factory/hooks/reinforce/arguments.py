@@ -10,6 +10,7 @@ from virgo_factory.core.reinforcement import clips_of
 from virgo_factory.data.read.templates import TEMPLATE_TAGS
 from virgo_factory.hooks.start.arguments import our_keys
 from virgo_factory.hooks.versions import TRANSFORMERS_5, groups_by_length
+from virgo_factory.preflight.versions import NO_GRPO
 
 
 RELIES_ON = {
@@ -114,8 +115,7 @@ def reinforce_problems(
                  "finetuning_args": finetuning_args}  # fmt: skip
     if TRANSFORMERS_5:
         return [
-            "stage: grpo: not with transformers 5, whose models ask where pictures are (mm_token_type_ids), which TRL 0.24 does "
-            "not tell them. Install the set of constraints.txt, with transformers 4.57.6, and train a model that it saved."
+            f"{NO_GRPO}. Install the set of constraints.txt, with transformers 4.57.6, and train a model that it saved."
         ]
 
     problems = [line for name in NOT_WITH for line in _refused(name, vars(arguments[name])).values()]

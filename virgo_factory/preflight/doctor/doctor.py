@@ -12,7 +12,7 @@ from virgo_factory.autoload import TESTED
 from virgo_factory.preflight.diagnosis import Diagnosis
 from virgo_factory.preflight.doctor.environment import GIB, VARIABLES, Environment
 from virgo_factory.preflight.precision import SET, precision_problem
-from virgo_factory.preflight.versions import CRASHES, REMEDY, is_5, transformers_problem
+from virgo_factory.preflight.versions import CRASHES, NO_GRPO, REMEDY, REMEDY_4, is_5, transformers_problem
 
 
 SHARED_MEMORY = 8 * GIB
@@ -80,6 +80,8 @@ def _versions(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnos
         )  # fmt: skip
     elif problem := transformers_problem(transformers):
         yield Diagnosis("transformers", "error", problem, REMEDY)
+    elif is_5(transformers) and recipe.get("stage") == "grpo":
+        yield Diagnosis("transformers", "error", NO_GRPO, REMEDY_4)
     elif is_5(transformers):
         readers = "what it saves is read by transformers 5 and a vLLM beside it, not where 4.x is"
         yield Diagnosis("transformers", "ok", f"{transformers}; {readers}")
@@ -101,6 +103,9 @@ def _versions(there: Environment, recipe: Mapping[str, Any]) -> Iterator[Diagnos
 
     if there.zero:
         yield Diagnosis("deepspeed file", "error", there.zero, "correct deepspeed: in the recipe")
+
+    for name in there.names:
+        yield Diagnosis("recipe", "error", name, "correct the recipe")
 
     deepspeed = there.versions.get("deepspeed")
     remedy = 'pip install "deepspeed<=0.18.4"'

@@ -14,6 +14,7 @@ from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from virgo_factory.preflight.doctor.names import misspelt
 from virgo_factory.preflight.zero import file_problem
 
 
@@ -47,6 +48,7 @@ class Environment:
     free_disk: int = 0  # bytes free where checkpoints are written
     folder: str = "."  # where `llamafactory-cli` is called
     zero: str = ""  # what is wrong with the DeepSpeed file of the recipe; "" for nothing
+    names: tuple[str, ...] = ()  # a line for each other name in the recipe that there is not
 
 
 def read_environment(recipe: Mapping[str, Any] | None = None) -> Environment:
@@ -60,6 +62,7 @@ def read_environment(recipe: Mapping[str, Any] | None = None) -> Environment:
     while not disk.exists():
         disk = disk.parent
 
+    zero = file_problem(recipe.get("deepspeed"))
     return Environment(
         python=".".join(map(str, sys.version_info[:3])),
         versions=versions,
@@ -77,7 +80,8 @@ def read_environment(recipe: Mapping[str, Any] | None = None) -> Environment:
         shared_memory=shutil.disk_usage("/dev/shm").total if os.path.isdir("/dev/shm") else 0,
         free_disk=shutil.disk_usage(disk).free,
         folder=os.getcwd(),
-        zero=file_problem(recipe.get("deepspeed")),
+        zero=zero,
+        names=tuple(line for line in misspelt(recipe) if line != zero),
     )
 
 

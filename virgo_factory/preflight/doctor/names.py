@@ -149,6 +149,9 @@ def unknown_datasets(recipe: Mapping[str, Any], ours: bool) -> list[str]:
         if name not in entries and (ours or _near(name, own)):
             near = _near(name, entries, 0.6)
             hint = f"Did you mean {near}?" if near else f"There are: {', '.join(sorted(entries))}."
+            if name in (_entries({"dataset_dir": "."})[0] or ()):
+                hint = "It is in that of the current folder: say dataset_dir: ."
+
             problems.append(f"dataset: {name}: not in {places}. {hint}")
 
     return problems

@@ -202,6 +202,15 @@ def gather_rows(records: Iterable[Any], names: Sequence[str], overlong: str, cut
     return Rows(datasets, np.array(lengths, dtype=np.int64), np.array(images, dtype=np.int64))
 
 
+def check_kept(count: int, rows: Rows) -> None:
+    """Raise UserError with the reasons where no row is kept."""
+    if not count:
+        reasons = sum((Counter(dataset.dropped) for dataset in rows.datasets), Counter())
+        told = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common()) or "the files hold none"
+        names = ", ".join(dataset.name for dataset in rows.datasets)
+        raise UserError(f"{names}: no row is kept ({told}). Look at them with: virgo-factory data check NAME.")
+
+
 def make_plan(
     recipe: Mapping[str, Any], rows: Rows, machine: Machine, cutoff_len: int | None, shape: Shape | None, model: str
 ) -> Plan:
@@ -212,12 +221,7 @@ def make_plan(
     """
     method, accumulation = read_method(recipe, machine.gpus)
     lengths, images = _trained_rows(recipe, rows, cutoff_len)
-    if not len(lengths):
-        reasons = sum((Counter(dataset.dropped) for dataset in rows.datasets), Counter())
-        told = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common()) or "the files hold none"
-        names = ", ".join(dataset.name for dataset in rows.datasets)
-        raise UserError(f"{names}: no row is kept ({told}). Look at them with: virgo-factory data check NAME.")
-
+    check_kept(len(lengths), rows)
     per_device = method.per_device
     batches = -(-(-(-len(lengths) // per_device)) // method.groups)
     if recipe.get("dataloader_drop_last"):

