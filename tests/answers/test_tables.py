@@ -125,6 +125,15 @@ def test_whatever_says_a_value_says_it():
                 assert (found.verdict == "correct") is is_right, (statement, value, gold, found)
 
 
+@pytest.mark.slow
+def test_sentences_answer_in_their_own_words():
+    for question, gold, wrong, sentences in rows("sentences.tsv"):
+        for sentence in sentences.split(" ¦ "):
+            found = [score(sentence.format(v=value), gold, Question(question)) for value in (gold, wrong)]
+            assert found[0].verdict == "correct", (sentence, found[0])
+            assert found[1].verdict != "correct", (sentence, found[1])
+
+
 OPTIONS = (
     "red ¦ blue ¦ green ¦ yellow", "3 ¦ 5 ¦ 7 ¦ 9", r"$\frac{1}{2}$ ¦ $\frac{1}{3}$ ¦ $\frac{1}{4}$ ¦ $\frac{1}{6}$", "x + 1 ¦ x - 1 ¦ 2x + 1 ¦ 2x - 1",
     "30° ¦ 45° ¦ 60° ¦ 90°", "the cell wall ¦ the nucleus ¦ ribosomes ¦ mitochondria", "增大 ¦ 减小 ¦ 不变 ¦ 无法确定", "I only ¦ I and II ¦ II only ¦ neither",

@@ -116,6 +116,11 @@ def test_preview_of_a_name_a_recipe_and_a_page(call, tmp_path, tokenizer):
     assert rows[0]["parts"] == rows[2]["parts"] != rows[1]["parts"]
     prefixes = ["Please first think deeply" in text for text in seen]
     assert prefixes == [False, True, False], "the recipe's own question_prefix"
+    keys = ("dataset=virgo_demo_dt", "question_prefix=none")  # a recipe's, behind a row and where the row would be
+    for given in ((*keys, "--rows", "95"), ("95", *keys)):
+        _, text, _ = call("data", "preview", "recipes/virgo_demo_dt.yaml", *given, "--tokenizer", tokenizer, "--json")
+        assert json.loads(text)["parts"] == rows[0]["parts"]
+
     code, out, _ = call(
         "data", "preview", "virgo_demo_dt", "--rows", "1-4", "--tokenizer", tokenizer, "--html", "p/page.html"
     )
@@ -150,6 +155,7 @@ def test_colours_only_where_they_are_seen(environment, colours, call, tmp_path, 
         (("rows.jsonl", "2", "--tokenizer", "TOKENIZER"), "no row 2; there are 1."),
         (("rows.jsonl", "1", "--rows", "1-2"), "give one of them"),
         (("rows.jsonl", "--tokenizer", "/no/such"), "tokenizer /no/such"),
+        (("rows.jsonl", "nonsense=1", "--tokenizer", "TOKENIZER"), "nonsense: not a setting"),
     ],
 )
 def test_preview_says_what_is_wrong(arguments, message, call, tmp_path, tokenizer):

@@ -82,7 +82,7 @@ def broken_at(*numbers):
 
 BROKEN = [
     # (name, content, rows before the error, parts of the message, in order)
-    ("line 37", broken_at(37), 36, ["rows.jsonl:37: not JSON (Unterminated string"]),
+    ("line 37", broken_at(37), 36, ["rows.jsonl:37: not JSON (Unterminated string starting at column "]),
     ("first line", broken_at(1), 0, ["rows.jsonl:1: not JSON"]),
     ("last line cut off", JSONL[:-20], 59, ["rows.jsonl:60: not JSON", "cut off"]),
     ("several lines", broken_at(5, 37, 60), 4, ["rows.jsonl:5: ", "rows.jsonl:37: ", "rows.jsonl:60: "]),

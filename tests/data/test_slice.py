@@ -103,7 +103,10 @@ def test_by_tokens_is_what_the_recipe_keys_would_keep(tmp_path, shared_data, mod
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        (Wanted(rows=(50, 500, 1000)), r"--rows 500, 1,000: 199 rows fit \(math 120, puzzle 40, Physics 39\)"),
+        (
+            Wanted(rows=(50, 500, 1000)),
+            r"--rows 500, 1,000: 199 rows fit \(by domain: math 120, puzzle 40, Physics 39\)",
+        ),
         (Wanted(domains=("law",)), "none of 200 rows fits"),
     ],
 )

@@ -283,7 +283,12 @@ def test_what_is_not_there(folder, monkeypatch, what, message):
         ("dataset: d\ntemplate: virgo\nquestion_prefix: other\n", "question_prefix: 'other' is not one of none"),
         ("dataset: d\ntemplate: virgo\nmin_response_tokens: 9\nmax_response_tokens: 3\n", "no row is kept"),
         ("dataset: d\ntemplate: virgo\nmarker_tokens: maybe\n", "marker_tokens: 'maybe' is not one of true, false"),
-        ("dataset: gone\ntemplate: virgo\ndataset_dir: .\n", "no such dataset; there are: d"),
+        ("dataset: gone\ntemplate: virgo\ndataset_dir: .\n", "no such dataset; there are: d. Add it"),
+        ("dataset: dd\ntemplate: virgo\ndataset_dir: .\n", "no such dataset. Did you mean d? Add it"),
+        (
+            "dataset: d\ntemplate: virgo\ndataset_dir: data\n",
+            "in dataset_info.json of the current folder: say dataset_dir: . Add it",
+        ),
         (
             "dataset: d\ntemplate: qwen2_vl\nquestion_prefix: virgo\n",
             "question_prefix: needs template: virgo or virgo_qwen3_vl or omr or think_qwen3_vl",

@@ -13,8 +13,8 @@ from virgo_factory.core.example import Example, Turn
 from virgo_factory.core.thought import MARKERS, LongThought
 from virgo_factory.data.read.prefix import add_prefix, read_prefix
 from virgo_factory.data.read.reader import read_rows
-from virgo_factory.data.read.source import TEMPLATE_TAGS as TAGS_OF
 from virgo_factory.data.read.source import Settings
+from virgo_factory.data.read.templates import TEMPLATE_TAGS as TAGS_OF
 from virgo_factory.data.tokens.image_size import (
     ImageProcessor,
     image_tokens,

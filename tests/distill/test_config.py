@@ -178,10 +178,11 @@ def test_questions_alone_need_no_model(write):
 
 def test_missing_files_are_told_with_the_other_errors(write):
     with pytest.raises(ValueError) as told:
-        read_config(write("temperatur: 1\nbenchmarks: [gone.json]\nsource_dir: gone\n"))
+        read_config(write("temperatur: 1\nbase_model: m\nbenchmarks: [gone.json]\nsource_dir: gone\n"))
 
     assert [line.rpartition(": ")[2] for line in str(told.value).splitlines()[1:]] == [
         "no such key. Did you mean temperature?",
+        "no such key. Did you mean base_model_name_or_path?",
         "no file gone.json",
         "no folder gone",
     ]

@@ -110,6 +110,12 @@ def test_all_problems_are_told_at_once(folder):
         assert said in reason, said
 
 
+def test_a_template_of_another_family(folder):
+    assert "template: virgo_qwen3_vl is not the chat format of a qwen2_vl" in _reason(
+        _smoke(folder, template="virgo_qwen3_vl")
+    )
+
+
 def test_without_bf16_the_first_step_would_stop(folder):
     (reason,) = _reason(_smoke(folder, bf16=None, deepspeed=None, finetuning_type="full")).splitlines()
     assert reason.startswith("bf16: not set: without a GPU") and "Set bf16: true" in reason
@@ -532,6 +538,15 @@ def test_the_command_stops_at_the_first_failure(folder, call):
     told = json.loads(out)
     assert (code, told["passed"], [stage["stage"] for stage in told["stages"]]) == (1, False, ["parse"])
     assert "Did you mean learning_rate?" in told["stages"][0]["found"]
+
+
+def test_what_a_refused_recipe_leaves_is_nothing(folder, call, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "here"))
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE | {"learning_rte": 1.0}))
+    code, out, _ = call("smoke", "recipe.yaml")
+    assert (code, list((tmp_path / "here").iterdir())) == (1, [])
+    assert "Stopped at parse" in out and "what was written" not in out
 
 
 def test_overrides_are_kept_and_a_folder_of_somebody_else_is_left_alone(folder, call):

@@ -303,12 +303,16 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
     told = telling(text[-4_000:], question)
     if not told or (options and all(re.fullmatch("[A-Za-z]", option) for option in options)):
         point = rf"\b(?:{P.KINDS}|point|line|angle|labell?ed|marked|letter)\s+([A-Za-z])\b"
+        headed = re.match(rf"\W*(?i:{P.KINDS}|label|point)\W+([A-Za-z])\W*\n", text)
+        if headed and headed[1] in options:
+            return Answer(headed[1], "option", where)
         said, named = told[-1] if told else "", set()
         for one in re.finditer(point, said):
             if not P.DISMISSED.match(said, one.end()) and not P.DENIED.search(said[: one.start()]):
                 named |= {one[1]} & {*options}
         return Answer(named.pop(), "option", where) if len(named) == 1 else Answer("", "none", where)
-    if (spoken := _spoken(told[-1], options)) is not None:
+    spoken = _spoken(told[-1], options)
+    if (spoken := _ordered(told[-1], options) if spoken is None else spoken) is not None:
         return Answer(options[spoken], "option", where)
     bold = {option for part in phrases.BOLD.findall(text) for option in options if same_option(option, part)}
     if len(bold) == 1:
@@ -338,6 +342,13 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
         return Answer("", "none", where)
     run = next(iter(committed(told[-1])), [""]) if all(map(_FORMULA.search, options)) else [""]
     return Answer(value_of(run[0], question) or unwrap(text), "whole", where)
+
+
+def _ordered(text: str, options: tuple[str, ...]) -> int | None:
+    """The option that is the order in which a text names pictures or steps: "Image 2 → Image 3 → Image 1" of "2-3-1"."""
+    orders = [re.findall(r"[A-Z\d]", option) for option in options if re.fullmatch(r"[A-Z\d\W]+", option)]
+    named = re.findall(r"(?<![^\W_])[A-Z\d](?![^\W_])", text)
+    return orders.index(named) if len(named) > 2 and len(orders) == len(options) and orders.count(named) == 1 else None
 
 
 def _exchanged(question: str, statement: str) -> bool:
@@ -388,7 +399,9 @@ def _pattern(option: str) -> tuple[re.Pattern[str], bool] | None:
     if not wanted:
         return None
     if len(wanted) == 1 and wanted > "\u4dff":
-        return re.compile(rf"(?:[是为选]|(?<= )(?=.图?(?:正确|符合)))(?P<o>{wanted})(?=图?(?:正确|符合| ))"), False
+        return re.compile(
+            rf"(?:[是为选]|\b(?:is|are|answer) |(?<= )(?=.图?(?:正确|符合)))(?P<o>{wanted})(?=图?(?:正确|符合| ))"
+        ), False
     if len(wanted) == 1 and wanted.isalpha() or wanted in ("yes", "no", "true", "false"):
         return re.compile(rf"(?:^|\b(?:is|are|answer|be)) (?P<o>{re.escape(wanted)}) (?!(?:information|context|data|such|more|other|further|way)\b){'$' if wanted == 'no' else ''}"), False  # fmt: skip
     if _FORMULA.search(tidy(option)):
@@ -401,6 +414,9 @@ def _pattern(option: str) -> tuple[re.Pattern[str], bool] | None:
     )
     first, _, others = wanted.partition(" ")
     spelled = re.escape(first) + ("s? " + re.escape(others) if others else "")
+    if alone := re.fullmatch("(.+) (?:only|alone)|only (.+)", wanted):
+        thing = re.escape(alone[1] or alone[2])
+        spelled = f"(?:only|just) {thing}|{thing} (?:only|alone)"
     return re.compile(f"{edge[0]}(?P<o>{spelled}){edge[1]}"), False
 
 
@@ -437,7 +453,7 @@ def options_named(text: str, options: tuple[str, ...]) -> list[int]:
 def _searched(text: str, written: bool) -> str:
     """A text as the pattern of an option looks at it."""
     text = re.sub("n['’]t\\b", " not", text)
-    return tidy(text).casefold().replace("$", "") if written else f" {words(text)} "
+    return tidy(text.replace("**", "")).casefold().replace("$", "") if written else f" {words(text)} "
 
 
 _ONLY = re.compile(r"\b(?:only|statements?)\b\s*|\s+(?:is|are) (?:true|correct)\W*$", re.IGNORECASE)

@@ -103,7 +103,7 @@ def _approximate(gold: str, answer: str, question: Question, config: GradingConf
 # --- booleans and text ---------------------------------------------------------------------------------------------
 
 _SAYING = frozenset(
-    "it he she they this that there i is are was were see got has have by of from got a an in to located placed positioned situated sitting standing lying shown seen represents stands for denotes slice piece".split()
+    "it he she they this that there i is are was were see got has have by of from got a an in to located placed positioned situated sitting standing lying shown seen represents corresponds stands for denotes slice piece looks like appears s he's picture image photo chart graph diagram figure object words one".split()
 )
 _LETTERS = re.compile(r"\\?[^\W\d_]+")
 
@@ -137,7 +137,7 @@ _ASKED = r"(?:\b(?:which|what) |哪一?[条个幅张辆只]?)%s(?![a-z])"
 """A name with a letter, and a question that leaves only that open: "which line"."""
 _DENIES = re.compile(r"\b(?:not|never|or|neither|nor|cannot|but)\b|n['’]t\b|不|或")
 _LEADS = re.compile(
-    r"(?<!which)(?<!that)(?:^|\s)(?:is|are|was|were|be|called|named|in|answer|belongs to|by|gives|equals|find|get|facing|(?:falls|lands) on"
+    r"(?<!which)(?<!that)(?:^|\s)(?:is|are|was|were|be|called|named|painted|colou?red|marks|indicates|points? to|in|answer|belongs to|by|gives|equals|find|get|facing|(?:falls|lands) on"
     r"|(?:est|ist|es|s agit de)(?: donc| also)?(?: l[ae]?| el| d(?:er|ie|as))?) $"
 )
 _IS = re.compile(r"(?<!which )(?<!that )\b(?:is|are|was|were) ")
@@ -152,7 +152,7 @@ _SECOND = re.compile(
 _PICTURED = re.compile(
     r"^.*\b(?:image|picture|photo|scan|view) of (.+?)(?: (?:on|in|at|near|beside|behind|with) .*)?$"
 )
-_SYMBOL_OF = re.compile(r"[A-Za-z]{1,3} \(([a-z]{4,})\)")
+_SYMBOL_OF = re.compile(r"[A-Za-z]{1,3} \(([a-z]{4,})\)|[A-Za-z\d_{}]{2,12} ?\(([\u4e00-\u9fff]{1,6})\)")
 _TITLE = re.compile(r"^[^不没非是]{1,8}?(?:家|人|者|师)(?=[\u4e00-\u9fff]{2,4}$)")
 
 
@@ -160,25 +160,46 @@ def _says(answer: str, wanted: str, asked: set[str], question: str) -> bool:
     """Whether a statement commits to an answer: leads to it, and else says what stands beside it, or words of the question."""
     denials = bool(_DENIES.search(wanted))
     runs = committed(answer, denials)
-    plain = _PICTURED.sub(r"\1", P.BESIDE_THAT.sub("", runs[0][0])) if runs else ""
+    plain = _PICTURED.sub(r"\1", P.BESIDE_THAT.sub("", runs[0][0])).removesuffix(" in color") if runs else ""
     if not denials and (_DENIES.search(plain) or _DENIES.search(answer) and not P.VALUE.search(plain)):
         return False
     if (second := _SECOND.search(plain)) and (not second["done"] or second["done"][:4] not in question):
         plain = plain[: second.start()]
     restated = [one.text for one in clauses(answer) if one.role == RESTATES]
     tail = plain.rpartition("是")[2]
+    told = [re.sub(_COUNTED_AS, "", plain.rpartition(lead)[2].partition(",")[0]) for lead in _leads(question)]
+    of = [thing.rpartition("的")[0] for thing in told if thing.rpartition("的")[2] in question]
     named = _SYMBOL_OF.fullmatch(answer)
     parts = map(
-        words, (plain, _WHERE.sub("", plain), tail, _TITLE.sub("", tail), *restated, named[1] if named else "")
-    )
+        words,
+        (
+            plain, _WHERE.sub("", plain), tail, _TITLE.sub("", tail), *told, *of, *restated,
+            named[named.lastindex] if named else ""
+        ),
+    )  # fmt: skip
     return any(_leaves(part, wanted, asked, question) for part in parts)
+
+
+_COUNTED_AS = r"^一[个把只条张本辆件台支顶双块朵棵位名种]"
+
+
+def _leads(question: str) -> tuple[str, ...]:
+    """What stands in front of the answer in a Chinese statement: what does in front of the question's "what", too."""
+    asked = re.search(r"([\u4e00-\u9fff]{1,2})(?:什么|谁)", question)
+    return ("是", "为", "呈", "手持", asked[1]) if asked else ()
+
+
+_ANOTHER = re.compile(r"\b(?:second|third|fourth|other|another|next)\b")
 
 
 def _leaves(text: str, wanted: str, asked: set[str], question: str) -> bool:
     """Whether a text is an answer, and else leads to it or has only words of the question, which does not name the answer."""
     head, found, tail = f" {text.replace('-hand ', ' ')} ".rpartition(f" {wanted} ")
-    if not found or _LEADS.search(head + " ") and not tail and len(_IS.findall(text)) < 2:
-        return bool(found)
+    if not found:
+        return False
+    another = any(word[:4] not in asked for word in _ANOTHER.findall(head))  # "the second tallest is"
+    if _LEADS.search(head + " ") and not tail and not another and len(_IS.findall(text)) < 2:
+        return True
     rest = (head + " " + tail).split()
     named = all(word[:4] in asked for word in wanted.split())  # "Which is heavier, the red or the blue box?"
     apart = not named or not head.strip() and re.search(r"\bor\b", question)
@@ -201,7 +222,9 @@ def _alike(one: str, other: str) -> bool:
 def _spelled(text: str) -> str:
     """Words without what stands around them, hyphens, or the spaces between single letters."""
     text = _SAME_WORDS.get(text, text)
-    text = P.AROUND.sub("", re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})", " ", text)).replace("right angled", "right")
+    text = P.AROUND.sub("", re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2}|\d{2})", " ", text)).replace(
+        "right angled", "right"
+    )
     text = text[:-1] if text.endswith("s") and text[:-1] in MARKS else text
     return text.replace(" ", "") if re.fullmatch(r"(?:[^\W\d] )+\w", text) else text
 

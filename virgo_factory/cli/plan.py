@@ -48,6 +48,7 @@ def plan(
     certain to stop the run: no row is kept, a file is missing, the batch does not divide, a key does not exist.
     """
     from virgo_factory.data.read.source import find_sources, load_recipe
+    from virgo_factory.data.read.templates import family_problem
     from virgo_factory.data.rows.stream import measure
     from virgo_factory.preflight.plan.method import read_method
     from virgo_factory.preflight.plan.models import find_shape
@@ -71,6 +72,9 @@ def plan(
         shape, model = find_shape(keys.get("model_name_or_path"), model_config)
     except ValueError as error:
         shape, model = None, str(error)
+
+    if shape and (problem := family_problem(settings.template, shape.family)):
+        raise UserError(f"{recipe}: {problem}")
 
     names = [source.name for source in sources]
     try:

@@ -43,5 +43,5 @@ def copy(
     for path in written:
         typer.echo(path)
 
-    added = f"; in dataset_info.json: {', '.join(names)}" if names else ""
+    added = f"; {len(names)} entries in dataset_info.json" if names else ""
     typer.echo(f"{len(written)} files written{added}." if written else "Nothing to do: all of it is there already.")

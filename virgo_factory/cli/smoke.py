@@ -83,7 +83,7 @@ def smoke(
     else:
         _show_end(screen, job, results, passed, seconds)
 
-    if passed and work is None:
+    if (passed or len(results) == 1) and work is None:
         shutil.rmtree(folder, ignore_errors=True)
 
     raise typer.Exit(0 if passed else 1)
@@ -115,7 +115,8 @@ def _show(screen, result) -> None:
 def _show_end(screen, job, results, passed: bool, seconds: float) -> None:
     if not passed:
         screen.print(f"Stopped at {results[-1].stage}", style="bold red", end="")
-        screen.print(f" after {seconds:.0f} s; what was written is in {job.work}", soft_wrap=True)
+        written = f"; what was written is in {job.work}" if len(results) > 1 else ""  # `parse` writes nothing
+        screen.print(f" after {seconds:.0f} s{written}", soft_wrap=True)
         return
 
     screen.print(f"All {len(results)} stages passed", style="bold green", end="")

@@ -6,6 +6,7 @@ In the repository they stand at the top; `virgo_factory/bundle/` holds links to 
 import contextlib
 import os
 import tempfile
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from virgo_factory.core.errors import UserError
@@ -30,7 +31,7 @@ def check_folder(folder: Path) -> None:
 
     Called before anything is read or started, so that hours of work do not end at the first file.
     """
-    missing = [place for place in (folder, *folder.parents) if not os.path.exists(place)]
+    missing = _missing(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -44,6 +45,35 @@ def check_folder(folder: Path) -> None:
             f"{folder}: this folder for the output cannot be made or written into ({reason}). Name another one."
         ) from None
     finally:
-        for place in missing:
-            with contextlib.suppress(OSError):
-                place.rmdir()
+        _remove_empty(missing)
+
+
+@contextlib.contextmanager
+def made_folder(folder: Path, by_products: Collection[str] = ()) -> Iterator[None]:
+    """Context of a folder that is made where it is missing, and gone again where an error left nothing in it but empty files.
+
+    `by_products`: names of files that count as empty. A lock file in use is not empty, so another process's folder stays.
+    """
+    missing = _missing(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        there = list(folder.iterdir()) if folder in missing else [folder]
+        if all(file.is_file() and (file.name in by_products or not file.stat().st_size) for file in there):
+            for file in there:
+                file.unlink()
+
+            _remove_empty(missing)
+
+        raise
+
+
+def _missing(folder: Path) -> list[Path]:
+    return [place for place in (folder, *folder.parents) if not os.path.exists(place)]
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()

@@ -15,7 +15,7 @@ from virgo_factory.answers.model import gold_text
 from virgo_factory.core import reinforcement
 from virgo_factory.core.errors import UserError
 from virgo_factory.core.recipe_keys import RL_DEFAULTS, told_together, wrong_values
-from virgo_factory.data.read.source import TEMPLATE_TAGS
+from virgo_factory.data.read.templates import TEMPLATE_TAGS
 from virgo_factory.io.atomic import replace_file
 from virgo_factory.reinforce.prompts import Prompts, reward_file, write_prompts
 

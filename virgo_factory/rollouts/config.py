@@ -388,7 +388,7 @@ def _not_even_a_value(kind: type[AskConfig], key: str, value: Any) -> str | None
     """What is wrong with a key that no type is needed to see: unknown, empty, yes for a number."""
     fields = kind.model_fields
     if key not in fields:
-        near = difflib.get_close_matches(key, fields, n=1)
+        near = [name for name in fields if name.startswith(key)] or difflib.get_close_matches(key, fields, n=1)
         if re.search(r"key|token$|secret|password", key) and not near:
             return f"{key}: no such key. A key is read from the environment variable that api_key_env names"
 

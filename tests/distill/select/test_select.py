@@ -1,6 +1,7 @@
 """From verdicts to rows: which response is chosen, what becomes of every question, and that training reads the rows."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -442,6 +443,18 @@ def test_the_command(asked, command, monkeypatch, tmp_path):
     assert code == 1 and "exists" in error
 
 
+def test_a_picture_that_is_gone_is_told_and_nothing_is_written(asked):
+    chosen = choose(asked).kept
+    before = (asked / "selected.jsonl").read_bytes()
+    row = rows(asked)[-1]
+    gone = asked / row["images"][0]
+    gone.unlink()
+    with pytest.raises(ValueError, match=f"{re.escape(str(gone))}: no such picture \\(of question {row['id']}"):
+        choose(asked, overwrite=True)
+
+    assert chosen and (asked / "selected.jsonl").read_bytes() == before
+
+
 @pytest.mark.slow
 def test_from_questions_to_rows_through_a_server(start_replay, sky_config, judge_at_hand, tmp_path):
     server = start_replay(max_chars=4000, model=("base", "replay"))
@@ -486,5 +499,9 @@ def test_how_often_a_question_is_answered_rightly_is_written_with_it(build, tmp_
     read = [read_row(row, source.formatting).parts[0] for row in rated]
     assert [example.asked["pass_rate"] for example in read] == [0.5, 1.0, 0.0]
     assert [row["id"] for row in sliced(folder, "some.jsonl", "0.1:0.9")[1]] == ["a/1"]
+    assert f"Relative image paths start from media_dir: {folder}" in told
     told, never = sliced("rated", "never.jsonl", "0:0")  # a cut of them is a dataset, which can be cut again
     assert [row["id"] for row in never] == ["a/3"] and "right more often than 0" in told
+    assert "media_dir" not in told, "their pictures are not beside rated.jsonl"
+    code, told, _ = command("data", "slice", "rated", "again.jsonl", "--pass-rate", "0:0", "--media-dir", folder)
+    assert code == 0 and f"Relative image paths start from media_dir: {folder}" in told

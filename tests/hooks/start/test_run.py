@@ -101,6 +101,7 @@ PROBLEMS = [
     (STOCK | {"keep_model_at_epochs": [5], "stage": "dpo", "dataset": "stock_pairs"}, []),
     ({"stage": "dpo"}, ['dataset ours: its entry says no pairs ("ranking": false), and stage: dpo takes pairs.']),
     ({"eval_dataset": "stock_pairs"}, ["dataset stock_pairs: its entry says pairs"]),
+    ({"max_samples": 0}, ["max_samples: 0 draws no row. Give a number of at least 1, or remove it."]),
     ({"dataset": "ours,stock,ours"}, ["dataset: ours stands there twice, and would be read once."]),
     (STOCK | {"keep_model_at_epochs": [5], "stage": "kto"}, ["keep_model_at_epochs: only in the stages sft and dpo"]),
     (STOCK | {"keep_model_at_epochs": [5], "streaming": True, "max_steps": 5}, ["keep_model_at_epochs: not with streaming"]),
@@ -145,6 +146,30 @@ def test_what_is_wrong_with_a_recipe(hook, data_folder, recipe, parts):
     assert len(problems) - 1 == len(parts)
     for part in parts:
         assert any(part in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("template", "family", "fitting"),
+    [
+        ("virgo_qwen3_vl", "qwen2_vl", "virgo or omr"),
+        ("think_qwen3_vl", "qwen2_5_vl", "virgo or omr"),
+        ("virgo", "qwen3_vl", "virgo_qwen3_vl or think_qwen3_vl"),
+        ("virgo", "qwen2_5_vl", ""),
+        ("virgo_qwen3_vl", "qwen3_vl", ""),
+    ],
+)
+def test_a_template_of_another_family(hook, data_folder, template, family, fitting):
+    (data_folder / "config.json").write_text(json.dumps({"model_type": family}))
+    parsed = arguments(data_folder, template=template, model_name_or_path=str(data_folder))
+    if not fitting:
+        hook.prepare_training(*parsed)
+        return
+
+    with pytest.raises(ValueError) as caught:
+        hook.prepare_training(*parsed)
+
+    told = f"template: {template} is not the chat format of a {family} model. Say template: {fitting}."
+    assert str(caught.value) == f"virgo-factory:\n  - {told}"
 
 
 @pytest.mark.parametrize("switch", ["use_mca", "use_hyper_parallel"])

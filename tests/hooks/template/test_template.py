@@ -11,7 +11,7 @@ from PIL import Image
 
 from virgo_factory.core.thought import MARKERS, LongThought, in_tags
 from virgo_factory.data.read.prefix import add_prefix, read_prefix
-from virgo_factory.data.read.reasoning import PLAIN_TEMPLATES
+from virgo_factory.data.read.templates import PLAIN_TEMPLATES
 from virgo_factory.io.files import RECIPES
 from virgo_factory.io.files import TEMPLATES as FILES
 

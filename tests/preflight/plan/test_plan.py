@@ -475,6 +475,11 @@ def test_the_command_shows_the_most_important_first(demo, capsys):
         ({"dataset": "nowhere"}, [], "nowhere: no such dataset"),
         ({}, ["dataset=nowhere"], "nowhere: no such dataset"),
         ({}, ["model_name_or_path=null"], "model_name_or_path: missing. Add it, or name a tokenizer"),
+        (
+            {},
+            ["template=virgo_qwen3_vl", "--model-config", "Qwen/Qwen2-VL-7B-Instruct"],
+            "is not the chat format of a qwen2_vl model. Say template: virgo or omr.",
+        ),
         ({}, ["datset=nowhere"], "Did you mean dataset?"),
         ({}, ["nowhere"], "nowhere: not KEY=VALUE"),
         ({}, ["--mfu", "40"], "--mfu: 40 is not a share"),

@@ -9,6 +9,7 @@ from typing import ClassVar
 import pytest
 from PIL import Image
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.rollouts.config import AskConfig, read_config, read_folder
 from virgo_factory.rollouts.judge.verdicts import read_verdicts
 from virgo_factory.rollouts.pictures import write_questions
@@ -51,6 +52,34 @@ def make(tmp_path):
         return read_config(EvaluationConfig, tmp_path / "config.yaml")
 
     return make
+
+
+def test_a_refused_start_leaves_no_empty_folder(make, tmp_path):
+    def refused() -> None:
+        raise UserError("no question is left")
+
+    config = make(output_dir=str(tmp_path / "new" / "out"), urls=["http://127.0.0.1:9"])
+    for shard in (None, (1, 2)):
+        with pytest.raises(UserError, match="no question is left"):
+            ask(refused, config, shard)
+
+        assert not (tmp_path / "new").exists()
+
+    config.output_dir.mkdir(parents=True)
+    with pytest.raises(UserError, match="no question is left"):
+        ask(refused, config)
+
+    assert config.output_dir.is_dir(), "it was there before"
+
+    def halfway() -> None:
+        (again.output_dir / "picture.png").write_bytes(b"held")
+        refused()
+
+    again = make(output_dir=str(tmp_path / "other"), urls=["http://127.0.0.1:9"])
+    with pytest.raises(UserError, match="no question is left"):
+        ask(halfway, again)
+
+    assert (again.output_dir / "picture.png").read_bytes() == b"held"
 
 
 def test_a_room_asks_its_own_questions_of_any_server(start_replay, sky_problems, make, png, judge_at_hand):

@@ -50,7 +50,7 @@ def test_what_is_shown(terminal, folders, tmp_path):
 
     shown = out.getvalue()
     assert "17 of 100" in shown and COUNTED in shown
-    assert "300 tokens per accepted row" in shown, "six judged ones of 100 tokens, two of them accepted"
+    assert "300 tokens per accepted response" in shown, "six judged ones of 100 tokens, two of them accepted"
     assert "tokens/s" in shown and "left" not in shown, "too few have finished to tell"
     assert "retries" not in shown and "servers" not in shown
     assert ("\x1b[2K" in shown) == terminal
@@ -78,7 +78,7 @@ def test_accepted_is_well_formed(folders, tmp_path):
         tell(live, folders, ["correct"], tokens=900)
         tell(live, folders, ["correct"], "tabmwp/2", 100, response="It is \\boxed{12}.")
 
-    assert "2 correct" in out.getvalue() and "1,000 tokens per accepted row" in out.getvalue()
+    assert "2 correct" in out.getvalue() and "1,000 tokens per accepted response" in out.getvalue()
 
 
 def test_verdicts_on_rollouts_of_an_earlier_start(folders, tmp_path):
@@ -189,6 +189,6 @@ def test_a_real_run_and_its_files_say_the_same(start_replay, sky_config, judge_a
     assert base.startswith(f"base: 6 of 6 · {group.base_solved} correct")
     counted = " · ".join(f"{count} {name}" for name, count in group.outcomes.items())
     assert samples.startswith(f"replay: {total} of {total} · {counted} · ")
-    assert f"{group.tokens_per_accepted:,.0f} tokens per accepted row" in samples and "retr" in samples
+    assert f"{group.tokens_per_accepted:,.0f} tokens per accepted response" in samples and "retr" in samples
     assert (found.left, found.base_left, found.running) == (0, 0, ())
     assert found.tokens_per_second > 0 and found.seconds_left == 0

@@ -330,7 +330,7 @@ def test_a_name_that_is_taken_is_told_before_anybody_is_asked(make, tmp_path):
     with pytest.raises(ValueError, match="drawn_rl is there already"):
         synthesize(read_config(make()))
 
-    assert not (tmp_path / "out" / "01_written.jsonl").exists()
+    assert not (tmp_path / "out").exists()
     assert list(json.loads((tmp_path / "dataset_info.json").read_text())) == ["drawn_rl"]
 
 

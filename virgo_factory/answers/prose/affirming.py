@@ -10,7 +10,9 @@ from virgo_factory.answers.values.latex import words
 
 
 _AUXILIARIES = frozenset("is are was were do does did has have had can could will would".split())
-_UNSAID = _AUXILIARIES | frozenset("any some indeed currently actually really clearly so thus therefore hence".split())
+_UNSAID = _AUXILIARIES | frozenset(
+    "any some indeed currently actually really clearly appear so thus therefore hence".split()
+)
 _NO = frozenset("not no never neither nor cannot".split())
 _OPEN = frozenset(
     "whether if unless unclear doubt might may would think thought seem false wrong incorrect first other another second".split()
@@ -47,6 +49,8 @@ def restated(question: str, text: str) -> bool | None:
         return None
     shorter = len(wanted) > 2 and set(re.findall(rf"(\w+) {re.escape(wanted[1])}", text.lower()))
     heads = [wanted, wanted[1:]] if shorter and shorter <= {"the", "this", "that", "a", wanted[0]} else [wanted]
+    if wanted[0] == "there":
+        heads += [["see", *wanted[1:]], *([*wanted[1:], seen] for seen in _SEEN)]
     sentences = [part for part in re.split(r"(?<=[.!?;])\s+|\n+", text[-4_000:]) if part.strip()]
     if sentences and P.CLAIM.search(question) and (held := P.HOLDS.search(sentences[-1])):
         return None if P.RETRACTED.search(sentences[-1][: held.start()]) else not (held["no"] or held["unfit"])
@@ -123,7 +127,7 @@ _THEN = re.compile(r"(?<=[a-z]er )then\b")
 _ONLY = re.compile(r"\bnot (?=only|just|merely)")
 _WAYS = {"left": "right", "above": "below", "over": "under", "in front of": "behind", "before": "after", "north": "south", "east": "west"}  # fmt: skip
 _WAYS |= {other: way for way, other in _WAYS.items()}
-_WAY = rf"(?:to |on |at )?(?:the )?({'|'.join(_WAYS)})(?: side)?(?: of)?"
+_WAY = rf"(?:to |on |at )?(?:the )?({'|'.join(_WAYS)})(?:-hand)?(?: side)?(?: of)?"
 _ASKS_WAY = re.compile(
     rf"\b(?:is|are|was|were) (?:the |an? )?([\w ]+?) {_WAY} or {_WAY} (?:the |an? )?([\w ]+?)\?", re.IGNORECASE
 )
@@ -138,14 +142,18 @@ def turned(question: str, text: str) -> str | None:
     if not (asked := _ASKS_WAY.search(question)):
         return None
     one, way, other, two = (part.lower() for part in asked.groups())
-    told = [part for part in statements(text[-1_000:]) if part.strip()]
-    found = set()
-    for first, second in ((one, two), (two, one)) if told and _WAYS[way] == other else ():
-        said = rf"\b{re.escape(first)} (?:is|are|was|were|stands?|sits?|lies|hangs?|appears?)(?: [a-z]+)?? {_WAY} (?:the |an? )?{re.escape(second)}\b"
-        for match in re.finditer(said, told[-1].lower()):
-            if not re.search(P.NOT, match[0]) and match[1] in (way, other):
-                found.add(match[1] if first == one else _WAYS[match[1]])
-    return found.pop() if len(found) == 1 else None
+    said = r"\b{} (?:is|are|was|were|stands?|sits?|lies|hangs?|appears?)(?: [a-z]+){{0,3}}? {} (?:the |an? )?{}\b"
+    ways = {pair: said.format(re.escape(pair[0]), _WAY, re.escape(pair[1])) for pair in ((one, two), (two, one))}
+    for told in reversed(statements(text[-1_000:])) if _WAYS[way] == other else ():
+        found = {
+            match[1] if first == one else _WAYS[match[1]]
+            for (first, _), said in ways.items()
+            for match in re.finditer(said, told.lower())
+            if not re.search(P.NOT, match[0]) and match[1] in (way, other)
+        }
+        if found:
+            return found.pop() if len(found) == 1 else None
+    return None
 
 
 def _stems(text: str) -> list[str]:

@@ -7,17 +7,17 @@ from virgo_factory.answers.model import Question
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose.phrases import quantities
 from virgo_factory.answers.values.latex import tidy, words
-from virgo_factory.answers.values.numbers import told
+from virgo_factory.answers.values.numbers import read_number, told
 
 
 SPLIT = re.compile(
-    r"[;；，]\s*|(?<=[a-z]):\s(?=\d+ [a-z])|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z])|,(?=[\u4e00-\u9fff])|(?<=[\u4e00-\u9fff]),"
+    r"[;；，]\s*|(?<=[a-z]):\s(?=\d+ [a-z])|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z]|\d[\d.]*%\s[a-z])|,(?=[\u4e00-\u9fff])|(?<=[\u4e00-\u9fff]),"
 )
 _WORDED = re.compile(r"[^\W\d_]{2,}|[\u4e00-\u9fff]")
 _PERIOD = re.compile(r"(?:from|between) (?:1[5-9]|20)\d\d (?:to|and) (?:1[5-9]|20)\d\d$")
 _YEAR = re.compile(r"(?<![\d.$])(?<!\d,)(?:1[5-9]|20)\d\d(?![.,]?\d|%|(?<![\"“]\d{4})[\"”])")
 _COUNTS = re.compile(
-    r"\bhow many (?:of (?:the |these )?(?:\d+ )?)?((?:[a-z]+ ){1,3}?)(?:are|is|was|were|do|does|did|have|has|had|can|will|would|of|in|on|with|there|[a-z]{2,}ed)\b|\bnumber of ([a-z]+)|(?:几|多少)[只个条张本人辆棵头]()",
+    r"\bhow many (?:of (?:the |these )?(?:\d+ )?)?((?:[a-z]+ ){1,3}?)(?:are|is|was|were|do|does|did|have|has|had|can|will|would|of|in|on|with|there|[a-z]{2,}ed)\b|\bnumber of ([a-z]+)|(?:几|多少)([只个条张本人辆棵头种次件位名层块朵根颗支把间座台页岁天])",
     re.IGNORECASE,
 )
 _ASKS_YEAR = re.compile(r"\b(?:which|what) year\b|哪一?年", re.IGNORECASE)
@@ -38,6 +38,7 @@ _FORMS = tuple(
     (re.compile(asked, re.IGNORECASE), re.compile(form))
     for asked, form in (
         (r"\bpercent|百分", "%|％|‰|per ?cent"),
+        (r"\b(?:what|which) time\b|几点", r"\d:\d|\b[ap]\.?m\b|clock|[点时]"),
         (r"\bratio\b|之比", r"[:：]|\bto\b|frac|/"),
         (r"\bfraction\b", "/|frac"),
         (r"\b(?:what|which) date\b|\bdate (?:on|of|is|was)\b|日期", "[A-Z][a-z][a-z]|[/年月]|\\d-\\d"),
@@ -88,23 +89,34 @@ def _counted(question: str) -> re.Match[str] | None:
 
 
 @functools.lru_cache(4)
-def _known(question: str) -> frozenset[str]:
-    return frozenset(quantities(question))
+def _known(question: str) -> frozenset:
+    return frozenset(map(_what, quantities(question)))
+
+
+@functools.lru_cache(128)
+def _what(quantity: str):
+    """A quantity to be compared: its value and unit, however it is spelled."""
+    number = read_number(quantity)
+    return quantity if number is None else (number.value, number.units or number.unit, number.marks)
 
 
 def about(clause: str, question: str) -> str:
     """Return of a clause with several numbers the part that tells of what is asked: with most of its words, and fewest others."""
-    parts = [part for part in SPLIT.split(clause) if _WORDED.search(part)]
+    parts = [part for part in SPLIT.split(clause) if _WORDED.search(part)] if len(quantities(clause)) > 1 else ()
     known = _known(question[-300:]) if len(parts) > 1 else ()
-    parts = [part for part in parts if any(formed(value, question) for value in {*quantities(part)} - {*known})]
+    parts = [
+        part
+        for part in parts
+        if any(formed(value, question) and _what(value) not in known for value in quantities(part))
+    ]
     if len(parts) < 2:
         return clause
     asked = stems(question[-300:])
     marked = {word[:4].lower() for word in P.QUALIFIES.findall(question[-300:])}
     shared = []
     for part in parts:
-        other = {word[:4].lower() for word in P.QUALIFIES.findall(part)} - asked
-        shared.append(len(asked & stems(part)) + len(marked & stems(part)) - len(other))
+        own = {word[:4].lower() for word in P.QUALIFIES.findall(part)}
+        shared.append(len(asked & stems(part)) + 2 * len(marked & own) - len(own - asked - marked))
     best = [part for part, score in zip(parts, shared, strict=True) if score == max(shared)]
     return best[0] if len(best) == 1 else clause
 
@@ -114,8 +126,13 @@ def sought(clause: str, question: str) -> str | None:
     counted = _counted(question)
     if counted and (part := _part_of(clause, counted[1] or "") or _TOTAL.search(clause)):
         return part[1]
+    measured = rf"(?<!第)(?:{P.CHINESE_NUMERAL.pattern}){counted[3]}" if counted and counted[3] else ""
+    if measured and not quantities(clause) and (found := re.findall(measured, clause)):
+        return found[-1]
+    if asks_year(question) and len(years := _YEAR.findall(clause)) < 2:
+        return years[0] if years else None
     clause = about(clause, question)
-    if _ASKS_YEAR.search(question):
+    if asks_year(question):
         return next(iter(_YEAR.findall(clause)), None)
     if _ASKS_CHANGE.search(question) and (by := _BY.search(clause)):
         return next(iter(quantities(clause[by.end() :])), None)
@@ -130,10 +147,12 @@ def sought(clause: str, question: str) -> str | None:
 
 def number_in(clause: str, question: str) -> str | None:
     """Return the number of a clause that the question asks for: by its words, of its form, not one of its own; else the last."""
-    if (said := sought(clause, question)) or _ASKS_YEAR.search(question):
+    if (said := sought(clause, question)) or asks_year(question):
         return said
     clause, asked = about(clause, question), _known(question[-300:])
-    values = [value for value in quantities(_BRACKETS.sub("", clause)) if value not in asked] or quantities(clause)
+    values = [value for value in quantities(_BRACKETS.sub("", clause)) if _what(value) not in asked] or quantities(
+        clause
+    )
     values = [value for value in values if not _PERIOD.match(value) and formed(value, question)] or values
     return values[-1] if values else None
 
@@ -162,6 +181,11 @@ def with_noun(clause: str, question: str) -> str | None:
 def formed(value: str, question: str) -> bool:
     """Whether a value has the form that a question asks for."""
     return all(form.search(value) for asked, form in _FORMS if asked.search(question))
+
+
+def asks_year(question: str) -> bool:
+    """Whether a question asks for a year."""
+    return _ASKS_YEAR.search(question) is not None
 
 
 def counts(question: str) -> bool:
@@ -206,7 +230,7 @@ def in_place(question: str, statement: str) -> str | None:
         if place is not None and not _OPENS.search(head := statement[: said[place].start()][-300:]):
             subject = re.sub(r"[*_\"]", "", _LED.sub("", head)).strip()
             told_of = {*_WORD.findall(subject.lower())} - {*asked, "the", "it", "this", "that", "there"}
-            return subject if told_of else None
+            return subject if told_of and not _WHICH.fullmatch(subject) else None
     return None
 
 
@@ -234,7 +258,8 @@ def tells_of_another(statement: str, value: str, question: str) -> bool:
     if subject and wanted:
         named, asked = (set(found[1].lower().split()) for found in (subject, wanted))
         told_of = set(re.findall(r"[a-z-]+", statement.lower()))
-        if not (_GENERAL & (named | asked) or asked & told_of):
+        of_it = re.search(rf"\b(?:what|which) \w+ (?:is|are|was|were) the {subject[1]}\b", question, re.IGNORECASE)
+        if not (_GENERAL & (named | asked) or asked & told_of or of_it):
             return True
     for one, other in _asked_of(question):
         if other.search(statement) and not one.search(statement):

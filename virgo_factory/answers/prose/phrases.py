@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose.clauses import statements
 from virgo_factory.answers.values.latex import characters, compact, unwrap, words
+from virgo_factory.answers.values.numbers import read_number
 from virgo_factory.answers.values.units import read_unit
 
 
@@ -131,6 +132,9 @@ def refuses_at_end(text: str) -> bool:
     return any(map(refuses, statements(text.strip()[-1_000:])[-2:]))
 
 
+_AND = re.compile(r",?\s?(?:and\s|又|零)?")
+
+
 @functools.lru_cache(128)
 def quantities(text: str) -> tuple[str, ...]:
     """Return the numbers of a text that are no part of a formula, each with its scale, percent sign, unit and what else makes it another value.
@@ -139,7 +143,7 @@ def quantities(text: str) -> tuple[str, ...]:
     (('60 mph', '1887 BC', '15 thousand dollars'), ('25倍',))
     """
     text = characters(text)
-    found = []
+    found, begun, ended = [], 0, None
     for match in P.NUMERAL.finditer(text):
         in_formula = _UNDER.search(text, max(0, match.start() - 12), match.start()) or _TIMES.match(text, match.end())
         if match.group().strip() and not in_formula:
@@ -151,6 +155,12 @@ def quantities(text: str) -> tuple[str, ...]:
             end = unit + length if (length := read_unit(rest[unit:])[1]) else end
             if way := P.WAY.match(rest, end):
                 end = way.end()
+            if length and ended is not None and _AND.fullmatch(text, ended, match.start()):
+                whole = text[begun : match.end() + end]
+                if read_number(whole) is not None:  # 2 hours and 24 minutes
+                    found[-1], ended = whole.strip(" ."), match.end() + end
+                    continue
+            begun, ended = match.start(), match.end() + end if length else None
             found.append((match.group() + rest[:end]).strip(" .") if end else match.group().strip())
     return tuple(found)
 

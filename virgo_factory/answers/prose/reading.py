@@ -9,6 +9,7 @@ from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.asked import (
     SPLIT,
     about,
+    asks_year,
     counts,
     formed,
     in_place,
@@ -37,6 +38,7 @@ _ITEM = r"[^\W\d_](?:[^\W\d_]|['’ -]){0,30}"
 _NAMES = re.compile(rf"(?:{_ITEM}, )*{_ITEM}(?:,|,? and) {_ITEM}")
 _EQUALS = re.compile(r"=(?!.*=)")
 _AGAIN = re.compile(r"(?<![A-Za-z])([A-Za-z]) ?= ?[^=]{1,40}?(?:,|\band|\bor|[和或])\s?\1 ?=[^=]*$")
+_MODULO, _CONGRUENT = re.compile(r"\bremainder\b|余数|余多少|余几"), re.compile(r"[^$]*?(?:≡|\\equiv(?![A-Za-z]))\s*")
 _WHERE = re.compile(r"\s+(?:at|when|for)\s+\$?[A-Za-z]\s*=[^=]*$")
 _MAY_READ = re.compile('["“「`]|(?i:says|reads|label|call|name|print|output|return)|写着|填')
 _QUOTED = re.compile(r"[\"“「'`]([^\"“”「」`]{1,80})[\"”」'`]((?:(?<=[”」]),|\s)[^\"“”「」`]*)?")
@@ -52,8 +54,15 @@ _UNDONE = re.compile(r"(?:\bnot|n['’]t) (?!the\b|an?\b)([a-z]{3,})")
 _LEADS = re.compile(r"\)?[*_]*:?[*_]*\s+")
 _WHEN = frozenset(("between", "from", "over", "since", "during", "on", "at"))
 _SUBJECT = re.compile(r"(?:It|They|He|She|This|[Tt]here|I|We)\b")
-_LISTS = re.compile(r".*(?:\b(?:are|were|shows?|includes?) |: )(?:those (?:of|for) )?(.*)", re.DOTALL)
+_LISTS = re.compile(
+    r".*(?:\b(?:is(?= \w+ and \w+$)|are|were|shows?|includes?) |: )(?:those (?:of|for) )?(.*)", re.DOTALL
+)
 _LISTED = re.compile(r"(?:\A|[:：]\s*\n)((?:[ \t]*\d[.)][ \t]+[^\n]{1,40}(?:\n|\Z)){2,9})\s*\Z")
+_EXPLAINED = re.compile(
+    r"\s*([^\n]{1,60})\n\s*[*_#]*(?:Explanation|Reasoning|Justification|Rationale|Reason|解释|解析|理由)\b",
+    re.IGNORECASE,
+)
+"""A first line that answers, and then says why."""
 _LABEL = re.compile(r"[\s*_-]*([A-Za-z][\w '()-]{0,40}|[\u4e00-\u9fff]{1,12})[*_]*\s*[:：=]\s*[*_]*(?=\S)")
 
 
@@ -94,6 +103,8 @@ def value_of(clause: str, question: Question) -> str | None:
     """Return the value that a clause says its subject has: as it stands, read out, in bold, behind "is" or "=", in maths; None where it says none."""
     bold = in_bold(clause)
     whole = unwrap(IS_ANSWER.sub("", P.ASIDE.sub("", clause.replace("**", ""))))
+    if _MODULO.search(question.text) and (congruent := _CONGRUENT.match(whole)):
+        whole = unwrap(whole[congruent.end() :])
     if is_value(whole):
         return whole
     if told := read_out(whole) or bold:
@@ -112,13 +123,12 @@ def value_of(clause: str, question: Question) -> str | None:
     for text in dict.fromkeys((whole, part)):
         for found in reversed(list(P.VALUE.finditer(text))[-4:]):
             tail = unwrap(text[found.end() :].lstrip())
-            if (
-                found[0] not in "=≈:："
-                and tail.count("{") == tail.count("}")
-                and (is_value(tail) or _NAMES.fullmatch(tail))
-            ):
-                if text == part or isinstance(read(tail).what, Sequence):
-                    return tail
+            if found[0] in "=≈:：" or tail.count("{") != tail.count("}"):
+                continue
+            named = P.BESIDE_THAT.sub("", tail)
+            named = named if _NAMES.fullmatch(named) and formed(named, question.text) else ""
+            if (named or is_value(tail)) and (text == part or isinstance(read(named or tail).what, Sequence)):
+                return named or tail
     found = list(MATHS.finditer(part))
     if len(found) > 1 and is_value(tail := unwrap(part[found[0].start() :])):
         return tail
@@ -244,6 +254,8 @@ def announced(said: str, question: Question) -> str:
     number = (
         question.kind in ("number", "count")
         or len(quantities(said)) == 1
+        and re.search("几|多少", question.text)
+        or len(quantities(said)) == 1
         and re.search(r"\b(?:is|are|was|were) [a-z]{3,} \W?\d", said)
     )
     value = (
@@ -306,15 +318,18 @@ def telling(text: str, question: Question) -> list[str]:
     bold = [
         place
         for place, part in enumerate(told)
-        if (said := in_bold(part)) and re.search(r"\d", said) and is_value(said)
+        if (said := in_bold(part)) and (re.search(r"\d", said) and is_value(said) or question.kind == "text")
     ]
-    later = bold and len(stems(told[-1]) & asked) > len(stems(told[bold[-1]]) & asked) and quantities(told[-1])
+    shared = [len(stems(told[place]) & asked) for place in (-1, bold[-1])] if bold else (0, 0)
+    later = shared[0] > shared[1] and quantities(told[-1]) or question.kind == "text" and shared[0] >= shared[1]
     return told[: bold[-1] + 1] if bold and not later else told
 
 
 def last_said(text: str, question: Question, where: str) -> Answer:
     """Return the value that a response says, in its last clause that commits to one."""
     text = text[-4_000:]
+    if (led := _EXPLAINED.match(text)) and stands_alone(led[1], question):
+        text = led[1]
     if stands_alone(text, question):
         return Answer(unwrap(text), "whole", where)
     told = telling(text, question)
@@ -322,7 +337,7 @@ def last_said(text: str, question: Question, where: str) -> Answer:
         return Answer("", "none", where)
     if (named := in_place(question.text, told[-1])) and len(named.split()) <= 6:
         return Answer(named, "whole", where)
-    if question.kind in ("text", "boolean", "date"):
+    if question.kind in ("text", "boolean") or question.kind == "date" and not asks_year(question.text):
         plain = IS_ANSWER.sub("", P.CONTRAST.sub("", told[-1]).replace("**", ""))
         listed = filter(None, (_LISTS.fullmatch(run[0]) for run in committed(plain)))
         named = (P.BESIDE_THAT.sub("", found[1]) for found in listed)

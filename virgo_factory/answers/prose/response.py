@@ -21,6 +21,7 @@ _BEGIN_OF_THOUGHT = LazyPattern(
     re.MULTILINE,
 )
 """Each of them begins with one of a few signs, so that a long response is searched fast."""
+_HEADING = re.compile(r"(?s:.*)[:：]|\W*(?:solution|answer|response|analysis|explanation)?\W*", re.IGNORECASE)
 _TAG = re.compile(r"<(/?)(answer|output|final_answer|conclusion)>", re.IGNORECASE)
 _FULL_WIDTH = {0xFEE0 + ord(sign): sign for sign in ascii_letters + digits + "()[]{}=<>+-%/:.,"}
 _FULL_WIDTH |= {0x24B6 + place: sign for place, sign in enumerate(ascii_uppercase)}
@@ -55,9 +56,9 @@ def parts(response: str) -> tuple[Part, bool]:
     if not response.isascii() and _WIDE.search(response):
         response = response.translate(_FULL_WIDTH)
     response = without_turn_end(response)
-    if (ended := P.NEXT_QUESTION.search(response, 20)) and not _END_OF_THOUGHT.search(response, ended.end()):
+    if (ended := P.NEXT_QUESTION.search(response, 3)) and not _END_OF_THOUGHT.search(response, ended.end()):
         answered = response[: ended.start()].rstrip()
-        response = response if answered.endswith((":", "：")) else answered
+        response = response if _HEADING.fullmatch(answered) else answered
     if start := P.START.match(response):
         response = response[start.end() :]
     if response.startswith("analysis") and (final := response.rfind("assistantfinal")) > 0:

@@ -160,6 +160,10 @@ def characters(text: str) -> str:
     return _INFINITY.sub(r"\\infty ", text) if "nfinity" in text else text
 
 
+_PLACE = re.compile(r"<image ?(\d+)>")
+"""Where a picture stands in a question: an option that names it."""
+
+
 @lru_cache(maxsize=20_000)
 def tidy(text: str) -> str:
     r"""Return maths in one spelling: no sizes and spacing commands, plain fractions, words without their wrapper.
@@ -172,7 +176,7 @@ def tidy(text: str) -> str:
     text = characters(text)
     if text.isalnum() and text.isascii():
         return text
-    text = text.replace("{,}", ",")
+    text = _PLACE.sub(r"image \1", text.replace("{,}", ","))
     text = _FONT.sub(r"\1", text) if "$\\" in text else text
     if "\\\\" in text and "\\begin" not in text:
         text = _TWICE.sub(r"\\", text)  # escaped twice

@@ -299,7 +299,7 @@ def _compound(first: Number, rest: str) -> Number | None:
 
 
 def _with_words(number: Number, rest: str) -> Number | None:
-    rest = rest.strip(" .;,()")
+    rest = _OF_FORMULA.sub("", rest.strip(" .;,()"))
     if not rest:
         return number
     counted, *over = re.split(r"\s*/\s*|\s+per\s+", rest, maxsplit=1)
@@ -316,6 +316,8 @@ def _with_words(number: Number, rest: str) -> Number | None:
     return replace(number, unit=unit, words=number.words | words, marks=number.marks | marks)
 
 
+_OF_FORMULA = re.compile(r"^of (?:[A-Z][a-z]?(?:_?\d|_?\{\d+\})*)+$")
+"""Of which substance: "moles of H_2O"."""
 _NO_WORDS = re.compile(r"[\\=+*/<>^_|\[\]{}:?]|\d(?<!mod\d)(?<!mod\d\d)")
 _OTHER_NUMBER = re.compile(r"squared$|cubed$|factorial|的?(?:一半|平方$|立方$|倒数|相反数|阶乘|倍数|\w?次方)")
 _COUNTED = re.compile(r"mod\w+|[^\W\d_]+(?:['-][^\W\d_]+)*|[$€£¥°]|[^\s\w,.()'\"-]")

@@ -1,12 +1,13 @@
 """`virgo-factory data preview`: rows as the model sees them, on the terminal or as a page."""
 
 import json
+import re
 from itertools import chain
 from pathlib import Path
 
 import typer
 
-from virgo_factory.cli.data.terminal import busy, write_page
+from virgo_factory.cli.data.terminal import busy, read_overrides, write_page
 from virgo_factory.core.errors import UserError
 from virgo_factory.io.files import check_file
 
@@ -15,6 +16,9 @@ def preview(
     what: str = typer.Argument(metavar="DATASET|FILE|RECIPE", help="A dataset's name, a data file or a recipe."),
     row: str | None = typer.Argument(
         None, metavar="[ID|N]", help="An id, or a number from 1; id:17 for an id that is a number.", show_default="1"
+    ),
+    changes: list[str] | None = typer.Argument(
+        None, metavar="[KEY=VALUE]...", help="Of a recipe, as for llamafactory-cli train."
     ),
     rows: str | None = typer.Option(None, "--rows", help="Several rows: 1,5,9 or 3-7."),
     html: Path | None = typer.Option(None, "--html", help="Write a page with the pictures instead."),
@@ -37,6 +41,9 @@ def preview(
     from virgo_factory.data.show.preview import LEGEND, articles, lines
     from virgo_factory.data.show.preview import preview as read
 
+    if row and re.match(r"\w+=", row):  # a recipe's key behind it, and no row
+        row, changes = None, [row, *(changes or [])]
+
     if row and rows:
         raise UserError(f"{row} and --rows {rows}: give one of them.")
 
@@ -45,7 +52,7 @@ def preview(
 
     wanted = rows or row or "1"
     sources, settings = find_sources(
-        what, dataset_dir, tokenizer=tokenizer, template=template, question_prefix=question_prefix, cutoff_len=cutoff_len,
+        what, dataset_dir, read_overrides(changes), tokenizer=tokenizer, template=template, question_prefix=question_prefix, cutoff_len=cutoff_len,
         image_max_pixels=image_max_pixels, formatting=formatting, media_dir=media_dir,
     )  # fmt: skip
     if settings.tokenizer is None:

@@ -133,7 +133,8 @@ def _by_pass_rate(
     )
     print("\n".join([*counted(card["dropped"].items()), *card["notes"], f"Card: {card_files(out)[0]}"]))
     print(f"To train on it, add to {out.parent / 'dataset_info.json'}:\n  {entry_line(card['entry'])}")
-    print(f"Relative image paths start from media_dir: {card['media_dir']}")
+    if card["media_dir"]:
+        print(f"Relative image paths start from media_dir: {card['media_dir']}")
 
 
 EXAMPLE = "virgo-factory data slice virgo_demo_dt dt.jsonl --rows 100,300"

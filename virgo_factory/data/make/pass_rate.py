@@ -16,7 +16,7 @@ import numpy as np
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.make.card import DatasetCard
 from virgo_factory.data.make.kept_rows import check_whole, kept_entry, suffix_for, write_kept
-from virgo_factory.data.make.pipeline import Inputs, check_targets
+from virgo_factory.data.make.pipeline import Inputs, check_targets, has_images_below
 from virgo_factory.data.make.writing import partial_of, published
 from virgo_factory.data.read.reader import first_row, why_unreadable
 from virgo_factory.data.read.source import Source, raw_rows
@@ -88,7 +88,8 @@ def slice_source(
         if column and source.formatting == "questions":  # a curriculum takes the same rate
             entry["columns"] = {**entry.get("columns", {}), "pass_rate": column}
 
-        place = {"media_dir": str(source.media_dir), "entry": {out.stem: entry}, "inputs": inputs.described()}
+        media_dir = str(source.media_dir) if not source.is_ours or has_images_below(source) else None
+        place = {"media_dir": media_dir, "entry": {out.stem: entry}, "inputs": inputs.described()}
         return _described(fates, rates, out, bounds, column, command=command, **place)
 
 

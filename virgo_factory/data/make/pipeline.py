@@ -58,7 +58,7 @@ def media_of(sources: Sequence[Source], target: Path) -> Media:
     """
     folders: dict[str, Path] = {}
     for source in sources:
-        kinds = _image_kinds(source)
+        kinds = {"named" if isinstance(_path_in(image), str) else "carried" for image in first_images(source)}
         if "named" in kinds:
             folders[os.path.abspath(source.media_dir)] = source.media_dir
 
@@ -73,16 +73,17 @@ def media_of(sources: Sequence[Source], target: Path) -> Media:
     return Media(common, target.with_name(f"{target.stem}_images"))
 
 
-def _image_kinds(source: Source) -> set[str]:
-    """Return how the first rows give their images: `named` by a path, `carried` as bytes."""
-    kinds = set()
+def first_images(source: Source) -> Iterator[Any]:
+    """Yield the images of the first rows, as they give them."""
     for row in itertools.islice(raw_rows(source), PEEKED):
-        parts = () if row.problem else read_row(row.raw, source.formatting, source.options).parts
-        for part in parts:
-            for image in part.images if isinstance(part, Example) else ():
-                kinds.add("named" if isinstance(_path_in(image), str) else "carried")
+        for part in () if row.problem else read_row(row.raw, source.formatting, source.options).parts:
+            yield from part.images if isinstance(part, Example) else ()
 
-    return kinds
+
+def has_images_below(source: Source) -> bool:
+    """Whether one of the first rows names an image that is there, from the source's media_dir."""
+    paths = (path for image in first_images(source) if isinstance(path := _path_in(image), str))
+    return any(not os.path.isabs(path) and os.path.isfile(os.path.join(source.media_dir, path)) for path in paths)
 
 
 def _path_in(image: Any) -> Any:

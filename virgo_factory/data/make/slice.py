@@ -114,7 +114,9 @@ def cut(
 
     if too_many := [size for size in sizes if size > there]:
         asked = ", ".join(f"{size:,}" for size in too_many)
-        raise UserError(f"--rows {asked}: {there:,} rows fit ({domains_there(candidates)}). Nothing was written.")
+        raise UserError(
+            f"--rows {asked}: {there:,} rows fit (by domain: {domains_there(candidates)}). Nothing was written."
+        )
 
     order = np.arange(there)
     if sizes:

@@ -26,8 +26,8 @@ from virgo_factory.data.read.reader import (
     place_of,
     read_chunk,
 )
-from virgo_factory.data.read.reasoning import template_problem
 from virgo_factory.data.read.split import check_entry, named_parts, row_ranges
+from virgo_factory.data.read.templates import TEMPLATE_TAGS, template_problem
 from virgo_factory.formats import FORMATTINGS, Options, options_of, read_row
 from virgo_factory.formats.families.questions import shows_prompts
 from virgo_factory.io.files import DATASET_INFO, RECIPES
@@ -41,8 +41,6 @@ STOCK_FORMATTINGS = ("alpaca", "sharegpt", "openai")
 STOCK_CUTOFF_LEN = 2048
 """LLaMA-Factory's `cutoff_len` where a recipe does not say (llamafactory/hparams/data_args.py:46)."""
 
-TEMPLATE_TAGS = {"virgo": "virgo", "virgo_qwen3_vl": "virgo", "omr": "omr", "think_qwen3_vl": "think"}
-"""Our templates -> the tags of the responses that they train on; with others it is the four markers."""
 PREFIX_TEMPLATES = tuple(TEMPLATE_TAGS)
 """Templates that a run takes a question prefix with (hooks/start/run.py)."""
 
@@ -226,7 +224,7 @@ def _find_sources(
             f"{what}: files with such an ending are not read. Rows are read from {', '.join(DATA_SUFFIXES)}; rename it, or save it as one."
         )
 
-    names = [*info, *(name for name in packaged_entries() if name not in info)]
+    names = dict.fromkeys((*info, *packaged_entries()))
     near = get_close_matches(what, names, 1)
     shown = f"Did you mean {near[0]}?" if near else f"Datasets: {', '.join(names)}."
     place = folder / INFO
@@ -465,9 +463,13 @@ def _entry_source(
         if (DATASET_INFO.resolve().parent / str(entry.get("file_name"))).is_file():
             base = DATASET_INFO.resolve().parent  # a file that ships; others are made in the user's own folder
     else:
-        known = ", ".join(info) or "none"
+        near = get_close_matches(name, (*info, *packaged), 1)
+        hint = f". Did you mean {near[0]}?" if near else f"; there are: {', '.join(info) or 'none'}."
+        if name in read_info("."):  # a recipe of LLaMA-Factory's own looks into data/ where it does not say
+            hint = f", but in {INFO} of the current folder: say dataset_dir: ."
+
         raise UserError(
-            f"{where}: no such dataset; there are: {known}. Add it with `virgo-factory data add {name} FILE "
+            f"{where}: no such dataset{hint} Add it with `virgo-factory data add {name} FILE "
             f"--dataset-dir {folder}`, or correct the name."
         )
 

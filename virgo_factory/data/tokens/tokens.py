@@ -16,7 +16,8 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.core.thought import MARKERS, LongThought, in_tags
 from virgo_factory.data.read.prefix import add_prefix, read_prefix
-from virgo_factory.data.read.source import TEMPLATE_TAGS, Settings
+from virgo_factory.data.read.source import Settings
+from virgo_factory.data.read.templates import TEMPLATE_TAGS
 from virgo_factory.data.tokens.image_size import PROCESSOR_FILES, ImageProcessor, image_tokens, read_processor
 from virgo_factory.data.tokens.vocabulary import TOKENIZER_FILES, load_vocabulary
 from virgo_factory.io.files import TEMPLATES

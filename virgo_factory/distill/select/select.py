@@ -66,7 +66,7 @@ def select(
     check_targets([out], [], overwrite)
     entry = {"file_name": file_name(out, config.dataset_dir), "formatting": "long_thought"}
     _check_entry(config, entry, overwrite)
-    file = question_file(folder)
+    media_dir = question_file(folder).parent
     repeating, diversity = Counter(), Diversity()
     with open_index(folder, config.response_format) as index:
         dropped = index.ask(lambda index: _drop(index, folder, config), progress)
@@ -78,14 +78,14 @@ def select(
                 f"{folder}: none of {numbers['questions']:,} questions is kept; nothing was written.{told}"
             )
 
-        with spooled(out, _rows(index, config, repeating, diversity)) as spool, published([out]):
+        with spooled(out, _rows(index, config, media_dir, repeating, diversity)) as spool, published([out]):
             written = write_spool(spool, out)
             card = SelectionCard(
                 command=command,
                 config=config,
                 output={"file": out.name, "rows": written.rows, "bytes": written.bytes, "sha256": written.sha256},
                 entry={config.dataset: entry},
-                media_dir=str(file.parent),
+                media_dir=str(media_dir),
                 kept=kept,
                 dropped=dropped,
                 repeating=repeating.total(),
@@ -271,7 +271,9 @@ def _numbers(index: Index, config: DistillConfig) -> tuple[int, dict[str, Any]]:
     }
 
 
-def _rows(index: Index, config: DistillConfig, repeating: Counter, diversity: Diversity) -> Iterator[dict[str, Any]]:
+def _rows(
+    index: Index, config: DistillConfig, media_dir: Path, repeating: Counter, diversity: Diversity
+) -> Iterator[dict[str, Any]]:
     """Yield the rows; those that say the same again and again are counted by source in `repeating`.
 
     A question of which several may be taken gives rows whose ids name it and the sample, so that x1 is inside of x2, x4 and x8
@@ -281,6 +283,9 @@ def _rows(index: Index, config: DistillConfig, repeating: Counter, diversity: Di
     candidates = index.db.execute(f"SELECT question, level, place, sample, verdict FROM candidates ORDER BY {order}")
     for (place, level), group in itertools.groupby(candidates, key=lambda row: row[:2]):
         question = question_of(row_at(index, "questions", place))
+        if gone := [path for path in question.images if not (media_dir / path).is_file()]:
+            raise UserError(f"{media_dir / gone[0]}: no such picture (of question {question.id}). Put it back.")
+
         there = itertools.islice(group, 1) if config.responses == "shortest" else group
         responses: dict[int, str] = {}
         verdicts: dict[int, int] = {}

@@ -22,7 +22,7 @@ from virgo_factory.core.example import Example
 from virgo_factory.core.thought import LongThought, in_tags
 from virgo_factory.data.read.media import BadMedia, check_header, find_image, store_image
 from virgo_factory.data.read.prefix import add_prefix, read_prefix
-from virgo_factory.data.read.source import TEMPLATE_TAGS
+from virgo_factory.data.read.templates import TEMPLATE_TAGS
 from virgo_factory.formats import FORMATTINGS, Options, options_of, read_row
 from virgo_factory.formats.row import RejectedRow, own_id, rendered
 from virgo_factory.hooks.hook import Hook

@@ -18,7 +18,7 @@ from virgo_factory.autoload import check_hooks
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.data_files import part_files
 from virgo_factory.data.read.files.chunks import CSV_SUFFIXES, SUFFIXES, suffix_of
-from virgo_factory.data.read.reasoning import reasoning_problem
+from virgo_factory.data.read.templates import reasoning_problem
 from virgo_factory.data.rows.account import EVALUATION_FILE_NAME, FILE_NAME, DatasetAccount, to_json
 from virgo_factory.formats import FORMATTINGS
 from virgo_factory.hooks.data.aligned import convert_rows, extra_examples, the_format, with_places

@@ -7,7 +7,7 @@ from typing import Any
 from virgo_factory.core import reinforcement
 from virgo_factory.core.recipe_keys import RL_DEFAULTS
 from virgo_factory.core.reinforcement import clips_of
-from virgo_factory.data.read.source import TEMPLATE_TAGS
+from virgo_factory.data.read.templates import TEMPLATE_TAGS
 from virgo_factory.hooks.start.arguments import our_keys
 from virgo_factory.hooks.versions import TRANSFORMERS_5, groups_by_length
 

@@ -9,11 +9,11 @@ from typing import Any
 from llamafactory.extras.misc import has_tokenized_data
 
 from virgo_factory.data.read.data_files import part_files
-from virgo_factory.data.read.reasoning import template_problem
-from virgo_factory.data.read.source import TEMPLATE_TAGS
 from virgo_factory.data.read.split import check_entry
+from virgo_factory.data.read.templates import TEMPLATE_TAGS, family_problem, template_problem
 from virgo_factory.formats import FORMATTINGS
 from virgo_factory.hooks.data.dataset_lookup import datasets_of, local_path
+from virgo_factory.hooks.model.adapter import known_config
 from virgo_factory.hooks.model.tied_embeddings import target_problems
 from virgo_factory.hooks.start.packing_problems import packing_problems
 from virgo_factory.hooks.template.template import BASES
@@ -45,6 +45,9 @@ def find_problems(
 
     if formattings and (problem := template_problem(data_args.template)):
         problems.append(problem)
+
+    if data_args.template in BASES and (config := known_config(model_args)):
+        problems += filter(None, [family_problem(data_args.template, config.model_type)])
 
     for switch in ("use_mca", "use_hyper_parallel"):
         if getattr(finetuning_args, switch, False):
@@ -99,6 +102,11 @@ def data_problems(data_args: Any, stage: str) -> list[str]:
         return []
 
     problems = [
+        f"max_samples: {count} draws no row. Give a number of at least 1, or remove it."
+        for count in [data_args.max_samples]
+        if count is not None and count < 1
+    ]
+    problems += [
         f"dataset: {name} stands there twice, and would be read once. To weigh it: num_samples in its entry, or interleave_probs."
         for names in (data_args.dataset or [], data_args.eval_dataset or [])
         for name, times in Counter(names).items()

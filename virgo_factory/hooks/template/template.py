@@ -17,7 +17,7 @@ from typing import Any
 from virgo_factory.autoload import check_hooks
 from virgo_factory.core.thought import BEGIN_THOUGHT, END_THOUGHT, in_tags
 from virgo_factory.data.read.prefix import add_prefix, read_prefix
-from virgo_factory.data.read.source import TEMPLATE_TAGS
+from virgo_factory.data.read.templates import TEMPLATE_TAGS
 from virgo_factory.data.tokens.tokens import TEMPLATE_FILES, system_of
 from virgo_factory.hooks.hook import Hook, rebind
 from virgo_factory.hooks.template import pictures

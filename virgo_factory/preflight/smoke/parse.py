@@ -16,6 +16,7 @@ from virgo_factory.data.read.source import (
     packaged_entries,
     read_info,
 )
+from virgo_factory.data.read.templates import family_problem
 from virgo_factory.formats import options_of
 from virgo_factory.preflight.keys import unknown_keys, wrong_stock_values
 from virgo_factory.preflight.plan.models import find_family
@@ -47,6 +48,7 @@ def parse(smoke: Smoke) -> Found:
 
     with _told_in(problems):
         family = find_family(keys["model_name_or_path"], smoke.model) if keys.get("model_name_or_path") else ""
+        problems += filter(None, [family_problem(keys.get("template"), family)])
 
     if problems:
         raise StageFailed("\n".join(dict.fromkeys(problems)), "repair the recipe; nothing has been started")

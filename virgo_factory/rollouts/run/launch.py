@@ -18,7 +18,8 @@ from virgo_factory.data.tokens.image_size import read_processor
 from virgo_factory.data.tokens.tokens import model_folder
 from virgo_factory.data.tokens.vocabulary import load_vocabulary
 from virgo_factory.io.atomic import new_file, replace_file
-from virgo_factory.io.files import check_folder
+from virgo_factory.io.files import check_folder, made_folder
+from virgo_factory.io.index import NAME as INDEX
 from virgo_factory.rollouts.config import AskConfig, read_folder
 from virgo_factory.rollouts.judge.verdicts import Judge, drop_old
 from virgo_factory.rollouts.prompt import Prompt, count_prompt_tokens
@@ -81,8 +82,7 @@ def ask(
     """
     folder = config.output_dir
     check_folder(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with sigterm_interrupts(), RolloutStore(folder, shard) as store:
+    with sigterm_interrupts(), made_folder(folder, [INDEX]), RolloutStore(folder, shard) as store:
         if not store.is_empty:
             check_config(config)
 

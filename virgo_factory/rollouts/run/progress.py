@@ -250,7 +250,7 @@ class Live:
             speed.append(f"{at.speed(now)[1]:,.0f} tokens/s")
 
         if at.accepted:
-            speed.append(f"{at.judged_tokens / at.accepted:,.0f} tokens per accepted row")
+            speed.append(f"{at.judged_tokens / at.accepted:,.0f} tokens per accepted response")
 
         if self._servers > 1 or self._lost:
             speed.append(f"{max(self._servers - len(self._lost), 0)} of {self._servers} servers")

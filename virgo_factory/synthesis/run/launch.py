@@ -12,7 +12,7 @@ from typing import Any
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.io.atomic import new_folder, replace_file
-from virgo_factory.io.files import check_folder
+from virgo_factory.io.files import check_folder, made_folder
 from virgo_factory.rollouts.config import common_config
 from virgo_factory.rollouts.run.launch import check_config, sigterm_interrupts
 from virgo_factory.rollouts.run.run import Event
@@ -76,8 +76,7 @@ def synthesize(
         KeyboardInterrupt: SIGINT or SIGTERM; everything that was finished is in the files.
     """
     check_folder(config.output_dir)
-    config.output_dir.mkdir(parents=True, exist_ok=True)
-    with sigterm_interrupts(), Folder(config) as folder:
+    with sigterm_interrupts(), made_folder(config.output_dir), Folder(config) as folder:
         check_replies(config)
         for step in STEPS:
             if isinstance(step, Made):

@@ -34,7 +34,7 @@ def decoded(line: bytes) -> tuple[Any, str]:
                 f"not JSON ({zeros} NUL bytes: the file was damaged, or cut off by a crash while it was written)"
             )
 
-        return None, f"not JSON ({error.msg} at column {error.colno})"
+        return None, f"not JSON ({error.msg.removesuffix(' at')} at column {error.colno})"
     except RecursionError:
         return None, "nested too deeply"
     except ValueError as error:  # a key that stands twice, a whole number of more than 4,300 digits

@@ -1,8 +1,14 @@
-"""LLaMA-Factory's reasoning templates, which no long thought goes with.
+"""Which templates do not go with a model, or with long thoughts: LLaMA-Factory's reasoning templates.
 
-They know a thought by words of their own: to a response with our markers they add an empty `<think></think>` that is trained
+These know a thought by words of their own: to a response with our markers they add an empty `<think></think>` that is trained
 on, and they delete the thoughts of earlier turns (llamafactory/data/template.py:407-473).
 """
+
+from virgo_factory.formats.row import QWEN_VL_FAMILIES
+
+
+TEMPLATE_TAGS = {"virgo": "virgo", "virgo_qwen3_vl": "virgo", "omr": "omr", "think_qwen3_vl": "think"}
+"""Our templates -> the tags of the responses that they train on; with others it is the four markers."""
 
 PLAIN_TEMPLATES = {
     "aeva": ("glm4",),
@@ -51,3 +57,18 @@ def reasoning_problem(template: str | None) -> str:
         f"{named} is a reasoning template of LLaMA-Factory: it would put an empty <think></think> into every row of the "
         f"plugin's formattings, and delete the thoughts of earlier turns. {remedy}"
     )
+
+
+def family_problem(template: str | None, family: str | None) -> str | None:
+    """Return why one of our templates does not go with a model (its `model_type`), with those that do; None where it may.
+
+    >>> family_problem("virgo", "qwen3_vl")
+    'template: virgo is not the chat format of a qwen3_vl model. Say template: virgo_qwen3_vl or think_qwen3_vl.'
+    >>> family_problem("omr", "qwen2_5_vl"), family_problem("virgo", "llama")
+    (None, None)
+    """
+    fitting = [name for name in TEMPLATE_TAGS if name.endswith("qwen3_vl") == (family == "qwen3_vl")]
+    if template not in TEMPLATE_TAGS or family not in QWEN_VL_FAMILIES or template in fitting:
+        return None
+
+    return f"template: {template} is not the chat format of a {family} model. Say template: {' or '.join(fitting)}."
