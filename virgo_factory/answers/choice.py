@@ -16,7 +16,7 @@ from virgo_factory.answers.prose.asked import in_place, on_subject
 from virgo_factory.answers.prose.clauses import committed, statements
 from virgo_factory.answers.prose.phrases import BOOLEANS, MAX_ANSWER, said_answer
 from virgo_factory.answers.prose.places import placed
-from virgo_factory.answers.prose.reading import announced, chosen, telling, value_of
+from virgo_factory.answers.prose.reading import announced, chosen, has_prose, is_value, telling, value_of
 from virgo_factory.answers.values.latex import compact, tidy, unwrap, words
 from virgo_factory.answers.values.numbers import read_number
 from virgo_factory.answers.values.numbers import told as marks_of
@@ -319,12 +319,17 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
         return Answer(bold.pop(), "bold", where)
     if (named := in_place(question.text, told[-1])) and len(matched := options_named(named, options)) == 1:
         return Answer(options[matched[0]], "option", where)
-    numbers = all(read_number(option) is not None for option in options)
+    numbers = sum(read_number(option) is not None for option in options) > len(options) / 2
     for part in dict.fromkeys((told[-1], told[-1 if len(options) == 2 else 0])):  # of two it may be the other one
         for run in committed(on_subject(part, question.text), denials=True):
             matched = next(filter(None, (options_named(said, options) for said in run)), [])
             if not matched or _HEDGED.search(part):
                 continue
+            if numbers and len(matched) > 1:
+                asked = phrases.quantities(question.text[-300:])
+                matched = [index for index in matched if options[index] not in asked] or matched
+            if len(matched) > 1 and _TAKE_ALL.search(question.text):
+                return Answer("、".join(options[index] for index in matched), "option", where)
             if _exchanged(question.text, run[0]):
                 others = [option for option in options if option != options[matched[0]]]
                 return Answer(others[0] if len(others) == len(matched) == 1 else "", "option", where)
@@ -333,8 +338,9 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
                 return Answer(options[asserted], "option", where)
             break
         else:
-            values = (chosen(run, question) for run in committed(part)) if numbers and part is told[-1] else ()
-            if value := next(filter(None, values), None):
+            values = (chosen(run, question) for run in committed(part)) if part is told[-1] else ()
+            value = next(filter(None, values), "")
+            if value and (numbers or not has_prose(part) and is_value(value) and read_number(value) is None):
                 return Answer(value, "number", where)
     if (begun := text.partition("\n")[0]) in options:
         return Answer(begun, "option", where)
@@ -342,6 +348,10 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
         return Answer("", "none", where)
     run = next(iter(committed(told[-1])), [""]) if all(map(_FORMULA.search, options)) else [""]
     return Answer(value_of(run[0], question) or unwrap(text), "whole", where)
+
+
+_TAKE_ALL = re.compile(r"多选|不定项|(?:select|choose|mark|check) all\b", re.IGNORECASE)
+"""A question that may have several right options."""
 
 
 def _ordered(text: str, options: tuple[str, ...]) -> int | None:
@@ -362,8 +372,11 @@ def _exchanged(question: str, statement: str) -> bool:
 
 def _asserted(told: str, matched: list[int], options: tuple[str, ...]) -> int | None:
     """Of the options a statement names, the last it says something *is*; else the only one."""
-    said, plain = r" (?:is|are|was|were|be|shows|called|named) {} (?!or )", f" {words(told[-4_000:])} "
-    places = {index: [m.end() for m in re.finditer(said.format(re.escape(words(options[index]))), plain)] for index in matched}  # fmt: skip
+    said, plain = (
+        r"(?: (?:is|are|was|were|be|shows|called|named) {} (?!or )|(?<!能)[是为]{}(?![和或]))",
+        f" {words(told[-4_000:])} ",
+    )
+    places = {index: [m.end() for m in re.finditer(said.replace("{}", re.escape(words(options[index]))), plain)] for index in matched}  # fmt: skip
     asserted = [(found[-1], index) for index, found in places.items() if found]
     others = "|".join(re.escape(words(options[index])) for index in matched)
     if asserted and re.match(rf"(?:\w+ ){{0,3}}(?:and|or) (?:the )?(?:{others}) ", plain[max(asserted)[0] :]):

@@ -147,7 +147,7 @@ _WHERE = re.compile(
 )
 """Where a statement holds."""
 _SECOND = re.compile(
-    r",?\s+and (?:(?:seems|looks|appears)\b|(?:(?:is|was) )?(?P<done>[a-z]+ed|sent|given) (?:to|by|in|on|at|for|from|with)\b).*$"
+    r",?\s+and (?:(?:it|they|he|she)\b|(?:seems|looks|appears)\b|(?:(?:is|was) )?(?P<done>[a-z]+ed|sent|given) (?:to|by|in|on|at|for|from|with)\b).*$"
 )
 _PICTURED = re.compile(
     r"^.*\b(?:image|picture|photo|scan|view) of (.+?)(?: (?:on|in|at|near|beside|behind|with) .*)?$"
@@ -168,7 +168,7 @@ def _says(answer: str, wanted: str, asked: set[str], question: str) -> bool:
     restated = [one.text for one in clauses(answer) if one.role == RESTATES]
     tail = plain.rpartition("是")[2]
     told = [re.sub(_COUNTED_AS, "", plain.rpartition(lead)[2].partition(",")[0]) for lead in _leads(question)]
-    of = [thing.rpartition("的")[0] for thing in told if thing.rpartition("的")[2] in question]
+    of = [thing.rpartition("的")[0 if thing.rpartition("的")[2] in question else 2] for thing in told]
     named = _SYMBOL_OF.fullmatch(answer)
     parts = map(
         words,
@@ -185,7 +185,7 @@ _COUNTED_AS = r"^一[个把只条张本辆件台支顶双块朵棵位名种]"
 
 def _leads(question: str) -> tuple[str, ...]:
     """What stands in front of the answer in a Chinese statement: what does in front of the question's "what", too."""
-    asked = re.search(r"([\u4e00-\u9fff]{1,2})(?:什么|谁)", question)
+    asked = re.search(r"([\u4e00-\u9fff]{1,2})(?:什么|谁|_{2,})", question)
     return ("是", "为", "呈", "手持", asked[1]) if asked else ()
 
 
@@ -602,9 +602,14 @@ def _held_alike(gold: Sequence, answer: Sequence) -> bool:
     return bool(pair & {"", "1"}) and pair <= {"", "1", "()", "[]", "{}", "R"}
 
 
+_NAMED = re.compile(r"([\u4e00-\u9fff]{1,3}?)[有是]?(\d.*)")
+"""How many of what, in Chinese: 鸡有12只."""
+
+
 def _by_name(parts: tuple[str, ...]) -> dict[str, str]:
     """The values by their names where every part is an assignment to a name of its own."""
-    found = dict(side for part in parts if (side := value_side(part)) and side[0])
+    sides = (value_side(part) or (named := _NAMED.fullmatch(part)) and named.groups() for part in parts)
+    found = dict(side for side in sides if side and side[0])
     return found if 1 < len(parts) == len(found) else {}
 
 

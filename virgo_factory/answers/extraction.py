@@ -70,7 +70,7 @@ def extract(response: str, question: Question | None = None) -> Answer:
             chosen = re.search(r"(?:\banswer is|:) a\W*\Z", text[-300:], re.IGNORECASE)
             if not chosen and len(text.split()) > 3 and P.DANGLES.search(text[-300:]):
                 return Answer("", "none", where)
-            if phrases.refuses_at_end(text) and not phrases.refuses(found.text):
+            if phrases.refuses_at_end(text, found.text) and not phrases.refuses(found.text):
                 return Answer("", "none", where)
     if where == "solution" and found.rule in _WEAK and BEGIN_SOLUTION in response and END_SOLUTION not in response:
         # The solution was cut off before it came to an answer: the thought is all there is.

@@ -26,13 +26,14 @@ _PEOPLE = frozenset("person child player driver rider worker student baby".split
 _GOES_ON = frozenset("in on at to of by with near next behind beside under over above below and or but because since as so while which that if than from for there here it they compared rather instead".split())  # fmt: skip
 """Words behind a statement that leave its last word as it is: no "dog house"."""
 _UNTOLD = re.compile(
-    r" (?:in|on) (?:the|this|that) (?:image|picture|photo|figure|scene|diagram|chart|graph)\b| the (?:type|kind|category) of\b"
+    r" (?:in|on) (?:the|this|that) (?:image|picture|photo|figure|scene|diagram|chart|graph)\b| in (?:fact|reality)\b|\s*\([^()]*\)| the (?:type|kind|category) of\b"
 )
 
 
 def affirms(text: str, question: str) -> bool | None:
     """Return whether a response says yes or no: in what it announces, by the question's own words, or else; None without either."""
-    told = (said_boolean(said_answer(text) or ""), restated(question, text), said_boolean(text))
+    said = said_answer(text) or ""
+    told = (said_boolean(said), restated(question, text), _restated_in_chinese(question, text), said_boolean(text))
     return next((said for said in told if said is not None), None)
 
 
@@ -64,6 +65,17 @@ def restated(question: str, text: str) -> bool | None:
             found, opened = found if said is None else said, opened | _OPEN & set(stated)
         if found is not None:
             return found
+    return None
+
+
+def _restated_in_chinese(question: str, text: str) -> bool | None:
+    """What the last statement that has the end of a Chinese question says of it: 没有戴眼镜 denies 戴眼镜了吗."""
+    asked = re.search(r"([\u4e00-\u9fff]{2,12}?)了?[吗嘛][?？\s]*$", question)
+    for told in reversed(statements(text[-1_000:])) if asked else ():
+        for length in range(min(len(asked[1]), 6), 1, -1):
+            head, found, _ = told.rpartition(asked[1][-length:])
+            if found:
+                return re.search("(?:没有?|不|未|非)$", head) is None
     return None
 
 

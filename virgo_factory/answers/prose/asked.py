@@ -5,7 +5,7 @@ import re
 
 from virgo_factory.answers.model import Question
 from virgo_factory.answers.patterns import P
-from virgo_factory.answers.prose.phrases import quantities
+from virgo_factory.answers.prose.phrases import MATHS, quantities
 from virgo_factory.answers.values.latex import tidy, words
 from virgo_factory.answers.values.numbers import read_number, told
 
@@ -13,11 +13,12 @@ from virgo_factory.answers.values.numbers import read_number, told
 SPLIT = re.compile(
     r"[;；，]\s*|(?<=[a-z]):\s(?=\d+ [a-z])|,?\s*\b(?:and|while|whereas|but|then)\b\s*|,\s+(?=[a-z]|\d[\d.]*%\s[a-z])|,(?=[\u4e00-\u9fff])|(?<=[\u4e00-\u9fff]),"
 )
+_LAST_SENTENCE = re.compile(r"[^.。!?？\n]*[.。!?？\s]*\Z")
 _WORDED = re.compile(r"[^\W\d_]{2,}|[\u4e00-\u9fff]")
 _PERIOD = re.compile(r"(?:from|between) (?:1[5-9]|20)\d\d (?:to|and) (?:1[5-9]|20)\d\d$")
 _YEAR = re.compile(r"(?<![\d.$])(?<!\d,)(?:1[5-9]|20)\d\d(?![.,]?\d|%|(?<![\"“]\d{4})[\"”])")
 _COUNTS = re.compile(
-    r"\bhow many (?:of (?:the |these )?(?:\d+ )?)?((?:[a-z]+ ){1,3}?)(?:are|is|was|were|do|does|did|have|has|had|can|will|would|of|in|on|with|there|[a-z]{2,}ed)\b|\bnumber of ([a-z]+)|(?:几|多少)([只个条张本人辆棵头种次件位名层块朵根颗支把间座台页岁天])",
+    r"\bhow many (?:of (?:the |these )?(?:\d+ )?)?((?:[a-z]+ ){1,3}?)(?:are|is|was|were|do|does|did|have|has|had|can|will|would|of|in|on|with|there|mention|show|contain|include|depict|feature|use|need|like|live|work|play|belong|[a-z]{2,}ed)\b|\bnumber of ([a-z]+)|(?:几|多少)([只个条张本人辆棵头种次件位名层块朵根颗支把间座台页岁天])",
     re.IGNORECASE,
 )
 _ASKS_YEAR = re.compile(r"\b(?:which|what) year\b|哪一?年", re.IGNORECASE)
@@ -25,7 +26,7 @@ _ASKS_CHANGE = re.compile(r"\b(?:how much|how many|by how|by what)\b", re.IGNORE
 _BY = re.compile(r"\bby (?:about |only )?(?=\W?\d)")
 _OF_THINGS = re.compile(
     rf"(?<!of )(?<!of the )(?<!of all )\b((?:{P.NUMBER})(?: (?:hundred|thousand|[mbtr]+illion)\b)?)\s+"
-    rf"(?:(?:out )?of (?:the |all )?(?:{P.NUMBER})\s+)?(?=([a-z]+)(?:\s+([a-z]+))?)",
+    rf"(?:(?:out )?of (?:the |all |these |those )?(?:(?:{P.NUMBER})\s+)?)?(?=([a-z]+)(?:\s+([a-z]+))?)",
     re.IGNORECASE,
 )
 """How many of what: its next two words."""
@@ -107,16 +108,19 @@ def about(clause: str, question: str) -> str:
     parts = [
         part
         for part in parts
-        if any(formed(value, question) and _what(value) not in known for value in quantities(part))
+        if MATHS.search(part)
+        or any(formed(value, question) and _what(value) not in known for value in quantities(part))
     ]
     if len(parts) < 2:
         return clause
-    asked = stems(question[-300:])
+    asked, last = stems(question[-300:]), stems(_LAST_SENTENCE.search(question[-300:])[0])
     marked = {word[:4].lower() for word in P.QUALIFIES.findall(question[-300:])}
     shared = []
     for part in parts:
         own = {word[:4].lower() for word in P.QUALIFIES.findall(part)}
-        shared.append(len(asked & stems(part)) + 2 * len(marked & own) - len(own - asked - marked))
+        shared.append(
+            len(asked & stems(part)) + len(last & stems(part)) + 2 * (len(marked & own) - len(own - asked - marked))
+        )
     best = [part for part, score in zip(parts, shared, strict=True) if score == max(shared)]
     return best[0] if len(best) == 1 else clause
 
@@ -126,8 +130,9 @@ def sought(clause: str, question: str) -> str | None:
     counted = _counted(question)
     if counted and (part := _part_of(clause, counted[1] or "") or _TOTAL.search(clause)):
         return part[1]
-    measured = rf"(?<!第)(?:{P.CHINESE_NUMERAL.pattern}){counted[3]}" if counted and counted[3] else ""
-    if measured and not quantities(clause) and (found := re.findall(measured, clause)):
+    measured = rf"(?<!第)(?:\d+\s?|{P.CHINESE_NUMERAL.pattern}){counted[3]}" if counted and counted[3] else ""
+    whole = re.split("[,，]?(?:其中|包括)", clause)[0] if "其中" not in question else clause
+    if measured and (whole != clause or not quantities(clause)) and (found := re.findall(measured, whole)):
         return found[-1]
     if asks_year(question) and len(years := _YEAR.findall(clause)) < 2:
         return years[0] if years else None
@@ -234,8 +239,22 @@ def in_place(question: str, statement: str) -> str | None:
     return None
 
 
+_LABEL = re.compile(r"\b(?i:label(?:l?ed)?|letter|part|point|marked(?: as)?|structure|layer) \(?([A-Z])\b")
+
+
+_TOLD_OF = re.compile(
+    r"(?<![A-Za-z])([A-Z])\)? (?:is|represents|shows|marks|points to) [^,;]+?(?=,|;| and [A-Z]\b|\W*$)"
+)
+
+
 def on_subject(statement: str, question: str) -> str:
     """Return a statement without what it says, behind a semicolon, of another thing than the question names."""
+    if question.lower().startswith("why") and " because " in statement:
+        return statement.rpartition(" because ")[2]
+    if label := _LABEL.search(question):
+        told = list(_TOLD_OF.finditer(statement))
+        if found := [one[0] for one in told if one[1] == label[1] and len(told) > 1]:
+            return found[0]
     parts = statement.split("; ")
     subjects = (_SPEAKS_OF.match(part) for part in parts)
     kept = [
@@ -259,7 +278,8 @@ def tells_of_another(statement: str, value: str, question: str) -> bool:
         named, asked = (set(found[1].lower().split()) for found in (subject, wanted))
         told_of = set(re.findall(r"[a-z-]+", statement.lower()))
         of_it = re.search(rf"\b(?:what|which) \w+ (?:is|are|was|were) the {subject[1]}\b", question, re.IGNORECASE)
-        if not (_GENERAL & (named | asked) or asked & told_of or of_it):
+        has_form = any(asks.search(question) and form.search(value) for asks, form in _FORMS)
+        if not (_GENERAL & (named | asked) or asked & told_of or of_it or has_form):
             return True
     for one, other in _asked_of(question):
         if other.search(statement) and not one.search(statement):

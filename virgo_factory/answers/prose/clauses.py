@@ -16,6 +16,10 @@ _COMMITS = (STATES, CONCLUDES, TURNS)
 _LIST_NUMBER = re.compile(r"[\s*_#>]*(?:\d{1,2}\.(?=\s+\S)|\(\d\)(?=.*[^\W\d_]))")
 
 
+_SAYS = re.compile(r"[^\W_]|[^\s.*:#>|\u2000-\u206f\u2600-\u27bf\ufe0f\U0001f000-\U0001ffff_-]")
+"""A sign that says something: no mark of a list, no emoji."""
+
+
 @dataclass(frozen=True)
 class Clause:
     """A part of a statement, without and with the word that leads it."""
@@ -38,7 +42,7 @@ def statements(text: str) -> tuple[str, ...]:
         if not end["block"] and not (number and number.end() == end.end()):
             found.append(text[start : end.start()])
             start = end.end()
-    told = (part for part in (*found, text[start:]) if part.strip(" \t\n.*_:#>-|"))
+    told = (part for part in (*found, text[start:]) if _SAYS.search(part))
     return tuple(part[number.end() :] if (number := _LIST_NUMBER.match(part)) else part for part in told)
 
 

@@ -39,8 +39,8 @@ _TIMES = re.compile(r"\s?(?:\\(?:sqrt|pi)(?![a-z])|[√π]|\^(?!\s?\{?\s?\\circ)
 
 
 BOOLEANS = {
-    **dict.fromkeys(("yes", "true", "correct", "yep", "yeah", "是", "是的", "对", "对的", "正确", "正确的", "√", "✓", "成立", "有的"), True),
-    **dict.fromkeys(("no", "false", "incorrect", "nope", "否", "不", "不是", "不是的", "不对", "错", "错误", "错误的", "错的", "不正确", "×", "✗", "不成立"), False),
+    **dict.fromkeys(("yes", "true", "correct", "yep", "yeah", "是", "是的", "对", "对的", "正确", "正确的", "√", "✓", "成立", "有的", "有"), True),
+    **dict.fromkeys(("no", "false", "incorrect", "nope", "否", "不", "不是", "不是的", "不对", "错", "错误", "错误的", "错的", "不正确", "×", "✗", "不成立", "没有", "没"), False),
 }  # fmt: skip
 """Words that answer yes or no."""
 _BOOLEAN = "|".join(sorted(map(re.escape, BOOLEANS), key=len, reverse=True))
@@ -54,7 +54,9 @@ _STATED = re.compile(
     rf"|isn['’]t\s{{1,3}})?(?P<said>{_BOOLEAN}){_EDGE}(?!\s{{1,3}}that\b)",
     re.IGNORECASE,
 )
-_DECORATED = re.compile(r"^(?:so|therefore|thus|answer)[,:]?\s+|^.*(?:=>|→|⇒)|[\s*_.。!！$\"'`:：()]+", re.IGNORECASE)
+_DECORATED = re.compile(
+    r"^(?:so|therefore|thus|answer)[,:]?\s+|^.*(?:=>|→|⇒|=\s)|[\s*_.。!！$\"'`:：()]+", re.IGNORECASE
+)
 
 
 def says_boolean(gold: str) -> bool:
@@ -127,9 +129,10 @@ def refuses(told: str) -> bool:
     return found is not None and not _GUESS.search(told[found.end() :])
 
 
-def refuses_at_end(text: str) -> bool:
-    """Return whether a response ends by saying that it has no answer."""
-    return any(map(refuses, statements(text.strip()[-1_000:])[-2:]))
+def refuses_at_end(text: str, found: str) -> bool:
+    """Return whether a response ends by saying that it has no answer, and not with what was found in it."""
+    *before, last = ("", *statements(text.strip()[-1_000:])[-2:])
+    return refuses(last) or refuses(before[-1]) and found not in last
 
 
 _AND = re.compile(r",?\s?(?:and\s|又|零)?")

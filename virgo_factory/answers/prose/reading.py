@@ -39,6 +39,7 @@ _NAMES = re.compile(rf"(?:{_ITEM}, )*{_ITEM}(?:,|,? and) {_ITEM}")
 _EQUALS = re.compile(r"=(?!.*=)")
 _AGAIN = re.compile(r"(?<![A-Za-z])([A-Za-z]) ?= ?[^=]{1,40}?(?:,|\band|\bor|[和或])\s?\1 ?=[^=]*$")
 _MODULO, _CONGRUENT = re.compile(r"\bremainder\b|余数|余多少|余几"), re.compile(r"[^$]*?(?:≡|\\equiv(?![A-Za-z]))\s*")
+_INDEX = re.compile(r"(\\(?:sum|prod))_\{[^{}]*\}")
 _WHERE = re.compile(r"\s+(?:at|when|for)\s+\$?[A-Za-z]\s*=[^=]*$")
 _MAY_READ = re.compile('["“「`]|(?i:says|reads|label|call|name|print|output|return)|写着|填')
 _QUOTED = re.compile(r"[\"“「'`]([^\"“”「」`]{1,80})[\"”」'`]((?:(?<=[”」]),|\s)[^\"“”「」`]*)?")
@@ -54,6 +55,8 @@ _UNDONE = re.compile(r"(?:\bnot|n['’]t) (?!the\b|an?\b)([a-z]{3,})")
 _LEADS = re.compile(r"\)?[*_]*:?[*_]*\s+")
 _WHEN = frozenset(("between", "from", "over", "since", "during", "on", "at"))
 _SUBJECT = re.compile(r"(?:It|They|He|She|This|[Tt]here|I|We)\b")
+_FURTHER = re.compile(r"^\W*(?:It|They|He|She|There)\b|\b(?:also|as well|in addition|additionally)\b")
+"""What a statement has that says more of what has been said."""
 _LISTS = re.compile(
     r".*(?:\b(?:is(?= \w+ and \w+$)|are|were|shows?|includes?) |: )(?:those (?:of|for) )?(.*)", re.DOTALL
 )
@@ -103,6 +106,8 @@ def value_of(clause: str, question: Question) -> str | None:
     """Return the value that a clause says its subject has: as it stands, read out, in bold, behind "is" or "=", in maths; None where it says none."""
     bold = in_bold(clause)
     whole = unwrap(IS_ANSWER.sub("", P.ASIDE.sub("", clause.replace("**", ""))))
+    if whole.count("=") > 1 and "_{" in whole:
+        whole = _INDEX.sub(r"\1", whole)
     if _MODULO.search(question.text) and (congruent := _CONGRUENT.match(whole)):
         whole = unwrap(whole[congruent.end() :])
     if is_value(whole):
@@ -253,8 +258,8 @@ def announced(said: str, question: Question) -> str:
     kept = [_without_where(run[0]) for run in reversed(committed(said)) if run[0]] or [said]
     number = (
         question.kind in ("number", "count")
-        or len(quantities(said)) == 1
-        and re.search("几|多少", question.text)
+        or re.search("几|多少", question.text)
+        and not wants_several(question)
         or len(quantities(said)) == 1
         and re.search(r"\b(?:is|are|was|were) [a-z]{3,} \W?\d", said)
     )
@@ -311,6 +316,10 @@ def telling(text: str, question: Question) -> list[str]:
         first, would, _ = told.pop().partition(";")
         told += [first] if would and "would" not in first and not P.ELABORATES.match(first) else []
     asked = stems(question.text[-300:])
+    while question.kind == "text" and len(told) > 1 and _FURTHER.search(told[-1]):
+        if len(stems(told[-1]) & asked) >= len(stems(told[-2]) & asked):
+            break
+        told.pop()
     labels = [found if (found := _LABEL.match(part)) and len(found[1].split()) < 6 else None for part in told]
     named = [len(stems(found[1]) & asked) if found else 0 for found in labels]
     if named and labels[-1] and named[-1] < max(named):
