@@ -15,7 +15,10 @@ DATA = ROOT.parent / "shared" / "data"
 ROWS = 400
 """Rows of a file; all rows where it has no more."""
 
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the labelled outputs (../shared/data) are not here")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not DATA.is_dir(), reason="the labelled outputs (../shared/data) are not here"),
+]
 
 
 @cache
@@ -58,7 +61,6 @@ def _sampled() -> dict[str, list]:
 FILES = {name: asked for name, (_, asked) in _benchmark().files(DATA).items()} if DATA.is_dir() else {}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_agreement_with_the_labels(name):
     """The figure asked for each file, without the labels that answers_labels_wrong.tsv shows to be wrong."""
@@ -69,7 +71,6 @@ def test_agreement_with_the_labels(name):
     ]
 
 
-@pytest.mark.slow
 def test_false_positives_are_rare():
     """At most 0.5 % of all verdicts say correct where the answer is wrong."""
     verdicts = [row for rows in _sampled().values() for row in rows]
@@ -77,7 +78,6 @@ def test_false_positives_are_rare():
     assert len(false) <= 0.005 * len(verdicts), false
 
 
-@pytest.mark.slow
 def test_wrong_labels_are_disagreements_with_a_reason():
     """Every label called wrong is one we disagree with, exists, and says why; no file hides behind them."""
     benchmark = _benchmark()
@@ -95,7 +95,6 @@ def test_wrong_labels_are_disagreements_with_a_reason():
                 assert verdict.correct is not case.label, case.id
 
 
-@pytest.mark.slow
 def test_golds_in_ten_spellings_and_against_each_other():
     """Every third spelling of the gold of TabMWP, ChartQA, FigureQA, IconQA, CLEVR, GEOS and Geometry3K."""
     seen = Counter()

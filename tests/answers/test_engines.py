@@ -13,6 +13,8 @@ from virgo_factory.answers.engines import compute_score, trl_reward
 from virgo_factory.answers.rewards import RewardConfig
 
 
+pytestmark = pytest.mark.slow
+
 OMR = "<think>a</think><answer>{}</answer>"
 
 VERL = """
@@ -33,7 +35,6 @@ print("ok")
 """
 
 
-@pytest.mark.slow
 def test_verl_loads_the_file_by_its_path_and_calls_it_from_threads_of_a_bare_script(tmp_path):
     (tmp_path / "verl_like.py").write_text(VERL)
     file = Path(virgo_factory.__file__).parent / "answers/engines.py"
@@ -44,7 +45,6 @@ def test_verl_loads_the_file_by_its_path_and_calls_it_from_threads_of_a_bare_scr
     assert done.stdout == "ok\n", done.stderr
 
 
-@pytest.mark.slow
 def test_verl_gets_the_same_names_of_every_row():
     facts = {"gold": ["3", "4"], "text": "Which?", "options": [], "kind": None}
     rows = [
@@ -61,7 +61,6 @@ def test_verl_gets_the_same_names_of_every_row():
     ]
 
 
-@pytest.mark.slow
 def test_trl_gets_numbers_alone():
     function = trl_reward(RewardConfig(tags="omr", max_response_tokens=8, overlong_buffer=4), group_size=2, workers=1)
     told = function(

@@ -7,7 +7,9 @@ import pytest
 from tests.jsonl import write_jsonl
 
 
-@pytest.mark.slow
+pytestmark = pytest.mark.slow
+
+
 def test_an_export_tells_its_account_and_what_is_otherwise(call, tmp_path):
     rows = [{"question": "2 + 2?", "gold": "4"}] * 4 + [{"question": "No gold?"}]
     write_jsonl(tmp_path / "asked.jsonl", rows)
@@ -45,7 +47,6 @@ def test_an_export_tells_its_account_and_what_is_otherwise(call, tmp_path):
     assert (told["rows"], told["prompts"], told["dropped"]) == (5, 4, {"no gold answer": 1})
 
 
-@pytest.mark.slow
 def test_status_is_a_table_json_or_a_page(call, tmp_path):
     line = {"step": 1, "question": "q", "asked": "2 + 2?", "sample": 0, "response": "4", "finish_reason": "stop"}
     line |= {"completion_tokens": 3, "reward": 0.9, "accuracy": 1.0, "format": 0.0, "verdict": "correct", "gold": "4"}

@@ -332,7 +332,7 @@ def test_a_changed_prefix_file_formatting_code_or_library_is_measured(tmp_path, 
     assert measured() == 3
     monkeypatch.setattr(memory, "code_hash", lambda more: "another")
     assert measured() == 4
-    monkeypatch.setattr("importlib.metadata.version", lambda name: "0")
+    monkeypatch.setattr("virgo_factory.data.rows.cache._version", lambda name: "0")
     assert measured() == 5
     monkeypatch.setenv("VIRGO_FACTORY_MEDIA_ROOTS", str(tmp_path))
     assert measured() == 6

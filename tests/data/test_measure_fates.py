@@ -28,7 +28,7 @@ def text_rows(shared_data):
     """Real responses of SkyThought, well formed and not; and rows with what real rows lack."""
     rows = []
     for file in sorted((shared_data / "skythought").glob("*.jsonl")):
-        for line in file.read_text(encoding="utf-8").splitlines()[::9]:
+        for line in file.read_text(encoding="utf-8").splitlines()[::27]:
             raw = json.loads(line)
             rows.append(chat(f"{file.stem[-8:]}-{len(rows)}", raw["question"], raw["code"][0]))
 

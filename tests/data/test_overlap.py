@@ -1,6 +1,7 @@
 """Overlap with benchmarks by 8-grams: real benchmarks, against sets of word tuples."""
 
 import csv
+import functools
 import json
 import re
 from collections import Counter
@@ -100,6 +101,7 @@ def test_real_rows_and_real_benchmarks_agree_with_sets_of_words(shared_data):
 
     overlaps, found = _overlaps([question.text for question in questions], rows)
 
+    @functools.cache
     def grams(text):
         words = re.findall(r"\w+", re.sub(r"<image\d*>", " ", text).casefold())
         return {tuple(words[start : start + 8]) for start in range(len(words) - 7)}

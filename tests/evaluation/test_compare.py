@@ -13,6 +13,9 @@ from virgo_factory.evaluation.report.compare import check_same_questions, compar
 from virgo_factory.evaluation.statistics import holm
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def runs(recorded_runs):
     return [read_run(folder) for folder in recorded_runs.values()]
@@ -27,7 +30,6 @@ def changed(folder, tmp_path, change):
     return read_run(target)
 
 
-@pytest.mark.slow
 def test_p_values_are_corrected_over_all_pairs(runs):
     pairs = pairs_of([tuple(runs)])
     assert [pair.p for pair in pairs] == holm([pair.found.p for pair in pairs])
@@ -40,14 +42,12 @@ def test_p_values_are_corrected_over_all_pairs(runs):
     assert first.a - first.b == pytest.approx(first.found.difference.score)
 
 
-@pytest.mark.slow
 def test_a_run_against_itself_does_not_differ(recorded_runs):
     run = read_run(recorded_runs["first"])
     for pair in pairs_of([(run, run)]):
         assert (pair.found.difference.score, pair.found.wins, pair.found.losses, pair.p) == (0, 0, 0, 1)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -68,7 +68,6 @@ def test_other_questions_are_refused(change, told, runs, recorded_runs, tmp_path
         check_same_questions(runs[0], other)
 
 
-@pytest.mark.slow
 def test_the_hash_is_of_what_is_asked_and_not_of_where_it_is():
     row = {
         "id": "a/1",
@@ -83,7 +82,6 @@ def test_the_hash_is_of_what_is_asked_and_not_of_where_it_is():
         assert question_hash(row) != question_hash(row | {name: value})
 
 
-@pytest.mark.slow
 def test_keys_that_differ_are_told(runs, recorded_runs, capsys):
     assert differing_keys(*runs) == [("temperature", "0.0", "0.6")]
     result = CliRunner().invoke(app, ["evaluate", "compare", *map(str, recorded_runs.values())])
@@ -91,7 +89,6 @@ def test_keys_that_differ_are_told(runs, recorded_runs, capsys):
     assert "wins : losses" in result.output
 
 
-@pytest.mark.slow
 def test_no_benchmark_in_common_is_one_sentence(recorded_runs, tmp_path, capsys):
     changed(
         recorded_runs["second"], tmp_path, lambda row: row | {"source": "mine"} if row["source"] == "mmmu" else None

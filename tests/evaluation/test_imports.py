@@ -19,6 +19,8 @@ from virgo_factory.evaluation.imports.logs import read_lmms_eval, read_vlmevalki
 from virgo_factory.evaluation.report.report import write_report
 
 
+pytestmark = pytest.mark.slow
+
 FAILED = "[LMMS_EVAL_REQUEST_FAILED after 3 retries] Connection error."
 
 
@@ -59,7 +61,6 @@ def imported(log, hub, tmp_path_factory):
     return import_log(log, "lmms-eval", "mathvision", tmp_path_factory.mktemp("lmms") / "run", hub, "qwen-vl-max")
 
 
-@pytest.mark.slow
 def test_lines_are_joined_by_row_and_accounted_for(imported, recorded):
     assert (imported.lines, imported.joined) == (202, "by row, from 0")
     assert (imported.responses, imported.failed) == (198, 1)
@@ -76,7 +77,6 @@ def test_lines_are_joined_by_row_and_accounted_for(imported, recorded):
         assert (rollout["completion_tokens"], rollout["params"]) == (42, {"harness": "lmms-eval"})
 
 
-@pytest.mark.slow
 def test_our_verdict_stands_beside_their_mark(imported, recorded):
     with (imported.folder / TABLE).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -92,7 +92,6 @@ def test_our_verdict_stands_beside_their_mark(imported, recorded):
     assert imported.ours == pytest.approx(100 * sum(row["verdict"] == CORRECT for row in rows) / 198)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("no_drawing")
 def test_a_failed_request_is_neither_right_nor_wrong(imported, tmp_path):
     report = write_report([imported.folder], tmp_path)
@@ -102,7 +101,6 @@ def test_a_failed_request_is_neither_right_nor_wrong(imported, tmp_path):
     assert FAILED[:25] in (imported.folder / "dropped.jsonl").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
 def test_predictions_of_vlmevalkit_are_joined_by_id(recorded, hub, tmp_path):
     path = tmp_path / "Qwen_MathVision.tsv"
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -123,7 +121,6 @@ def test_predictions_of_vlmevalkit_are_joined_by_id(recorded, hub, tmp_path):
     assert [whole[key] for key in ("truncated", "tokens_mean", "looping")] == ["", "", 0.0], "a log does not tell all"
 
 
-@pytest.mark.slow
 def test_both_forms_of_responses_and_marks_are_read(tmp_path, recorded):
     row, output = recorded[0]
     rows = [
@@ -136,7 +133,6 @@ def test_both_forms_of_responses_and_marks_are_read(tmp_path, recorded):
     assert three.failure == "an empty response" and three.tokens == 0 and three.marks["acc"] == 1.0
 
 
-@pytest.mark.slow
 def test_a_log_of_another_benchmark_order_or_kind_is_refused(recorded, hub, tmp_path, log):
     shifted = [lmms_row(number, *pair) for number, pair in enumerate(recorded[40:90])]
     path = write_jsonl(tmp_path / "shifted.jsonl", shifted)
@@ -162,7 +158,6 @@ def test_a_log_of_another_benchmark_order_or_kind_is_refused(recorded, hub, tmp_
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.slow
 def test_the_command_and_a_folder_that_is_there(log, hub, tmp_path):
     arguments = ["evaluate", "import", str(log), "--harness", "lmms-eval", "--benchmark", "mathvision"]
     arguments += ["--out", str(tmp_path / "run"), "--benchmark-dir", str(hub)]
@@ -175,7 +170,6 @@ def test_the_command_and_a_folder_that_is_there(log, hub, tmp_path):
     assert "has an evaluation already" in str(again.exception)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("no_drawing")
 def test_the_commands_of_the_page(recorded_runs, recorded, hub, server, tmp_path, monkeypatch):
     for name, run in (("virgo7b_dt", "first"), ("virgo7b_dsd", "second")):

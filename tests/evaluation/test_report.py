@@ -24,6 +24,9 @@ from virgo_factory.evaluation.report.report import group_tables, write_report
 from virgo_factory.evaluation.scores import COLUMNS
 
 
+pytestmark = pytest.mark.slow
+
+
 def rows_of(path) -> list[dict]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
@@ -48,7 +51,6 @@ def frame(recorded_runs) -> pd.DataFrame:
     return questions.rename(columns={"question": "text"}).merge(judged, left_on="id", right_on="question")
 
 
-@pytest.mark.slow
 def test_groups_are_independent_sums(made, frame, recorded_runs):
     rows = [row for row in rows_of(made.folder / "scores.csv") if row["run"] == "virgo7b_first"]
     assert {row["benchmark"] for row in rows} == {"mathvision", "mmmu", "mathvista", "olympiadbench"}
@@ -70,7 +72,6 @@ def test_groups_are_independent_sums(made, frame, recorded_runs):
     assert compared > 60 and list(rows[0]) == list(COLUMNS)
 
 
-@pytest.mark.slow
 def test_the_tables_of_groups_show_the_same_numbers_and_grey_small_ones(made, recorded_runs):
     own = [row for row in made.scores if row["run"] == "virgo7b_first"]
     tables = {table.title: table for table in group_tables(own)}
@@ -86,7 +87,6 @@ def test_the_tables_of_groups_show_the_same_numbers_and_grey_small_ones(made, re
     assert subject.styles and "MMMU by topic_difficulty" in tables
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("paper", PAPERS)
 @pytest.mark.usefixtures("no_drawing")
 def test_every_cell_of_a_papers_tables_stands_exactly_once(paper, recorded_runs, tmp_path):
@@ -129,7 +129,6 @@ def tables_in(text: str):
         yield block.splitlines()[0], [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
 
 
-@pytest.mark.slow
 def test_our_values_stand_beside_the_papers(made, frame):
     cells = rows_of(made.folder / "paper_tables.csv")
     mine = [row for row in cells if row["ours"] and row["table"] == "2" and row["condition"] == "D_T"]
@@ -143,7 +142,6 @@ def test_our_values_stand_beside_the_papers(made, frame):
     assert any(told.startswith("MathVision: 240 of 3,040") for told in made.departures)
 
 
-@pytest.mark.slow
 def test_differences_are_those_of_the_two_files(made, recorded_runs):
     right = {}
     for name, folder in recorded_runs.items():
@@ -161,7 +159,6 @@ def test_differences_are_those_of_the_two_files(made, recorded_runs):
         assert float(row["low"]) < float(row["difference"]) < float(row["high"])
 
 
-@pytest.mark.slow
 def test_the_plots_are_there_and_hold_something(made):
     names = {path.stem for path in made.folder.glob("*.png")}
     assert {
@@ -175,7 +172,6 @@ def test_the_plots_are_there_and_hold_something(made):
         assert f"({path.name})" in (made.folder / "report.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
 def test_the_page_in_a_browser(made, recorded_runs, browse):
     text = browse(f"file://{made.folder}/report.html", "--dump-dom")
     assert "<title>Evaluation of 2 runs</title>" in text
@@ -195,14 +191,12 @@ def test_the_page_in_a_browser(made, recorded_runs, browse):
         assert told in card
 
 
-@pytest.mark.slow
 def test_pictures_of_the_page_are_painted(made, browse, tmp_path):
     browse(f"file://{made.folder}/report.html", f"--screenshot={tmp_path / 'page.png'}", "--window-size=1100,3000")
     image = Image.open(tmp_path / "page.png").convert("RGB")
     assert len(image.getcolors(1 << 24)) > 200
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("no_drawing")
 def test_a_run_that_is_going_on_is_partial_and_says_n_of_N(recorded_runs, tmp_path):
     folder = tmp_path / "half"
@@ -215,7 +209,6 @@ def test_a_run_that_is_going_on_is_partial_and_says_n_of_N(recorded_runs, tmp_pa
     assert partial == {"mmmu", "mathvista"} and "MMMU (partial)" in text and re.search(r"\| \d+ of 200 \|", text)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("no_drawing")
 def test_the_command_shows_scores_and_says_where_the_rest_is(recorded_runs, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
@@ -229,7 +222,6 @@ def test_the_command_shows_scores_and_says_where_the_rest_is(recorded_runs, tmp_
         assert told in result.output
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("no_drawing")
 def test_what_is_no_run_is_refused_in_one_sentence(recorded_runs, tmp_path):
     with pytest.raises(UserError, match="no evaluation.yaml and no questions.jsonl in it"):
@@ -244,7 +236,6 @@ def test_what_is_no_run_is_refused_in_one_sentence(recorded_runs, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("no_drawing")
 def test_a_broken_picture_leaves_the_page_whole(recorded_runs, tmp_path):
     folder = tmp_path / "broken"

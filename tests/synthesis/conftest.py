@@ -10,6 +10,7 @@ import yaml
 
 from demo_scenes.scenes import write_scenes
 from demo_scenes.server import ROLES, serving
+from tests import forking
 from virgo_factory.cli.main import main
 from virgo_factory.synthesis.config import read_config
 from virgo_factory.synthesis.run.launch import synthesize
@@ -92,8 +93,9 @@ def call(capsys, monkeypatch) -> Callable[..., tuple[int, str]]:
 
 
 def run(*arguments: str) -> subprocess.Popen:
-    """Start `virgo-factory synthesize`, in a process that can be killed."""
-    command = ["virgo-factory", "synthesize", *map(str, arguments)]
+    """Start `virgo-factory synthesize`, forked behind its imports, in a process that can be killed."""
+    code = "from virgo_factory.cli.main import main; main()"
+    command = forking.command(forking.TRAININGS, code, "synthesize", *map(str, arguments))
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"COLUMNS": "160"}
     )

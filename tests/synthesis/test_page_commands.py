@@ -10,6 +10,8 @@ from demo_scenes.scenes import write_scenes
 from tests.pages import commands
 
 
+pytestmark = pytest.mark.integration
+
 PAGES = ("README.md", "docs/synthesize.md")
 MODELS = ("Qwen/Qwen2.5-VL-72B-Instruct", "Qwen/Qwen2.5-VL-7B-Instruct", "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B")
 
@@ -23,7 +25,6 @@ def place(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.integration
 def test_every_command(place, serving_models, call):
     """In the order of the pages; where they name DOCCI's files, drawn scenes stand behind the command."""
     scenes = "scenes=[{reader: rows, file: drawn/scenes.jsonl, box_format: xyxy}]"

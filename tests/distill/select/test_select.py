@@ -58,11 +58,14 @@ def build(folders, tmp_path):
             (folder / picture).parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (64, 48), "white").save(folder / picture)
 
+        rollouts, verdicts = [], []
         for id, outcomes in asked.items():
-            rollouts, verdicts = folders.sampled(id, [outcome.replace("malformed", "correct") for outcome in outcomes])
-            without_end = [replace(row, response=row.response.replace("<|end_of_thought|>", "")) for row in rollouts]
-            folders.add(folder, without_end if "malformed" in outcomes else rollouts, verdicts)
+            made, judged = folders.sampled(id, [outcome.replace("malformed", "correct") for outcome in outcomes])
+            without_end = [replace(row, response=row.response.replace("<|end_of_thought|>", "")) for row in made]
+            rollouts += without_end if "malformed" in outcomes else made
+            verdicts += judged
 
+        folders.add(folder, rollouts, verdicts)
         return folder
 
     return build

@@ -40,9 +40,14 @@ def write(folders, folder, asked=ASKED, shard_of=None, **keys):
     """Write a folder; a rollout of question n has 100 n tokens."""
     ids = list(ASKED)
     folders.start(folder, [question(id, "boolean" if "figureqa" in id else "number") for id in ids], **keys)
+    shards = {shard_of and shard_of(id): ([], []) for id in asked}
     for id, outcomes in asked.items():
         rollouts, verdicts = folders.sampled(id, outcomes, tokens=100 * int(id.partition("/")[2]))
-        folders.add(folder, rollouts, verdicts, shard_of and shard_of(id))
+        shards[shard_of and shard_of(id)][0].extend(rollouts)
+        shards[shard_of and shard_of(id)][1].extend(verdicts)
+
+    for shard, made in shards.items():
+        folders.add(folder, *made, shard)
 
 
 def test_counts_by_source(folders, tmp_path):

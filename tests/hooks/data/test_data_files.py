@@ -9,6 +9,8 @@ from datasets import Dataset, DatasetDict
 from virgo_factory.core.thought import LongThought
 
 
+pytestmark = pytest.mark.slow
+
 ROWS = [
     {
         "id": f"r{number}",
@@ -23,7 +25,6 @@ def lines(rows):
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
-@pytest.mark.slow
 def test_every_form_is_trained_on(tmp_path, preprocess, model_folder):
     (tmp_path / "packed.jsonl.gz").write_bytes(gzip.compress(lines(ROWS).encode()))
     (tmp_path / "object.json").write_text(json.dumps({"version": 1, "train": [*ROWS, {"id": "bad"}]}))

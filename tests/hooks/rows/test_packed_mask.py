@@ -7,6 +7,8 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from virgo_factory.preflight.twin.twin import make_twin
 
 
+pytestmark = pytest.mark.slow
+
 CUTOFF = 96
 
 
@@ -38,7 +40,6 @@ def pack(rows: list[list[int]]) -> dict:
     }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("lengths", [[[30, 41]], [[30, 41], [20, 20, 50]]])
 def test_each_row_of_a_pack_is_read_as_if_alone(folder, attention, lengths):

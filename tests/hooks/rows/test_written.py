@@ -10,6 +10,9 @@ from virgo_factory.data.make.convert import convert
 from virgo_factory.data.read.source import find_sources
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture
 def visual(shared_data, tmp_path) -> str:
     """Real table problems, with their pictures as files or in the row, and text rows, with a system message or two turns."""
@@ -37,7 +40,6 @@ def visual(shared_data, tmp_path) -> str:
     return "raw.jsonl"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
 def test_converted_rows_give_the_same_tokens_and_pictures(visual, tmp_path, model_folder, preprocess, suffix):
     sources, _ = find_sources(str(tmp_path / visual))

@@ -13,6 +13,9 @@ import pytest
 from virgo_factory.rollouts.store.store import read_rollouts
 
 
+pytestmark = pytest.mark.integration
+
+
 @pytest.fixture(scope="module")
 def kills(root) -> ModuleType:
     """benchmarks/rollouts_kills.py."""
@@ -23,7 +26,6 @@ def kills(root) -> ModuleType:
     return module
 
 
-@pytest.mark.integration
 def test_killed_at_random_moments_it_ends_as_if_undisturbed(kills, shared_data, tmp_path):
     result = kills.measure(tmp_path, questions=40, kills=3, seed=1, delay=0.1, in_flight=16)
     assert result.rollouts == 200
@@ -62,7 +64,6 @@ def end(process: subprocess.Popen) -> str:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_asks_no_more_and_says_how_to_go_on(start_replay, sky_config, number):
     server = start_replay(max_chars=4000, delay=1.0)
@@ -82,7 +83,6 @@ def test_interrupted_it_asks_no_more_and_says_how_to_go_on(start_replay, sky_con
     assert (folder / "rollouts.jsonl").read_bytes().endswith(b"\n") and (folder / ".lock").read_bytes() == b""
 
 
-@pytest.mark.integration
 def test_a_full_disk_ends_the_run_and_leaves_it_whole(start_replay, sky_config):
     server = start_replay(max_chars=4000)
     config = sky_config(20, urls=[server.url])

@@ -158,7 +158,8 @@ def test_a_merge_that_is_killed_leaves_no_folder_and_is_made_again(whole, make, 
             time.sleep(0.001)
 
         process.kill()
-        if process.wait() < 0:
+        process.communicate()
+        if process.returncode < 0:
             kills.append(len(list(partial.glob("*"))))
             assert not out.exists()
             assert not (tmp_path / "dataset_info.json").exists()

@@ -39,12 +39,13 @@ def read_overrides(given: Sequence[str] | None) -> dict[str, Any]:
 def progress(doing: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar on stderr, where that is a terminal, and yield what is to be told bytes read and bytes in all."""
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda done, total: None
         return
+
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:

@@ -5,6 +5,7 @@ in it is trusted: what cannot be read, or whose images have changed, is measured
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import logging
@@ -55,23 +56,14 @@ def cache_folder(source: Source) -> Path | None:
 
 def fingerprint(source: Source, settings: Settings, rules: bool) -> str:
     """Return a hash of all that decides about a row's record but the row and its images."""
-    import importlib.metadata  # 20 ms, which a check without a cache does not need
-
     model = {}
     if settings.tokenizer is not None:
         folder = model_folder(settings.tokenizer)
         model = {name: file_hash(folder / name) for name in MODEL_FILES if (folder / name).is_file()}
 
-    libraries = {}
-    for name in _LIBRARIES:
-        try:
-            libraries[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            libraries[name] = ""
-
     content = {
         "code": code_hash(CHECK_CODE),
-        "libraries": libraries,
+        "libraries": {name: _version(name) for name in _LIBRARIES},
         "model": model,
         "template": settings.template,
         "prefix": read_prefix(settings.question_prefix),
@@ -85,6 +77,17 @@ def fingerprint(source: Source, settings: Settings, rules: bool) -> str:
         "rules": rules,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=dict).encode()).hexdigest()[:16]
+
+
+@functools.cache
+def _version(library: str) -> str:
+    """Return the version of a library; "" of one that is not installed."""
+    import importlib.metadata  # 20 ms, which a check without a cache does not need
+
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 class Memory:
