@@ -16,7 +16,7 @@ _COMMITS = (STATES, CONCLUDES, TURNS)
 _LIST_NUMBER = re.compile(r"[\s*_#>]*(?:\d{1,2}\.(?=\s+\S)|\(\d\)(?=.*[^\W\d_]))")
 
 
-_SAYS = re.compile(r"[^\W_]|[^\s.*:#>|\u2000-\u206f\u2600-\u27bf\ufe0f\U0001f000-\U0001ffff_-]")
+_SAYS = re.compile(r"[^\s.*:#>|\u2000-\u206f\u2600-\u27bf\ufe0f\U0001f000-\U0001ffff_-]")
 """A sign that says something: no mark of a list, no emoji."""
 
 
@@ -42,7 +42,11 @@ def statements(text: str) -> tuple[str, ...]:
         if not end["block"] and not (number and number.end() == end.end()):
             found.append(text[start : end.start()])
             start = end.end()
-    told = (part for part in (*found, text[start:]) if _SAYS.search(part))
+    told = (
+        part
+        for part in (*found, text[start:])
+        if part.strip(" \t\n.*_:#>-|") and (part.isascii() or _SAYS.search(part))
+    )
     return tuple(part[number.end() :] if (number := _LIST_NUMBER.match(part)) else part for part in told)
 
 

@@ -180,7 +180,8 @@ def tidy(text: str) -> str:
     text = characters(text)
     if text.isalnum() and text.isascii():
         return text
-    text = _PLACE.sub(r"image \1", text.replace("{,}", ","))
+    text = text.replace("{,}", ",")
+    text = _PLACE.sub(r"image \1", text) if "<im" in text else text
     text = _FONT.sub(r"\1", text) if "$\\" in text else text
     if "\\\\" in text and "\\begin" not in text:
         text = _TWICE.sub(r"\\", text)  # escaped twice
