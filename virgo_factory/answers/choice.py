@@ -12,7 +12,7 @@ from virgo_factory.answers.options import LETTERS
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.affirming import affirms, turned
-from virgo_factory.answers.prose.asked import in_place, on_subject
+from virgo_factory.answers.prose.asked import in_place, labelled, on_subject
 from virgo_factory.answers.prose.clauses import committed, statements
 from virgo_factory.answers.prose.phrases import BOOLEANS, MAX_ANSWER, said_answer
 from virgo_factory.answers.prose.places import placed
@@ -210,6 +210,8 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
         return Answer(whole if len(whole) <= 3 or len(letters) > 1 else next(iter(letters)), "letter", where)
     if (alone := _last_line(text, count)) is not None:
         return Answer(alone, "letter", where)
+    if (said := labelled(text, question.text)) and len(named := options_named(said, options)) == 1:
+        return Answer(options[named[0]], "option", where)
     spelled = options if _NAMES_LETTERS.search("\n".join(options)) else ()
     said = phrases.IS_ANSWER.sub("", P.LEAD.sub("", unwrap(said_answer(text) or whole), count=1)) if spelled else ""
     if exact := next((option for option in spelled if len(option) > 1 and same_option(option, said)), ""):
@@ -413,7 +415,7 @@ def _pattern(option: str) -> tuple[re.Pattern[str], bool] | None:
         return None
     if len(wanted) == 1 and wanted > "\u4dff":
         return re.compile(
-            rf"(?:[是为选]|\b(?:is|are|answer) |(?<= )(?=.图?(?:正确|符合)))(?P<o>{wanted})(?=图?(?:正确|符合| ))"
+            rf"(?:[是为选和、]|\b(?:is|are|answer) |(?<= )(?=.图?(?:正确|符合)))(?P<o>{wanted})(?=图?(?:正确|符合| |[和、]))"
         ), False
     if len(wanted) == 1 and wanted.isalpha() or wanted in ("yes", "no", "true", "false"):
         return re.compile(rf"(?:^|\b(?:is|are|answer|be)) (?P<o>{re.escape(wanted)}) (?!(?:information|context|data|such|more|other|further|way)\b){'$' if wanted == 'no' else ''}"), False  # fmt: skip

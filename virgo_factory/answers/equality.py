@@ -135,7 +135,7 @@ _ACCENT = re.compile(r"(?<=[A-Za-z])[\u0300-\u0308\u030a-\u030c\u0327\u0328]")
 _CALLED = re.compile(r"([a-z]{3,}|[\u4e00-\u9fff]{1,4}) ?([a-z\d]{1,2})")
 _ASKED = r"(?:\b(?:which|what) |哪一?[条个幅张辆只]?)%s(?![a-z])"
 """A name with a letter, and a question that leaves only that open: "which line"."""
-_DENIES = re.compile(r"\b(?:not|never|or|neither|nor|cannot|but)\b|n['’]t\b|不|或")
+_DENIES = re.compile(r"\b(?:not|never|or|neither|nor|cannot|but)\b|n['’]t\b|不(?!同)|或")
 _LEADS = re.compile(
     r"(?<!which)(?<!that)(?:^|\s)(?:is|are|was|were|be|called|named|painted|colou?red|marks|indicates|points? to|in|answer|belongs to|by|gives|equals|find|get|facing|(?:falls|lands) on"
     r"|(?:est|ist|es|s agit de)(?: donc| also)?(?: l[ae]?| el| d(?:er|ie|as))?) $"
@@ -173,7 +173,7 @@ def _says(answer: str, wanted: str, asked: set[str], question: str) -> bool:
     parts = map(
         words,
         (
-            plain, _WHERE.sub("", plain), tail, _TITLE.sub("", tail), *told, *of, *restated,
+            plain, plain.partition(": ")[0], _WHERE.sub("", plain), tail, _TITLE.sub("", tail), *told, *of, *restated,
             named[named.lastindex] if named else ""
         ),
     )  # fmt: skip
@@ -186,9 +186,10 @@ _COUNTED_AS = r"^一[个把只条张本辆件台支顶双块朵棵位名种]"
 def _leads(question: str) -> tuple[str, ...]:
     """What stands in front of the answer in a Chinese statement: what does in front of the question's "what", too."""
     asked = re.search(r"([\u4e00-\u9fff]{1,2})(?:什么|谁|_{2,})", question)
-    return ("是", "为", "呈", "手持", asked[1]) if asked else ()
+    return ("是", "为", "呈", "手持", "表示", "代表", asked[1]) if asked else ()
 
 
+_EITHER = re.compile(r"\b(\w+),? or (?:to |on |in )?(?:the |an? )?(\w+)")
 _ANOTHER = re.compile(r"\b(?:second|third|fourth|other|another|next)\b")
 
 
@@ -202,7 +203,14 @@ def _leaves(text: str, wanted: str, asked: set[str], question: str) -> bool:
         return True
     rest = (head + " " + tail).split()
     named = all(word[:4] in asked for word in wanted.split())  # "Which is heavier, the red or the blue box?"
-    apart = not named or not head.strip() and re.search(r"\bor\b", question)
+    either = {*sum(_EITHER.findall(question.lower()), ())}
+    apart = (
+        not named
+        or wanted in either
+        and not (either - {wanted}) & {*rest}
+        or not head.strip()
+        and re.search(r"\bor\b", question)
+    )
     return not rest or bool(apart) and all(word in _SAYING or word[:4] in asked for word in rest)
 
 

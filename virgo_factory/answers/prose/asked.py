@@ -42,7 +42,7 @@ _FORMS = tuple(
         (r"\b(?:what|which) time\b|几点", r"\d:\d|\b[ap]\.?m\b|clock|[点时]"),
         (r"\bratio\b|之比", r"[:：]|\bto\b|frac|/"),
         (r"\bfraction\b", "/|frac"),
-        (r"\b(?:what|which) date\b|\bdate (?:on|of|is|was)\b|日期", "[A-Z][a-z][a-z]|[/年月]|\\d-\\d"),
+        (r"\b(?:what|which) date\b|\bthe date\b|\bdate (?:on|of|is|was)\b|日期", "[A-Z][a-z][a-z]|[/年月]|\\d-\\d"),
     )
 )
 """What a question asks for, and what such a value holds."""
@@ -248,14 +248,17 @@ _TOLD_OF = re.compile(
 )
 
 
+def labelled(text: str, question: str) -> str:
+    """Return what a text that tells of several labels says of the one that a question asks for; nothing without it."""
+    label = _LABEL.search(question)
+    told = list(_TOLD_OF.finditer(text)) if label else []
+    return next((one[0] for one in reversed(told) if one[1] == label[1]), "") if len(told) > 1 else ""
+
+
 def on_subject(statement: str, question: str) -> str:
     """Return a statement without what it says, behind a semicolon, of another thing than the question names."""
     if question.lower().startswith("why") and " because " in statement:
         return statement.rpartition(" because ")[2]
-    if label := _LABEL.search(question):
-        told = list(_TOLD_OF.finditer(statement))
-        if found := [one[0] for one in told if one[1] == label[1] and len(told) > 1]:
-            return found[0]
     parts = statement.split("; ")
     subjects = (_SPEAKS_OF.match(part) for part in parts)
     kept = [

@@ -131,7 +131,7 @@ def value_of(clause: str, question: Question) -> str | None:
             if found[0] in "=≈:：" or tail.count("{") != tail.count("}"):
                 continue
             named = P.BESIDE_THAT.sub("", tail)
-            named = named if _NAMES.fullmatch(named) and formed(named, question.text) else ""
+            named = named if _NAMES.fullmatch(named) and formed(named, question.text) and not quantities(text) else ""
             if (named or is_value(tail)) and (text == part or isinstance(read(named or tail).what, Sequence)):
                 return named or tail
     found = list(MATHS.finditer(part))
@@ -316,7 +316,7 @@ def telling(text: str, question: Question) -> list[str]:
         first, would, _ = told.pop().partition(";")
         told += [first] if would and "would" not in first and not P.ELABORATES.match(first) else []
     asked = stems(question.text[-300:])
-    while question.kind == "text" and len(told) > 1 and _FURTHER.search(told[-1]):
+    while question.kind == "text" and len(told) > 1 and (_FURTHER.search(told[-1]) or not stems(told[-1]) & asked):
         if len(stems(told[-1]) & asked) >= len(stems(told[-2]) & asked):
             break
         told.pop()
