@@ -129,6 +129,7 @@ def test_every_kind_of_file(tmp_path):
     (tmp_path / "b.json").write_text(json.dumps({"1": rows[0], "2": rows[1]}))
     (tmp_path / "c.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (tmp_path / "d.json").write_text(json.dumps([ONE, TWO]))
+    (tmp_path / "e.txt").write_text(f"{ONE}\n\n{TWO}\n")
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "f.parquet")
     with (tmp_path / "g.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, ["id", "question"])

@@ -131,8 +131,8 @@ def question_grams(text: str) -> np.ndarray:
 def read_benchmark(path: str | Path) -> list[Question]:
     """Return the questions of a benchmark's file.
 
-    Reads all that `data` reads. The question is the first column of QUESTION_COLUMNS, or the one named as in `file.jsonl:COLUMN`. Raises
-    UserError for no such file, one that cannot be read, or no such column; with what was found and what to do.
+    Reads all that `data` reads, and text with a question a line. The question is the first column of QUESTION_COLUMNS, or the one named as
+    in `file.jsonl:COLUMN`. Raises UserError for no such file, one that cannot be read, or no such column; with what was found and what to do.
     """
     path, column = _path_and_column(str(path))
     questions = []
@@ -174,6 +174,10 @@ def _question_of(row: Any, column: str | None, where: str) -> str:
 
 
 def _benchmark_rows(path: Path) -> Iterator[Any]:
+    if path.suffix.lower() == ".txt":
+        yield from path.read_text(encoding="utf-8-sig").splitlines()
+        return
+
     for chunk in cut_file(path):
         for row in read_chunk(chunk):
             if row.problem:
