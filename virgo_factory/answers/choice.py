@@ -216,6 +216,8 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     said = phrases.IS_ANSWER.sub("", P.LEAD.sub("", unwrap(said_answer(text) or whole), count=1)) if spelled else ""
     if exact := next((option for option in spelled if len(option) > 1 and same_option(option, said)), ""):
         return Answer(exact, "option", where)
+    if _UNDECIDED.search(text[-200:]):
+        return Answer("", "none", where)
     claim = claimed(text, count, P.ASKS_WRONG.search(question.text.partition("\nA")[0]) is not None)
     if claim and (corrected := _corrected(text, options, count, where)):
         return corrected
@@ -352,6 +354,9 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
     return Answer(value_of(run[0], question) or unwrap(text), "whole", where)
 
 
+_UNDECIDED = re.compile(
+    r"\b(?:[Ee]ither|[Bb]oth) (?:option )?\(?[A-J]\)? (?:or|and) (?:option )?\(?[A-J]\)? (?:could|can|may|might|would|seem)\b[^\n]*$"
+)
 _TAKE_ALL = re.compile(r"多选|不定项|(?:select|choose|mark|check) all\b", re.IGNORECASE)
 """A question that may have several right options."""
 

@@ -103,7 +103,7 @@ def _approximate(gold: str, answer: str, question: Question, config: GradingConf
 # --- booleans and text ---------------------------------------------------------------------------------------------
 
 _SAYING = frozenset(
-    "it he she they this that there i is are was were see got has have by of from got a an in to located placed positioned situated sitting standing lying shown seen represents corresponds stands for denotes slice piece looks like appears s he's picture image photo chart graph diagram figure object words one".split()
+    "it he she they this that there i is are was were see got has have by of from got a an in to located placed positioned situated sitting standing lying shown seen represents corresponds stands for denotes slice piece looks like appears s he's picture image photo chart graph diagram figure object words one match game".split()
 )
 _LETTERS = re.compile(r"\\?[^\W\d_]+")
 
@@ -143,7 +143,7 @@ _LEADS = re.compile(
 _IS = re.compile(r"(?<!which )(?<!that )\b(?:is|are|was|were) ")
 _WHERE = re.compile(
     r"\s+(?:on|in|at|near|beside|behind|against|inside|outside) (?:an?|the|his|her|their|its) [^,;]*$|\s+(?:at|with) \W?\d[^,;]*$"
-    r"|\s+in (?:[A-Z][a-z]+,? ?)+$"
+    r"|\s+(?:in|of|from)(?: the)? (?:[A-Z][a-z]+,? ?)+$"
 )
 """Where a statement holds."""
 _SECOND = re.compile(

@@ -42,7 +42,9 @@ _MODULO, _CONGRUENT = re.compile(r"\bremainder\b|余数|余多少|余几"), re.c
 _INDEX = re.compile(r"(\\(?:sum|prod))_\{[^{}]*\}")
 _WHERE = re.compile(r"\s+(?:at|when|for)\s+\$?[A-Za-z]\s*=[^=]*$")
 _MAY_READ = re.compile('["“「`]|(?i:says|reads|label|call|name|print|output|return)|写着|填')
-_QUOTED = re.compile(r"[\"“「'`]([^\"“”「」`]{1,80})[\"”」'`]((?:(?<=[”」]),|\s)[^\"“”「」`]*)?")
+_QUOTED = re.compile(
+    r"[\"“「'`]([^\"“”「」`]{1,80})[\"”」'`]((?:(?<=[”」]),|\s|[一二三四五六七八九十]个?大?字)[^\"“”「」`]*)?"
+)
 _ROW = re.compile(r"^\s*\|.*\|\s*$|(?<!\{)(?<!\{ )\b\w+\s+\|\s+[\w-]")
 _CONCLUDED = re.compile(
     r"\W*(?:so|thus|hence|therefore|in conclusion|in summary|overall)\b|所以|因此|综上", re.IGNORECASE
@@ -322,7 +324,7 @@ def telling(text: str, question: Question) -> list[str]:
         told.pop()
     labels = [found if (found := _LABEL.match(part)) and len(found[1].split()) < 6 else None for part in told]
     named = [len(stems(found[1]) & asked) if found else 0 for found in labels]
-    if named and labels[-1] and named[-1] < max(named):
+    if named and labels[-1] and named[-1] < max(named) and not _CONCLUDED.match(told[-1]):
         return told[: named.index(max(named)) + 1]
     bold = [
         place
