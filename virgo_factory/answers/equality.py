@@ -142,7 +142,7 @@ _LEADS = re.compile(
 )
 _IS = re.compile(r"(?<!which )(?<!that )\b(?:is|are|was|were) ")
 _WHERE = re.compile(
-    r"\s+(?:on|in|at|near|beside|behind|against|inside|outside) (?:an?|the|his|her|their|its) [^,;]*$|\s+(?:at|with) \W?\d[^,;]*$"
+    r"\s+(?:on|in|at|near|beside|behind|against|inside|outside) (?:an?|the|his|her|their|its) (?:(?! (?:is|are|was|were) )[^,;])*$|\s+(?:at|with) \W?\d[^,;]*$"
     r"|\s+(?:in|of|from)(?: the)? (?:[A-Z][a-z]+,? ?)+$"
 )
 """Where a statement holds."""
