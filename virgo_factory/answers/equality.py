@@ -103,7 +103,7 @@ def _approximate(gold: str, answer: str, question: Question, config: GradingConf
 # --- booleans and text ---------------------------------------------------------------------------------------------
 
 _SAYING = frozenset(
-    "it he she they this that there i is are was were see got has have by of from got a an in to located placed positioned situated sitting standing lying shown seen represents corresponds stands for denotes slice piece looks like appears s he's picture image photo chart graph diagram figure object words one match game".split()
+    "it he she they this that there i is are was were see got has have by of from got a an in to located placed positioned situated sitting standing lying shown seen represents corresponds stands for denotes slice piece looks like appears s picture image photo chart graph diagram figure object words one match game".split()
 )
 _LETTERS = re.compile(r"\\?[^\W\d_]+")
 
@@ -167,7 +167,7 @@ def _says(answer: str, wanted: str, asked: set[str], question: str) -> bool:
         plain = plain[: second.start()]
     restated = [one.text for one in clauses(answer) if one.role == RESTATES]
     tail = plain.rpartition("是")[2]
-    told = [re.sub(_COUNTED_AS, "", plain.rpartition(lead)[2].partition(",")[0]) for lead in _leads(question)]
+    told = [_COUNTED_AS.sub("", plain.rpartition(lead)[2].partition(",")[0]) for lead in _leads(question)]
     of = [thing.rpartition("的")[0 if thing.rpartition("的")[2] in question else 2] for thing in told]
     named = _SYMBOL_OF.fullmatch(answer)
     parts = map(
@@ -180,7 +180,8 @@ def _says(answer: str, wanted: str, asked: set[str], question: str) -> bool:
     return any(_leaves(part, wanted, asked, question) for part in parts)
 
 
-_COUNTED_AS = r"^一[个把只条张本辆件台支顶双块朵棵位名种]"
+_COUNTED_AS = re.compile("^一[个把只条张本辆件台支顶双块朵棵位名种]")
+"""One of something, in front of what it is: 一把雨伞."""
 
 
 def _leads(question: str) -> tuple[str, ...]:

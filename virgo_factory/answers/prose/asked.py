@@ -135,11 +135,10 @@ def sought(clause: str, question: str) -> str | None:
     whole = re.split("[,，]?(?:其中|包括)", clause)[0] if "其中" not in question else clause
     if measured and (whole != clause or not quantities(clause)) and (found := re.findall(measured, whole)):
         return found[-1]
-    if asks_year(question) and len(years := _YEAR.findall(clause)) < 2:
-        return years[0] if years else None
-    clause = about(clause, question)
     if asks_year(question):
-        return next(iter(_YEAR.findall(clause)), None)
+        told_of = about(clause, question) if len(_YEAR.findall(clause)) > 1 else clause
+        return next(iter(_YEAR.findall(told_of)), None)
+    clause = about(clause, question)
     if _ASKS_CHANGE.search(question) and (by := _BY.search(clause)):
         return next(iter(quantities(clause[by.end() :])), None)
     several = counted and len(quantities(clause)) > 1
@@ -240,7 +239,7 @@ def in_place(question: str, statement: str) -> str | None:
     return None
 
 
-_LABEL = re.compile(r"\b(?i:label(?:l?ed)?|letter|part|point|marked(?: as)?|structure|layer) \(?([A-Z])\b")
+_ASKS_LABEL = re.compile(r"\b(?i:label(?:l?ed)?|letter|part|point|marked(?: as)?|structure|layer) \(?([A-Z])\b")
 
 
 _TOLD_OF = re.compile(
@@ -250,7 +249,7 @@ _TOLD_OF = re.compile(
 
 def labelled(text: str, question: str) -> str:
     """Return what a text that tells of several labels says of the one that a question asks for; nothing without it."""
-    label = _LABEL.search(question)
+    label = _ASKS_LABEL.search(question)
     told = list(_TOLD_OF.finditer(text)) if label else []
     return next((one[0] for one in reversed(told) if one[1] == label[1]), "") if len(told) > 1 else ""
 

@@ -40,6 +40,7 @@ _EQUALS = re.compile(r"=(?!.*=)")
 _AGAIN = re.compile(r"(?<![A-Za-z])([A-Za-z]) ?= ?[^=]{1,40}?(?:,|\band|\bor|[和或])\s?\1 ?=[^=]*$")
 _MODULO, _CONGRUENT = re.compile(r"\bremainder\b|余数|余多少|余几"), re.compile(r"[^$]*?(?:≡|\\equiv(?![A-Za-z]))\s*")
 _INDEX = re.compile(r"(\\(?:sum|prod))_\{[^{}]*\}")
+"""What a sum runs over, whose sign of equality is none of its value."""
 _WHERE = re.compile(r"\s+(?:at|when|for)\s+\$?[A-Za-z]\s*=[^=]*$")
 _MAY_READ = re.compile('["“「`]|(?i:says|reads|label|call|name|print|output|return)|写着|填')
 _QUOTED = re.compile(

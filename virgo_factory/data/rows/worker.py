@@ -280,6 +280,7 @@ _BLANKS = bytes.maketrans(b"\t\n\r\x0b\x0c\x1c\x1d\x1e\x1f", b" " * 9)
 
 
 def digest(*texts: bytes) -> int:
+    """Return a 64-bit digest of texts in their order."""
     return int.from_bytes(hashlib.blake2b(b"\x1f".join(texts), digest_size=8).digest())
 
 
