@@ -32,7 +32,7 @@ def demo(
     """Train a tiny Qwen2-VL on generated long thoughts and prove what happened.
 
     Where the recipes are (virgo-factory recipes copy .), into saves/; a second call replaces what the first one made.
-    Two CPU cores, no GPU, no network, a minute.
+    Two CPU cores, no GPU, no network, one to two minutes.
 
     With `distill`, the whole loop, the longest of them: D_T -> M0, M0's rollouts on visual questions through vLLM,
     verdicts, D_SD, two models of the same base on D_SD and on D_T + D_SD, and the scores of all four.
