@@ -125,7 +125,7 @@ def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> 
         equal = len(wanted) > 1 and len(got) <= 400 and _says(tidy(answer), wanted, asked, question)
         called = _CALLED.fullmatch(wanted)
         equal = equal or bool(called and got == called[2] and re.search(_ASKED % called[1], question.lower()))
-    if not equal:  # a direction in other words
+    if not equal and re.findall(r"\d+", gold) == re.findall(r"\d+", answer):  # a direction in other words
         (marks, others), (same_marks, more) = told(tidy(gold)[:60]), told(tidy(answer)[:60])
         equal = bool(marks) and marks == same_marks and others | more <= {"sid", "direction", "方向", "方"}
     return Verdict.of(equal and _same_letters(tidy(gold), tidy(answer)), "text", "text")
@@ -332,10 +332,11 @@ class _Comparison:
             return False
         if config.relaxed and not _is_year(gold, question):
             return difference <= abs(one) * config.relative_tolerance * (1 + 1e-9)
-        if config.rounding and gold.decimals and answer.approximate and _rounded(value, gold.decimals) == wanted:
+        roots = not (isinstance(wanted, Fraction) and isinstance(value, Fraction))  # 50 digits of one of them
+        if config.rounding and gold.decimals and (answer.approximate or roots) and _rounded(value, gold.decimals) == wanted:
             return True
         if not answer.approximate and (gold.whole or not gold.approximate):
-            return False  # both exact, and different
+            return roots and _equal(one, other)  # both exact
         if gold.whole:
             return difference <= min(abs(one), 1) * 1e-6
         if gold.decimals is not None and answer.decimals is not None:

@@ -123,6 +123,8 @@ def _called(name: str, value):
         return Fraction(math.factorial(int(value)))
     if abs(value) > (2_000 if name in _STEEP else 10**6) or name == "ln" and not value:
         raise OverflowError
+    if name not in _FUNCTIONS:
+        raise Unreadable(name)  # a bracket that closes first
     return _FUNCTIONS[name](as_float(value))
 
 
@@ -461,8 +463,8 @@ _RATE = LazyPattern(
     rf"\\frac\s*\{{{_D}{_NAME}{_POWERS}\}}\s*\{{(?:{_D}{_NAME}{_POWERS})+\}}|(?<![A-Za-z\\]){_D}{_NAME}\s*/{_D}{_NAME}{_POWERS}(?![A-Za-z])"
 )
 """A derivative of one letter by others: read as a name of its own."""
-_CALL = LazyPattern(r"(?<![\\A-Za-z_])(?![ei]\s*\()([A-Za-z](?:_(?:\{\w+\}|\w))?'*)\s*\(\s*(\\?[A-Za-z]+)\s*\)")
-"""A letter before a letter in brackets: read as a name of its own, so that y(x) is not x(y)."""
+_CALL = LazyPattern(r"(?<![\\A-Za-z_])(?![ei]\s*\()([A-Za-z](?:_(?:\{\w+\}|\w))?'*)\s*\(\s*(\\?[A-Za-z]+|-?\d+)\s*\)")
+"""A letter before a letter or number in brackets: a name of its own, so that y(x) is not x(y), and 2P(0) not P(0)."""
 _DASHED = re.compile(r"'|\\d?dot(?![A-Za-z])")
 
 
@@ -471,7 +473,7 @@ def _rate(found: re.Match[str]) -> str:
 
 
 def _called_name(found: re.Match[str]) -> str:
-    return "C_{" + re.sub(r"\W", "", found[1].replace("'", "p")) + "o" + found[2].lstrip("\\") + "} "
+    return "C_{" + re.sub(r"\W", "", found[1].replace("'", "p")) + "o" + found[2].lstrip("\\").replace("-", "m") + "} "
 
 
 class _Formulas:
@@ -573,7 +575,7 @@ def same_expression(gold: str, answer: str, folded: frozenset[str] = frozenset()
             formulas.at(0)
             return False if len(signs) == len(other_signs) else None
         found = [_same_link(formulas, at, at + len(one), sign) for at, sign in enumerate(signs)]
-    except Unreadable:
+    except (Unreadable, *NO_VALUE):
         return None
     return False if False in found else None if None in found else True
 

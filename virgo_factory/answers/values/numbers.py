@@ -243,7 +243,7 @@ def _value(text: str) -> tuple[Number, int]:
         raise Unreadable("no real number")
     pointed = bool(re.search(r"\.\d|\d[eE][-+]?\d", source))
     decimals = None if not literal or literal[3] else len(literal[2] or ".") - 1
-    return Number(value, decimals, pointed or not isinstance(value, Fraction), bool(literal)), end
+    return Number(value, decimals, pointed, bool(literal)), end
 
 
 def _with_rest(number: Number, rest: str, unit: str) -> Number | None:
