@@ -596,7 +596,7 @@ def _is_ordered(question: Question, config: GradingConfig, parts: tuple[str, ...
     text = question.text[-3_000:]
     if config.ordered_lists or not text.strip() or P.ANY_ORDER.search(text):
         return config.ordered_lists
-    return bool(P.ORDER.search(text)) or not (question.several or P.SET.search(text))
+    return bool(P.ORDER.search(text)) or not (question.several or P.SET.search(text) and not P.NAMES.search(text))
 
 
 def _held_alike(gold: Sequence, answer: Sequence) -> bool:

@@ -265,11 +265,15 @@ def _in_sentence(text: str, question: str) -> Kind | None:
         head += " " + tail[shorter.end() :]
     if number is None:
         return None
+    if _MINUS.search(head):
+        number = replace(number, value=-number.value)
     marks, others = told(head)
     others |= {word for long in others if long[0] > "\u4dff" for word in (long[:2], long[-2:])}
     return replace(number, marks=number.marks | marks, words=number.words | others | {SAID})
 
 
+_MINUS = re.compile(r"[\s\u4e00-\u9fff](?<![图表例题])-[$€£¥]?$")
+"""A sign that stands before a currency, or behind Chinese text; a figure's number has none."""
 SAID = "said in a sentence"
 """Stands among the words of a number that was found in a sentence."""
 
