@@ -11,7 +11,7 @@ from virgo_factory.answers.prose.affirming import affirms, turned
 from virgo_factory.answers.prose.asked import wants_several
 from virgo_factory.answers.prose.phrases import MAX_ANSWER, MAX_GOLD, said_answer
 from virgo_factory.answers.prose.reading import announced, last_said, listed_in
-from virgo_factory.answers.prose.response import answer_tag, boxes, parts
+from virgo_factory.answers.prose.response import answer_tag, boxes, parts, plain
 from virgo_factory.answers.values.latex import unwrap
 from virgo_factory.answers.values.numbers import read_number
 from virgo_factory.core.thought import BEGIN_SOLUTION, END_SOLUTION, END_THOUGHT
@@ -60,7 +60,7 @@ def extract(response: str, question: Question | None = None) -> Answer:
     if undone or found and where == "thought" and not ended and _is_revised(text):
         return Answer("", "cut", where)
     if found is None:
-        text = phrases.without_courtesy(text)
+        text = plain(phrases.without_courtesy(text))
         if (where == "thought" and not ended) or _is_cut(text):
             # Numbers and phrases on the way are not the answer; only what the end says, if anything, is.
             found = _from_text(text[-_END:], question, options, where)

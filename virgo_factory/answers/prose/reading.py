@@ -378,7 +378,7 @@ def last_said(text: str, question: Question, where: str) -> Answer:
             return Answer("", "none", where) if unsaid else Answer(values[0], rule, where)
         if _CONCLUDED.match(statement):
             break
-    last = next(iter(committed(told[-1])), [""])[0]
+    last = next(iter(committed(IS_ANSWER.sub("", told[-1]))), [""])[0]
     return Answer(unwrap(last)[:MAX_ANSWER], "whole", where)
 
 

@@ -29,7 +29,31 @@ _FULL_WIDTH |= {0x24B6 + place: sign for place, sign in enumerate(ascii_uppercas
 _WIDE = re.compile("[\uff01-\uff5e\u24b6-\u24cf]")
 _BOX = re.compile(r"[\\\x08](?:boxed|oxed|fbox|framebox)")
 _BRACE = re.compile(r"(?<!\\)\\+(?:boxed|fbox|framebox)\s*\{|\x08oxed\s*\{|\\[{}\\]|[{}]")
-_BARE_BOX = re.compile(r"(?<!\\)\\+boxed(?:\s+([A-Za-z0-9])|(\d+))\b")
+_BARE_BOX = re.compile(
+    r"(?<!\\)\\+boxed\s*(-?\d[\d,]*(?:\.\d+)?(?:\s?[A-Za-z%°]{1,3})?(?![\w.]*\w)|[(\[][^()\[\]\n]{1,60}[)\]]|(?<=\s)[A-Za-z](?![A-Za-z]))"
+)
+_KEYED = LazyPattern(
+    r"[\"'](?:final[_ ]?)?(?:answer|choice|option|result|prediction|(?:最终)?答案)[\"']\s*:\s*"
+    r"(?:\"((?:[^\"\\\n]|\\.)*)\"|'((?:[^'\\\n]|\\.)*)'|(\[[^\[\]\n]*\]|[^\s\"',{}\[\]]+))\s*[,}]",
+    re.IGNORECASE,
+)
+"""A field of a JSON object, or of one that Python wrote."""
+_LOOKS = tuple(
+    (re.compile(pattern, re.IGNORECASE | re.MULTILINE), by)
+    for pattern, by in (
+        (r"^[ \t]*(?:```[\w+-]*|-{3,}|={3,}|\*{3,}|_{3,})[ \t]*$", ""),
+        (r"<br ?/?>", "\n"),
+        (r"</?(?:b|strong)>", "**"),
+        (r"</?(?:i|em|u|p|div|span|font|mark|center|h\d)(?: [^<>\n]{0,80})?>", ""),
+        (r"<su([pb])>([^<>\n]{1,20})</su\1>", lambda found: f"{'^_'[found[1] in 'bB']}{{{found[2]}}}"),
+        (r"(?<![\w*\\^)\]}])(\*{3}|\*|_{2,3})(?=[^\s*_)\],.;:])([^*\n]{0,80}?[^\s*_(\[])\1(?![\w*])", r"**\2**"),
+        (r"^[ \t]*(?:→|⇒|[=-]>)[ \t]*(?=\S)(?![(\[]?(?-i:[A-Z])\b)", ""),
+        (r"^[ \t#*_]*(?:\[(?:final )?answer\]:?|【answer】:?|(?:final |the )?answer[*_ \t]*\n|(?:final )?result[*_]*:|Ответ:|정답:|答えは)[*_ \t\n]*(?=\S)", "Answer: "),
+        (r"\bfinal (?:result|value)(?=\s*(?:is|=|:|was)\s)", "final answer"),
+        (r"\s\((?:final answer|(?:see|as|from|shown|given|read) [^()\n]{1,60})\)(?=[.\s*]*$)", ""),
+    )
+)  # fmt: skip
+"""How an answer is laid out, and what is read instead: emphasis in bold, what stands under a heading behind its name."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +122,20 @@ def without_turn_end(response: str) -> str:
     return response[: turn_end.start()] if turn_end else response
 
 
+def plain(text: str) -> str:
+    """Return the end of a text in one layout: no HTML, fences or rules, emphasis in bold, "Answer: " for its heading.
+
+    >>> plain("# Answer\\n\\n***12 cm<sup>2</sup>***")
+    'Answer: **12 cm^{2}**'
+    """
+    head, end = text[:-4_000], text[-4_000:]
+    for pattern, by in _LOOKS:
+        end = pattern.sub(by, end)
+    return head + end
+
+
 def answer_tag(text: str) -> str | None:
-    """Return what stands in the last ``<answer>`` (or ``<Output>``), closed or open at the end; None without one."""
+    """Return what stands in the last ``<answer>`` (or ``<Output>``), closed or open at the end, or in a JSON object's answer; None without one."""
     inside = None
     opened = None
     for tag in _TAG.finditer(text):
@@ -111,7 +147,10 @@ def answer_tag(text: str) -> str | None:
             opened = None
     if opened is not None and text[opened:].strip():
         inside = text[opened:]
-    return inside
+    if inside is None and text.rstrip().removesuffix("```").rstrip().endswith("}"):
+        for found in _KEYED.finditer(text[-4_000:]):
+            inside = next(filter(None, found.groups()), "").replace("\\\\", "\\").replace('\\"', '"')
+    return inside or None
 
 
 def boxes(text: str) -> tuple[list[Box], int | None]:
@@ -139,7 +178,7 @@ def boxes(text: str) -> tuple[list[Box], int | None]:
                 found.append(Box(inside, opening[0], match.end()))
     cut = next((opening[1] for opening in reversed(stack) if opening is not None), None)
     if not found and cut is None:
-        found = [Box(match[1] or match[2], match.start(), match.end()) for match in _BARE_BOX.finditer(text)]
+        found = [Box(match[1], match.start(), match.end()) for match in _BARE_BOX.finditer(text)]
     return found, cut
 
 

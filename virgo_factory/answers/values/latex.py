@@ -147,7 +147,7 @@ _SIGN_AT = re.compile(
 )
 _WRAPPERS = [
     pair.split(" ")
-    for pair in (r"$$ $$", r"$ $", r"\( \)", r"\[ \]", "** **", "` `", "* *", "__ __", '" "', "“ ”", "‘ ’", "「 」")
+    for pair in (r"$$ $$", r"$ $", r"\( \)", r"\[ \]", "** **", "` `", "* *", "__ __", '" "', "“ ”", "‘ ’", "「 」", "【 】")
 ]
 _STARTS, _ENDS = " \t\r\n;,:", " \t\r\n.;,:"
 
@@ -240,7 +240,7 @@ def unwrap(text: str) -> str:
         text = text.lstrip(_STARTS).rstrip(_ENDS) or text.strip()
         if text[-1:] in "k✓✔✅☑":
             text = _CHECK.sub("", text)
-        for left, right in _WRAPPERS if text[:1] in '$\\*`_"“‘「' else ():
+        for left, right in _WRAPPERS if text[:1] in '$\\*`_"“‘「【' else ():
             inner = text[len(left) : -len(right)]
             if text.startswith(left) and text.endswith(right) and left not in inner and inner:
                 text = inner.strip()

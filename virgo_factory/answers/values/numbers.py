@@ -238,7 +238,7 @@ def _value(text: str) -> tuple[Number, int]:
         return Number(-value if mixed[1] else value), mixed.end()
     value, end = read_closed(text)
     source = text[:end]
-    literal = _LITERAL.fullmatch(source)
+    literal = _LITERAL.fullmatch(source.strip("[](){} "))
     if not isinstance(value, (Fraction, MP.mpf)):
         raise Unreadable("no real number")
     pointed = bool(re.search(r"\.\d|\d[eE][-+]?\d", source))
