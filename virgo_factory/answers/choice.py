@@ -235,7 +235,8 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
         if not rejected and not _NEXT[whole[0] in "(["].search(whole, 2):
             return Answer(whole, "letter", where)
     if options and (said := said_answer(text)):
-        if (matched := options_named(said, options)) and len(matched) < max(len(options), 2):
+        exact = [index for index, option in enumerate(options) if same_option(option, said)]
+        if (matched := exact or options_named(said, options)) and len(matched) < max(len(options), 2):
             return Answer(options[matched[0]] if len(matched) == 1 else said, "phrase", where)
         if read_number(tight := announced(said, question)) is not None:
             return Answer(tight, "phrase", where)
@@ -406,8 +407,10 @@ _LABEL = re.compile(r"[A-Za-z]{3,} \d+")
 _HEDGED = re.compile(r"\b(?:could|might|may) (?:also |well )?(?:be|belong)\b")
 
 
-_NAMES_LETTERS = re.compile(r"(?<![A-Za-z])(?:[A-J]|I{1,3}|IV)(?:,? and\b|,? or\b| ?&| only\b|[、和或])")
-"""An option that names others, or statements."""
+_NAMES_LETTERS = re.compile(r"(?m)^A |(?<=\d)\s?[A-J]$|(?<![A-Za-z])(?:[A-J]|I{1,3}|IV)(?:,? and\b|,? or\b| ?&| (?:only|is|are|was|has)\b|[、和或])")
+"""An option that names others, or statements, or has another letter in it: a unit, an article."""
+ENDS_LETTERED = re.compile(r"(?!.*\b(?:not|than|of|except|option|choice)\b)((?:[^()\[\]\s]+\s+){1,6}?)[(\[]([A-J])[)\]]")
+"""An option's text with its letter behind it."""
 _PRONOUN = re.compile(r"^(?:it|they|he|she) (?=[a-z]{4})")
 """What a statement has a name for: "it decreases"."""
 
@@ -558,6 +561,8 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
     A letter with a text names the letter's option, and the text's where that is another one.
     """
     text = tidy(answer)
+    if (ended := ENDS_LETTERED.fullmatch(text)) and not any(same_option(option, text) for option in options):
+        text = f"({ended[2]}) {ended[1]}".strip()
     if (indexed := _indexed(text, options, config)) is not None:
         as_text = frozenset(place for place, option in enumerate(options) if option.strip() == text)
         return as_text or indexed

@@ -51,7 +51,8 @@ def extract(response: str, question: Question | None = None) -> Answer:
         if inner := _from_box(tagged, question, options, "answer_tag"):
             return inner
         short = unwrap(tagged.strip())
-        inner = _from_text(tagged, question, options, "answer_tag") if len(short) > 40 else Answer("", "none", "")
+        told = len(short) > 40 or next(phrases.announcements(short), None)
+        inner = _from_text(tagged, question, options, "answer_tag") if told else Answer("", "none", "")
         kept = inner.rule != "none" or len(short) > MAX_ANSWER
         return inner if kept else Answer(short, "answer_tag", "answer_tag")
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from virgo_factory.answers.choice import answered_options, gold_options, letter_of, letters_of
+from virgo_factory.answers.choice import ENDS_LETTERED, answered_options, gold_options, letter_of, letters_of
 from virgo_factory.answers.equality import same
 from virgo_factory.answers.extraction import extract
 from virgo_factory.answers.grading import MATH, GradingConfig
@@ -27,6 +27,7 @@ _NAMED = re.compile(
 )
 _CHOOSES = re.compile(r"\b(?:options?|choices?|choose|select|following)\b|选|下列|以下", re.IGNORECASE)
 """A gold that is letters of options, and a question that tells several of them from a word or a figure's points."""
+_LISTED = re.compile(r"[(\[]?[A-J][)\].:、]\s+\S")
 _SIGNED = re.compile(r"[A-Z][#*]|[~¬][A-Za-z]")
 """A letter whose sign is part of it: a note, a star, a negation."""
 
@@ -119,8 +120,11 @@ def _lettered(text: str, gold: str, question: Question, config: GradingConfig) -
     wanted = letters_of(gold, 10) if re.search(r"[A-J]", gold) or question.kind == "choice" else None
     if wanted and len(wanted) > 1 and question.kind != "choice":
         return None
+    if wanted and (ended := ENDS_LETTERED.fullmatch(text)):
+        text = f"({ended[2]}) {ended[1]}".strip()
     got = letters_of(text, 10)
-    letter, rest = letter_of(text, 10) or ("", "") if not re.search(r"[\\=^+*]", tidy(text)) else ("", "")
+    formula = re.search(r"[\\=^+*]", tidy(text)) and not (wanted and _LISTED.match(text))
+    letter, rest = letter_of(text, 10) or ("", "") if not formula else ("", "")
     if wanted:
         if got := got or frozenset(letter):
             two = len(wanted) == 1 < len(got) and wanted & got

@@ -30,7 +30,7 @@ _WIDE = re.compile("[\uff01-\uff5e\u24b6-\u24cf]")
 _BOX = re.compile(r"[\\\x08](?:boxed|oxed|fbox|framebox)")
 _BRACE = re.compile(r"(?<!\\)\\+(?:boxed|fbox|framebox)\s*\{|\x08oxed\s*\{|\\[{}\\]|[{}]")
 _BARE_BOX = re.compile(
-    r"(?<!\\)\\+boxed\s*(-?\d[\d,]*(?:\.\d+)?(?:\s?[A-Za-z%°]{1,3})?(?![\w.]*\w)|[(\[][^()\[\]\n]{1,60}[)\]]|(?<=\s)[A-Za-z](?![A-Za-z]))"
+    r"(?<!\\)\\+boxed\s*(-?\d[\d,]*(?:\.\d+)?(?:\s?[A-Za-z%°]{1,3})?(?![\w.]*\w)|[(\[][^()\[\]\n]{1,60}[)\]]|(?<=\s)[A-Za-z](?![\w/^+*-]))"
 )
 _KEYED = LazyPattern(
     r"[\"'](?:final[_ ]?)?(?:answer|choice|option|result|prediction|(?:最终)?答案)[\"']\s*:\s*"
@@ -49,6 +49,7 @@ _LOOKS = tuple(
         (r"(?<![\w*\\^)\]}])(\*{3}|\*|_{2,3})(?=[^\s*_)\],.;:])([^*\n]{0,80}?[^\s*_(\[])\1(?![\w*])", r"**\2**"),
         (r"^[ \t]*(?:→|⇒|[=-]>)[ \t]*(?=\S)(?![(\[]?(?-i:[A-Z])\b)", ""),
         (r"^[ \t#*_]*(?:\[(?:final )?answer\]:?|【answer】:?|(?:final |the )?answer[*_ \t]*\n|(?:final )?result[*_]*:|Ответ:|정답:|答えは)[*_ \t\n]*(?=\S)", "Answer: "),
+        (r"\A\s*A:\s(?=[^\w\n]{0,4}(?:(?:option|choice) )?[(\[]?(?-i:[A-J])(?:[)\].:]|\W*\Z)|[^\n]{1,60}\([A-J]\)\W*\Z)", "Answer: "),
         (r"\bfinal (?:result|value)(?=\s*(?:is|=|:|was)\s)", "final answer"),
         (r"\s\((?:final answer|(?:see|as|from|shown|given|read) [^()\n]{1,60})\)(?=[.\s*]*$)", ""),
     )
