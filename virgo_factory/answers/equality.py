@@ -140,6 +140,7 @@ _LEADS = re.compile(
     r"(?<!which)(?<!that)(?:^|\s)(?:is|are|was|were|be|called|named|painted|colou?red|marks|indicates|points? to|in|answer|belongs to|by|gives|equals|find|get|facing|(?:falls|lands) on"
     r"|(?:est|ist|es|s agit de)(?: donc| also)?(?: l[ae]?| el| d(?:er|ie|as))?) $"
 )
+_CONTRACTED = re.compile(r"\b([Ii]t|[Tt]hat|[Tt]his|[Hh]e|[Ss]he)['’]s ")
 _IS = re.compile(r"(?<!which )(?<!that )\b(?:is|are|was|were) ")
 _WHERE = re.compile(
     r"\s+(?:on|in|at|near|beside|behind|against|inside|outside) (?:an?|the|his|her|their|its) (?:(?! (?:is|are|was|were) )[^,;])*$|\s+(?:at|with) \W?\d[^,;]*$"
@@ -160,6 +161,7 @@ def _says(answer: str, wanted: str, asked: set[str], question: str) -> bool:
     """Whether a statement commits to an answer: leads to it, and else says what stands beside it, or words of the question."""
     denials = bool(_DENIES.search(wanted))
     runs = committed(answer, denials)
+    runs = [[_CONTRACTED.sub(r"\1 is ", part) for part in run] for run in runs]
     plain = _PICTURED.sub(r"\1", P.BESIDE_THAT.sub("", runs[0][0])).removesuffix(" in color") if runs else ""
     if not denials and (_DENIES.search(plain) or _DENIES.search(answer) and not P.VALUE.search(plain)):
         return False

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from string import ascii_letters, ascii_uppercase, digits
 
 from virgo_factory.answers.patterns import P
+from virgo_factory.answers.values.latex import TRADITIONAL
 from virgo_factory.core.lazy_pattern import LazyPattern
 from virgo_factory.core.thought import BEGIN_SOLUTION, BEGIN_THOUGHT, END_SOLUTION, END_THOUGHT
 
@@ -25,8 +26,9 @@ _HEADING = re.compile(r"(?s:.*)[:：]|\W*(?:solution|answer|response|analysis|ex
 _NEXT_BESIDE = re.compile(r"(?<=[a-z\d]\.) Q: ")
 _TAG = re.compile(r"<(/?)(answer|output|final_answer|conclusion)>", re.IGNORECASE)
 _FULL_WIDTH = {0xFEE0 + ord(sign): sign for sign in ascii_letters + digits + "()[]{}=<>+-%/:.,"}
+_FULL_WIDTH |= {ord(sign): by for sign, by in TRADITIONAL.items()}
 _FULL_WIDTH |= {0x24B6 + place: sign for place, sign in enumerate(ascii_uppercase)}
-_WIDE = re.compile("[\uff01-\uff5e\u24b6-\u24cf]")
+_WIDE = re.compile("[\uff01-\uff5e\u24b6-\u24cf" + "".join(TRADITIONAL) + "]")
 _BOX = re.compile(r"[\\\x08](?:boxed|oxed|fbox|framebox)")
 _BRACE = re.compile(r"(?<!\\)\\+(?:boxed|fbox|framebox)\s*\{|\x08oxed\s*\{|\\[{}\\]|[{}]")
 _BARE_BOX = re.compile(
@@ -47,11 +49,20 @@ _LOOKS = tuple(
         (r"</?(?:i|em|u|p|div|span|font|mark|center|h\d)(?: [^<>\n]{0,80})?>", ""),
         (r"<su([pb])>([^<>\n]{1,20})</su\1>", lambda found: f"{'^_'[found[1] in 'bB']}{{{found[2]}}}"),
         (r"(?<![\w*\\^)\]}])(\*{3}|\*|_{2,3})(?=[^\s*_)\],.;:])([^*\n]{0,80}?[^\s*_(\[])\1(?![\w*])", r"**\2**"),
-        (r"^[ \t]*(?:→|⇒|[=-]>)[ \t]*(?=\S)(?![(\[]?(?-i:[A-Z])\b)", ""),
+        (r"==(?=\S)([^=\n]{1,80}?)(?<=\S)==", r"**\1**"),
+        (r"\\text(?:bf|rm)?\{\s*((?:final )?answer\s*:?)\s*\}", r"\1"),
+        (r"^[ \t]*(?:>|→|⇒|[=-]>)[ \t]+(?=\S)(?![(\[]?(?-i:[A-Z])\b)", ""),
+        (r"\b(answer[*_]*:[*_]*)\s*\n+[ \t]*(?:[-•]|\*|1[.)])[ \t]+(?=[^\n]+\s*\Z)", r"\1 "),
+        (r"\b(?:gives?(?: us)?|giving|get|obtain|reach|yields?|arrive at|have) (?:the|an|our) (?:final |correct )?answer(?: of)? "
+         r"(?=\S)(?!(?:to|for|is|in|as|key|choice|that|directly|by|from|with|and|of)\b)", "the answer is "),
+        (r"(?<=\bis)\s?(?:\.\.\.|…)\s*", " "),
+        (r"^[ \t]*(?:in short|in the end|to (?:sum up|conclude|summarize))[,:]\s*", "So, "),
         (r"^[ \t#*_]*(?:\[(?:final )?answer\]:?|【answer】:?|(?:final |the )?answer[*_ \t]*\n|(?:final )?result[*_]*:|Ответ:|정답:|答えは)[*_ \t\n]*(?=\S)", "Answer: "),
         (r"\A\s*A:\s(?=[^\w\n]{0,4}(?:(?:option|choice) )?[(\[]?(?-i:[A-J])(?:[)\].:]|\W*\Z)|[^\n]{1,60}\([A-J]\)\W*\Z)", "Answer: "),
         (r"\bfinal (?:result|value)(?=\s*(?:is|=|:|was)\s)", "final answer"),
-        (r"\s\((?:final answer|(?:see|as|from|shown|given|read) [^()\n]{1,60})\)(?=[.\s*]*$)", ""),
+        (r"\s?[(\[](?:final answer|exact|approximately|(?:see|as|from|shown|given|read) [^()\[\]\n]{1,60}|[如见]图[^()\n]{0,9})[)\]](?=[.。\s*]*$)", ""),
+        (r"(?:[,;:]\s?| [-–—] | )(?:as (?:(?:can be )?(?:shown|seen|read|given)|the \w+ shows)|according to the|based on the|(?<=[;:—–-] )(?:see |the (?:figure|image|picture|chart|graph|table) shows)|[如见]图(?!\d))[^.,。\n]{0,40}(?=[.。\s*]*\Z)", ""),
+        (r"(?:\s*(?:[■∎□✅✔✓\U0001f300-\U0001faff]|\bQ\.?E\.?D\b\.?|(?<=\.) \[\d\]))+\s*\Z", ""),
     )
 )  # fmt: skip
 """How an answer is laid out, and what is read instead: emphasis in bold, what stands under a heading behind its name."""

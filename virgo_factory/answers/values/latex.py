@@ -15,6 +15,10 @@ GREEK = frozenset(
 )
 
 
+TRADITIONAL = dict(zip("為應該選對錯項確於無個數與後從圖條張隻", "为应该选对错项确于无个数与后从图条张只", strict=True))
+"""Signs of the words that answers are told in."""
+
+
 def _signs() -> dict[str, str]:
     """Signs and commands, with what is written for them."""
     found = {sign: written for written, signs in table("signs.tsv") for sign in signs.split(" ")}
@@ -36,6 +40,7 @@ _CHARACTERS = str.maketrans(
         **{chr(0xFF00 + code): chr(0x20 + code) for code in range(1, 95)},
         **{chr(start + digit): str(digit) for start in (0x660, 0x966) for digit in range(10)},
         **{chr(0x24B6 + place): chr(65 + place) for place in range(26)},
+        **TRADITIONAL,
     }
 )  # fmt: skip
 
@@ -147,7 +152,7 @@ _SIGN_AT = re.compile(
 )
 _WRAPPERS = [
     pair.split(" ")
-    for pair in (r"$$ $$", r"$ $", r"\( \)", r"\[ \]", "** **", "` `", "* *", "__ __", '" "', "“ ”", "‘ ’", "「 」", "【 】")
+    for pair in (r"$$ $$", r"$ $", r"\( \)", r"\[ \]", "** **", "` `", "* *", "__ __", '" "', "“ ”", "‘ ’", "' '", "「 」", "【 】")
 ]
 _STARTS, _ENDS = " \t\r\n;,:", " \t\r\n.;,:"
 
@@ -240,7 +245,7 @@ def unwrap(text: str) -> str:
         text = text.lstrip(_STARTS).rstrip(_ENDS) or text.strip()
         if text[-1:] in "k✓✔✅☑":
             text = _CHECK.sub("", text)
-        for left, right in _WRAPPERS if text[:1] in '$\\*`_"“‘「【' else ():
+        for left, right in _WRAPPERS if text[:1] in "$\\*`_\"'“‘「【" else ():
             inner = text[len(left) : -len(right)]
             if text.startswith(left) and text.endswith(right) and left not in inner and inner:
                 text = inner.strip()
