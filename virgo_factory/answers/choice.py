@@ -407,9 +407,13 @@ _LABEL = re.compile(r"[A-Za-z]{3,} \d+")
 _HEDGED = re.compile(r"\b(?:could|might|may) (?:also |well )?(?:be|belong)\b")
 
 
-_NAMES_LETTERS = re.compile(r"(?m)^A |(?<=\d)\s?[A-J]$|(?<![A-Za-z])(?:[A-J]|I{1,3}|IV)(?:,? and\b|,? or\b| ?&| (?:only|is|are|was|has)\b|[、和或])")
+_NAMES_LETTERS = re.compile(
+    r"(?m)^A |(?<=\d)\s?[A-J]$|(?<![A-Za-z])(?:[A-J]|I{1,3}|IV)(?:,? and\b|,? or\b| ?&| (?:only|is|are|was|has)\b|[、和或])"
+)
 """An option that names others, or statements, or has another letter in it: a unit, an article."""
-ENDS_LETTERED = re.compile(r"(?!.*\b(?:not|than|of|except|option|choice)\b)((?:[^()\[\]\s]+\s+){1,6}?)[(\[]([A-J])[)\]]")
+ENDS_LETTERED = re.compile(
+    r"(?!.*\b(?:not|than|of|except|option|choice)\b)((?:[^()\[\]\s]+\s+){1,6}?)[(\[]([A-J])[)\]]"
+)
 """An option's text with its letter behind it."""
 _PRONOUN = re.compile(r"^(?:it|they|he|she) (?=[a-z]{4})")
 """What a statement has a name for: "it decreases"."""

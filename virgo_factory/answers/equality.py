@@ -335,7 +335,12 @@ class _Comparison:
         if config.relaxed and not _is_year(gold, question):
             return difference <= abs(one) * config.relative_tolerance * (1 + 1e-9)
         roots = not (isinstance(wanted, Fraction) and isinstance(value, Fraction))  # 50 digits of one of them
-        if config.rounding and gold.decimals and (answer.approximate or roots) and _rounded(value, gold.decimals) == wanted:
+        if (
+            config.rounding
+            and gold.decimals
+            and (answer.approximate or roots)
+            and _rounded(value, gold.decimals) == wanted
+        ):
             return True
         if not answer.approximate and (gold.whole or not gold.approximate):
             return roots and _equal(one, other)  # both exact

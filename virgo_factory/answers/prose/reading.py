@@ -60,6 +60,9 @@ _WHEN = frozenset(("between", "from", "over", "since", "during", "on", "at"))
 _SUBJECT = re.compile(r"(?:It|They|He|She|This|[Tt]here|I|We)\b")
 _FURTHER = re.compile(r"^\W*(?:It|They|He|She|There)\b|\b(?:also|as well|in addition|additionally)\b")
 """What a statement has that says more of what has been said."""
+_FURTHER_SAID = re.compile(
+    r"^((?:(?! (?:is|are|was|were|has|have) )[^\n])*?),? and (?:it|they|this|that|we|the [a-z]+)(?: [a-z]+)? (?:is|are|was|were|has|have|can|cannot|does|do|fits?|match(?:es)?|means|shows)\b.*$"
+)
 _LISTS = re.compile(
     r".*(?:\b(?:is(?= \w+ and \w+$)|are|were|shows?|includes?) |: )(?:those (?:of|for) )?(.*)", re.DOTALL
 )
@@ -255,7 +258,7 @@ def _has_unit(value: str, units: tuple[Unit, ...]) -> bool:
 
 def announced(said: str, question: Question) -> str:
     """Return the answer in what an announcement says: its value, else all of it without what is said beside it."""
-    said = unwrap(said)
+    said = unwrap(said if wants_several(question) else _FURTHER_SAID.sub(r"\1", said))
     if question.kind == "text":
         return said
     kept = [_without_where(run[0]) for run in reversed(committed(said)) if run[0]] or [said]

@@ -56,12 +56,12 @@ _LOOKS = tuple(
         (r"\b(?:gives?(?: us)?|giving|get|obtain|reach|yields?|arrive at|have) (?:the|an|our) (?:final |correct )?answer(?: of)? "
          r"(?=\S)(?!(?:to|for|is|in|as|key|choice|that|directly|by|from|with|and|of)\b)", "the answer is "),
         (r"(?<=\bis)\s?(?:\.\.\.|…)\s*", " "),
-        (r"^[ \t]*(?:in short|in the end|to (?:sum up|conclude|summarize))[,:]\s*", "So, "),
+        (r"^[ \t]*(?:in (?:short|summary|conclusion|the end)|to (?:sum up|conclude|summarize)|综上(?:所述)?)[,:]\s*", "So, "),
         (r"^[ \t#*_]*(?:\[(?:final )?answer\]:?|【answer】:?|(?:final |the )?answer[*_ \t]*\n|(?:final )?result[*_]*:|Ответ:|정답:|答えは)[*_ \t\n]*(?=\S)", "Answer: "),
         (r"\A\s*A:\s(?=[^\w\n]{0,4}(?:(?:option|choice) )?[(\[]?(?-i:[A-J])(?:[)\].:]|\W*\Z)|[^\n]{1,60}\([A-J]\)\W*\Z)", "Answer: "),
         (r"\bfinal (?:result|value)(?=\s*(?:is|=|:|was)\s)", "final answer"),
         (r"\s?[(\[](?:final answer|exact|approximately|(?:see|as|from|shown|given|read) [^()\[\]\n]{1,60}|[如见]图[^()\n]{0,9})[)\]](?=[.。\s*]*$)", ""),
-        (r"(?:[,;:]\s?| [-–—] | )(?:as (?:(?:can be )?(?:shown|seen|read|given)|the \w+ shows)|according to the|based on the|(?<=[;:—–-] )(?:see |the (?:figure|image|picture|chart|graph|table) shows)|[如见]图(?!\d))[^.,。\n]{0,40}(?=[.。\s*]*\Z)", ""),
+        (r"(?:[,;:]\s?| [-–—] | )(?:as (?:(?:can be )?(?:shown|seen|read|given)|the \w+ shows)|according to the|based on the|from the (?:table|chart|graph|figure|image|picture)|(?<=[;:—–-] )(?:see |the (?:figure|image|picture|chart|graph|table) shows)|[如见]图(?!\d))[^.,。\n]{0,40}(?=[.。\s*]*\Z)", ""),
         (r"(?:\s*(?:[■∎□✅✔✓\U0001f300-\U0001faff]|\bQ\.?E\.?D\b\.?|(?<=\.) \[\d\]))+\s*\Z", ""),
     )
 )  # fmt: skip

@@ -15,7 +15,9 @@ GREEK = frozenset(
 )
 
 
-TRADITIONAL = dict(zip("為應該選對錯項確於無個數與後從圖條張隻", "为应该选对错项确于无个数与后从图条张只", strict=True))
+TRADITIONAL = dict(
+    zip("為應該選對錯項確於無個數與後從圖條張隻", "为应该选对错项确于无个数与后从图条张只", strict=True)
+)
 """Signs of the words that answers are told in."""
 
 
@@ -152,7 +154,22 @@ _SIGN_AT = re.compile(
 )
 _WRAPPERS = [
     pair.split(" ")
-    for pair in (r"$$ $$", r"$ $", r"\( \)", r"\[ \]", "** **", "` `", "* *", "__ __", '" "', "“ ”", "‘ ’", "' '", "「 」", "【 】")
+    for pair in (
+        r"$$ $$",
+        r"$ $",
+        r"\( \)",
+        r"\[ \]",
+        "** **",
+        "` `",
+        "* *",
+        "__ __",
+        '" "',
+        "“ ”",
+        "‘ ’",
+        "' '",
+        "「 」",
+        "【 】",
+    )
 ]
 _STARTS, _ENDS = " \t\r\n;,:", " \t\r\n.;,:"
 
