@@ -51,7 +51,7 @@ _STATED = re.compile(
     rf"|given))?(?:\s{{0,3}}\([^()\n]{{1,30}}\))?(?:[:,]?[*_]*\s{{1,3}}(?:the (?:answer|statement|claim) )?(?:is|must be|should be|returns|prints"
     rf"|outputs|evaluates to)?|['’]s)\s{{0,3}}(?:{P.ADVERB}\s{{1,3}})?"
     rf"|(?:(?P<solid>答案|因此|所以|故)|说法|这句话|这个?话|本题|判断|结论|命题|叙述|描述)(?:应该|应|就|也)?(?:是|为|[:：，,])*\s{{0,3}})[\s*_\"'“]{{0,6}}(?P<no>not\s{{1,3}}"
-    rf"|isn['’]t\s{{1,3}})?(?P<said>(?!(?<=[案法话题断论述])是)(?:{_BOOLEAN})){_EDGE}(?!\s{{1,3}}that\b)",
+    rf"|isn['’]t\s{{1,3}})?(?P<said>(?!(?<=[案法话题断论述就该应也])是)(?:{_BOOLEAN})){_EDGE}(?!\s{{1,3}}that\b)",
     re.IGNORECASE,
 )
 _DECORATED = re.compile(

@@ -189,7 +189,7 @@ def in_bold(clause: str) -> str | None:
         for found in BOLD.finditer(clause)
         if not found[1].endswith(":")
         and not _HAS.match(clause, found.end())
-        and not (len(found[1].split()) > 5 and P.VALUE.search(found[1]))
+        and not (has_prose(found[1]) and P.VALUE.search(found[1]))
     ]
     return bold[-1] if bold else None
 
