@@ -328,8 +328,6 @@ class _Comparison:
             return difference <= abs(question.tolerance) * (1 + 1e-9)
         if question.precision is not None:
             return _rounded(wanted, question.precision) == _rounded(value, question.precision)
-        if question.kind == "count":
-            return False
         if config.relaxed and not _is_year(gold, question):
             return difference <= abs(one) * config.relative_tolerance * (1 + 1e-9)
         if config.rounding and gold.decimals and answer.approximate and _rounded(value, gold.decimals) == wanted:

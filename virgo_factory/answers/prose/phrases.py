@@ -68,8 +68,6 @@ def sentence(text: str, start: int) -> str:
     """Return the text from a place to the end of its statement; of the next line where this one is empty."""
     skipped = re.sub(r"\A[ \t*_:]*(?:\n[ \t\n*_:>]*)?", "", text[start : start + MAX_ANSWER])
     maths = MATHS.match(skipped)
-    if maths and (maths[1] or maths[3]):
-        return unwrap(maths[0])  # displayed
     if re.match(r"\(1\)|①", skipped):  # answers to several questions
         skipped = skipped.partition("\n")[0].replace("；", ";")
     end = P.SENTENCE_END.search(skipped, maths.end() if maths else 0)

@@ -42,7 +42,6 @@ _MODULO, _CONGRUENT = re.compile(r"\bremainder\b|余数|余多少|余几"), re.c
 _INDEX = re.compile(r"(\\(?:sum|prod))_\{[^{}]*\}")
 """What a sum runs over, whose sign of equality is none of its value."""
 _WHERE = re.compile(r"\s+(?:at|when|for)\s+\$?[A-Za-z]\s*=[^=]*$")
-_MAY_READ = re.compile('["“「`]|(?i:says|reads|label|call|name|print|output|return)|写着|填')
 _QUOTED = re.compile(
     r"[\"“「'`]([^\"“”「」`]{1,80})[\"”」'`]((?:(?<=[”」]),|\s|[一二三四五六七八九十]个?大?字)[^\"“”「」`]*)?"
 )
@@ -170,8 +169,6 @@ def _at_end(clause: str) -> str | None:
 
 def read_out(clause: str) -> str | None:
     """What a clause says is written somewhere, or quotes to its end."""
-    if not _MAY_READ.search(clause):
-        return None
     says = [clause[told.end() :].strip(" .\n") for told in P.READS.finditer(clause)]
     if said := next((said for said in says if said[:1] in tuple("\"“「'`")), ""):
         quoted = _QUOTED.fullmatch(said)

@@ -82,22 +82,10 @@ def _power(base, exponent):
             if _bits(base) * abs(exponent) > MAX_BITS:
                 raise TooLarge("a power")
             return base ** int(exponent)
-        if exponent.denominator <= 100 and (base >= 0 or exponent.denominator % 2):
-            return _power(_root(base, exponent.denominator), Fraction(exponent.numerator))
     base, exponent = as_float(base), as_float(exponent)
     if base and abs(exponent) * abs(MP.ln(abs(base))) > 2_000:
         raise OverflowError
     return MP.power(base, exponent)
-
-
-def _root(value: Fraction, index: int):
-    if value < 0:
-        return -_root(-value, index)
-    if _bits(value) < 150:
-        near = Fraction(*(int(MP.nint(MP.root(side, index))) for side in (value.numerator, value.denominator)))
-        if near**index == value:
-            return near
-    return MP.root(as_float(value), index)
 
 
 def _binomial(top, bottom):
@@ -111,12 +99,9 @@ _FUNCTIONS = {
     "factorial": MP.factorial, "floor": MP.floor, "ceil": MP.ceil, "overline": MP.conj,
 }  # fmt: skip
 _STEEP = frozenset(("exp", "sinh", "cosh", "factorial"))
-_STEPS = {"abs": abs, "floor": math.floor, "ceil": math.ceil, "overline": Fraction}
 
 
 def _called(name: str, value):
-    if _exact(value) and name in _STEPS:
-        return Fraction(_STEPS[name](value))
     if name == "factorial" and _exact(value) and value.denominator == 1:
         if not 0 <= value <= 3_000:
             raise TooLarge("a factorial")
@@ -531,8 +516,6 @@ class _Formulas:
 
 def _distance(one, other):
     """The difference of two values in units of the larger one."""
-    if _exact(one, other):
-        return abs(one - other) / max(abs(one), abs(other), 1)
     if isinstance(one, MP.matrix) or isinstance(other, MP.matrix):
         alike = type(one) is type(other) and (one.rows, one.cols) == (other.rows, other.cols)
         return MP.mnorm(one - other) / (MP.mnorm(one) + MP.mnorm(other) or 1) if alike else 1
