@@ -57,11 +57,13 @@ def extract(response: str, question: Question | None = None) -> Answer:
 
     found = _from_box(text, question, options, where)
     undone = re.search("(?i)wait|that|等等|不对|错了", text[-100:]) and P.UNDONE.search(text[-100:])
-    if undone or found and where == "thought" and not ended and _is_revised(text):
+    is_open = where == "thought" and not ended
+    last = boxes(text)[0] if found and is_open else ()
+    if undone or last and P.REVISED.search(text, last[-1].end):  # another attempt begins
         return Answer("", "cut", where)
     if found is None:
         text = phrases.without_courtesy(text)
-        if (where == "thought" and not ended) or _is_cut(text):
+        if is_open or len(text) > _LONG and text.rstrip()[-1:] not in set(".!?。)]}$*`|>\"'…:"):
             # Numbers and phrases on the way are not the answer; only what the end says, if anything, is.
             found = _from_text(text[-_END:], question, options, where)
             return found if found.rule == "phrase" else Answer("", "cut", where)
@@ -80,12 +82,6 @@ def extract(response: str, question: Question | None = None) -> Answer:
     return found
 
 
-def _is_revised(text: str) -> bool:
-    """Whether a thought that does not end begins another attempt behind its last box."""
-    last = boxes(text)[0]
-    return bool(last) and P.REVISED.search(text, last[-1].end) is not None
-
-
 def _from_box(text: str, question: Question, options: tuple[str, ...], where: str) -> Answer | None:
     found, cut = boxes(text)
     found = [box for box in found if box.text.strip()]
@@ -100,11 +96,6 @@ def _from_box(text: str, question: Question, options: tuple[str, ...], where: st
         return Answer(later, "phrase", where)
     inside = [unwrap(box.text) for box in last]
     return Answer(", ".join(inside[:1] if len(set(inside)) == 1 else inside)[: MAX_GOLD + 1], "box", where)
-
-
-def _is_cut(text: str) -> bool:
-    """Whether a long text stops inside a sentence."""
-    return len(text) > _LONG and text.rstrip()[-1:] not in set(".!?。)]}$*`|>\"'…:")
 
 
 def _said_after(text: str, options: tuple[str, ...]) -> str | None:

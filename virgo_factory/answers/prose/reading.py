@@ -369,7 +369,9 @@ def last_said(text: str, question: Question, where: str) -> Answer:
         units = asked_units(question.text[-1_000:]) if len(values) > 1 else ()
         values.sort(key=lambda value: not _has_unit(value, units))
         if values:
-            torn = P.DANGLES.search(text[-300:]) or _is_torn(values[0])
+            bare = values[0].replace("\\$", "")
+            torn = bare.count("{") != bare.count("}") or "\\" in bare and bare.count("$") % 2 == 1
+            torn = torn or P.DANGLES.search(text[-300:])
             unsaid = torn or any(map(phrases.refuses, told[-4:]))
             rule = "bold" if f"**{values[0]}" in statement else "number"
             return Answer("", "none", where) if unsaid else Answer(values[0], rule, where)
@@ -377,9 +379,3 @@ def last_said(text: str, question: Question, where: str) -> Answer:
             break
     last = next(iter(committed(told[-1])), [""])[0]
     return Answer(unwrap(last)[:MAX_ANSWER], "whole", where)
-
-
-def _is_torn(value: str) -> bool:
-    """Whether a formula breaks off."""
-    bare = value.replace("\\$", "")
-    return value.count("{") != value.count("}") or "\\" in bare and bare.count("$") % 2 == 1

@@ -88,11 +88,6 @@ def _power(base, exponent):
     return MP.power(base, exponent)
 
 
-def _binomial(top, bottom):
-    one, *others = (_called("factorial", value) for value in (top, bottom, top - bottom))
-    return one / math.prod(others)
-
-
 _FUNCTIONS = {
     "abs": abs, "sin": MP.sin, "cos": MP.cos, "tan": MP.tan, "cot": MP.cot, "sec": MP.sec, "csc": MP.csc, "arcsin": MP.asin,
     "arccos": MP.acos, "arctan": MP.atan, "sinh": MP.sinh, "cosh": MP.cosh, "tanh": MP.tanh, "ln": MP.ln, "exp": MP.exp,
@@ -386,9 +381,11 @@ class _Reader:
             return _called(name[1:], value)
         if name in ("frac", "binom"):
             top, bottom = self.atom(), self.atom()
-            value = top * (1 / bottom) if name == "frac" else _binomial(top, bottom)
             self.kind = "fraction"
-            return value
+            if name == "frac":
+                return top * (1 / bottom)
+            one, *others = (_called("factorial", value) for value in (top, bottom, top - bottom))
+            return one / math.prod(others)
         if name == "sqrt":
             index = self.atom() if self.is_sign("[") else Fraction(2)
             return _power(self.atom(), 1 / index)
@@ -451,10 +448,6 @@ _CALL = LazyPattern(r"(?<![\\A-Za-z_])(?![ei]\s*\()([A-Za-z](?:_(?:\{\w+\}|\w))?
 _DASHED = re.compile(r"'|\\d?dot(?![A-Za-z])")
 
 
-def _rate(found: re.Match[str]) -> str:
-    return "D_{" + "".join(re.findall(r"[A-Za-z\d]+", found[0].replace("frac", ""))) + "}"
-
-
 def _called_name(found: re.Match[str]) -> str:
     return "C_{" + re.sub(r"\W", "", found[1].replace("'", "p")) + "o" + found[2].lstrip("\\") + "} "
 
@@ -469,7 +462,12 @@ class _Formulas:
         plain = _RATE.sub(" ", joined)
         if plain != joined and _DASHED.search(joined) or P.WORDS.search(plain):
             raise Unreadable("no plain formula, or derivatives in two ways")
-        self.texts = [_CALL.sub(_called_name, _RATE.sub(_rate, text)) for text in texts]
+        self.texts = [
+            _CALL.sub(
+                _called_name, _RATE.sub(lambda found: "D_{" + re.sub(r"[^A-Za-z\d]|frac", "", found[0]) + "}", text)
+            )
+            for text in texts
+        ]
         called = "".join({found[1][0] for text in texts for found in _CALL.finditer(text)})
         if any(re.search(rf"(?<![\\A-Za-z_])[fghFGH{called}]\w?'*\s*\(", text) for text in self.texts):
             raise Unreadable("a function, or a factor")
