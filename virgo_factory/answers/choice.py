@@ -55,6 +55,10 @@ _ENDED = re.compile(r"[.!?。！？)\]}$*`|>\"'”…:]\s*\Z")
 _SPLIT = re.compile(r"\s*(?:,|;|\band\b|\bor\b|&|/|[和或及与、]|\s)\s*")
 
 
+_LABELLED = re.compile(r"\(?([A-Z])[.:)]\s*\(?([A-Z])\)?")
+"""An option's letter, and its text, which is a letter, too."""
+
+
 def letter_of(text: str, count: int = 26) -> tuple[str, str] | None:
     """Return the letter of a text and what follows it: ("B", "") of "(b)", ("B", "blue") of "B. blue"; within the first `count`.
 
@@ -557,6 +561,10 @@ def answered_options(answer: str, options: tuple[str, ...], config: GradingConfi
     if (indexed := _indexed(text, options, config)) is not None:
         as_text = frozenset(place for place, option in enumerate(options) if option.strip() == text)
         return as_text or indexed
+    if config.letters == "label" and (both := _LABELLED.fullmatch(text)):
+        own = LETTERS.index(both[1])
+        if own < len(options) and options[own].strip() == both[2]:
+            return frozenset((own,))  # "(D) I", where the fourth option is I
     led = P.LETTER_TEXT.fullmatch(text) if len(text) > 3 else None
     own = LETTERS.index(next(filter(None, led.groups())).upper()) if led else len(options)
     if own < len(options) and len(led[4]) > 1 and same_option(options[own], led[4]):

@@ -25,7 +25,6 @@ from virgo_factory.answers.values.reading import (
     Formula,
     Reading,
     Words,
-    conditional_value,
     gold_problem,
     read,
     sides_of,
@@ -160,7 +159,9 @@ def _says(answer: str, wanted: str, asked: set[str], question: str) -> bool:
         plain = plain[: second.start()]
     restated = [one.text for one in clauses(answer) if one.role == RESTATES]
     tail = plain.rpartition("是")[2]
-    told = [_COUNTED_AS.sub("", plain.rpartition(lead)[2].partition(",")[0]) for lead in _leads(question)]
+    what = re.search(r"([\u4e00-\u9fff]{1,2})(?:什么|谁|_{2,})", question)
+    leads = ("是", "为", "呈", "手持", "表示", "代表", what[1]) if what else ()
+    told = [_COUNTED_AS.sub("", plain.rpartition(lead)[2].partition(",")[0]) for lead in leads]
     of = [thing.rpartition("的")[0 if thing.rpartition("的")[2] in question else 2] for thing in told]
     named = _SYMBOL_OF.fullmatch(answer)
     parts = map(
@@ -175,12 +176,6 @@ def _says(answer: str, wanted: str, asked: set[str], question: str) -> bool:
 
 _COUNTED_AS = re.compile("^一[个把只条张本辆件台支顶双块朵棵位名种]")
 """One of something, in front of what it is: 一把雨伞."""
-
-
-def _leads(question: str) -> tuple[str, ...]:
-    """What stands in front of the answer in a Chinese statement: what does in front of the question's "what", too."""
-    asked = re.search(r"([\u4e00-\u9fff]{1,2})(?:什么|谁|_{2,})", question)
-    return ("是", "为", "呈", "手持", "表示", "代表", asked[1]) if asked else ()
 
 
 _EITHER = re.compile(r"\b(\w+),? or (?:to |on |in )?(?:the |an? )?(\w+)")
@@ -266,7 +261,8 @@ class _Comparison:
         return same(gold, answer, question or self.question, self.config, self.depth + 1).correct
 
     def verdict(self) -> Verdict:
-        value = conditional_value(self.answer) or self.answer
+        held = P.CONDITION.fullmatch(tidy(self.answer))  # 2x for x > 0
+        value = held["value"] if held else self.answer
         one, other = read(self.gold, self.question.text), read(value, self.question.text)
         is_set = (
             isinstance(other.what, Sequence) and other.name in ("L", "S", "M") and other.what.held not in ("", "1")

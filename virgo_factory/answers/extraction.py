@@ -9,6 +9,7 @@ from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.affirming import affirms, turned
 from virgo_factory.answers.prose.asked import wants_several
+from virgo_factory.answers.prose.clauses import statements
 from virgo_factory.answers.prose.phrases import MAX_ANSWER, MAX_GOLD, said_answer
 from virgo_factory.answers.prose.reading import announced, last_said, listed_in
 from virgo_factory.answers.prose.response import answer_tag, boxes, parts
@@ -72,7 +73,9 @@ def extract(response: str, question: Question | None = None) -> Answer:
             chosen = re.search(r"(?:\banswer is|:) a\W*\Z", text[-300:], re.IGNORECASE)
             if not chosen and len(text.split()) > 3 and P.DANGLES.search(text[-300:]):
                 return Answer("", "none", where)
-            if phrases.refuses_at_end(text, found.text) and not phrases.refuses(found.text):
+            *before, last = ("", *statements(text.strip()[-1_000:])[-2:])
+            refused = phrases.refuses(last) or phrases.refuses(before[-1]) and found.text not in last
+            if refused and not phrases.refuses(found.text):
                 return Answer("", "none", where)
     if where == "solution" and found.rule in _WEAK and BEGIN_SOLUTION in response and END_SOLUTION not in response:
         # The solution was cut off before it came to an answer: the thought is all there is.

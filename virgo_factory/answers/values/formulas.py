@@ -82,10 +82,22 @@ def _power(base, exponent):
             if _bits(base) * abs(exponent) > MAX_BITS:
                 raise TooLarge("a power")
             return base ** int(exponent)
+        if exponent.denominator <= 100 and (base >= 0 or exponent.denominator % 2):
+            return _power(_root(base, exponent.denominator), Fraction(exponent.numerator))
     base, exponent = as_float(base), as_float(exponent)
     if base and abs(exponent) * abs(MP.ln(abs(base))) > 2_000:
         raise OverflowError
     return MP.power(base, exponent)
+
+
+def _root(value: Fraction, index: int):
+    if value < 0:
+        return -_root(-value, index)
+    if _bits(value) < 150:
+        near = Fraction(*(int(MP.nint(MP.root(side, index))) for side in (value.numerator, value.denominator)))
+        if near**index == value:
+            return near
+    return MP.root(as_float(value), index)
 
 
 _FUNCTIONS = {
@@ -93,10 +105,13 @@ _FUNCTIONS = {
     "arccos": MP.acos, "arctan": MP.atan, "sinh": MP.sinh, "cosh": MP.cosh, "tanh": MP.tanh, "ln": MP.ln, "exp": MP.exp,
     "factorial": MP.factorial, "floor": MP.floor, "ceil": MP.ceil, "overline": MP.conj,
 }  # fmt: skip
+_STEPS = {"abs": abs, "floor": math.floor, "ceil": math.ceil, "overline": Fraction}
 _STEEP = frozenset(("exp", "sinh", "cosh", "factorial"))
 
 
 def _called(name: str, value):
+    if _exact(value) and name in _STEPS:
+        return Fraction(_STEPS[name](value))
     if name == "factorial" and _exact(value) and value.denominator == 1:
         if not 0 <= value <= 3_000:
             raise TooLarge("a factorial")
@@ -448,8 +463,8 @@ _CALL = LazyPattern(r"(?<![\\A-Za-z_])(?![ei]\s*\()([A-Za-z](?:_(?:\{\w+\}|\w))?
 _DASHED = re.compile(r"'|\\d?dot(?![A-Za-z])")
 
 
-def _called_name(found: re.Match[str]) -> str:
-    return "C_{" + re.sub(r"\W", "", found[1].replace("'", "p")) + "o" + found[2].lstrip("\\") + "} "
+def _own_name(found: re.Match[str]) -> str:
+    return "D_{" + re.sub(r"[^A-Za-z\dp]|frac", "", found[0].replace("'", "p").replace("(", "o")) + "} "
 
 
 class _Formulas:
@@ -462,12 +477,7 @@ class _Formulas:
         plain = _RATE.sub(" ", joined)
         if plain != joined and _DASHED.search(joined) or P.WORDS.search(plain):
             raise Unreadable("no plain formula, or derivatives in two ways")
-        self.texts = [
-            _CALL.sub(
-                _called_name, _RATE.sub(lambda found: "D_{" + re.sub(r"[^A-Za-z\d]|frac", "", found[0]) + "}", text)
-            )
-            for text in texts
-        ]
+        self.texts = [_CALL.sub(_own_name, _RATE.sub(_own_name, text)) for text in texts]
         called = "".join({found[1][0] for text in texts for found in _CALL.finditer(text)})
         if any(re.search(rf"(?<![\\A-Za-z_])[fghFGH{called}]\w?'*\s*\(", text) for text in self.texts):
             raise Unreadable("a function, or a factor")
@@ -514,6 +524,8 @@ class _Formulas:
 
 def _distance(one, other):
     """The difference of two values in units of the larger one."""
+    if _exact(one, other):
+        return abs(one - other) / max(abs(one), abs(other), 1)
     if isinstance(one, MP.matrix) or isinstance(other, MP.matrix):
         alike = type(one) is type(other) and (one.rows, one.cols) == (other.rows, other.cols)
         return MP.mnorm(one - other) / (MP.mnorm(one) + MP.mnorm(other) or 1) if alike else 1

@@ -116,12 +116,6 @@ def _without_context(text: str) -> str:
     return f"{found['head']}{found['tail']}" if said or computed else text
 
 
-def conditional_value(text: str) -> str | None:
-    """Return the value of "2x for x > 0" without its condition; None where there is none."""
-    held = P.CONDITION.fullmatch(tidy(text))
-    return held["value"] if held else None
-
-
 # --- the kinds -----------------------------------------------------------------------------------------------------
 
 _BASE = re.compile(r"0(?P<sign>[xXbBoO])_?([0-9A-Fa-f]+)|\(?([0-9A-Za-z]+)\)?_\{?(?P<base>\d{1,2})\}?")
