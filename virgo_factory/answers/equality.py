@@ -25,7 +25,6 @@ from virgo_factory.answers.values.reading import (
     Formula,
     Reading,
     Words,
-    conditional_value,
     gold_problem,
     read,
     sides_of,
@@ -40,6 +39,8 @@ _SAID = BOOLEANS | {"1": True, "0": False, "y": True, "n": False, "right": True,
 _APPROXIMATION = re.compile(r"\\approx(?![A-Za-z])")
 _SUFFIX = re.compile(r"(?<=\d)([MBkK])$")
 _SCALES = {"M": " million", "B": " billion", "k": " thousand", "K": " thousand"}
+_ANGLE = re.compile(r"(\\angle\s*|∠\s*)([A-Z])([A-Z])([A-Z])(?![A-Za-z])")
+"""An angle at a point, whose other two points have no order: ∠CAB is ∠BAC."""
 _ENDS = re.compile(r"\s*\$?\s*(?:[?,.]|$)")
 MAX_DEPTH = 4
 _same_parts = partial(Verdict.of, what="parts", kind="sequence")
@@ -49,11 +50,15 @@ def same(gold: str, answer: str, question: Question, config: GradingConfig, dept
     """Return the verdict on an answer to an open question."""
     if depth == 0 and gold_problem(gold):
         return Verdict(UNVERIFIABLE, "gold_unreadable", "text")
-    gold, answer = (_ANGLE.sub(_from_one_end, text) for text in alike(gold, answer))
+    gold, answer = (
+        _ANGLE.sub(lambda said: said[1] + min(said[2], said[4]) + said[3] + max(said[2], said[4]), text)
+        for text in alike(gold, answer)
+    )
     if compact(gold) == compact(answer) or _phone(gold) and _phone(gold) == _phone(answer):
         return Verdict(CORRECT, "same_text", kind_of(gold, question))
     if question.kind == "boolean" or question.kind is None and says_boolean(gold):
-        return _boolean(gold, answer)
+        wanted, got = _SAID.get(words(gold), False if says_boolean(gold) else None), said_boolean(tidy(answer))
+        return Verdict.of(got is not None and got == wanted, "value", "boolean")
     if question.kind == "text":
         return _text(gold, answer, config)
     if depth == 0 and ("\\approx" in tidy(gold) or "\\approx" in tidy(answer)):
@@ -77,14 +82,6 @@ def _scaled(text: str, other: str) -> str:
     return tidy(text)[:-1] + scale if suffix and (scale := _SCALES[suffix[1]]) in tidy(other) else text
 
 
-_ANGLE = re.compile(r"(\\angle\s*|∠\s*)([A-Z])([A-Z])([A-Z])(?![A-Za-z])")
-
-
-def _from_one_end(found: re.Match[str]) -> str:
-    """An angle at a point with its other two points in one order: ∠CAB is ∠BAC."""
-    return found[1] + min(found[2], found[4]) + found[3] + max(found[2], found[4])
-
-
 def kind_of(gold: str, question: Question) -> str:
     """Return the kind of an open question, from what is stated and from its gold answer."""
     if question.kind or says_boolean(gold):
@@ -106,11 +103,6 @@ _SAYING = frozenset(
     "it he she they this that there i is are was were see got has have by of from got a an in to located placed positioned situated sitting standing lying shown seen represents corresponds stands for denotes slice piece looks like appears s picture image photo chart graph diagram figure object words one match game".split()
 )
 _LETTERS = re.compile(r"\\?[^\W\d_]+")
-
-
-def _boolean(gold: str, answer: str) -> Verdict:
-    wanted, got = _SAID.get(words(gold), False if says_boolean(gold) else None), said_boolean(tidy(answer))
-    return Verdict.of(got is not None and got == wanted, "value", "boolean")
 
 
 def _text(gold: str, answer: str, config: GradingConfig, question: str = "") -> Verdict:
@@ -169,7 +161,9 @@ def _says(answer: str, wanted: str, asked: set[str], question: str) -> bool:
         plain = plain[: second.start()]
     restated = [one.text for one in clauses(answer) if one.role == RESTATES]
     tail = plain.rpartition("是")[2]
-    told = [_COUNTED_AS.sub("", plain.rpartition(lead)[2].partition(",")[0]) for lead in _leads(question)]
+    what = re.search(r"([\u4e00-\u9fff]{1,2})(?:什么|谁|_{2,})", question)
+    leads = ("是", "为", "呈", "手持", "表示", "代表", what[1]) if what else ()
+    told = [_COUNTED_AS.sub("", plain.rpartition(lead)[2].partition(",")[0]) for lead in leads]
     of = [thing.rpartition("的")[0 if thing.rpartition("的")[2] in question else 2] for thing in told]
     named = _SYMBOL_OF.fullmatch(answer)
     parts = map(
@@ -184,12 +178,6 @@ def _says(answer: str, wanted: str, asked: set[str], question: str) -> bool:
 
 _COUNTED_AS = re.compile("^一[个把只条张本辆件台支顶双块朵棵位名种]")
 """One of something, in front of what it is: 一把雨伞."""
-
-
-def _leads(question: str) -> tuple[str, ...]:
-    """What stands in front of the answer in a Chinese statement: what does in front of the question's "what", too."""
-    asked = re.search(r"([\u4e00-\u9fff]{1,2})(?:什么|谁|_{2,})", question)
-    return ("是", "为", "呈", "手持", "表示", "代表", asked[1]) if asked else ()
 
 
 _EITHER = re.compile(r"\b(\w+),? or (?:to |on |in )?(?:the |an? )?(\w+)")
@@ -275,7 +263,8 @@ class _Comparison:
         return same(gold, answer, question or self.question, self.config, self.depth + 1).correct
 
     def verdict(self) -> Verdict:
-        value = conditional_value(self.answer) or self.answer
+        held = P.CONDITION.fullmatch(tidy(self.answer))  # 2x for x > 0
+        value = held["value"] if held else self.answer
         one, other = read(self.gold, self.question.text), read(value, self.question.text)
         is_set = (
             isinstance(other.what, Sequence) and other.name in ("L", "S", "M") and other.what.held not in ("", "1")
@@ -330,8 +319,6 @@ class _Comparison:
             return difference <= abs(question.tolerance) * (1 + 1e-9)
         if question.precision is not None:
             return _rounded(wanted, question.precision) == _rounded(value, question.precision)
-        if question.kind == "count":
-            return False
         if config.relaxed and not _is_year(gold, question):
             return difference <= abs(one) * config.relative_tolerance * (1 + 1e-9)
         roots = not (isinstance(wanted, Fraction) and isinstance(value, Fraction))  # 50 digits of one of them
@@ -378,8 +365,9 @@ class _Comparison:
             return self.ratios(one, other)
         left, right = _unnumbered(gold.parts), _unnumbered(answer.parts)
         if "<" in pair and "" in pair:  # a chain for a list that is in the order of the question
-            if (falls := _falls(self.question.text)) is None:
+            if (asked := P.DIRECTION.search(self.question.text)) is None:
                 return _same_parts(None)
+            falls = not any(asked.groups())
             left, right = left[:: -1 if falls and gold.held else 1], right[:: -1 if falls and answer.held else 1]
         elif not _held_alike(gold, answer):
             return _same_parts(False)
@@ -590,12 +578,6 @@ def _rounded(value, decimals: int) -> Fraction:
 # --- several values ------------------------------------------------------------------------------------------------
 
 _RATIO = re.compile(r"ratio|scale|odds|proportion|比", re.IGNORECASE)
-
-
-def _falls(text: str) -> bool | None:
-    """Whether a question asks for an order from the largest down; None where it does not say."""
-    found = P.DIRECTION.search(text)
-    return None if found is None else not any(found.groups())
 
 
 def _is_ordered(question: Question, config: GradingConfig, parts: tuple[str, ...]) -> bool:

@@ -9,6 +9,7 @@ from virgo_factory.answers.patterns import P
 from virgo_factory.answers.prose import phrases
 from virgo_factory.answers.prose.affirming import affirms, turned
 from virgo_factory.answers.prose.asked import wants_several
+from virgo_factory.answers.prose.clauses import statements
 from virgo_factory.answers.prose.phrases import MAX_ANSWER, MAX_GOLD, said_answer
 from virgo_factory.answers.prose.reading import announced, last_said, listed_in
 from virgo_factory.answers.prose.response import answer_tag, boxes, parts, plain
@@ -58,11 +59,13 @@ def extract(response: str, question: Question | None = None) -> Answer:
 
     found = _from_box(text, question, options, where)
     undone = re.search("(?i)wait|that|等等|不对|错了", text[-100:]) and P.UNDONE.search(text[-100:])
-    if undone or found and where == "thought" and not ended and _is_revised(text):
+    is_open = where == "thought" and not ended
+    last = boxes(text)[0] if found and is_open else ()
+    if undone or last and P.REVISED.search(text, last[-1].end):  # another attempt begins
         return Answer("", "cut", where)
     if found is None:
         text = plain(phrases.without_courtesy(text))
-        if (where == "thought" and not ended) or _is_cut(text):
+        if is_open or len(text) > _LONG and text.rstrip()[-1:] not in set(".!?。)]}$*`|>\"'…:"):
             # Numbers and phrases on the way are not the answer; only what the end says, if anything, is.
             found = _from_text(text[-_END:], question, options, where)
             return found if found.rule == "phrase" else Answer("", "cut", where)
@@ -71,7 +74,9 @@ def extract(response: str, question: Question | None = None) -> Answer:
             chosen = re.search(r"(?:\banswer is|:) a\W*\Z", text[-300:], re.IGNORECASE)
             if not chosen and len(text.split()) > 3 and P.DANGLES.search(text[-300:]):
                 return Answer("", "none", where)
-            if phrases.refuses_at_end(text, found.text) and not phrases.refuses(found.text):
+            *before, last = ("", *statements(text.strip()[-1_000:])[-2:])
+            refused = phrases.refuses(last) or phrases.refuses(before[-1]) and found.text not in last
+            if refused and not phrases.refuses(found.text):
                 return Answer("", "none", where)
     if where == "solution" and found.rule in _WEAK and BEGIN_SOLUTION in response and END_SOLUTION not in response:
         # The solution was cut off before it came to an answer: the thought is all there is.
@@ -79,12 +84,6 @@ def extract(response: str, question: Question | None = None) -> Answer:
         if concluded is not None:
             return concluded
     return found
-
-
-def _is_revised(text: str) -> bool:
-    """Whether a thought that does not end begins another attempt behind its last box."""
-    last = boxes(text)[0]
-    return bool(last) and P.REVISED.search(text, last[-1].end) is not None
 
 
 def _from_box(text: str, question: Question, options: tuple[str, ...], where: str) -> Answer | None:
@@ -101,11 +100,6 @@ def _from_box(text: str, question: Question, options: tuple[str, ...], where: st
         return Answer(later, "phrase", where)
     inside = [unwrap(box.text) for box in last]
     return Answer(", ".join(inside[:1] if len(set(inside)) == 1 else inside)[: MAX_GOLD + 1], "box", where)
-
-
-def _is_cut(text: str) -> bool:
-    """Whether a long text stops inside a sentence."""
-    return len(text) > _LONG and text.rstrip()[-1:] not in set(".!?。)]}$*`|>\"'…:")
 
 
 def _said_after(text: str, options: tuple[str, ...]) -> str | None:

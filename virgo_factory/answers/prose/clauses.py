@@ -61,7 +61,10 @@ def clauses(statement: str) -> tuple[Clause, ...]:
     for lead in P.CLAUSE.finditer(statement):
         name = lead.lastgroup.rstrip("234")
         if name in ("resumes", "pauses"):
-            if role in _COMMITS or name == "pauses" and any(map(_has_value, found)):
+            has_value = name == "pauses" and any(
+                P.VALUE.search(one.text) or re.search(r"\d", one.text) for one in found
+            )
+            if role in _COMMITS or has_value:
                 continue
             name = TURNS if role == DENIES else STATES
         found += _clause(role, statement[start : lead.start()], statement[begun : lead.start()])
@@ -70,10 +73,6 @@ def clauses(statement: str) -> tuple[Clause, ...]:
     if len(found) == 1 and found[0].role in (BESIDE, ASIDE):
         return (Clause(STATES, statement.strip(), statement),)
     return tuple(found)
-
-
-def _has_value(clause: Clause) -> bool:
-    return P.VALUE.search(clause.text) is not None or re.search(r"\d", clause.text) is not None
 
 
 def _clause(role: str, text: str, led: str) -> list[Clause]:

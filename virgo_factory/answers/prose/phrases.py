@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator
 
 from virgo_factory.answers.patterns import P
-from virgo_factory.answers.prose.clauses import statements
 from virgo_factory.answers.values.latex import characters, compact, unwrap, words
 from virgo_factory.answers.values.numbers import read_number
 from virgo_factory.answers.values.units import read_unit
@@ -68,8 +67,6 @@ def sentence(text: str, start: int) -> str:
     """Return the text from a place to the end of its statement; of the next line where this one is empty."""
     skipped = re.sub(r"\A[ \t*_:]*(?:\n[ \t\n*_:>]*)?", "", text[start : start + MAX_ANSWER])
     maths = MATHS.match(skipped)
-    if maths and (maths[1] or maths[3]):
-        return unwrap(maths[0])  # displayed
     if re.match(r"\(1\)|①", skipped):  # answers to several questions
         skipped = skipped.partition("\n")[0].replace("；", ";")
     end = P.SENTENCE_END.search(skipped, maths.end() if maths else 0)
@@ -127,12 +124,6 @@ def refuses(told: str) -> bool:
     """Return whether a statement says that it has no answer, and does not go on to give one."""
     found = P.REFUSAL.search(told)
     return found is not None and not _GUESS.search(told[found.end() :])
-
-
-def refuses_at_end(text: str, found: str) -> bool:
-    """Return whether a response ends by saying that it has no answer, and not with what was found in it."""
-    *before, last = ("", *statements(text.strip()[-1_000:])[-2:])
-    return refuses(last) or refuses(before[-1]) and found not in last
 
 
 _AND = re.compile(r",?\s?(?:and\s|又|零)?")

@@ -42,7 +42,6 @@ _MODULO, _CONGRUENT = re.compile(r"\bremainder\b|余数|余多少|余几"), re.c
 _INDEX = re.compile(r"(\\(?:sum|prod))_\{[^{}]*\}")
 """What a sum runs over, whose sign of equality is none of its value."""
 _WHERE = re.compile(r"\s+(?:at|when|for)\s+\$?[A-Za-z]\s*=[^=]*$")
-_MAY_READ = re.compile('["“「`]|(?i:says|reads|label|call|name|print|output|return)|写着|填')
 _QUOTED = re.compile(
     r"[\"“「'`]([^\"“”「」`]{1,80})[\"”」'`]((?:(?<=[”」]),|\s|[一二三四五六七八九十]个?大?字)[^\"“”「」`]*)?"
 )
@@ -173,8 +172,6 @@ def _at_end(clause: str) -> str | None:
 
 def read_out(clause: str) -> str | None:
     """What a clause says is written somewhere, or quotes to its end."""
-    if not _MAY_READ.search(clause):
-        return None
     says = [clause[told.end() :].strip(" .\n") for told in P.READS.finditer(clause)]
     if said := next((said for said in says if said[:1] in tuple("\"“「'`")), ""):
         quoted = _QUOTED.fullmatch(said)
@@ -375,7 +372,9 @@ def last_said(text: str, question: Question, where: str) -> Answer:
         units = asked_units(question.text[-1_000:]) if len(values) > 1 else ()
         values.sort(key=lambda value: not _has_unit(value, units))
         if values:
-            torn = P.DANGLES.search(text[-300:]) or _is_torn(values[0])
+            bare = values[0].replace("\\$", "")
+            torn = bare.count("{") != bare.count("}") or "\\" in bare and bare.count("$") % 2 == 1
+            torn = torn or P.DANGLES.search(text[-300:])
             unsaid = torn or any(map(phrases.refuses, told[-4:]))
             rule = "bold" if f"**{values[0]}" in statement else "number"
             return Answer("", "none", where) if unsaid else Answer(values[0], rule, where)
@@ -383,9 +382,3 @@ def last_said(text: str, question: Question, where: str) -> Answer:
             break
     last = next(iter(committed(IS_ANSWER.sub("", told[-1]))), [""])[0]
     return Answer(unwrap(last)[:MAX_ANSWER], "whole", where)
-
-
-def _is_torn(value: str) -> bool:
-    """Whether a formula breaks off."""
-    bare = value.replace("\\$", "")
-    return value.count("{") != value.count("}") or "\\" in bare and bare.count("$") % 2 == 1

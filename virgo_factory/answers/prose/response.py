@@ -106,7 +106,9 @@ def parts(response: str) -> tuple[Part, bool]:
         return Part(after, "solution"), True
     end = None
     for match in _END_OF_THOUGHT.finditer(response):
-        end = end if _quoted(response, match) else match
+        around = response[match.start() - 1 : match.start()], response[match.end() : match.end() + 1]
+        quoted = all(sign and sign in "`\"'" for sign in around)
+        end = end if quoted else match
     if end is not None:
         after = response[end.end() :].replace(BEGIN_SOLUTION, "").partition(END_SOLUTION)[0]
         after = after[start.end() :] if (start := P.START.match(after)) else after
@@ -193,8 +195,3 @@ def boxes(text: str) -> tuple[list[Box], int | None]:
     if not found and cut is None:
         found = [Box(match[1], match.start(), match.end()) for match in _BARE_BOX.finditer(text)]
     return found, cut
-
-
-def _quoted(text: str, match: re.Match[str]) -> bool:
-    around = text[match.start() - 1 : match.start()], text[match.end() : match.end() + 1]
-    return all(sign and sign in "`\"'" for sign in around)

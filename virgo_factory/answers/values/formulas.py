@@ -100,18 +100,13 @@ def _root(value: Fraction, index: int):
     return MP.root(as_float(value), index)
 
 
-def _binomial(top, bottom):
-    one, *others = (_called("factorial", value) for value in (top, bottom, top - bottom))
-    return one / math.prod(others)
-
-
 _FUNCTIONS = {
     "abs": abs, "sin": MP.sin, "cos": MP.cos, "tan": MP.tan, "cot": MP.cot, "sec": MP.sec, "csc": MP.csc, "arcsin": MP.asin,
     "arccos": MP.acos, "arctan": MP.atan, "sinh": MP.sinh, "cosh": MP.cosh, "tanh": MP.tanh, "ln": MP.ln, "exp": MP.exp,
     "factorial": MP.factorial, "floor": MP.floor, "ceil": MP.ceil, "overline": MP.conj,
 }  # fmt: skip
-_STEEP = frozenset(("exp", "sinh", "cosh", "factorial"))
 _STEPS = {"abs": abs, "floor": math.floor, "ceil": math.ceil, "overline": Fraction}
+_STEEP = frozenset(("exp", "sinh", "cosh", "factorial"))
 
 
 def _called(name: str, value):
@@ -403,9 +398,11 @@ class _Reader:
             return _called(name[1:], value)
         if name in ("frac", "binom"):
             top, bottom = self.atom(), self.atom()
-            value = top * (1 / bottom) if name == "frac" else _binomial(top, bottom)
             self.kind = "fraction"
-            return value
+            if name == "frac":
+                return top * (1 / bottom)
+            one, *others = (_called("factorial", value) for value in (top, bottom, top - bottom))
+            return one / math.prod(others)
         if name == "sqrt":
             index = self.atom() if self.is_sign("[") else Fraction(2)
             return _power(self.atom(), 1 / index)
@@ -468,12 +465,10 @@ _CALL = LazyPattern(r"(?<![\\A-Za-z_])(?![ei]\s*\()([A-Za-z](?:_(?:\{\w+\}|\w))?
 _DASHED = re.compile(r"'|\\d?dot(?![A-Za-z])")
 
 
-def _rate(found: re.Match[str]) -> str:
-    return "D_{" + "".join(re.findall(r"[A-Za-z\d]+", found[0].replace("frac", ""))) + "}"
-
-
-def _called_name(found: re.Match[str]) -> str:
-    return "C_{" + re.sub(r"\W", "", found[1].replace("'", "p")) + "o" + found[2].lstrip("\\").replace("-", "m") + "} "
+def _own_name(found: re.Match[str]) -> str:
+    return (
+        "D_{" + re.sub(r"[^A-Za-z\dp]|frac", "", found[0].replace("'", "p").replace("(", "o").replace("-", "m")) + "} "
+    )
 
 
 class _Formulas:
@@ -486,7 +481,7 @@ class _Formulas:
         plain = _RATE.sub(" ", joined)
         if plain != joined and _DASHED.search(joined) or P.WORDS.search(plain):
             raise Unreadable("no plain formula, or derivatives in two ways")
-        self.texts = [_CALL.sub(_called_name, _RATE.sub(_rate, text)) for text in texts]
+        self.texts = [_CALL.sub(_own_name, _RATE.sub(_own_name, text)) for text in texts]
         called = "".join({found[1][0] for text in texts for found in _CALL.finditer(text)})
         if any(re.search(rf"(?<![\\A-Za-z_])[fghFGH{called}]\w?'*\s*\(", text) for text in self.texts):
             raise Unreadable("a function, or a factor")

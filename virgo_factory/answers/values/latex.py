@@ -55,23 +55,11 @@ def _root(found: re.Match[str]) -> str:
     return {"∛": r"\sqrt[3]{", "∜": r"\sqrt[4]{"}.get(found[0][0], r"\sqrt{") + _inside(found) + "}"
 
 
-def _raised(found: re.Match[str]) -> str:
-    return ("_" if found[0][0] in "₀₁₂₃₄₅₆₇₈₉₊₋ₙ" else "^") + "{" + found[0].translate(_RAISED) + "}"
-
-
 def _repeated(found: re.Match[str]) -> str:
     """A repeating decimal as the fraction it is."""
     whole, fixed, again = found[1] or "0", found[2], re.sub(r"\D", "", next(filter(None, found.groups()[2:])))
     bottom = 10 ** len(fixed) * (10 ** len(again) - 1)
     return rf"\frac{{{int(whole + fixed + again) - int(whole + fixed)}}}{{{bottom}}}"
-
-
-def _primes(found: re.Match[str]) -> str:
-    return "'" * (found[0].count("\\") or found[0].count("'"))
-
-
-def _arrow(found: re.Match[str]) -> str:
-    return rf"\{_ARROWS.get(found[1], found[1])}{{{found[2] or found[3] or ''}}}"
 
 
 def _table(*rules: tuple) -> tuple[tuple[re.Pattern[str], Any], ...]:
@@ -97,7 +85,8 @@ _SWITCH = (
 _UNICODE = _table(
     ("(\\d)\u0307", r"\\dot{\1}"),
     (r"[√∛∜]\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))", _root),
-    ("[⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ]+|[₀-₉₊₋ₙ]+", _raised),
+    ("[⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ]+", lambda found: f"^{{{found[0].translate(_RAISED)}}}"),
+    ("[₀-₉₊₋ₙ]+", lambda found: f"_{{{found[0].translate(_RAISED)}}}"),
     (r"(?<=[A-Za-z])(?:应该?|必须|需要?)?(?:大于或?等于|不小于)(?=[-\d\\])", r"\\ge "),
     (r"(?<=[A-Za-z])(?:应该?|必须|需要?)?(?:小于或?等于|不大于)(?=[-\d\\])", r"\\le "),
     (r"(?<=[A-Za-z])(?:应该?|必须|需要?)?大于(?=[-\d\\])", ">"),
@@ -112,7 +101,8 @@ _LOOKS = _table(
      r"|quad|qquad|hspace\{[^{}]*\}|phantom\{[^{}]*\}|boldsymbol|mathstrut)(?![A-Za-z])|(?<!\\)\\[,;:> ~]|~", " "),
     (r"\\(?:[dtc](frac)|[dt](binom))(?![A-Za-z])", r"\\\1\2"),
     (rf"\^\s*(?:\{{\s*{_CIRCLE}\s*\}}|{_CIRCLE})|\\(?:degree|textdegree)(?![A-Za-z])|(?<=\d)\s*\^\s*(?:\{{o\}}|o(?![A-Za-z]))", "°"),
-    (r"\^\s*(?:\{\s*(?:(?:\\prime\s*|')+)\}|(?:\\prime(?![A-Za-z])\s*)+)", _primes),
+    (r"\^\s*(?:\{\s*(?:(?:\\prime\s*|')+)\}|(?:\\prime(?![A-Za-z])\s*)+)",
+     lambda found: "'" * (found[0].count("\\") or found[0].count("'"))),
     # An argument of one sign has no braces of its own.
     (r"\\(frac|binom|sqrt)(?:\s*(\d)|\s+([A-Za-z])|\s*(\\[A-Za-z]+))", r"\\\1{\2\3\4}"),
     (r"(\\(?:(?:frac|binom)\s*\{(?:[^{}]|\{[^{}]*\})*\}|sqrt\s*\[[^\[\]]*\]))\s*(\d|[A-Za-z]|\\[A-Za-z]+)", r"\1{\2}"),
@@ -125,7 +115,8 @@ _LOOKS = _table(
 _NESTED = _table(
     (r"\\(?:text|textrm|textbf|textit|texttt|textsf|textnormal|textup|mbox|hbox|mathrm|mathbf|mathit|mathsf|mathtt|bm|pmb|boldsymbol|operatorname"
      rf"|ce|emph|underline|rm|bf|it|unit)\s*\*?\s*\{{{_BRACES}\}}", r" \1 "),
-    (r"\\(vec|overrightarrow|overleftrightarrow|widehat|overarc|arc|bar|overline)(?![A-Za-z])\s*(?:\{\s*([^{}]*?)\s*\}|([A-Za-z]|\\[A-Za-z]+)(?![A-Za-z]))", _arrow),
+    (r"\\(vec|overrightarrow|overleftrightarrow|widehat|overarc|arc|bar|overline)(?![A-Za-z])\s*(?:\{\s*([^{}]*?)\s*\}|([A-Za-z]|\\[A-Za-z]+)(?![A-Za-z]))",
+     lambda found: rf"\{_ARROWS.get(found[1], found[1])}{{{found[2] or found[3] or ''}}}"),
 )  # fmt: skip
 _LAST = _table(
     (_SWITCH, " "),
@@ -304,7 +295,7 @@ def words(text: str) -> str:
     text = tidy(text)
     text = _ARTICLE.sub("", text if text.isalpha() else _rewritten(text, _WORDING)).casefold()
     if not text.isascii():
-        text = _SIGN.sub(lambda found: found[0] if _has_meaning(found[0]) else " ", text)
+        text = _MARK.sub(lambda found: found[0] if unicodedata.category(found[0])[0] in "SM" else " ", text)
     return " ".join(_PAUSE.sub(" ", text).split())
 
 
@@ -318,11 +309,7 @@ _WORDING = _table(
     (r"(?<!\w)(\w(?:\s?\d)?)('+)(?!\w)", lambda found: found[1] + "\u2032" * len(found[2])),
     (r"[_\"#$&'()*,:;?@\[\\\]`{}~]+", " "),
 )
-_SIGN = re.compile(r"[^\w\s]")
+_MARK = re.compile(r"[^\w\s\x00-\x7f°\u2032]")
 _PAUSE = re.compile(r"(?<!\d)\.|\.(?!\d)|(?<!\S)-(?!\S)(?!\s+\d)|(?<=[^\W\d_]{2})!")
 _ARTICLE = re.compile(r"\b(?:[Tt]he|THE|[Aa]n|a|(?<![a-z] )A)\s+(?=[^\W\d_]{2,})")
 """A capital behind a word is a name: "graph A and graph B"."""
-
-
-def _has_meaning(sign: str) -> bool:
-    return sign.isascii() or sign in "°\u2032" or unicodedata.category(sign)[0] in "SM"

@@ -77,8 +77,6 @@ _SPELLINGS = (
 _PLACE = re.compile(rf"^(?:on |in )?(?:the )?({'|'.join(ORDINALS)})(?=$|(?: [a-z]+){{1,2}}$)", re.IGNORECASE)
 _CHINESE = re.compile(r"(?<=^第)[零一二三四五六七八九十]+(?!.*\d)|[一二两三四五六七八九十]+(?=个半)|\d+(?=个半)")
 _CONTEXT = re.compile(r"(?P<head>[^()]*?)(?P<space>\s*)\((?P<inside>[^()]+)\)(?P<tail>[^()\\]*)")
-_SINGLE = re.compile(r"\((?=.*[\d\\])(?:[^()\[\],;$]|,(?=\d{3}\b)|[(\[][^()\[\]]*[)\]]|\$[^$]+\$|\$(?=\d[^$]*$))++\)")
-"""Brackets around all of an answer, which is no tuple."""
 _TENTHS = re.compile(r"(?:打)?([一二三四五六七八九\d][一二三四五六七八九\d.]*)([折成])")
 
 
@@ -98,8 +96,6 @@ def unwrapped(text: str) -> str:
     elif found := _PLACE.match(text):
         place = ORDINALS.index(found[1].lower()) + 1
         text = f"{place}{ {1: 'st', 2: 'nd', 3: 'rd', 21: 'st'}.get(place, 'th') }{text[found.end() :]}"
-    if text[:1] == "(" and text[-1:] == ")" and _SINGLE.fullmatch(text):
-        text = tidy(text[1:-1])
     if text.endswith(")") or "(" in text and (text[-1].isalpha() or text[-1] > "\u4dff"):
         text = _without_context(text)
     return text
@@ -118,12 +114,6 @@ def _without_context(text: str) -> str:
     same = (value := read_number(inside)) is not None and value.value == number.value
     computed = same and not (value.literal and re.search(r"\d", found["head"]))
     return f"{found['head']}{found['tail']}" if said or computed else text
-
-
-def conditional_value(text: str) -> str | None:
-    """Return the value of "2x for x > 0" without its condition; None where there is none."""
-    held = P.CONDITION.fullmatch(tidy(text))
-    return held["value"] if held else None
 
 
 # --- the kinds -----------------------------------------------------------------------------------------------------
@@ -193,8 +183,6 @@ def _what(text: str, question: str) -> Kind:
     if number is not None and not (number.unit and _IN_TERMS.search(question[-1_000:])):
         return number
     if found := read_sequence(text):
-        if not found.held and text[0] > "\u4dff" and (spoken := _in_sentence(text, question)) is not None:
-            return spoken  # 甲、乙两地相距360千米
         if len(found.parts) == 1 and found.held in ("", "{}") and not re.match(r"\\(?:\{|emptyset)", found.parts[0]):
             return read(found.parts[0], question).what
         if found.held or re.search(r"\d", text) or len(text.split()) <= 8:  # else it is a sentence with commas
@@ -321,8 +309,6 @@ def value_side(text: str) -> tuple[str, str] | None:
 
 def sides_of(text: str) -> list[str]:
     """Return the sides of an equation; nothing where one is empty or cut inside braces, or another relation stands there."""
-    if text.startswith("(") and not re.search(r"[()]", text[1:-1]):
-        text = text[1:-1]
     sides = [side.strip() for side in _RELATION.split(text)]
     whole = all(sides) and not re.search(r"[<>]|\\(?:le|ge|ne)(?![A-Za-z])", text)
     return sides if whole and all(side.count("{") == side.count("}") for side in sides) else []

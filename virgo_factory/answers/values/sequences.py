@@ -5,7 +5,6 @@ All of them are parts and what holds them together; a sign that may be turned ro
 
 import re
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 from virgo_factory.answers.patterns import P
 from virgo_factory.answers.values.latex import balanced, tidy
@@ -53,11 +52,6 @@ _TOGETHER = re.compile(r"(?:[①-⑳]\s?){2,}|(?:[①-⑳]-)+[①-⑳]|[A-Z](?:\
 """Circled numbers one after another, letters with dashes between them."""
 
 
-@lru_cache(maxsize=32)
-def _cutter(separator: str) -> re.Pattern[str]:
-    return re.compile(rf"(?P<open>\\\{{|\\langle|[(\[{{])|(?P<close>\\\}}|\\rangle|[)\]}}])|(?P<cut>{separator})")
-
-
 def split(text: str, separator: str = _LISTED) -> tuple[str, ...]:
     """Return the parts of a text between separators that stand outside all brackets.
 
@@ -70,10 +64,10 @@ def split(text: str, separator: str = _LISTED) -> tuple[str, ...]:
         if "," in text and not _NO_THOUSANDS.search(text):
             text = _THOUSANDS.sub(lambda found: found[0].replace(",", ""), text)
     found, depth, start = [], 0, 0
-    for match in _cutter(separator).finditer(text):
-        if match["open"]:
+    for match in re.finditer(rf"(\\\{{|\\langle|[(\[{{])|(\\\}}|\\rangle|[)\]}}])|{separator}", text):
+        if match[1]:
             depth += 1
-        elif match["close"]:
+        elif match[2]:
             depth = max(0, depth - 1)
         elif not depth:
             found.append(text[start : match.start()])
