@@ -20,8 +20,7 @@ from virgo_factory.data.make.writing import normal_row, published, spooled, writ
 from virgo_factory.data.read.source import INFO, read_info
 from virgo_factory.data.rows.entry import file_name
 from virgo_factory.data.rows.repetition import find_loop
-from virgo_factory.distill.config import BLOCKS, SEVERAL, DistillConfig, read_config, read_folder
-from virgo_factory.distill.config import FILE as CONFIG
+from virgo_factory.distill.config import BLOCKS, SEVERAL, DistillConfig, read_folder
 from virgo_factory.distill.select.diversity import Diversity, most_diverse
 from virgo_factory.distill.select.selection_card import SelectionCard, told_level, write_card
 from virgo_factory.formats.row import check_example
@@ -115,8 +114,7 @@ def choose(
     if wrong := [key for key, *_ in (override.split("=") for override in overrides) if key not in free]:
         raise UserError(f"{', '.join(wrong)}: not a key of the selection; these are {', '.join(sorted(free))}.")
 
-    before = read_folder(folder)
-    config = read_config(folder / CONFIG, overrides, files=False).model_copy(update={"output_dir": folder})
+    before, config = read_folder(folder), read_folder(folder, overrides)
     if config.responses not in SEVERAL and any(override.startswith("k=") for override in overrides):
         raise UserError(
             f"k={config.k}: responses: {config.responses} takes {'one' if config.responses == 'shortest' else 'all'} of a "
