@@ -1,10 +1,10 @@
 """The demo of reinforcement: its questions have one right answer that the picture shows, and its recipes fit together."""
 
-import json
 from collections import Counter
 from pathlib import Path
 from random import Random
 
+import folders
 import numpy as np
 import pytest
 import yaml
@@ -130,24 +130,11 @@ def test_runs_that_stand_beside_each_other_share_no_folder():
 
 def write_scores(folder: Path, right: list[bool]) -> None:
     """Write what `scored` reads of an evaluation; who is right has looked."""
-    folder.mkdir(parents=True)
-    keys = {"model": "m", "sample": 0}
-    verdict = keys | {"reason": "same_text", "kind": "text", "answer": "red", "rule": "tag", "where": "solution"}
-    verdict |= {"state": "complete", "version": "0"}
-    rollout = keys | {"finish_reason": "stop", "prompt_tokens": 9, "completion_tokens": 9, "seconds": 0.1, "seed": 1}
-    rollout |= {"prompt_sha256": "0" * 64, "params": {}}
     texts = {True: f"{looking.LOOK} 2 red circles.", False: looking.GUESS}
-    outcome = {True: "correct", False: "wrong"}
-    files = {
-        "verdicts.jsonl": [
-            verdict | {"question": str(n), "verdict": outcome[is_right]} for n, is_right in enumerate(right)
-        ],
-        "rollouts.jsonl": [
-            rollout | {"question": str(n), "response": texts[is_right]} for n, is_right in enumerate(right)
-        ],
-    }
-    for name, rows in files.items():
-        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    rollouts = [folders.rollout(str(n), 0, texts[is_right]) for n, is_right in enumerate(right)]
+    outcomes = ["correct" if is_right else "wrong" for is_right in right]
+    folder.mkdir(parents=True)
+    folders.add(folder, rollouts, map(folders.verdict, rollouts, outcomes))
 
 
 @pytest.mark.parametrize(

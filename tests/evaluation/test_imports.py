@@ -7,7 +7,7 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
-from tests.jsonl import read_jsonl, write_jsonl
+from tests.jsonl import read_csv, read_jsonl, write_jsonl
 from tests.pages import commands, lines_of, sample
 from virgo_factory.answers.model import CORRECT
 from virgo_factory.cli.evaluate.compare import EXAMPLE
@@ -78,9 +78,7 @@ def test_lines_are_joined_by_row_and_accounted_for(imported, recorded):
 
 
 def test_our_verdict_stands_beside_their_mark(imported, recorded):
-    with (imported.folder / TABLE).open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-
+    rows = read_csv(imported.folder / TABLE)
     labels = {f"mathvision/{row['id']}": output["correct"] for row, output in recorded}
     assert len(rows) == 198 and {row["mark"] for row in rows} == {"mathvision_standard_eval"}
     assert all(float(row["theirs"]) == labels[row["question"]] for row in rows)

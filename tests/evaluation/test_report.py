@@ -1,6 +1,5 @@
 """The report on recorded outputs: every cell of the papers' tables once, groups as independent sums, the page in a browser."""
 
-import csv
 import io
 import json
 import re
@@ -14,7 +13,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from tests.jsonl import read_jsonl
+from tests.jsonl import read_csv, read_jsonl
 from virgo_factory.cli.main import app
 from virgo_factory.core.errors import UserError
 from virgo_factory.evaluation.folder import read_run
@@ -25,11 +24,6 @@ from virgo_factory.evaluation.scores import COLUMNS
 
 
 pytestmark = pytest.mark.slow
-
-
-def rows_of(path) -> list[dict]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +46,7 @@ def frame(recorded_runs) -> pd.DataFrame:
 
 
 def test_groups_are_independent_sums(made, frame, recorded_runs):
-    rows = [row for row in rows_of(made.folder / "scores.csv") if row["run"] == "virgo7b_first"]
+    rows = [row for row in read_csv(made.folder / "scores.csv") if row["run"] == "virgo7b_first"]
     assert {row["benchmark"] for row in rows} == {"mathvision", "mmmu", "mathvista", "olympiadbench"}
     compared = 0
     for row in rows:
@@ -91,7 +85,7 @@ def test_the_tables_of_groups_show_the_same_numbers_and_grey_small_ones(made, re
 @pytest.mark.usefixtures("no_drawing")
 def test_every_cell_of_a_papers_tables_stands_exactly_once(paper, recorded_runs, tmp_path):
     found = write_report([recorded_runs["second"]], tmp_path, paper)
-    cells = rows_of(tmp_path / "paper_tables.csv")
+    cells = read_csv(tmp_path / "paper_tables.csv")
     printed = Counter(
         (
             row["table"],
@@ -130,7 +124,7 @@ def tables_in(text: str):
 
 
 def test_our_values_stand_beside_the_papers(made, frame):
-    cells = rows_of(made.folder / "paper_tables.csv")
+    cells = read_csv(made.folder / "paper_tables.csv")
     mine = [row for row in cells if row["ours"] and row["table"] == "2" and row["condition"] == "D_T"]
     by_name = {row["benchmark"]: row for row in mine}
     assert set(by_name) == {"mathvision", "mmmu", "olympiadbench"}, "MathVerse was not run, so there is no average"
@@ -148,7 +142,7 @@ def test_differences_are_those_of_the_two_files(made, recorded_runs):
         rows = read_jsonl(folder / "verdicts.jsonl")
         right[name] = {row["question"]: row["verdict"] == "correct" for row in rows}
 
-    rows = rows_of(made.folder / "comparisons.csv")
+    rows = read_csv(made.folder / "comparisons.csv")
     assert [row["benchmark"] for row in rows] == ["mathvision", "mmmu", "mathvista"]
     for row in rows:
         both = [id for id in right["first"] if id in right["second"] and id.startswith(f"{row['benchmark']}/")]

@@ -1,6 +1,5 @@
 """Responses judged again by the scorers of papers and by a judge whose replies are paid for once."""
 
-import csv
 import json
 import shutil
 from collections import Counter
@@ -9,7 +8,7 @@ import pytest
 from rollout_fixtures import judge_at_hand  # noqa: F401
 from typer.testing import CliRunner
 
-from tests.jsonl import read_jsonl
+from tests.jsonl import read_csv, read_jsonl
 from virgo_factory.answers.model import UNVERIFIABLE
 from virgo_factory.cli.main import app
 from virgo_factory.core.errors import UserError
@@ -32,11 +31,6 @@ def folder(recorded_runs, tmp_path):
     return shutil.copytree(recorded_runs["first"], tmp_path / "run")
 
 
-def rows_of(path) -> list[dict]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def verdicts(path) -> dict[str, str]:
     rows = read_jsonl(path)
     return {row["question"]: row["verdict"] for row in rows}
@@ -51,12 +45,12 @@ def test_the_papers_scorer_gives_a_second_column_and_a_list_of_what_differs(fold
     judged = {id for id in ours if not id.startswith("mathvista/")}
     assert set(theirs) == judged and found.responses == len(judged)
     assert found.left_out == {"mathvista": 120}
-    listed = {row["question"]: (row["ours"], row["its"]) for row in rows_of(folder / "disagreements.paper.csv")}
+    listed = {row["question"]: (row["ours"], row["its"]) for row in read_csv(folder / "disagreements.paper.csv")}
     assert listed == {id: (ours[id], theirs[id]) for id in judged if ours[id] != theirs[id]}
     assert found.differ == len(listed) > 5
     assert found.asked == len((folder / "judgements.jsonl").read_text(encoding="utf-8").splitlines()) > 100
 
-    told = {row["benchmark"]: row for row in rows_of(folder / "scores.paper.csv") if not row["group"]}
+    told = {row["benchmark"]: row for row in read_csv(folder / "scores.paper.csv") if not row["group"]}
     assert set(told) == {"mathvision", "mmmu", "olympiadbench"}
     assert {row["scorer"] for row in told.values()} == {"paper"} and {row["judge"] for row in told.values()} == {
         "judge"
@@ -70,7 +64,7 @@ def test_the_papers_scorer_gives_a_second_column_and_a_list_of_what_differs(fold
     assert "### By other scorers" in text and f"## {len(listed):,} responses on which paper and ours differ" in text
     filled = {
         row["benchmark"]: row["ours"]
-        for row in rows_of(folder / "report/paper_tables.csv")
+        for row in read_csv(folder / "report/paper_tables.csv")
         if row["table"] == "2" and row["ours"]
     }
     assert float(filled["mathvision"]) == pytest.approx(float(told["mathvision"]["score"]), abs=0.051)

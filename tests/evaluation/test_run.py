@@ -1,6 +1,5 @@
 """Recorded outputs of real models, asked through the replay server: scores, kills, and what is refused before a request."""
 
-import csv
 import json
 import os
 import re
@@ -17,8 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 from rollout_fixtures import judge_at_hand, replaying, sky_config, sky_problems, start_replay  # noqa: F401
 
+from tests.cli.conftest import call  # noqa: F401
 from tests.evaluation.conftest import outputs
-from tests.jsonl import read_jsonl, write_jsonl
+from tests.jsonl import read_csv, read_jsonl, write_jsonl
 from tests.pages import commands
 from virgo_factory.answers.options import LETTERS
 from virgo_factory.cli.main import main
@@ -81,11 +81,6 @@ def config(hub, tmp_path, server) -> EvaluationConfig:
     )
 
 
-def rows_of(path: Path) -> list[dict]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 @pytest.mark.integration
 @pytest.mark.usefixtures("judge_at_hand", "no_drawing")
 def test_questions_are_asked_again_on_changed_pictures(config, server, tmp_path):
@@ -97,7 +92,7 @@ def test_questions_are_asked_again_on_changed_pictures(config, server, tmp_path)
     assert asked == ASKED + 2 * 10 and evaluate(wanted).rows and len(server.asked()["started"]) == asked
     for name in ("rotate_10", "brightness_0.7"):
         folder = config.output_dir / "variants" / name
-        assert len(list(read_rollouts(folder))) == 10 and rows_of(folder / "scores.csv")
+        assert len(list(read_rollouts(folder))) == 10 and read_csv(folder / "scores.csv")
 
     write_report([config.output_dir], tmp_path / "report")
     lines = (tmp_path / "report/report.md").read_text(encoding="utf-8").splitlines()
@@ -114,7 +109,7 @@ def test_scores_of_recorded_outputs_are_those_of_score_and_of_an_independent_sum
     found = evaluate(config)
     assert found.outcome.finished == ASKED and not found.outcome.left.samples
     assert len(server.asked()["started"]) == ASKED
-    folder, rows = config.output_dir, rows_of(config.output_dir / "scores.csv")
+    folder, rows = config.output_dir, read_csv(config.output_dir / "scores.csv")
     whole = {row["benchmark"]: row for row in rows if not row["group"]}
     assert {name: int(row["n"]) for name, row in whole.items()} == DRAWN
 
@@ -178,26 +173,12 @@ def test_scores_of_recorded_outputs_are_those_of_score_and_of_an_independent_sum
     assert len(server.asked()["started"]) == ASKED, "nothing is asked twice"
 
 
-@pytest.fixture
-def call(capsys, tmp_path, monkeypatch):
-    """A function that runs a command in `tmp_path`, and returns its exit code, what it printed, and its errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(line: str, *behind: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([*line.split()[1:], *behind])
-
-        return ended.value.code or 0, *capsys.readouterr()
-
-    return run
-
-
 @pytest.mark.integration
 @pytest.mark.usefixtures("judge_at_hand")
-def test_the_commands_of_the_pages(call, config, hub, server, tmp_path):
+def test_the_commands_of_the_pages(call, config, hub, server, tmp_path):  # noqa: F811
     small = [f"urls=[{server.url}]", "served_model_name=replay", f"benchmark_dir={hub}", "allow_partial=true"]
     small += ["image_max_pixels=50176", "benchmarks={mathvision: 12, mmmu: 8}", "response_format=auto"]
-    call("virgo-factory recipes copy .")
+    call("recipes", "copy", ".")
     epochs = tmp_path / "saves/virgo7b/full/dt"
     _epochs(epochs, 2)
     _dev_as_benchmark(hub, tmp_path / "dev")
@@ -210,7 +191,7 @@ def test_the_commands_of_the_pages(call, config, hub, server, tmp_path):
             behind = [*small[:1], f"benchmark_dir={tmp_path / 'dev'}", *small[3:5], small[6]]
             behind += ["--trained-on", str(_other_rows(tmp_path))]
 
-        code, printed, errors = call(line, *behind)
+        code, printed, errors = call(*line.split()[1:], *behind)
         assert code == 0, f"{line}\n{printed}{errors}"
         told[" ".join(line.split()[2:])] = printed
 
@@ -417,7 +398,7 @@ def test_a_papers_scorer_has_scores_of_its_own_and_a_judge_is_not_paid_twice(con
     assert [line[0] for line in scores_table(paper, rows).rows] == ["MathVision", "MathVista (ours)", "Average"]
     assert status_of(paper.output_dir).rows == rows
     assert rows[0]["scorer"] == "paper" and rows[0]["judge"] == "judge" and rows[0]["n"] == 20
-    assert {row["benchmark"] for row in rows_of(paper.output_dir / "scores.csv")} == {"mathvision", "mathvista"}
+    assert {row["benchmark"] for row in read_csv(paper.output_dir / "scores.csv")} == {"mathvision", "mathvista"}
     first = (paper.output_dir / "scores.paper.csv").read_bytes()
     asked = len(replies)
     assert asked > 0
@@ -457,7 +438,7 @@ def test_a_benchmark_brings_its_own_samples_and_temperature_in_the_same_pass(con
     said = {row["benchmark"]: row["metric"].endswith(", partial") for row in status_of(config.output_dir).rows}
     assert said == {"mathvision": False, "aime24": True}
     write_report([config.output_dir], tmp_path / "report")
-    for row in rows_of(tmp_path / "report/scores.csv"):  # the report reads the folder as status does
+    for row in read_csv(tmp_path / "report/scores.csv"):  # the report reads the folder as status does
         assert row["metric"].endswith(", partial") == said[row["benchmark"]], row
 
 

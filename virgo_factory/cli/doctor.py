@@ -2,7 +2,7 @@
 
 import typer
 
-from virgo_factory.cli.data.terminal import read_overrides
+from virgo_factory.cli.data.terminal import OVERRIDES, read_overrides
 from virgo_factory.cli.diagnoses import show
 
 
@@ -11,9 +11,7 @@ EXAMPLE = "virgo-factory doctor recipes/virgo7b_dt.yaml"
 
 def doctor(
     recipe: str | None = typer.Argument(None, help="A recipe: what it asks for must be there, and importable."),
-    overrides: list[str] | None = typer.Argument(
-        None, metavar="[KEY=VALUE]...", help="As for llamafactory-cli train."
-    ),
+    overrides: list[str] | None = OVERRIDES,
     as_json: bool = typer.Option(False, "--json", help="Print the findings as JSON."),
 ) -> None:
     """Check this environment against the tested versions and the known traps. Exit code 1 if a run would be lost."""

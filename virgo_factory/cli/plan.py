@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from virgo_factory.cli.data.terminal import progress, read_overrides, training
+from virgo_factory.cli.data.terminal import OVERRIDES, progress, read_overrides, training
 from virgo_factory.core.errors import UserError
 from virgo_factory.report.table import Cell, Table
 from virgo_factory.report.terminal import console, labelled, print_tables
@@ -15,9 +15,7 @@ from virgo_factory.report.terminal import console, labelled, print_tables
 
 def plan(
     recipe: str = typer.Argument(metavar="RECIPE", help="A recipe (.yaml), or the name of one that ships."),
-    overrides: list[str] | None = typer.Argument(
-        None, metavar="[KEY=VALUE]...", help="As for llamafactory-cli train."
-    ),
+    overrides: list[str] | None = OVERRIDES,
     gpus: int | None = typer.Option(None, "--gpus", help="In all. By default as many as the recipe's header names."),
     gpu_memory: str | None = typer.Option(None, "--gpu-memory", help="Of one, such as 80GB; the header's by default."),
     mfu: float = typer.Option(0.4, "--mfu", help="Share of a GPU's speed that training reaches."),

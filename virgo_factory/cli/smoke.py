@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from virgo_factory.cli.data.terminal import read_overrides
+from virgo_factory.cli.data.terminal import OVERRIDES, read_overrides
 from virgo_factory.report.table import Table
 from virgo_factory.report.terminal import console, print_tables
 
@@ -17,9 +17,7 @@ EXAMPLE = "virgo-factory smoke virgo7b_dt_lora --data recipes/demo/long_thoughts
 
 def smoke(
     recipe: str = typer.Argument(metavar="RECIPE", help="A recipe (.yaml), or the name of one that ships."),
-    overrides: list[str] | None = typer.Argument(
-        None, metavar="[KEY=VALUE]...", help="As for llamafactory-cli train."
-    ),
+    overrides: list[str] | None = OVERRIDES,
     ranks: int | None = typer.Option(None, "--ranks", min=1, help="CPU processes; 2 with DeepSpeed, else 1."),
     model: Path | None = typer.Option(
         None,

@@ -1,8 +1,8 @@
 """A distillation's configuration: what asking is told (rollouts/config.py), and the keys of questions and selection."""
 
+import functools
 import math
-import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.rollouts import config as asking
-from virgo_factory.rollouts.config import AskConfig, Count, Problems
+from virgo_factory.rollouts.config import AskConfig, Count, DatasetName, Problems
 
 
 FILE = "distill.yaml"  # the resolved configuration inside the folder that it made
@@ -75,16 +75,8 @@ class DistillConfig(AskConfig):
     source_quota: bool = True
     max_binary_share: float | None = Field(None, ge=0, le=1)
 
-    dataset: str
+    dataset: DatasetName
     dataset_dir: Path = Path(".")
-
-    @field_validator("dataset")
-    @classmethod
-    def _can_be_named_in_a_recipe(cls, name: str) -> str:
-        if not re.fullmatch(r"[\w.-]+", name):
-            raise UserError("expected letters, digits, _, - and . (`dataset: a,b` parts names at commas)")
-
-        return name
 
     @field_validator("sources")
     @classmethod
@@ -142,16 +134,10 @@ class DistillConfig(AskConfig):
         return {"questions": "questions.jsonl"} if wrong & {"sources", "questions"} else {}
 
 
-def read_config(
-    path: str | Path, overrides: Sequence[str] = (), files: bool | Collection[str] = True
-) -> DistillConfig:
-    """Return the configuration in a YAML file, see rollouts.config.read_config."""
-    return asking.read_config(DistillConfig, path, overrides, files)
-
-
-def read_folder(folder: Path) -> DistillConfig:
-    """Return the configuration that made a distillation's folder, see rollouts.config.read_folder."""
-    return asking.read_folder(DistillConfig, folder)
+read_config, read_folder = (
+    functools.partial(read, DistillConfig) for read in (asking.read_config, asking.read_folder)
+)
+"""See rollouts.config: the configuration in a YAML file, and the one that made a folder."""
 
 
 def questions_wanted(config: DistillConfig) -> int | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from virgo_factory.core.errors import UserError
-from virgo_factory.distill.config import BLOCKS, FILE, DistillConfig, read_config, read_folder
+from virgo_factory.distill.config import BLOCKS, FILE, DistillConfig, read_folder
 from virgo_factory.distill.first_responses import FirstResponses
 from virgo_factory.distill.passes import GreedyPass, SamplePass
 from virgo_factory.distill.questions.build import build_questions
@@ -42,8 +42,7 @@ def resumed(folder: Path, overrides: Sequence[str] = ()) -> DistillConfig:
 
     Raises ValueError: no such folder, or something that it names is not there and is still needed.
     """
-    read_folder(folder)  # says what is wrong where this is no such folder
-    config = read_config(folder / FILE, overrides, files=False).model_copy(update={"output_dir": folder})
+    config = read_folder(folder, overrides)
     has_questions = (folder / QUESTIONS).is_file()
     needed = [message for key, message in config.missing_files() if not (has_questions and key in BLOCKS["questions"])]
     if needed:

@@ -1,8 +1,8 @@
 """An evaluation's configuration: what asking is told (rollouts/config.py), and the keys of benchmarks and scoring."""
 
+import functools
 import math
 import re
-from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -238,11 +238,7 @@ class EvaluationConfig(AskConfig):
         return f"{self.RESUME} {self.output_dir / FILE}{part}"
 
 
-def read_config(path: str | Path, overrides: Sequence[str] = (), files: bool = True) -> EvaluationConfig:
-    """Return the configuration in a YAML file, see rollouts.config.read_config."""
-    return asking.read_config(EvaluationConfig, path, overrides, files)
-
-
-def read_folder(folder: Path) -> EvaluationConfig:
-    """Return the configuration that made an evaluation's folder, see rollouts.config.read_folder."""
-    return asking.read_folder(EvaluationConfig, folder)
+read_config, read_folder = (
+    functools.partial(read, EvaluationConfig) for read in (asking.read_config, asking.read_folder)
+)
+"""See rollouts.config: the configuration in a YAML file, and the one that made a folder."""

@@ -33,7 +33,6 @@ from virgo_factory.rollouts.question import FILE as QUESTIONS
 from virgo_factory.rollouts.question import first_of, read_questions, write_question
 from virgo_factory.rollouts.run.launch import Outcome, ask
 from virgo_factory.rollouts.run.run import Event
-from virgo_factory.rollouts.servers.endpoints import PATIENCE
 from virgo_factory.rollouts.store.index import ROLLOUTS, VERDICTS
 from virgo_factory.rollouts.store.jsonl import Shard, shards_of
 from virgo_factory.rollouts.store.store import lock
@@ -62,21 +61,17 @@ def evaluate(
     config: EvaluationConfig,
     shard: Shard | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
-    patience: float = PATIENCE,
-    make: Callable[[EvaluationConfig], None] | None = None,
 ) -> Evaluated:
     """Ask all that is still to be asked of an evaluation, judge it, and write its scores once nothing is outstanding.
 
     Then what is asked beside it (see `_beside`), each in a folder of an evaluation of its own.
 
-    `make`: makes the questions where they are not there; `make_questions` by default.
-
     Raises:
         ValueError: benchmarks, servers or the judge are not as they must be; see rollouts' `ask`.
     """
     with contextlib.ExitStack() as stack:
-        go = functools.partial(_evaluate, kept=Kept(stack), shard=shard, on_event=on_event, patience=patience)
-        found = go(config, make or make_questions, Evaluation)
+        go = functools.partial(_evaluate, kept=Kept(stack), shard=shard, on_event=on_event)
+        found = go(config, make_questions, Evaluation)
         outcome = found.outcome
         for own, asking in () if outcome.left.samples else _beside(config, found.rows is not None, on_event):
             done = go(own, lambda config: None, asking).outcome
@@ -92,7 +87,6 @@ def _evaluate(
     kept: Kept,
     shard: Shard | None,
     on_event: Callable[[Event], None],
-    patience: float,
 ) -> Evaluated:
     judge = judge_of(config)
 
@@ -108,7 +102,7 @@ def _evaluate(
             raise UserError("\n".join(problems))
 
     ours = functools.partial(asking, kept=kept)
-    return Evaluated(ask(prepare, config, shard, on_event, patience, asking=ours), _score(config, judge, on_event))
+    return Evaluated(ask(prepare, config, shard, on_event, asking=ours), _score(config, judge, on_event))
 
 
 def _check(config: EvaluationConfig, judge: LLMJudge | None) -> None:

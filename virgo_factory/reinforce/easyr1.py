@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from virgo_factory.core import reinforcement
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.source import Settings
@@ -50,7 +52,8 @@ def export_easyr1(keys: Mapping[str, Any], prompts: Prompts, folder: Path, nodes
 
     readme = _README.format(rows=count, departures="\n".join(f"- {line}" for line in told))
     replace_file(folder / "rewards.py", reward_file("EasyR1", "compute_scores"))
-    replace_file(folder / "config.yaml", _yaml(chosen).encode())
+    text = yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True, width=120)
+    replace_file(folder / "config.yaml", text.encode())
     replace_file(folder / "README.md", readme.encode())
     model = shlex.quote(str(keys["model_name_or_path"]))
     replace_file(folder / "run.sh", _LAUNCH.format(rows=count, nodes=nodes, gpus=gpus, model=model).encode())
@@ -242,12 +245,6 @@ def _chat_template(model: str) -> str:
             return found
 
     return ""
-
-
-def _yaml(content: Mapping[str, Any]) -> str:
-    import yaml
-
-    return yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True, width=120)
 
 
 _LAUNCH = """#!/usr/bin/env bash

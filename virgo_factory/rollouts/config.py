@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.prefix import read_prefix
@@ -34,6 +34,16 @@ COMMAND_LINE = -1  # stands for the line of a value that came from there
 
 Count = Annotated[int, Field(ge=1)]
 Problems = list[tuple[tuple[str, ...], str]]
+
+
+def _can_be_named_in_a_recipe(name: str) -> str:
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise UserError("expected letters, digits, _, - and . (`dataset: a,b` parts names at commas)")
+
+    return name
+
+
+DatasetName = Annotated[str, AfterValidator(_can_be_named_in_a_recipe)]
 
 
 class AskConfig(BaseModel):
@@ -304,13 +314,16 @@ def read_config(
     return config
 
 
-def read_folder(kind: type[T], folder: Path) -> T:
-    """Return the configuration that made a folder, ValueError without one; its `output_dir` is the folder where it is now."""
+def read_folder(kind: type[T], folder: Path, overrides: Sequence[str] = ()) -> T:
+    """Return the configuration that made a folder, with keys that differ now; ValueError without one.
+
+    Its `output_dir` is the folder where it is now.
+    """
     path = folder / kind.FILE
     if not path.is_file():
         raise UserError(f"{folder} is no folder of {kind.KIND}: no {kind.FILE} in it.{kind.START}")
 
-    return read_config(kind, path, files=False).model_copy(update={"output_dir": folder})
+    return read_config(kind, path, overrides, files=False).model_copy(update={"output_dir": folder})
 
 
 def common_config(kind: type[T], folders: Sequence[Path], shapes: Callable[[T], Mapping[str, Any]]) -> T:

@@ -1,16 +1,15 @@
 """A synthesis' configuration: everyone's model, and what differs in a role's own block; scenes, votes, thoughts, rows."""
 
 import contextlib
-import re
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError
 
-from virgo_factory.core.errors import UserError
 from virgo_factory.rollouts import config as asking
-from virgo_factory.rollouts.config import AskConfig, Count, Problems
+from virgo_factory.rollouts.config import AskConfig, Count, DatasetName, Problems
 from virgo_factory.synthesis.scenes.source import SceneSource
 
 
@@ -106,16 +105,8 @@ class SynthesisConfig(AskConfig):
     x_to_o: float = Field(1.0, ge=0, allow_inf_nan=False)
     pairs_per_question: Count = 4
     compact_pairs: bool = False
-    dataset: str
+    dataset: DatasetName
     dataset_dir: Path = Path(".")
-
-    @field_validator("dataset")
-    @classmethod
-    def _can_be_named_in_a_recipe(cls, name: str) -> str:
-        if not re.fullmatch(r"[\w.-]+", name):
-            raise UserError("expected letters, digits, _, - and . (`dataset: a,b` parts names at commas)")
-
-        return name
 
     def role(self, name: str) -> RoleConfig:
         """Return what a role is asked with: everyone's keys, its defaults, its own block.
@@ -246,11 +237,7 @@ PREFILLED = ("thinker", "reasoner")
 _EVERYONES = {*_ASKING["model"], *_ASKING["budget"], "seed", "image_max_pixels", "image_min_pixels", "output_dir"}
 
 
-def read_config(path: str | Path, overrides: Sequence[str] = (), files: bool = True) -> SynthesisConfig:
-    """Return the configuration in a YAML file, see rollouts.config.read_config."""
-    return asking.read_config(SynthesisConfig, path, overrides, files)
-
-
-def read_folder(folder: Path) -> SynthesisConfig:
-    """Return the configuration that made a synthesis' folder, see rollouts.config.read_folder."""
-    return asking.read_folder(SynthesisConfig, folder)
+read_config, read_folder = (
+    functools.partial(read, SynthesisConfig) for read in (asking.read_config, asking.read_folder)
+)
+"""See rollouts.config: the configuration in a YAML file, and the one that made a folder."""

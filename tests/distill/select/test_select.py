@@ -13,10 +13,9 @@ from virgo_factory.core.thought import MARKERS, LongThought
 from virgo_factory.data.read.prefix import add_prefix, read_prefix
 from virgo_factory.data.read.source import find_sources
 from virgo_factory.data.rows.stream import measure
-from virgo_factory.distill.config import read_folder
 from virgo_factory.distill.launch import distil
 from virgo_factory.distill.select.diversity import Diversity, most_diverse
-from virgo_factory.distill.select.select import choose, select, training_row
+from virgo_factory.distill.select.select import choose, training_row
 from virgo_factory.distill.select.selection_card import accounts
 from virgo_factory.formats import read_row
 from virgo_factory.formats.row import RejectedRow
@@ -126,9 +125,10 @@ def test_random_takes_whatever_was_sampled(build):
     folder = build(outcomes, base_model_name_or_path=None, difficulty="random")
     assert choose(folder).dropped == {"no correct response": 1}
     assert [row["id"] for row in rows(folder)] == ["a/1", "a/2"]
-    folder = build({"a/1": ["base:correct"], "a/2": ["base:wrong", "correct"]}, "other", dataset="other")
+    outcomes = {"a/1": ["base:correct"], "a/2": ["base:wrong", "correct"]}  # by a base that the keys no longer name
+    folder = build(outcomes, "other", dataset="other", base_model_name_or_path=None, difficulty="random")
     with pytest.raises(ValueError, match="the 1 that it solved have no rollouts"):
-        select(folder, read_folder(folder).model_copy(update={"difficulty": "random"}))
+        choose(folder)
 
 
 def test_the_shortest_correct_and_well_formed_one(folders, build):

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from demo_scenes.server import serving
+from tests.jsonl import read_jsonl
 from tests.synthesis.conftest import run
 from virgo_factory.data.read.source import read_info
 from virgo_factory.formats import options_of, read_row
 from virgo_factory.synthesis.config import read_config, read_folder
 from virgo_factory.synthesis.run.folder import REPLIES, Folder
-from virgo_factory.synthesis.run.launch import lacking_shards, merge, resumed, synthesize
+from virgo_factory.synthesis.run.launch import lacking_shards, merge, synthesize
 from virgo_factory.synthesis.run.steps import STEPS, Made
 from virgo_factory.synthesis.tell.page import write_status_page
 from virgo_factory.synthesis.tell.status import lines_of, not_asked, summarise
@@ -23,17 +24,13 @@ from virgo_factory.synthesis.tell.status import lines_of, not_asked, summarise
 MADE = [step.name for step in STEPS if isinstance(step, Made)]
 
 
-def lines(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
 def made(folder: Path) -> dict[str, str]:
     return {name: (folder / f"{name}.jsonl").read_text(encoding="utf-8") for name in MADE}
 
 
 def keys(folder: Path) -> dict[str, set[str]]:
     """Return the keys of the replies, each of which is there once."""
-    found = {name: [row["key"] for row in lines(folder / f"{name}.jsonl")] for name in REPLIES}
+    found = {name: [row["key"] for row in read_jsonl(folder / f"{name}.jsonl")] for name in REPLIES}
     assert all(len(set(some)) == len(some) for some in found.values())
     return {name: set(some) for name, some in found.items()}
 
@@ -43,9 +40,9 @@ def test_every_stage_accounts_for_what_goes_in(whole):
     cards = {name: json.loads((whole / f"{name}.card.json").read_text()) for name in MADE}
     for name, card in cards.items():
         path = whole / f"{name}.dropped.jsonl"
-        dropped = lines(path) if path.is_file() else []
+        dropped = read_jsonl(path) if path.is_file() else []
         assert card["in"] == card["kept"] + sum(card["dropped"].values())
-        assert card["kept"] == len(lines(whole / f"{name}.jsonl")) > 0
+        assert card["kept"] == len(read_jsonl(whole / f"{name}.jsonl")) > 0
         assert len(dropped) == sum(card["dropped"].values()) + sum(card["apart"].values())
 
     leads = [(whole / f"{name}.card.md").read_text().split("\n\n")[1] for name in ("08_sft", "09_dpo")]
@@ -62,7 +59,7 @@ def test_its_entries_are_read_by_training(whole):
     info = read_info(whole.parent)
     assert {"drawn_sft", "drawn_dpo_stage1", "drawn_rl"} <= set(info)
     for name, entry in info.items():
-        rows = lines(whole.parent / entry["file_name"])
+        rows = read_jsonl(whole.parent / entry["file_name"])
         for row in rows:
             for part in read_row(row, entry["formatting"], options_of(entry, "drop")).parts:
                 assert part.images and part.id.startswith("demo/"), name
@@ -70,9 +67,9 @@ def test_its_entries_are_read_by_training(whole):
 
 @pytest.mark.slow
 def test_wrong_beginnings_are_context_in_rows_and_pairs(whole):
-    shorts = {row["id"]: row for row in lines(whole / "05_short.jsonl")}
+    shorts = {row["id"]: row for row in read_jsonl(whole / "05_short.jsonl")}
     for name in ("08_sft", "09_dpo"):
-        begun = [row for row in lines(whole / f"{name}.jsonl") if row["assistant_prefix"]]
+        begun = [row for row in read_jsonl(whole / f"{name}.jsonl") if row["assistant_prefix"]]
         assert begun
         for row in begun:
             short = shorts[row["id"].split(" > ")[0].rpartition("/")[0]]
@@ -86,7 +83,7 @@ def test_nothing_is_asked_or_made_twice(whole, played, tmp_path, copy):
     before, said = made(folder), len(played.labels())
     accounts = []
     outcome = synthesize(
-        resumed(folder, [f"dataset_dir={tmp_path}"]), on_made=lambda name, account: accounts.append(name)
+        read_folder(folder, [f"dataset_dir={tmp_path}"]), on_made=lambda name, account: accounts.append(name)
     )
     assert (outcome.finished, accounts, len(played.labels())) == (0, [], said) and made(folder) == before
 
@@ -170,7 +167,7 @@ def test_a_merge_that_is_killed_leaves_no_folder_and_is_made_again(whole, make, 
     assert made(out) == made(whole) and keys(out) == keys(whole)
     entries = read_info(tmp_path)
     assert {(tmp_path / entry["file_name"]).is_file() for entry in entries.values()} == {True}
-    assert not synthesize(resumed(out)).finished and made(out) == made(whole)
+    assert not synthesize(read_folder(out)).finished and made(out) == made(whole)
 
 
 @pytest.mark.integration
@@ -180,8 +177,8 @@ def test_a_merge_of_some_shards_says_what_lacks(make, tmp_path, played):
     assert synthesize(part).stopped
     together, _, outcome = merge([tmp_path / "a"], tmp_path / "all")
     assert outcome.waits and outcome.left > 0 and lacking_shards([tmp_path / "a"]) == ["2/2"]
-    assert not synthesize(resumed(together.output_dir, ["max_rollouts=null"])).waits
-    assert len(lines(together.output_dir / "00_scenes.jsonl")) == 2
+    assert not synthesize(read_folder(together.output_dir, ["max_rollouts=null"])).waits
+    assert len(read_jsonl(together.output_dir / "00_scenes.jsonl")) == 2
 
 
 @pytest.mark.integration
@@ -193,9 +190,9 @@ def test_a_merge_without_a_shard_is_not_all(make, tmp_path, call):
     assert not (tmp_path / "dataset_info.json").exists(), "all shards, merged, are to have the names"
     assert "Not among these folders: shard 1/2" in said and "All is done" not in said
     assert summarise(tmp_path / "all").waits == "00_scenes"
-    synthesize(resumed(tmp_path / "all"))
+    synthesize(read_folder(tmp_path / "all"))
     assert (tmp_path / "dataset_info.json").exists()
-    assert len(lines(tmp_path / "all" / "00_scenes.jsonl")) == 2
+    assert len(read_jsonl(tmp_path / "all" / "00_scenes.jsonl")) == 2
 
 
 @pytest.mark.integration
@@ -209,7 +206,7 @@ def test_a_picture_that_was_replaced_is_not_thought_about(make, drawn, tmp_path)
     )
     first.write_bytes(second.read_bytes())
     outcome = synthesize(read_config(make(**keys_of)))
-    thought = {row["of"].rpartition("/")[0] for row in lines(tmp_path / "out" / "05_thinking.jsonl")}
+    thought = {row["of"].rpartition("/")[0] for row in read_jsonl(tmp_path / "out" / "05_thinking.jsonl")}
     assert outcome.dropped and thought == {"demo/000001"}
 
 
@@ -218,7 +215,7 @@ def test_budgets_count_all_files(make):
     config = make(max_rollouts=30)
     outcome = synthesize(read_config(config))
     folder = config.parent / "out"
-    there = sum(len(lines(folder / f"{name}.jsonl")) for name in REPLIES if (folder / f"{name}.jsonl").is_file())
+    there = sum(len(read_jsonl(folder / f"{name}.jsonl")) for name in REPLIES if (folder / f"{name}.jsonl").is_file())
     assert outcome.left > 0 and outcome.stopped == "max_rollouts: 30" and 20 < there <= 30 and outcome.waits
 
 
@@ -229,10 +226,10 @@ def test_an_edited_file_is_used_until_what_it_is_made_of_changes(whole, tmp_path
     rows = path.read_text().splitlines(keepends=True)
     scene = json.loads(rows[0])["scene"]
     path.write_text("".join(row for row in rows if json.loads(row)["scene"] != scene))
-    config = resumed(folder, [f"dataset_dir={tmp_path}"])
+    config = read_folder(folder, [f"dataset_dir={tmp_path}"])
     synthesize(config)
-    assert not [row for row in lines(folder / "08_sft.jsonl") if row["question_id"].startswith(f"{scene}/")]
-    assert lines(folder / "08_sft.jsonl")
+    assert not [row for row in read_jsonl(folder / "08_sft.jsonl") if row["question_id"].startswith(f"{scene}/")]
+    assert read_jsonl(folder / "08_sft.jsonl")
 
     card = (folder / "03_validated.card.md").read_text().split("\n\n")
     kept = [row for row in rows if json.loads(row)["scene"] != scene]
@@ -242,7 +239,7 @@ def test_an_edited_file_is_used_until_what_it_is_made_of_changes(whole, tmp_path
     blind = json.dumps({**config.blind, "samples": 5})
     for other in ("blind_right=4", f"blind={blind}"):
         with pytest.raises(ValueError, match=r"03_validated.jsonl: was edited, and what it is made of has changed"):
-            synthesize(resumed(folder, [other, f"dataset_dir={tmp_path}"]))
+            synthesize(read_folder(folder, [other, f"dataset_dir={tmp_path}"]))
 
     assert keys(folder) == before  # nobody was asked: set back, it goes on
     assert not synthesize(config).finished and path.read_text() == "".join(kept)
@@ -283,7 +280,7 @@ def test_a_broken_line_is_named(whole, tmp_path, name, change, said):
     first, *rest = path.read_text().splitlines(keepends=True)
     path.write_text(json.dumps(change(json.loads(first))) + "\n" + "".join(rest))
     with pytest.raises(ValueError, match=said):
-        synthesize(resumed(folder, [f"dataset_dir={tmp_path}"]))
+        synthesize(read_folder(folder, [f"dataset_dir={tmp_path}"]))
 
 
 @pytest.mark.slow
@@ -294,7 +291,7 @@ def test_text_that_is_no_row_is_named_in_every_file(whole, tmp_path):
         first, second, *rest = path.read_text().splitlines(keepends=True)
         path.write_text("".join([first, second[:40] + "\n", *rest]))
         with pytest.raises(ValueError, match=rf"{name}.jsonl:2: not a JSON object .* it is made again"):
-            synthesize(resumed(folder, [f"dataset_dir={tmp_path / name}"]))
+            synthesize(read_folder(folder, [f"dataset_dir={tmp_path / name}"]))
 
 
 @pytest.mark.slow
@@ -304,7 +301,7 @@ def test_a_line_that_stands_twice_is_named(whole, tmp_path):
     first, *rest = path.read_text().splitlines(keepends=True)
     path.write_text("".join([first, first, *rest]))
     with pytest.raises(ValueError, match=r"03_validated.jsonl: demo/\S+ stands there twice. Remove a line"):
-        synthesize(resumed(folder, [f"dataset_dir={tmp_path}"]))
+        synthesize(read_folder(folder, [f"dataset_dir={tmp_path}"]))
 
 
 @pytest.mark.slow
@@ -313,7 +310,7 @@ def test_a_card_that_is_gone_or_broken_is_made_again(whole, tmp_path):
     (folder / "02_questions.card.json").write_text("{}")
     (folder / "05_short.card.json").unlink()
     assert summarise(folder).waits == "02_questions"
-    synthesize(resumed(folder, [f"dataset_dir={tmp_path}"]))
+    synthesize(read_folder(folder, [f"dataset_dir={tmp_path}"]))
     assert not summarise(folder).waits and made(folder) == made(whole)
 
 
@@ -322,8 +319,8 @@ def test_a_last_line_without_its_end_is_a_row(whole, tmp_path):
     folder = shutil.copytree(whole, tmp_path / "out")
     path = folder / "03_validated.jsonl"
     path.write_text(path.read_text().rstrip("\n"))
-    synthesize(resumed(folder, [f"dataset_dir={tmp_path}"]))
-    assert lines(folder / "10_rl_questions.jsonl") == lines(whole / "10_rl_questions.jsonl")
+    synthesize(read_folder(folder, [f"dataset_dir={tmp_path}"]))
+    assert read_jsonl(folder / "10_rl_questions.jsonl") == read_jsonl(whole / "10_rl_questions.jsonl")
 
 
 def test_a_name_that_is_taken_is_told_before_anybody_is_asked(make, tmp_path):
@@ -361,7 +358,7 @@ def test_a_server_that_rewrites_beginnings(make):
 def test_another_model_is_another_folder(whole, tmp_path):
     folder = shutil.copytree(whole, tmp_path / "out")
     with pytest.raises(ValueError, match="made with writer.model_name_or_path: 'writer', now 'other'"):
-        synthesize(resumed(folder, ["writer={model_name_or_path: other}"]))
+        synthesize(read_folder(folder, ["writer={model_name_or_path: other}"]))
 
 
 @pytest.mark.integration
@@ -385,9 +382,9 @@ def test_a_name_that_no_server_has_is_corrected_in_the_same_folder(make, whole, 
 def test_more_samples_are_asked_beside_those_that_are_there(whole, tmp_path):
     folder = shutil.copytree(whole, tmp_path / "out")
     thinker = {**read_folder(folder).thinker, "samples": 4}
-    outcome = synthesize(resumed(folder, [f"thinker={json.dumps(thinker)}", f"dataset_dir={tmp_path}"]))
-    asked = len(lines(folder / "03_validated.jsonl")) + len(lines(folder / "04_composed.jsonl"))
-    assert len(lines(folder / "05_thinking.jsonl")) == 4 * asked and outcome.finished >= asked
+    outcome = synthesize(read_folder(folder, [f"thinker={json.dumps(thinker)}", f"dataset_dir={tmp_path}"]))
+    asked = len(read_jsonl(folder / "03_validated.jsonl")) + len(read_jsonl(folder / "04_composed.jsonl"))
+    assert len(read_jsonl(folder / "05_thinking.jsonl")) == 4 * asked and outcome.finished >= asked
 
 
 @pytest.mark.integration
@@ -428,7 +425,7 @@ def test_a_start_of_which_all_was_refused_is_no_success(make, drawn, tmp_path, c
     for expected in (0, 1):
         code, said = call("run", config, "max_rollouts=null")
         assert code == expected and "All else is done" in said, said
-        refused = len(lines(tmp_path / "out" / "dropped.jsonl"))
+        refused = len(read_jsonl(tmp_path / "out" / "dropped.jsonl"))
         assert "05_short: " in said and "Once that is put right: virgo-factory synthesize resume" in said
         assert f"{refused} requests could not be asked" in said and "The next start tries them again" in said
 
@@ -439,17 +436,17 @@ def test_a_question_is_judged_by_all_its_votes_or_not_at_all(whole, tmp_path):
     steps = {step.name: step for step in STEPS}
     for votes, judged, kept in (("03_votes", "03_validated", "blind"), ("04_ablations", "04_composed", "all")):
         path = folder / f"{votes}.jsonl"
-        rows = lines(path)
+        rows = read_jsonl(path)
         lost = next(
             row
             for row in rows
-            if row["mode"] == kept and row["of"] in {one["id"] for one in lines(folder / f"{judged}.jsonl")}
+            if row["mode"] == kept and row["of"] in {one["id"] for one in read_jsonl(folder / f"{judged}.jsonl")}
         )
         path.write_text("".join(json.dumps(row) + "\n" for row in rows if row != lost))
-        with Folder(resumed(folder)) as opened:
+        with Folder(read_folder(folder)) as opened:
             account = steps[judged].make(opened)
 
-        (dropped,) = [row for row in lines(folder / f"{judged}.dropped.jsonl") if row["of"] == lost["of"]]
+        (dropped,) = [row for row in read_jsonl(folder / f"{judged}.dropped.jsonl") if row["of"] == lost["of"]]
         assert account.dropped["not all votes were had"] == 1 and dropped["reason"] == "not all votes were had"
         assert (
             dropped["detail"] == {"blind": "3 of 3 of solver, 3 of 4 of blind", "all": "all: 2 of 3 of solver"}[kept]
@@ -464,6 +461,6 @@ def test_roles_that_read_text_may_be_asked_of_any_server(make, whole):
     }
     config = read_config(make(**roles))
     assert not synthesize(config).waits
-    params = [row["params"] for row in lines(config.output_dir / "01_written.jsonl")]
+    params = [row["params"] for row in read_jsonl(config.output_dir / "01_written.jsonl")]
     assert {one.get("dialect") for one in params} == {"openai"} and not any("vllm" in one for one in params)
     assert made(config.output_dir) == made(whole)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from virgo_factory.cli.data.terminal import progress, read_overrides
+from virgo_factory.cli.data.terminal import RECIPE_OVERRIDES, progress, read_overrides
 from virgo_factory.io.files import check_file
 from virgo_factory.report.terminal import counted
 from virgo_factory.report.text import one_line
@@ -25,9 +25,7 @@ def check(
     what: str = typer.Argument(
         ..., metavar="DATASET|RECIPE|FILE", help="Name in dataset_info.json, recipe, or .json, .jsonl, .parquet file."
     ),
-    changes: list[str] | None = typer.Argument(
-        None, metavar="[KEY=VALUE]...", help="Of a recipe, as for llamafactory-cli train."
-    ),
+    changes: list[str] | None = RECIPE_OVERRIDES,
     tokenizer: str | None = typer.Option(
         None, "--tokenizer", metavar="DIR|ID", help="The model's; a recipe names it."
     ),

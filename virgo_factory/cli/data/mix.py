@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from virgo_factory.cli.data.terminal import command_line, progress, show_cards, tell_cache, training
+from virgo_factory.cli.data.terminal import HOLDOUT, command_line, progress, show_cards, tell_cache, training
 
 
 def mix(
@@ -15,9 +15,7 @@ def mix(
         "ratio of its rows (0.5, 50%), or all of them if no amount is given.",
     ),
     seed: int = typer.Option(42, "--seed", help="Decides which rows are drawn and in which order."),
-    holdout: Path | None = typer.Option(
-        None, "--holdout", metavar="FILE", help="Leave out rows that ask a question of this questions.jsonl."
-    ),
+    holdout: Path | None = HOLDOUT,
     dataset_dir: Path | None = typer.Option(None, "--dataset-dir", help="Folder of dataset_info.json."),
     media_dir: Path | None = typer.Option(None, "--media-dir", help="Folder that image paths start from."),
     workers: int | None = typer.Option(None, "--workers", min=1, help="Processes; all cores by default."),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from virgo_factory.cli.data.terminal import busy, read_overrides, write_page
+from virgo_factory.cli.data.terminal import RECIPE_OVERRIDES, busy, read_overrides, write_page
 from virgo_factory.core.errors import UserError
 from virgo_factory.io.files import check_file
 
@@ -17,9 +17,7 @@ def preview(
     row: str | None = typer.Argument(
         None, metavar="[ID|N]", help="An id, or a number from 1; id:17 for an id that is a number.", show_default="1"
     ),
-    changes: list[str] | None = typer.Argument(
-        None, metavar="[KEY=VALUE]...", help="Of a recipe, as for llamafactory-cli train."
-    ),
+    changes: list[str] | None = RECIPE_OVERRIDES,
     rows: str | None = typer.Option(None, "--rows", help="Several rows: 1,5,9 or 3-7."),
     html: Path | None = typer.Option(None, "--html", help="Write a page with the pictures instead."),
     tokenizer: str | None = typer.Option(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from virgo_factory.cli.data.terminal import busy, command_line, progress, show_cards, tell_cache, training
+from virgo_factory.cli.data.terminal import HOLDOUT, busy, command_line, progress, show_cards, tell_cache, training
 from virgo_factory.core.errors import UserError
 from virgo_factory.report.card import card_files, entry_line
 from virgo_factory.report.terminal import counted
@@ -37,9 +37,7 @@ def slice(
     tokenizer: str | None = typer.Option(
         None, "--tokenizer", help="Folder or hub id, for --tokens; a recipe's model_name_or_path by default."
     ),
-    holdout: Path | None = typer.Option(
-        None, "--holdout", metavar="FILE", help="Leave out rows that ask a question of this questions.jsonl."
-    ),
+    holdout: Path | None = HOLDOUT,
     dataset_dir: Path | None = typer.Option(None, "--dataset-dir", help="Folder of dataset_info.json."),
     media_dir: Path | None = typer.Option(None, "--media-dir", help="Folder that image paths start from."),
     workers: int | None = typer.Option(None, "--workers", min=1, help="Processes; all cores by default."),

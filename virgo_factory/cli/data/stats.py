@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from virgo_factory.cli.data.terminal import busy, progress, read_overrides, tell_cache, training
+from virgo_factory.cli.data.terminal import RECIPE_OVERRIDES, busy, progress, read_overrides, tell_cache, training
 from virgo_factory.core.errors import UserError
 from virgo_factory.io.files import check_folder
 from virgo_factory.report.table import Table
@@ -16,9 +16,7 @@ from virgo_factory.report.text import one_line
 
 def stats(
     what: str = typer.Argument(metavar="DATASET|RECIPE|FILE", help="A dataset's name, a recipe or a data file."),
-    changes: list[str] | None = typer.Argument(
-        None, metavar="[KEY=VALUE]...", help="Of a recipe, as for llamafactory-cli train."
-    ),
+    changes: list[str] | None = RECIPE_OVERRIDES,
     plots: Path | None = typer.Option(None, "--plots", help="Folder to put pictures (PNG) in."),
     cutoff_len: int | None = typer.Option(
         None, "--cutoff-len", min=1, help="Tokens at which training drops or cuts a row; the recipe's by default."

@@ -9,10 +9,20 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from virgo_factory.core.errors import UserError
 from virgo_factory.io.files import check_file
 from virgo_factory.report.card import card_files, entry_line
 from virgo_factory.report.terminal import counted
+
+
+OVERRIDES = typer.Argument(None, metavar="[KEY=VALUE]...", help="As for llamafactory-cli train.")
+RECIPE_OVERRIDES = typer.Argument(None, metavar="[KEY=VALUE]...", help="Of a recipe, as for llamafactory-cli train.")
+HOLDOUT = typer.Option(
+    None, "--holdout", metavar="FILE", help="Leave out rows that ask a question of this questions.jsonl."
+)
+"""Arguments and options that several verbs have."""
 
 
 def command_line() -> str:

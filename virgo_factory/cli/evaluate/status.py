@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.cli.data.terminal import write_page
 from virgo_factory.report.terminal import console, print_tables
 
 
@@ -27,11 +28,7 @@ def status(
         return
 
     if html:
-        from virgo_factory.io.files import check_file
-
-        check_file(html)
-        write_status_page(html, config, rows, found.told)
-        print(f"{html}: {len(rows)} scores")
+        write_page(html, "scores", False, lambda: write_status_page(html, config, rows, found.told))
         return
 
     shown = console(soft_wrap=True, markup=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from virgo_factory.cli.data.terminal import busy, read_overrides, training
+from virgo_factory.cli.data.terminal import OVERRIDES, busy, read_overrides, training
 from virgo_factory.core.errors import UserError
 from virgo_factory.io.files import check_folder
 from virgo_factory.report.terminal import console, print_tables
@@ -14,9 +14,7 @@ from virgo_factory.report.text import quoted
 
 def export(
     recipe: str = typer.Argument(metavar="RECIPE", help="A recipe of stage: grpo, or the name of one that ships."),
-    overrides: list[str] | None = typer.Argument(
-        None, metavar="[KEY=VALUE]...", help="As for llamafactory-cli train."
-    ),
+    overrides: list[str] | None = OVERRIDES,
     verl: Path | None = typer.Option(None, "--verl", metavar="DIR", help="Folder for verl 0.9, new or empty."),
     easyr1: Path | None = typer.Option(None, "--easyr1", metavar="DIR", help="Folder for EasyR1, new or empty."),
     nodes: int = typer.Option(1, "--nodes", min=1, help="Of the Ray cluster."),

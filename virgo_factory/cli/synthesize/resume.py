@@ -13,9 +13,9 @@ def resume(
 ) -> None:
     """Do what is still to be done. Nothing that was finished is asked again; files whose inputs changed are made again."""
     from virgo_factory.cli.synthesize.run import go
-    from virgo_factory.synthesis.run.launch import resumed
+    from virgo_factory.synthesis.config import read_folder
 
-    go(resumed(folder, overrides or []))
+    go(read_folder(folder, overrides or []))
 
 
 EXAMPLE = "virgo-factory synthesize resume data/lgt max_hours=8"

@@ -1,15 +1,18 @@
-"""Which rows are taken: one seeded order of all usable rows, whose every prefix keeps the shares of its domains."""
+"""Which rows are taken: one seeded order of all usable rows, whose every prefix keeps the shares of its domains; or some of a stream."""
 
+import random
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from virgo_factory.data.check.duplicates import STEP, mix
 
+
+T = TypeVar("T")
 
 SCIENCE = ("physics", "chemistry", "biology")
 """What `science` stands for beside itself: STILL-2 names these, the paper (Virgo section 2.1) says science."""
@@ -119,3 +122,15 @@ def domains_there(candidates: Candidates) -> str:
     counts = np.bincount(candidates.column("domain").astype(np.int64), minlength=len(candidates.domains))
     pairs = sorted(zip(counts, candidates.domains, strict=True), key=lambda pair: -pair[0])
     return ", ".join(f"{name or 'none'} {count:,}" for count, name in pairs[:20]) or "no rows"
+
+
+def some_of(stream: Iterable[T], count: int, seed: int) -> list[T]:
+    """Return so many of a stream in their order, each as likely as any other; the others are not held."""
+    rng, kept = random.Random(seed), []
+    for number, one in enumerate(stream):
+        if number < count:
+            kept.append((number, one))
+        elif (place := rng.randrange(number + 1)) < count:
+            kept[place] = (number, one)
+
+    return [one for _, one in sorted(kept, key=lambda pair: pair[0])]

@@ -45,7 +45,7 @@ from virgo_factory.distill.questions.question_card import (
     read_card,
     write_cards,
 )
-from virgo_factory.distill.sources import Asked, Found, Picture, read_source
+from virgo_factory.distill.sources import Asked, Found, read_source
 from virgo_factory.formats.row import RejectedRow, text_id
 from virgo_factory.io.atomic import write_json
 from virgo_factory.io.files import check_folder
@@ -299,8 +299,8 @@ def _stream(
 
             _check_gold(question)
             stored = [
-                store_picture(_opened(picture), media_dir, job.folder, config.image_max_pixels, known)
-                for picture in found.pictures
+                store_picture(image, media_dir, job.folder, config.image_max_pixels, known)
+                for image in (picture() if callable(picture) else picture for picture in found.pictures)
             ]
             if any(picture.pixels in known_pictures for picture in stored):
                 raise RejectedRow(PICTURE_OVERLAP)
@@ -318,10 +318,6 @@ def _stream(
 
     job.progress(name, number, min(len(draw), wanted))
     return account, draw, _copies(job, overlaps, number)
-
-
-def _opened(picture: Picture) -> Any:
-    return picture() if callable(picture) else picture
 
 
 def _copies(job: _Job, overlaps: Sequence[Overlaps], rows: int) -> dict[int, str]:

@@ -20,8 +20,7 @@ from virgo_factory.data.make.writing import normal_row, published, spooled, writ
 from virgo_factory.data.read.source import INFO, read_info
 from virgo_factory.data.rows.entry import file_name
 from virgo_factory.data.rows.repetition import find_loop
-from virgo_factory.distill.config import BLOCKS, SEVERAL, DistillConfig, read_config, read_folder
-from virgo_factory.distill.config import FILE as CONFIG
+from virgo_factory.distill.config import BLOCKS, SEVERAL, DistillConfig, read_folder
 from virgo_factory.distill.select.diversity import Diversity, most_diverse
 from virgo_factory.distill.select.selection_card import SelectionCard, told_level, write_card
 from virgo_factory.formats.row import check_example
@@ -47,23 +46,15 @@ from virgo_factory.rollouts.store.rollout import DIFFICULTIES
 from virgo_factory.rollouts.store.store import lock
 
 
-def select(
+def _select(
     folder: Path,
-    config: DistillConfig,  # whose selection keys, `dataset` and `dataset_dir` are used
-    out: Path | None = None,  # .jsonl or .parquet; `selected.jsonl` in the folder by default
-    command: str = "",  # the command line, for the card
-    overwrite: bool = False,  # replace the file, and an entry of that name which names another file
-    # called with the bytes of rollouts read, and of all
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    config: DistillConfig,
+    out: Path,
+    command: str,
+    overwrite: bool,
+    progress: Callable[[int, int], None],
 ) -> SelectionCard:
-    """Write the chosen rollouts as rows of the normal form, with a card and an entry in dataset_info.json.
-
-    Every sample that is asked for must have been judged before (verdicts.judge_rollouts); those without a verdict count
-    as missing. Raises ValueError: the output or the entry is in the way, a file is broken, no row is left (the message counts why), or
-    the folder's rollouts cannot give such a selection.
-    """
-    out = out or folder / "selected.jsonl"
-    check_targets([out], [], overwrite)
+    """Write the chosen rollouts of those that are judged, with a card and an entry; samples without a verdict count as missing."""
     entry = {"file_name": file_name(out, config.dataset_dir), "formatting": "long_thought"}
     _check_entry(config, entry, overwrite)
     media_dir = question_file(folder).parent
@@ -101,22 +92,25 @@ def select(
 def choose(
     folder: Path,
     overrides: Sequence[str] = (),
-    out: Path | None = None,
-    command: str = "",
-    overwrite: bool = False,
+    out: Path | None = None,  # .jsonl or .parquet; `selected.jsonl` in the folder by default
+    command: str = "",  # the command line, for the card
+    overwrite: bool = False,  # replace the file, and an entry of that name which names another file
+    # called with the bytes of rollouts read, and of all
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SelectionCard:
-    """Judge what a folder's rollouts still lack, then `select` from them by `key=value` of selection keys, `dataset` or `dataset_dir`.
+    """Judge what a folder's rollouts still lack, and write those that are chosen by `key=value` of selection keys, `dataset` or `dataset_dir`.
+
+    They are rows of the normal form, with a card and an entry in dataset_info.json.
 
     Where a run writes to the folder, which judges by itself, only the verdicts that are there count. `out` is NAME.jsonl for another
-    `dataset` than the configuration's by default. Raises ValueError as `select`, and for an override of another key.
+    `dataset` than the configuration's by default. Raises ValueError: the output or the entry is in the way, a file is broken, no row is
+    left (the message counts why), the folder's rollouts cannot give such a selection, or an override is of another key.
     """
     free = {*BLOCKS["selection"], "dataset", "dataset_dir"}
     if wrong := [key for key, *_ in (override.split("=") for override in overrides) if key not in free]:
         raise UserError(f"{', '.join(wrong)}: not a key of the selection; these are {', '.join(sorted(free))}.")
 
-    before = read_folder(folder)
-    config = read_config(folder / CONFIG, overrides, files=False).model_copy(update={"output_dir": folder})
+    before, config = read_folder(folder), read_folder(folder, overrides)
     if config.responses not in SEVERAL and any(override.startswith("k=") for override in overrides):
         raise UserError(
             f"k={config.k}: responses: {config.responses} takes {'one' if config.responses == 'shortest' else 'all'} of a "
@@ -133,7 +127,7 @@ def choose(
         else:
             judge_rollouts(folder, len(os.sched_getaffinity(0)))
 
-        return select(folder, config, out, command, overwrite, progress)
+        return _select(folder, config, out, command, overwrite, progress)
 
 
 def training_row(

@@ -4,7 +4,6 @@ The four behaviours and the way of asking are those of arXiv 2503.01307; a reply
 """
 
 import json
-import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 
 from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.core.thought import LongThought
+from virgo_factory.data.make.sampling import some_of
 from virgo_factory.data.show.behaviours import BEHAVIOURS, Shown, shown_by
 from virgo_factory.evaluation.probes.process import agreement
 from virgo_factory.evaluation.scorers.judging import AT_ONCE
@@ -49,7 +49,7 @@ def judge_behaviours(
 
     `cues`: planted in rows that do not say so: neither the lexicon counts their first sentence, nor does the judge see it.
     """
-    drawn = _drawn(examples, count, seed)
+    drawn = some_of((one for one in examples if isinstance(one.response, LongThought)), count, seed)
     shown = [shown_by(one) for one in drawn]
     planted = [_planted(one, cues) for one in shown]
     with ThreadPoolExecutor(AT_ONCE) as threads:
@@ -68,23 +68,6 @@ def judge_behaviours(
         found.append(Agreed(name, len(read), (shares[0], totals[0]), (shares[1], totals[1]), *agreement(pairs)))
 
     return found, len(drawn) - len(read)
-
-
-def _drawn(examples: Iterable[Example], count: int, seed: int) -> list[Example]:
-    """Return a sample of the examples with a long thought, each as likely as any other, in their order."""
-    rng, kept, seen = random.Random(seed), [], 0
-    for one in examples:
-        if not isinstance(one.response, LongThought):
-            continue
-
-        if seen < count:
-            kept.append((seen, one))
-        elif (place := rng.randrange(seen + 1)) < count:
-            kept[place] = (seen, one)
-
-        seen += 1
-
-    return [one for _, one in sorted(kept, key=lambda pair: pair[0])]
 
 
 def _planted(shown: Shown, cues: Sequence[str]) -> tuple[str, int]:

@@ -95,8 +95,8 @@ def not_as_in_the_paper(config: EvaluationConfig, rows: Sequence[Score]) -> str:
     return f"Not as in the paper: {' '.join(told)}" if told else ""
 
 
-def write_status_page(path: Path, config: EvaluationConfig, rows: Sequence[Score], left: str) -> None:
-    """Write scores, their plot and what is outstanding as a page."""
+def write_status_page(path: Path, config: EvaluationConfig, rows: Sequence[Score], left: str) -> int:
+    """Write scores, their plot and what is outstanding as a page; return how many scores there are."""
     shown = [row for row in rows if not row["group"] and row["score"] != ""]
     bars = [(title_of(row), row["low"], row["score"], row["high"]) for row in shown if row["low"] != ""]
     plots = []
@@ -109,6 +109,7 @@ def write_status_page(path: Path, config: EvaluationConfig, rows: Sequence[Score
     write_page(
         path, f"Evaluation {config.output_dir}", head=[Section("", [scores_table(config, rows), *plots, *notes])]
     )
+    return len(rows)
 
 
 def benchmark_rows(folder: Path | None = None) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from virgo_factory.synthesis.prompts import answered_text, asked_text, filled
 from virgo_factory.synthesis.questions.grammar import items_of
-from virgo_factory.synthesis.questions.validity import FORBIDDEN, checked
+from virgo_factory.synthesis.questions.validity import checked
 from virgo_factory.synthesis.questions.votes import NO_VOTE, vote_of
 from virgo_factory.synthesis.questions.writing import NO_QUESTION
 from virgo_factory.synthesis.words import Ask, Dropped, Question, Reply, Scene
@@ -56,7 +56,7 @@ def composer_asks(scene: Scene, questions: Sequence[Question], most: int = 2, of
 
 
 def candidates_of(
-    scene: Scene, questions: Sequence[Question], replies: Sequence[Reply], forbidden: Sequence[str] = FORBIDDEN
+    scene: Scene, questions: Sequence[Question], replies: Sequence[Reply]
 ) -> Iterator[Question | Dropped]:
     """Yield the composed questions that replies hold, before their ablation; in the place of others why they are none.
 
@@ -64,13 +64,12 @@ def candidates_of(
         scene: that they are about.
         questions: those that the replies were composed of, among others.
         replies: to `composer_asks`, of all sets and samples.
-        forbidden: words that no question and no option may hold.
     """
     known = {question.id: question for question in questions}
     kept: list[Question] = []
     for reply in sorted(replies, key=lambda one: (one.mode, one.model, one.sample)):
         of = f"{scene.id}/{reply.mode.replace(' ', '')}/c{reply.sample}"
-        one = _candidate(scene, known, reply, of, kept, forbidden)
+        one = _candidate(scene, known, reply, of, kept)
         if isinstance(one, Question):
             kept.append(one)
 
@@ -78,7 +77,7 @@ def candidates_of(
 
 
 def _candidate(
-    scene: Scene, known: Mapping[str, Question], reply: Reply, of: str, kept: list[Question], forbidden: Sequence[str]
+    scene: Scene, known: Mapping[str, Question], reply: Reply, of: str, kept: list[Question]
 ) -> Question | Dropped:
     items = items_of(reply.response, is_whole=reply.finish_reason == "stop")
     if len(items) != 1:
@@ -95,7 +94,7 @@ def _candidate(
     if len(item.question) > LENGTH * sum(len(known[id].question) for id in inputs):
         return Dropped(of, TOO_LONG, item.question[:200])
 
-    return checked(item, scene, of, [*known.values(), *kept], len(kept), 2, inputs, forbidden)
+    return checked(item, scene, of, [*known.values(), *kept], len(kept), 2, inputs)
 
 
 def ablation_asks(candidate: Question, inputs: Sequence[Question]) -> list[Ask]:

@@ -91,7 +91,6 @@ def checked(
     place: int = 0,
     stage: int = 1,
     inputs: tuple[str, ...] = (),
-    forbidden: Sequence[str] = FORBIDDEN,
 ) -> Question | Dropped:
     """Return a written item as a question, or why it is none.
 
@@ -103,7 +102,6 @@ def checked(
         place: of its right option, counted on from the scene's number: letters of a scene's questions follow one another.
         stage: see Question.
         inputs: see Question.
-        forbidden: words that no question and no option may hold.
     """
 
     def dropped(reason: str, found: str = "") -> Dropped:
@@ -133,7 +131,7 @@ def checked(
     if others := next(filter(None, map(_OTHERS.search, item.options)), None):
         return dropped(OF_OTHERS, others.group())
 
-    if word := next(filter(None, (word_in(text, tuple(forbidden)) for text in texts)), ""):
+    if word := next(filter(None, (word_in(text, FORBIDDEN) for text in texts)), ""):
         return dropped(FORBIDDEN_WORD, word)
 
     if numbers := _box_numbers(texts, scene):

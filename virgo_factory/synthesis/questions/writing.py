@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from virgo_factory.synthesis.prompts import filled, scene_text
 from virgo_factory.synthesis.questions.grammar import items_of
-from virgo_factory.synthesis.questions.validity import FORBIDDEN, checked
+from virgo_factory.synthesis.questions.validity import checked
 from virgo_factory.synthesis.words import Ask, Dropped, Question, Reply, Scene
 
 
@@ -16,9 +16,7 @@ def writer_ask(scene: Scene, count: int = 8) -> Ask:
     return Ask(scene.id, filled("lgt_writer", count=str(count), scene=scene_text(scene)))
 
 
-def questions_of(
-    scene: Scene, replies: Sequence[Reply], forbidden: Sequence[str] = FORBIDDEN
-) -> Iterator[Question | Dropped]:
+def questions_of(scene: Scene, replies: Sequence[Reply]) -> Iterator[Question | Dropped]:
     """Yield the questions that replies of writers hold, and in the place of others why they are none; of prose one Dropped a reply.
 
     Right options stand at letters that follow one another, beginning with the scene's number, so that over a file they are uniform.
@@ -26,7 +24,6 @@ def questions_of(
     Args:
         scene: that they are about.
         replies: to `writer_ask`, of all samples.
-        forbidden: words that no question and no option may hold.
     """
     kept: list[Question] = []
     for reply in sorted(replies, key=lambda one: (one.model, one.sample)):
@@ -36,7 +33,7 @@ def questions_of(
             yield Dropped(of, NO_QUESTION, reply.response[:200])
 
         for number, item in enumerate(items, start=1):
-            one = checked(item, scene, f"{of}/{number}", kept, len(kept), forbidden=forbidden)
+            one = checked(item, scene, f"{of}/{number}", kept, len(kept))
             if isinstance(one, Question):
                 kept.append(one)
 

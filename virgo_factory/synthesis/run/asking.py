@@ -16,6 +16,7 @@ from virgo_factory.rollouts.run.launch import Asking, sampling_of
 from virgo_factory.rollouts.run.run import Event, Job, Pass, Run
 from virgo_factory.rollouts.servers.client import Reply as Answer
 from virgo_factory.rollouts.servers.client import Sampling
+from virgo_factory.rollouts.servers.endpoints import PATIENCE
 from virgo_factory.rollouts.servers.server import Server
 from virgo_factory.rollouts.store.records import Records
 from virgo_factory.synthesis.config import RoleConfig
@@ -60,7 +61,6 @@ class RoleAsking(Asking):
         asks: see Asks.
         media_dir: that pictures' paths are relative to.
         on_event: see Event; None where nobody is to be asked.
-        patience: seconds without any server after which it gives up.
         deadline: of time.monotonic(), after which nothing is begun.
 
     Attributes:
@@ -77,10 +77,9 @@ class RoleAsking(Asking):
         asks: Asks,
         media_dir: Path,
         on_event: Callable[[Event], None] | None,
-        patience: float,
-        deadline: float = float("inf"),
+        deadline: float,
     ) -> None:
-        super().__init__(config, None, store, on_event, patience)
+        super().__init__(config, None, store, on_event, PATIENCE)
         self.role, self.asks, self.media_dir, self.deadline = role, asks, media_dir, deadline
 
     def questions(self) -> Iterator[Ask]:

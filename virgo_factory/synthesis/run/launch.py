@@ -17,12 +17,11 @@ from virgo_factory.rollouts.config import common_config
 from virgo_factory.rollouts.run.launch import check_config, sigterm_interrupts
 from virgo_factory.rollouts.run.run import Event
 from virgo_factory.rollouts.servers.client import Refused, Unavailable, WrongServer
-from virgo_factory.rollouts.servers.endpoints import PATIENCE
 from virgo_factory.rollouts.servers.server import ServerError
 from virgo_factory.rollouts.store.index import DROPPED
 from virgo_factory.rollouts.store.jsonl import lines_of
 from virgo_factory.rollouts.store.store import lock
-from virgo_factory.synthesis.config import FILE, ROLES, SynthesisConfig, read_config, read_folder
+from virgo_factory.synthesis.config import FILE, ROLES, SynthesisConfig, read_folder
 from virgo_factory.synthesis.questions.votes import BLIND
 from virgo_factory.synthesis.run.asking import RoleAsking
 from virgo_factory.synthesis.run.folder import DPO, PROMPTS, REPLIES, SCENES, SFT, Account, Folder
@@ -59,7 +58,6 @@ def synthesize(
     config: SynthesisConfig,
     on_event: Callable[[Event], None] = lambda event: None,
     on_made: OnMade = lambda name, account: None,
-    patience: float = PATIENCE,
 ) -> Outcome:
     """Do what is still to be done of a synthesis, and return how that ended.
 
@@ -67,7 +65,6 @@ def synthesize(
         config: its `output_dir` is the folder, which is made, or gone on with.
         on_event: see Event.
         on_made: called with each file that was made, and what became of what went into it.
-        patience: seconds without any server after which it gives up.
 
     Raises:
         ValueError: another process works on the folder, the configuration is not the folder's, a name of its entries is taken,
@@ -91,7 +88,7 @@ def synthesize(
         (config.output_dir / f"{DROPPED}.jsonl").unlink(missing_ok=True)  # tried again, and told again
         try:
             deadline = time.monotonic() + 3600 * config.max_hours if config.max_hours else math.inf
-            outcome = _go(folder, on_made, lambda *of: _asking(folder, *of, on_event, patience, deadline))
+            outcome = _go(folder, on_made, lambda *of: _asking(folder, *of, on_event, deadline))
         except (WrongServer, Refused, Unavailable, ServerError) as error:
             there = f"What was finished is in {folder.path}. Go on: {config.resume_command()}"
             raise UserError(f"{error}\n{there}") from error
@@ -126,16 +123,6 @@ def replies_of(folder: Path) -> dict[str, tuple[int, int]]:
     return found
 
 
-def resumed(path: Path, overrides: Sequence[str] = ()) -> SynthesisConfig:
-    """Return the configuration in a synthesis' folder, with keys that differ now.
-
-    Raises:
-        ValueError: no such folder, or a value is wrong.
-    """
-    read_folder(path)  # says what is wrong where this is no such folder
-    return read_config(path / FILE, overrides, files=False).model_copy(update={"output_dir": path})
-
-
 def merge(
     folders: Sequence[Path],
     out: Path,
@@ -163,7 +150,7 @@ def merge(
     """
     folders, out = [Path(folder) for folder in folders], Path(out)
     old = _shared(common_config(SynthesisConfig, folders, _shared))
-    common = resumed(folders[0], overrides)
+    common = read_folder(folders[0], overrides)
     new = _shared(common)
     if changed := [key for key in old if old[key] != new.get(key)]:
         raise UserError(f"{', '.join(changed)}: cannot differ from what the shards were made with. Leave it out.")
@@ -299,10 +286,9 @@ def _asking(
     step: Asked,
     role: str,
     on_event: Callable[[Event], None] | None = None,
-    patience: float = PATIENCE,
     deadline: float = math.inf,
 ) -> RoleAsking:
     """Return what asks a role; without `on_event` it only counts."""
     config, store = folder.config, folder.replies(step.name)
     asks = functools.partial(step.asks, folder, role)
-    return RoleAsking(role, config.role(role), store, asks, config.media_dir, on_event, patience, deadline)
+    return RoleAsking(role, config.role(role), store, asks, config.media_dir, on_event, deadline)

@@ -1,11 +1,11 @@
 """A synthesis as a page to look at: the account of its stages, and drawn scenes with all that was made and dropped of them."""
 
-import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from virgo_factory.data.make.sampling import some_of
 from virgo_factory.data.read.look import as_seen, scaled
 from virgo_factory.data.read.media import BadMedia, resolve_image
 from virgo_factory.report.page import Article, Picture, Section, Text, write_page
@@ -56,14 +56,9 @@ _LEGEND = (
 
 def _drawn(folder: Path, count: int, seed: int) -> list[Scene]:
     """Return scenes drawn from the file, in its order."""
-    path, rng, kept = folder / f"{files.SCENES}.jsonl", random.Random(seed), []
-    for number, (_, row) in enumerate(lines_of(path) if path.is_file() else ()):
-        if len(kept) < count:
-            kept.append((number, row))
-        elif (place := rng.randrange(number + 1)) < count:
-            kept[place] = (number, row)
-
-    return [of_row(Scene, row) for _, row in sorted(kept, key=lambda pair: pair[0])]
+    path = folder / f"{files.SCENES}.jsonl"
+    rows = lines_of(path) if path.is_file() else ()
+    return [of_row(Scene, row) for _, row in some_of(rows, count, seed)]
 
 
 class _Shown:
