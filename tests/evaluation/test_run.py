@@ -192,6 +192,11 @@ def call(capsys, tmp_path, monkeypatch):
     return run
 
 
+def test_a_folder_of_benchmarks_that_is_not_there_is_told(call):
+    code, _, errors = call("virgo-factory evaluate list --benchmark-dir nowhere")
+    assert code == 1 and "--benchmark-dir nowhere: no such folder" in errors
+
+
 @pytest.mark.integration
 @pytest.mark.usefixtures("judge_at_hand")
 def test_the_commands_of_the_pages(call, config, hub, server, tmp_path):
