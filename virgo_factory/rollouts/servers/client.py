@@ -225,7 +225,7 @@ class Endpoint:
             asked, begun = [await self._rendered(prompt, is_begun) for is_begun in (False, True)]
         except WrongServer as error:
             raise WrongServer(
-                f"{error} (at /tokenize and /detokenize, by which it is tried whether the server goes on behind the beginning of "
+                f"{str(error).rstrip('.')} (at /tokenize and /detokenize, by which it is tried whether the server goes on behind the beginning of "
                 "a response). Let both paths through, or serve the model with a vLLM that has them."
             ) from None
 
