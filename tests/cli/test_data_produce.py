@@ -83,6 +83,32 @@ def test_errors_say_what_to_do(call, tmp_path, arguments, words):
     assert not [path for path in tmp_path.iterdir() if path.name != ".virgo_factory"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("mix", "a.jsonl", "pairs", "single"), "pairs holds preference pairs, single single responses"),
+        (("mix", "a.jsonl", "single", "prompts"), "prompts: prompts without responses"),
+        (("slice", "prompts", "a.jsonl", "--rows", "1"), "prompts: prompts without responses"),
+        (("convert", "prompts", "a.jsonl"), "prompts: prompts without responses"),
+    ],
+)
+def test_rows_that_no_stage_trains_on_from_one_file_are_not_written(call, tmp_path, arguments, words):
+    said = {"thought": "Two twos.", "solution": "4"}
+    rows = {
+        "pairs": {"question": "2 + 2?", **said, "rejected": said | {"solution": "5"}},
+        "single": {"question": "2 + 2?", **said},
+        "prompts": {"question": "2 + 2?", "gold": "4"},
+    }
+    entries = {name: {"file_name": f"{name}.jsonl", "formatting": "long_thought"} for name in rows}
+    entries["pairs"]["ranking"], entries["prompts"]["formatting"] = True, "questions"
+    (tmp_path / "dataset_info.json").write_text(json.dumps(entries))
+    for name, row in rows.items():
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
+
+    code, _, err = call("data", *arguments)
+    assert code == 1 and words in err and not (tmp_path / "a.jsonl").exists()
+
+
 def test_stats_of_rows_of_which_none_is_usable(call, tmp_path):
     (tmp_path / "rows.jsonl").write_text('{"question": "Q?", "response": "no thought"}\n' * 3)
     code, out, _ = call("data", "stats", "rows.jsonl", "--plots", "plots")

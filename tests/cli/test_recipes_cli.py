@@ -100,6 +100,7 @@ def test_version(call):
         (["evalute", "run"], "No such command 'evalute'. Is evaluate meant?"),
         (["recipes", "copy"], "Missing argument 'DIR'. Options and an example: virgo-factory recipes copy --help"),
         (["recipes", "list", "--all"], "No such option"),
+        (["smoke", "x.yaml", "--ranks", "0"], "equal to 1. Options and an example: virgo-factory smoke --help"),
         (["recipes", "show", "virgo8b"], "no recipe virgo8b. Did you mean virgo7b_d"),
         (["recipes", "show", "nothing"], "no recipe nothing. All there are: virgo-factory recipes list"),
         (["recipes", "show", "../setup.cfg"], "no recipe ../setup.cfg"),

@@ -133,4 +133,5 @@ def test_broken_lines_and_existing_files(score, rows):
     target.write_text("kept", encoding="utf-8")
     code, out, _ = score(rows)
     assert code == 1 and "--overwrite" in out and target.read_text() == "kept"
-    assert score(rows.parent / "none.jsonl")[0] == 1
+    assert score(rows.parent / "none.jsonl")[:2] == (1, f"error: {rows.parent / 'none.jsonl'}: no such file")
+    assert "a folder; name a file in it" in score(rows.parent)[1]

@@ -347,6 +347,7 @@ def test_processors_that_are_not_known(tmp_path):
         ({"tokenizer": None}, "no tokenizer: give the folder or the hub id"),
         ({"template": "llama3"}, "template 'llama3' is not known here"),
         ({"tokenizer": "no/such-model-anywhere"}, "hf download no/such-model-anywhere"),
+        ({"tokenizer": "saves/no/such/sft"}, "saves/no/such/sft: no such folder. Make it first"),
     ],
 )
 def test_settings_without_a_tokenizer(changes, message):

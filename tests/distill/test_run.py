@@ -325,11 +325,12 @@ def test_a_question_that_is_refused_is_dropped_with_its_reason(start_replay, sky
     rows = [json.loads(line) for line in config.questions.read_text().splitlines()]
     rows[2]["question"] = "How many? " * 1000
     rows.append(rows[0] | {"id": "lost", "images": ["gone.png"]})
+    rows.append(rows[0] | {"id": "twice"})
     config.questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
     outcome, events = run(config)
     assert (outcome.finished, outcome.dropped, outcome.left.samples) == (20, 1, 0)
     ((_, dropped),) = lines_of(config.output_dir / "dropped.jsonl")
-    told = "questions.jsonl: 5 kept; left out 1 image missing; see questions.card.md"
+    told = "questions.jsonl: 5 kept; left out 1 image missing, 1 the same question on the same picture; see questions.card.md"
     assert (events[0].kind, events[0].message) == ("questions", told)
     assert (dropped["question"], dropped["model"]) == ("sky/2", "replay")
     assert "maximum context length is 1000" in dropped["reason"]

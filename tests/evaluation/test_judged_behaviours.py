@@ -74,5 +74,6 @@ def test_stats_tells_both(tmp_path, server):
     )
     said = len(server.prompts)
     told = json.loads(CliRunner().invoke(verbs, [*asked, "--json"]).stdout)["behaviours"]["judge"]
+    assert "nan" not in found.output and told["behaviours"][2]["kappa"] is None  # sub-goals: never, say both
     assert told["failed"] == 1 and len(server.prompts) == said + 3  # what could be read is not asked again
     assert "go together" in str(CliRunner().invoke(verbs, arguments).exception)

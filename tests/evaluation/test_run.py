@@ -173,6 +173,11 @@ def test_scores_of_recorded_outputs_are_those_of_score_and_of_an_independent_sum
     assert len(server.asked()["started"]) == ASKED, "nothing is asked twice"
 
 
+def test_a_folder_of_benchmarks_that_is_not_there_is_told(call):  # noqa: F811
+    code, _, errors = call("evaluate", "list", "--benchmark-dir", "nowhere")
+    assert code == 1 and "--benchmark-dir nowhere: no such folder" in errors
+
+
 @pytest.mark.integration
 @pytest.mark.usefixtures("judge_at_hand")
 def test_the_commands_of_the_pages(call, config, hub, server, tmp_path):  # noqa: F811

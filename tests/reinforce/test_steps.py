@@ -37,8 +37,10 @@ def write(folder, log=(), rollouts=(), checkpoint=()):
 
 def test_steps_are_the_trainer_s_and_behind_them_those_of_the_rollouts(tmp_path):
     rollouts = [rollout(2, 0)]  # told by the trainer already
-    rollouts += [rollout(3, 0, 1.0, "correct"), rollout(3, 1), rollout(3, 2, question="r", finish_reason="length")]
-    rollouts += [rollout(3, 3, question="r", verdict="unverifiable", accuracy=None)]
+    rollouts += [rollout(3, 0, 1.0, "correct"), rollout(3, 1)]
+    other = {"prompt_sha256": "of the same words about another picture"}
+    rollouts += [rollout(3, 2, finish_reason="length", **other)]
+    rollouts += [rollout(3, 3, verdict="unverifiable", accuracy=None, **other)]
     write(tmp_path, rollouts=rollouts, checkpoint=[entry(1), entry(2)])
     first, second, third = read_steps(tmp_path)
     assert (first["step"], first["reward"], first["tokens"]) == (1, 0.01, 1234.0) and second["step"] == 2

@@ -21,6 +21,7 @@ from virgo_factory.synthesis.config import ROLES, read_config, read_folder
         ({"media_dir": "nowhere"}, "media_dir: no folder nowhere"),
         ({"writer": {"temperature": "cold"}}, "writer: temperature: 'cold': expected number"),
         ({"writer": {"temprature": 1}}, "writer: temprature: no such key in a role's block"),
+        ({"scenes": [{"reader": "rows", "file": "a", "box_fromat": "xyxy"}]}, "scenes box_fromat: no such key"),
         ({"writer": {"samples": 0}}, "writer: samples: 0: expected greater than or equal to 1"),
         ({"solver": {}, "blind": {}}, "solver: model_name_or_path: missing, here and outside of the roles"),
         ({"temperature": 0.3}, "temperature: stands in a role's block, such as writer: {temperature: ...}"),

@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> None:
 
         verb = getattr(error, "ctx", None)  # of a usage error
         if verb and not hasattr(verb.command, "list_commands"):
-            message += f" Options and an example: {verb.command_path} --help"
+            message = f"{message.rstrip('.')}. Options and an example: {verb.command_path} --help"
 
         typer.echo(f"virgo-factory: {message}", err=True)
         sys.exit(1)

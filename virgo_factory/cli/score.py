@@ -49,7 +49,7 @@ def score(
     screen = console()
     errors = []
     if not file.is_file():
-        errors.append(f"{file}: no such file")
+        errors.append(f"{file}: a folder; name a file in it" if file.is_dir() else f"{file}: no such file")
     if kind is not None and kind not in KINDS:
         errors.append(f"--kind {kind}: not one of {', '.join(KINDS)}")
     if bool(judge_url) != bool(judge_model):

@@ -74,7 +74,8 @@ def evaluate(
         found = go(config, make_questions, Evaluation)
         outcome = found.outcome
         for own, asking in () if outcome.left.samples else _beside(config, found.rows is not None, on_event):
-            done = go(own, lambda config: None, asking).outcome
+            told = functools.partial(_told_of, own.output_dir, on_event)
+            done = go(own, lambda config: None, asking, on_event=told).outcome
             outcome = done if done.left.samples and not outcome.left.samples else outcome
 
     return Evaluated(outcome, found.rows)
@@ -103,6 +104,11 @@ def _evaluate(
 
     ours = functools.partial(asking, kept=kept)
     return Evaluated(ask(prepare, config, shard, on_event, asking=ours), _score(config, judge, on_event))
+
+
+def _told_of(folder: Path, on_event: Callable[[Event], None], event: Event) -> None:
+    """Pass an event on; the first of a pass beside the benchmarks says which one begins."""
+    on_event(replace(event, message=f"asking {folder}") if event.kind == "start" else event)
 
 
 def _check(config: EvaluationConfig, judge: LLMJudge | None) -> None:

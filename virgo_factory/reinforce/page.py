@@ -8,7 +8,7 @@ from typing import Any
 from virgo_factory.answers import REASONS
 from virgo_factory.answers.model import gold_text
 from virgo_factory.reinforce.curves import picture
-from virgo_factory.reinforce.steps import outcome_of, read_rollouts, read_steps, steps_table
+from virgo_factory.reinforce.steps import outcome_of, prompt_of, read_rollouts, read_steps, steps_table
 from virgo_factory.report.page import Article, Picture, Section, Text, write_page
 from virgo_factory.rollouts.shown import LEGEND, picture_of, response_sections
 
@@ -29,7 +29,7 @@ def write_rollouts_page(path: Path, folder: Path, groups: int = 40) -> int:
 
 def _groups(folder: Path) -> Iterator[list[dict[str, Any]]]:
     """Yield the responses to one prompt in one step, as they stand in the file one after the other."""
-    for _, rows in groupby(read_rollouts(folder), lambda row: (row["step"], row["question"])):
+    for _, rows in groupby(read_rollouts(folder), lambda row: (row["step"], prompt_of(row))):
         yield list(rows)
 
 

@@ -56,6 +56,11 @@ def read_rollouts(folder: Path) -> Iterator[dict[str, Any]]:
             yield row
 
 
+def prompt_of(row: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return what the responses to one prompt share: prompts without ids that ask the same of other pictures share the name."""
+    return row["question"], row.get("prompt_sha256")
+
+
 def outcome_of(row: Mapping[str, Any]) -> str:
     """Return what a rollout counts as: truncated, or its verdict."""
     return "truncated" if row.get("finish_reason") == "length" else row["verdict"]
@@ -68,8 +73,11 @@ def read_steps(folder: Path) -> list[Step]:
     held: list[dict[str, Any]] = []
     for row in read_rollouts(folder):
         if row["step"] > last:
-            slim = {name: row.get(name) for name in ("step", "question", "reward", "accuracy", "format", "verdict")}
-            held.append(slim | {"tokens": row.get("completion_tokens", 0), "outcome": outcome_of(row)})
+            slim = {name: row.get(name) for name in ("step", "reward", "accuracy", "format", "verdict")}
+            held.append(
+                slim
+                | {"prompt": prompt_of(row), "tokens": row.get("completion_tokens", 0), "outcome": outcome_of(row)}
+            )
 
     by_step = defaultdict(list)
     for row in held:
@@ -139,7 +147,7 @@ def _logged(folder: Path) -> list[Step]:
 def _step_of(step: int, rows: Sequence[Mapping[str, Any]]) -> Step:
     groups = defaultdict(set)
     for row in rows:
-        groups[row["question"]].add(row["reward"])
+        groups[row["prompt"]].add(row["reward"])
 
     found = {
         "step": step,

@@ -425,6 +425,9 @@ def told(item: Mapping[str, Any]) -> str:
     if item["type"] == "missing":
         return f"{key}: missing"
 
+    if item["type"] == "unexpected_keyword_argument":
+        return f"{key}{where}: no such key"
+
     if item["type"] == "literal_error":
         allowed = item["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
         near = difflib.get_close_matches(str(item["input"]), allowed.split(", "), n=1)

@@ -95,6 +95,18 @@ def test_datasets_by_name_become_questions(folder):
     assert "mmk12.parquet" in listed["origin"]
 
 
+def test_one_question_about_several_pictures_needs_no_ids(folder):
+    rows = [{"question": "How many?", "answer": str(n), "image": picture(n)} for n in (1, 2, 3, 3)]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "plain.parquet")
+    (count,) = build_questions(settings(folder, folder / "plain.parquet"), folder / "out").sources
+    found = list(read_questions(folder / "out" / "questions.jsonl"))
+    assert [one.gold for one in found] == ["1", "2", "3"] and len({one.id for one in found}) == 3
+    assert count.dropped == {"the same question on the same picture": 1}
+    pq.write_table(pa.Table.from_pylist([row | {"id": "a"} for row in rows]), folder / "named.parquet")
+    (count,) = build_questions(settings(folder, folder / "named.parquet"), folder / "named").sources
+    assert count.dropped == {"the id stands there twice": 3}
+
+
 def test_what_is_asked_is_what_reinforcement_asks(folder):
     """The same words with the pictures in the same places, but for white space; the system message is the distillation's."""
     for row, given in zip(VERL[:3], read_given(folder / "mmk12.parquet", folder), strict=False):

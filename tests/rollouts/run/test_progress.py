@@ -65,7 +65,10 @@ def test_each_pass_by_itself(folders, tmp_path):
         live(Event("start", model=folders.MODEL, total=5))
         tell(live, folders, ["wrong"] * 5)
 
-    base, samples = out.getvalue().splitlines()
+        live(Event("start", model=folders.MODEL, total=1, message="asking variants/noise_10"))
+
+    base, samples, asked, again = out.getvalue().splitlines()
+    assert asked == "asking variants/noise_10" and again.startswith(f"{folders.MODEL}: 0 of 1 · 0 correct")
     assert base.startswith(f"{folders.BASE}: 2 of 2 · 1 correct · 1 wrong · 0 unverifiable")
     assert samples.startswith(f"{folders.MODEL}: 5 of 5 · 0 correct · 5 wrong · 0 unverifiable")
     assert "accepted" not in base + samples, "the base model's are not trained on"
@@ -119,12 +122,13 @@ def test_many_messages_of_a_kind_are_counted_only(folders, tmp_path):
     live, out = screen(tmp_path)
     with live:
         for number in range(1000):
-            live(Event("gave_up", question=f"q/{number}", sample=0, message="timeout"))
+            live(Event("gave_up", question=f"q/{number}", sample=0, url=URL, message=f"{URL}: timeout"))
 
         live(Event("budget", message="max_rollouts: 5 are there"))
 
     lines = out.getvalue().splitlines()
     assert len(lines) == show.MOST_MESSAGES + 2
+    assert lines[0] == f"gave up, the next start asks again: q/0 {URL} timeout"
     assert "only counted" in lines[-2] and lines[-1].startswith("max_rollouts")
 
 

@@ -193,8 +193,9 @@ def test_a_response_is_begun_for_the_server_with_both_keys_where_the_template_le
     error, server = play(CLOSED + WHOLE, prompt=BEGUN, dialect="openai")
     assert type(error) is WrongServer and not server.requests
 
-    error, _ = play(status(404, '{"detail": "Not Found"}'), prompt=BEGUN)
-    assert type(error) is WrongServer and "at /tokenize and /detokenize, by which it is tried" in str(error)
+    for answer in (status(404, '{"detail": "Not Found"}'), status(200, '{"choices": []}'), status(200, "[1]")):
+        error, _ = play(answer, prompt=BEGUN)
+        assert type(error) is WrongServer and "at /tokenize and /detokenize, by which it is tried" in str(error)
 
 
 @pytest.mark.slow
@@ -252,7 +253,9 @@ NEVER = [
     (status(400, '{"message": "old form"}'), Refused, "old form"),
     (status(413, "Too large"), Refused, "HTTP 413"),
     (status(422, "[1]"), Refused, "HTTP 422"),
-    (status(401, '{"error": "Unauthorized"}'), Refused, "api_key_env"),
+    (status(401, '{"error": "Unauthorized."}'), WrongServer, "HTTP 401: Unauthorized. Name the environment variable"),
+    (status(402, '{"error": {"message": "Insufficient Balance"}}'), WrongServer, "Balance"),
+    (status(403, '{"error": "flagged"}'), Refused, "api_key_env"),
     (status(404, '{"error": {"message": "The model `replay` does not exist."}}'), WrongServer, "does not exist"),
     (status(405, "{}"), WrongServer, "HTTP 405"),
     (status(400, '{"error": {"message": "max_tokens=100 cannot be greater than max_model_len=64."}}'), WrongServer, "_len=64"),
@@ -370,7 +373,7 @@ def test_key_is_sent_and_shown_nowhere(monkeypatch, caplog):
     assert isinstance(error, Unavailable) and "***" in str(error) and KEY not in repr(error)
     error, server = play(status(401, json.dumps(wrong)), api_key=KEY)
     assert f"authorization: bearer {KEY}" in server.requests[0][0].lower()
-    assert isinstance(error, Refused) and "***" in str(error)
+    assert isinstance(error, WrongServer) and "***" in str(error)
     own = repr(Endpoint("http://127.0.0.1:1", "m", KEY))
     shown = [str(error), repr(error), repr(error.__cause__), own, caplog.text]
     assert not [text for text in shown if KEY in text]
@@ -447,7 +450,7 @@ NO_MODELS = ["<html><body>A web page</body></html>", "", "null", "[1]", '{"data"
         ([status(200, CARDS), status(200, "<html>version</html>")], WrongServer, "not vLLM"),
         *(([one], WrongServer, "no model server") for one in map(status, [200] * 7, NO_MODELS)),
         *(([status(code, "no")], WrongServer, "no model server") for code in (404, 405)),
-        ([status(401, "{}")], Refused, "HTTP 401"),
+        ([status(401, "{}")], WrongServer, "HTTP 401"),
         ([status(500, "{}")], Unavailable, "HTTP 500"),
         ([b""], Unavailable, ""),
     ],
@@ -455,5 +458,5 @@ NO_MODELS = ["<html><body>A web page</body></html>", "", "null", "[1]", '{"data"
 def test_what_is_no_server_of_models_is_told_in_one_line(scripts, kind, said):
     error, server = play(*scripts, ask=look_at)
     assert type(error) is kind and said in str(error) and "\n" not in str(error), error
-    assert kind is not WrongServer or "vllm serve" in str(error)
+    assert kind is not WrongServer or "vllm serve" in str(error) or "api_key_env" in str(error)
     assert server.requests[0][0].split()[1] == "/v1/models"

@@ -185,7 +185,10 @@ def _judged(sources, url: str, model: str, count: int, cues: list[str]) -> dict:
     with busy(f"asking {model}"), judgements(folder) as stored:
         found, failed = judge_behaviours(read_examples(sources), replace(judge, stored=stored), count, cues)
 
-    return {"model": model, "failed": failed, "behaviours": [asdict(one) for one in found]}
+    told = [
+        {key: None if value != value else value for key, value in asdict(one).items()} for one in found
+    ]  # no nan in JSON
+    return {"model": model, "failed": failed, "behaviours": told}
 
 
 def _show_behaviours(told: dict) -> None:
@@ -213,8 +216,8 @@ def _show_behaviours(told: dict) -> None:
                 one["behaviour"],
                 one["thoughts"],
                 *(f"{share:.1%} ({times:,})" for share, times in (one["judged"], one["by_lexicon"])),
-                f"{one['agree']:.1%}",
-                f"{one['kappa']:.2f}",
+                "-" if one["agree"] is None else f"{one['agree']:.1%}",
+                "-" if one["kappa"] is None else f"{one['kappa']:.2f}",
             ]
             for one in judged["behaviours"]
         ]

@@ -59,7 +59,9 @@ def _show(console, card, folder: Path) -> None:
     from virgo_factory.distill.select.selection_card import accounts, notes_of, training_line
 
     path = folder / card.output["file"]
-    console.print(f"[bold]{path}[/]: {card.output['rows']:,} rows of {card.kept:,} question{'s' * (card.kept != 1)}")
+    console.print(
+        f"[bold]{path}[/]: {card.output['rows']:,} row{'s' * (card.output['rows'] != 1)} of {card.kept:,} question{'s' * (card.kept != 1)}"
+    )
     for account in accounts(card):
         console.print()
         *lines, last = counted(account)

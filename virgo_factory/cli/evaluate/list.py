@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.report.terminal import console, print_tables
 
 
@@ -16,6 +17,9 @@ def list(
 ) -> None:
     """List the benchmarks: questions, requests, where their rows are, licence, judge, and what differs from the papers."""
     from virgo_factory.evaluation.report.tell import benchmark_rows, benchmarks_table, differences
+
+    if benchmark_dir and not benchmark_dir.is_dir():
+        raise UserError(f"--benchmark-dir {benchmark_dir}: no such folder. It holds a sub-folder for each benchmark.")
 
     rows = benchmark_rows(benchmark_dir)
     if as_json:

@@ -15,6 +15,7 @@ from virgo_factory.data.make.pipeline import (
     Media,
     Output,
     beside_example,
+    check_kinds,
     check_targets,
     finish,
     media_of,
@@ -60,6 +61,7 @@ def convert(
     check_targets([target], sources, overwrite)
     inputs = Inputs.of(sources)
     sources = [_as_pairs_if_they_are(source) for source in sources]
+    check_kinds(sources)
     media = media_of(sources, target)
     account = _Account()
     with spooled(target, _rows(sources, media, account, progress)) as spool:

@@ -11,7 +11,7 @@ import numpy as np
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.make.card import DatasetCard
 from virgo_factory.data.make.holdout import rejecting
-from virgo_factory.data.make.pipeline import Inputs, check_targets, write_chosen
+from virgo_factory.data.make.pipeline import Inputs, check_kinds, check_targets, write_chosen
 from virgo_factory.data.make.sampling import (
     DUPLICATE,
     Candidates,
@@ -153,6 +153,7 @@ def mix(
     """
     check_targets([target], sources, overwrite)
     inputs = Inputs.of(sources)
+    check_kinds(sources)
     candidates = gather(records(), rejecting(holdout, sources))
     chosen, left_out = choose(candidates, shares, sources_of, seed)
     asked = ", ".join(f"{share}:{'all' if share.amount is None else share.amount}" for share in shares)

@@ -206,6 +206,24 @@ def check_ours(source: Source) -> None:
         )
 
 
+def check_kinds(sources: Sequence[Source]) -> None:
+    """Raise UserError where rows of these sources cannot be trained on from one file of the normal form."""
+    for source in sources:
+        if source.formatting == "questions":
+            raise UserError(
+                f"{source.name}: prompts without responses, which the normal form cannot hold. stage: grpo takes them as they "
+                "are, several sets as dataset: A,B; data slice --pass-rate and data dedup write them as prompts."
+            )
+
+    pairs = [source.name for source in sources if source.options.ranking]
+    if pairs and len(pairs) < len(sources):
+        other = next(source.name for source in sources if not source.options.ranking)
+        raise UserError(
+            f"{pairs[0]} holds preference pairs, {other} single responses: no stage trains on both, so nothing was written. "
+            "Make a file of each."
+        )
+
+
 def read_chosen(
     sources: Sequence[Source], candidates: Candidates, chosen: np.ndarray
 ) -> Iterator[tuple[Source, Any, Example]]:

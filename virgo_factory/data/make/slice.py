@@ -11,7 +11,7 @@ import numpy as np
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.make.card import DatasetCard
 from virgo_factory.data.make.holdout import rejecting
-from virgo_factory.data.make.pipeline import Inputs, check_targets, write_chosen
+from virgo_factory.data.make.pipeline import Inputs, check_kinds, check_targets, write_chosen
 from virgo_factory.data.make.sampling import domain_names, domains_there, gather, seeded_order
 from virgo_factory.data.read.source import Source
 
@@ -97,6 +97,7 @@ def cut(
     targets = output_files(target, sizes)
     check_targets(targets, sources, overwrite)
     inputs = Inputs.of(sources)
+    check_kinds(sources)
     domains = domain_names(wanted.domains)
     held_out = rejecting(holdout, sources)
 

@@ -38,6 +38,7 @@ response are not in a file."""
 _SYSTEM = re.compile(r'set system = ("(?:[^"\\]|\\.)*")')
 _END = "<|im_end|>\n"
 _PICTURE = ("<|vision_start|>", "<|image_pad|>", "<|vision_end|>")
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 MODEL_FILES = (*TOKENIZER_FILES, *PROCESSOR_FILES)
 
 
@@ -95,6 +96,12 @@ def model_folder(name: str, files: Sequence[str] = MODEL_FILES, local_files_only
     try:
         return Path(snapshot_download(name, allow_patterns=list(files), local_files_only=local_files_only))
     except Exception as error:  # the library raises ValueError, OSError and requests' errors for "not there"
+        if not _HUB_ID.fullmatch(name):
+            raise UserError(
+                f"tokenizer {name}: no such folder. Make it first (where it is the output_dir of a training: train that), or "
+                "correct its path."
+            ) from None
+
         reason = str(error).strip().splitlines()
         raise UserError(
             f"tokenizer {name}: no such folder, and not in the Hugging Face cache ({type(error).__name__}: "

@@ -418,7 +418,7 @@ def _take(job: _Job, path: Path) -> SourceCount:
                 question = given.asked
                 _check_gold(question)
                 digest = hashlib.blake2b(question.id.encode(), digest_size=16).digest()
-                if digest in ids:
+                if digest in ids and not given.is_unnamed:
                     raise RejectedRow(SAME_ID, question.id)
 
                 if number in copies:
@@ -431,6 +431,9 @@ def _take(job: _Job, path: Path) -> SourceCount:
                 content = _text_of(question) + _pixels_of(stored)
                 if content in seen:
                     raise RejectedRow(DUPLICATE)
+
+                if digest in ids:  # the same question, without an id, about another picture
+                    question = replace(question, id=f"{question.id}-{text_id(content.hex())[:8]}")
 
             except RejectedRow as error:
                 account.drop(given.id, given.place, error.reason, error.detail)

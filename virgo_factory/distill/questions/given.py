@@ -13,7 +13,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import IMAGE, Example
 from virgo_factory.data.read.source import Source, find_sources, raw_rows
 from virgo_factory.formats import read_row
-from virgo_factory.formats.row import RejectedRow
+from virgo_factory.formats.row import RejectedRow, own_id
 from virgo_factory.rollouts.question import VisualQuestion, check_texts, question_of, read_lines
 
 
@@ -30,6 +30,9 @@ class Given:
     # of the question, in their order: paths below `media_dir`, or what a row holds of their bytes
     pictures: tuple[Any, ...]
     media_dir: Path  # nothing outside is opened
+    is_unnamed: bool = (
+        False  # the row has no id of its own: the question's is made of its text, whatever its pictures are
+    )
 
 
 def is_own(what: Path) -> bool:
@@ -82,7 +85,8 @@ def read_given(what: Path, dataset_dir: Path) -> Iterator[Given]:
             except RejectedRow as error:
                 yield Given(id, place, error, (), source.media_dir)
             else:
-                yield Given(question.id, place, question, example.images, source.media_dir)
+                is_unnamed = not own_id(row.raw) and "/" not in example.id  # verl's own is SOURCE/INDEX
+                yield Given(question.id, place, question, example.images, source.media_dir, is_unnamed)
 
 
 def _own(path: Path) -> Iterator[Given]:

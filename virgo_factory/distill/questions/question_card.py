@@ -22,7 +22,7 @@ NO_GOLD = "no gold answer"
 UNCHECKABLE = "the gold answer cannot be checked"
 SAME_ID = "the id stands there twice"
 QUIET = (NOT_DRAWN, SAME_PICTURE, OTHER_SPLIT, DUPLICATE)
-"""Reasons that are nothing wrong with a row: rows left out for them are counted, not listed."""
+"""Reasons that are nothing wrong with a row: rows left out for them are counted, not listed one by one."""
 
 LISTED = 20  # rows left out that the card lists, of each source
 
@@ -60,9 +60,11 @@ class QuestionsCard:
         return sum(count.kept for count in self.sources)
 
     def lost(self) -> str:
-        """Return how many questions something is wrong with, and what; "" where none was left out for that."""
+        """Return how many questions are left out that might have been asked, and why; "" where none is."""
         lost = sum((Counter(count.dropped) for count in self.sources), Counter())
-        told = [f"{count:,} {reason}" for reason, count in lost.most_common() if reason not in QUIET]
+        told = [
+            f"{count:,} {reason}" for reason, count in lost.most_common() if reason not in (NOT_DRAWN, OTHER_SPLIT)
+        ]
         card = card_files(Path(FILE))[0]
         return f"{FILE}: {self.kept:,} kept; left out {', '.join(told)}; see {card}" if told else ""
 

@@ -122,6 +122,9 @@ class Live:
             self._told[event.kind] += 1
             match event.kind:
                 case "start":
+                    if event.model in self._passes and not self._console.is_terminal:
+                        self._print_lines(time.monotonic())  # its earlier pass ends here
+
                     self._current = Track(event.model, event.total, event.done, time.monotonic())
                     self._passes[event.model] = self._current
                     self._line_at = self._line_at or time.monotonic()
@@ -162,7 +165,8 @@ class Live:
         if event.kind == "retry" or count > MOST_MESSAGES:
             return
 
-        text = " ".join(filter(None, (WORDS.get(event.kind), event.question, event.url, event.message)))
+        message = event.message.removeprefix(f"{event.url}: ")  # errors of servers begin with it
+        text = " ".join(filter(None, (WORDS.get(event.kind), event.question, event.url, message)))
         style = "yellow" if event.kind in ("dropped", "gave_up", "lost", "budget", "questions") else ""
         more = "\n(further ones like this are only counted)" if count == MOST_MESSAGES else ""
         self._console.print(Text(visible(text) + more, style), soft_wrap=True)

@@ -49,7 +49,7 @@ class Refused(UserError):
 
 
 class WrongServer(UserError):
-    """The server is not the one that was meant: not vLLM, not this model, or its context is too small."""
+    """No request will be answered there: not vLLM, not this model, too small a context, a key not accepted, no credit."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class ServerFacts:
 async def look_at(url: str, api_key: str | None = None, dialect: Dialect = "vllm") -> ServerFacts:
     """Return what a server says of itself; `url` with or without `/v1` at its end, dialect "vllm" needs a vLLM server.
 
-    Raises Unavailable where nobody answers, Refused where the key is not accepted, WrongServer: no model server, or not vLLM.
+    Raises Unavailable where nobody answers, WrongServer: no model server, not vLLM, or the key is not accepted.
     """
     async with _client(url, api_key, timeout=30.0) as client:
         with _our_errors(url, api_key):
@@ -225,7 +225,7 @@ class Endpoint:
             asked, begun = [await self._rendered(prompt, is_begun) for is_begun in (False, True)]
         except WrongServer as error:
             raise WrongServer(
-                f"{error} (at /tokenize and /detokenize, by which it is tried whether the server goes on behind the beginning of "
+                f"{str(error).rstrip('.')} (at /tokenize and /detokenize, by which it is tried whether the server goes on behind the beginning of "
                 "a response). Let both paths through, or serve the model with a vLLM that has them."
             ) from None
 
@@ -242,8 +242,15 @@ class Endpoint:
         """Return the text that the server makes of a prompt, with or without the beginning of the response."""
         messages = prompt.messages if is_begun else prompt.messages[:-1]
         body = {"model": self.model, "messages": messages, **_template_keys(is_begun)}
-        ids = (await self.call("/tokenize", body))["tokens"]
-        return (await self.call("/detokenize", {"model": self.model, "tokens": ids}))["prompt"]
+        ids = await self._field("/tokenize", body, "tokens")
+        return await self._field("/detokenize", {"model": self.model, "tokens": ids}, "prompt")
+
+    async def _field(self, path: str, body: Any, name: str) -> Any:
+        answer = await self.call(path, body)
+        if not isinstance(answer, dict) or name not in answer:
+            raise WrongServer(f"{self.url}: {path} does not answer as vLLM's does: no {name}.")
+
+        return answer[name]
 
     async def _stream(self, prompt: Prompt, sampling: Sampling, seed: int, start: float) -> tuple["_Stream", str]:
         """Send one request; return what came, and the finish reason."""
@@ -508,11 +515,11 @@ def _of_status(status: int, text: str, retry_after: str | None) -> Exception:
     if status >= 500 or status == 408:
         return Unavailable(text)
 
-    if status in (404, 405) or (status == 400 and "max_tokens" in text and "max_model_len" in text):
-        return WrongServer(text)
-
     if status in (401, 403):
-        text += " Name the environment variable that holds the server's key in api_key_env."
+        text = f"{text.rstrip('.')}. Name the environment variable that holds the server's key in api_key_env."
+
+    if status in (401, 402, 404, 405) or (status == 400 and "max_tokens" in text and "max_model_len" in text):
+        return WrongServer(text)
 
     return Refused(text, status)
 
