@@ -92,7 +92,7 @@ _UNICODE = _table(
     (r"(?<=[A-Za-z])(?:应该?|必须|需要?)?大于(?=[-\d\\])", ">"),
     (r"(?<=[A-Za-z])(?:应该?|必须|需要?)?小于(?=[-\d\\])", "<"),
 )
-_PI = re.compile(r"(?<=[\d)*/(] )pi(?![A-Za-z])|(?<=[\d)*/(])pi(?![A-Za-z])|(?<![A-Za-z\\])pi(?=\s?[/*^])")
+_PI = re.compile(r"(?<=[\d)*/(+=-] )pi(?![A-Za-z])|(?<=[\d)*/(+=-])pi(?![A-Za-z])|(?<![A-Za-z\\])pi(?=\s?[/*^])")
 _INFINITY = re.compile(r"(?<![A-Za-z\\])[Ii]nfinity(?![A-Za-z])")
 _ELLIPSIS = (r"(?<![\d.])(\d{1,9})\.(\d{0,6}?)(\d{1,6}?)\3+\s*(?:\.\.\.|…|\\[lc]?dots)", _repeated)
 _LOOKS = _table(

@@ -122,7 +122,7 @@ _BASE = re.compile(r"0(?P<sign>[xXbBoO])_?([0-9A-Fa-f]+)|\(?([0-9A-Za-z]+)\)?_\{
 _NOTHING = frozenset(
     ",no solution,no solutions,no real solution,no real solutions,none,empty set,emptyset,无解,空集,没有,no such".split(",")
 )  # fmt: skip
-_MATHS_SIGNS = re.compile(r"[\\^_=<>|{}+*]|\b(?:sqrt|sin|cos|tan|log|ln|pi)\b|\w\s*\(|(?<=\d)/|/(?=\d)")
+_MATHS_SIGNS = re.compile(r"[\\^_=<>|{}+*]|\b(?:sqrt|sin|cos|tan|log|ln|pi)\b|\w\s*\(|(?<=\d)\s?/|/\s?(?=\d)")
 OPERATOR = re.compile(
     r"[-+*/^=<>|!(\[]|(?<![A-Za-z\\])(?:sin|cos|tan|log|ln) ?[\d\\√]"
     r"|\\(?:frac|sqrt|cdot|times|div|pm|mp|le|ge|ne|approx|equiv|in|cup|cap|subset|supset|binom|sum|prod|int|lim|mid|parallel|perp|to"
@@ -274,7 +274,7 @@ def is_formula(text: str) -> bool:
     """Return whether a text is a formula: signs or commands of mathematics, no prose; letters alone are words."""
     if not text or len(text) > 4_000 or _CHARGED.fullmatch(text):
         return False
-    if len(re.findall(r"(?<![\\A-Za-z{])[A-Za-z]{4,}(?![A-Za-z}])", text)) > 2:
+    if len(re.findall(r"(?<![\\A-Za-z{])(?!sqrt\b)[A-Za-z]{4,}(?![A-Za-z}])", text)) > 2:
         return False
     if _MATHS_SIGNS.search(text):
         return bool(OPERATOR.search(text) or _SYMBOL.search(text))

@@ -178,7 +178,8 @@ def _ratio(text: str) -> Sequence | None:
     """Numbers with a colon, "to" or 比 between them; from one number to a larger one is a range, and no difference."""
     for pattern, held in _PAIRS:
         if found := pattern.fullmatch(text):
-            if not (" to " in text and float(re.match(_N, found[1])[0]) > float(re.match(_N, found[2])[0])):
+            falls = float(re.match(_N, found[1])[0]) > float(re.match(_N, found[2])[0])
+            if not (falls and (" to " in text or re.search(r" [a-z]$", text))):  # 4 - 2 t
                 return Sequence(held, found.groups())
     if ":" not in text and not re.search(r"\d\s*(?:to|比)\s*\d", text):
         return None
