@@ -30,7 +30,7 @@ from virgo_factory.report.table import Table
 from virgo_factory.rollouts.judge.llm_judge import LLMJudge
 from virgo_factory.rollouts.pictures import StoredPicture, store_picture
 from virgo_factory.rollouts.question import FILE as QUESTIONS
-from virgo_factory.rollouts.question import first_of, read_questions, write_question
+from virgo_factory.rollouts.question import first_of, numbered_questions, read_questions, write_question
 from virgo_factory.rollouts.run.launch import Outcome, ask
 from virgo_factory.rollouts.run.run import Event
 from virgo_factory.rollouts.store.index import ROLLOUTS, VERDICTS
@@ -248,14 +248,25 @@ def _write(config: EvaluationConfig, target: Path) -> list[Taken]:
         return done.path, done.sha256
 
     taken = write_questions(wanted_of(config), target, store, config.benchmark_dir, config.seed, config.allow_partial)
+    ids = {question.id: f"a question of {question.source}" for question in read_questions(target)}
     if config.questions is not None:
         with target.open("a", encoding="utf-8") as lines:
             problems: list[str] = []
-            for question in read_questions(config.questions, problems):
+            for line, question in numbered_questions(config.questions, problems):
+                place = f"{config.questions}:{line} (id {question.id})"
+                if question.id in ids:
+                    problems.append(f"{place}: {ids[question.id]} has this id already. Give each an id of its own")
+                    continue
+
+                ids[question.id] = f"line {line}"
                 try:
                     stored = [store(image, config.questions.parent) for image in question.images]
                 except RejectedRow as error:
-                    raise UserError(f"{config.questions} (id {question.id}): {error}.") from None
+                    start = config.questions.parent
+                    problems.append(
+                        f"{place}: {error}. Mend it, or take the row out; paths of pictures start from {start}"
+                    )
+                    continue
 
                 names, hashes = (tuple(part) for part in zip(*stored, strict=True)) if stored else ((), ())
                 lines.write(write_question(replace(question, images=names, image_sha256=hashes)))
@@ -263,12 +274,8 @@ def _write(config: EvaluationConfig, target: Path) -> list[Taken]:
         if problems:
             raise UserError("\n".join(first_of(problems)))
 
-    ids: set[str] = set()
-    for question in read_questions(target):  # every row can be asked, before anybody is
-        if question.id in ids:
-            raise UserError(f"{config.questions}: two questions have the id {question.id}.")
-
-        ids.add(question.id)
+    for _ in read_questions(target):  # every row can be asked, before anybody is
+        pass
 
     if not ids:
         raise UserError(f"no question is left of {', '.join(config.benchmarks) or config.questions}.")

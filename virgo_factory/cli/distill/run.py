@@ -64,6 +64,9 @@ def _told(config: "DistillConfig", shard: tuple[int, int] | None, outcome: "Outc
     lines = [f"{outcome.finished:,} rollouts were made in this start."] if outcome.finished or not is_done else []
     file = f"{folder}/dropped{f'-{shard[0]}of{shard[1]}' if shard else ''}.jsonl"
     lines += not_had(outcome, "questions", file, "Remove it, and they are tried again")
+    if is_done and outcome.dropped and not rest.samples_done:
+        return [*lines, "No question got a response, so there is nothing to select."]
+
     if is_done:
         whole = f"All is asked. Next: virgo-factory distill select {quoted(folder)}"
         part = "All of shard {}/{} is asked. When all shards are: virgo-factory distill merge DIR... --out DIR"

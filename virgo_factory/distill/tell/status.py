@@ -337,6 +337,8 @@ def _next(status: Status) -> Iterator[str]:
         part = f" --shard {_shards(status)}" if len(status.shards) == 1 else ""
         each = f" --shard I/N, for each of {_shards(status)}" if len(status.shards) > 1 else ""
         yield f"Go on: virgo-factory distill resume {quoted(folder)}{part}{each}"
+    elif status.all.levels[DROPPED] and not status.all.rollouts:
+        yield f"No question got a response. Remove dropped.jsonl to try them again: virgo-factory distill resume {quoted(folder)}"
     elif status.elsewhere:
         yield f"All of shard {_shards(status)} is asked. When all shards are: virgo-factory distill merge"
     else:
