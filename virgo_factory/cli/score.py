@@ -9,6 +9,7 @@ import typer
 from virgo_factory.core.errors import UserError
 from virgo_factory.report.table import Table
 from virgo_factory.report.terminal import console, print_tables
+from virgo_factory.report.text import amount
 
 
 def score(
@@ -94,7 +95,7 @@ def score(
         _uncheckable(screen, counts)
     if against is not None:
         _comparison(screen, counts, against, listed)
-    screen.print(f"{counts.rows} rows in {target}", soft_wrap=True)
+    screen.print(f"{amount(counts.rows, 'row')} in {target}", soft_wrap=True)
 
 
 def _tables(screen, counts) -> None:

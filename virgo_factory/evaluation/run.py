@@ -27,6 +27,7 @@ from virgo_factory.formats.row import RejectedRow
 from virgo_factory.io.fingerprint import file_hash
 from virgo_factory.report.card import Card, card_files, write_card
 from virgo_factory.report.table import Table
+from virgo_factory.report.text import amount
 from virgo_factory.rollouts.judge.llm_judge import LLMJudge
 from virgo_factory.rollouts.pictures import StoredPicture, store_picture
 from virgo_factory.rollouts.question import FILE as QUESTIONS
@@ -255,10 +256,9 @@ def _write(config: EvaluationConfig, target: Path) -> list[Taken]:
             for line, question in numbered_questions(config.questions, problems):
                 place = f"{config.questions}:{line} (id {question.id})"
                 if question.id in ids:
-                    problems.append(f"{place}: {ids[question.id]} has this id already. Give each an id of its own")
+                    problems.append(f"{place}: {ids[question.id]} has this id already. Give it an id of its own")
                     continue
 
-                ids[question.id] = f"line {line}"
                 try:
                     stored = [store(image, config.questions.parent) for image in question.images]
                 except RejectedRow as error:
@@ -367,10 +367,11 @@ class Status:
     @property
     def told(self) -> str:
         """Return what is outstanding, in a sentence."""
-        refused = f" {self.refused:,} questions were refused, see dropped.jsonl." if self.refused else ""
+        lacks = f" {amount(self.refused, 'question was', 'questions were')} refused, see dropped.jsonl."
+        refused = lacks if self.refused else ""
         left = self.asked - self.judged
         if left > 0:
-            return f"{self.judged:,} of {self.asked:,} responses are there and judged. Go on: {self.config.resume_command()}{refused}"
+            return f"{self.judged:,} of {amount(self.asked, 'response is', 'responses are')} there and judged. Go on: {self.config.resume_command()}{refused}"
 
         return f"All {self.asked:,} responses are judged.{refused}"
 

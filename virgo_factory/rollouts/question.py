@@ -89,9 +89,11 @@ def numbered_questions(path: str | Path, left_out: list[str] | None = None) -> I
     """Yield (line, question) of a questions.jsonl.
 
     ValueError, with file and line: not JSON, an unknown or missing column, another type, no gold answer. With `left_out` rows
-    that are wrong are noted there, and passed over; an unknown column, which all rows may have, for the first of them.
+    that are wrong are noted there, and passed over, those with the id of an earlier one as well; an unknown column, which all rows may
+    have, for the first of them.
     """
     unknown: set[str] = set()
+    first: dict[str, int] = {}
     for line, row in read_lines(Path(path)):
         problem, question = "", None
         try:
@@ -106,6 +108,10 @@ def numbered_questions(path: str | Path, left_out: list[str] | None = None) -> I
         else:
             if is_blank(question.gold):
                 problem = f"{path}:{line} (id {question.id}): no gold answer, so nothing can be checked against it"
+            elif left_out is not None and (before := first.setdefault(question.id, line)) != line:
+                problem = (
+                    f"{path}:{line} (id {question.id}): line {before} has this id already. Give each an id of its own"
+                )
 
         if not problem:
             yield line, question
