@@ -132,7 +132,7 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
 
     only = None if "images" in options.columns else picture_id(row)
     parts = [
-        part if isinstance(part, RejectedRow) else _checked(row, part, formatting, only, second)
+        _of_file(part, row, raw) if isinstance(part, RejectedRow) else _checked(row, part, formatting, only, second)
         for part in found.parts
     ]
     return check_ranking(Reading(found.format, tuple(parts)), options.ranking)
