@@ -249,8 +249,8 @@ def _write(config: EvaluationConfig, target: Path) -> list[Taken]:
         return done.path, done.sha256
 
     taken = write_questions(wanted_of(config), target, store, config.benchmark_dir, config.seed, config.allow_partial)
-    ids = {question.id: f"a question of {question.source}" for question in read_questions(target)}
     if config.questions is not None:
+        ids = {question.id: f"a question of {question.source}" for question in read_questions(target)}
         with target.open("a", encoding="utf-8") as lines:
             problems: list[str] = []
             for line, question in numbered_questions(config.questions, problems):
@@ -274,10 +274,7 @@ def _write(config: EvaluationConfig, target: Path) -> list[Taken]:
         if problems:
             raise UserError("\n".join(first_of(problems)))
 
-    for _ in read_questions(target):  # every row can be asked, before anybody is
-        pass
-
-    if not ids:
+    if not sum(1 for _ in read_questions(target)):  # every row can be asked, before anybody is
         raise UserError(f"no question is left of {', '.join(config.benchmarks) or config.questions}.")
 
     return taken
