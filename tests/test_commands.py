@@ -341,7 +341,7 @@ def test_train_on_your_own_long_thoughts(tmp_path, reduced, call):
     call(command("virgo-factory data add my_thoughts"), tmp_path)
     assert json.loads((tmp_path / "dataset_info.json").read_text()).items() >= entry.items()
 
-    for verb, said in (("check", "1 rows in, 1 kept, 0 dropped"), ("preview", "row.html")):
+    for verb, said in (("check", "1 row in, 1 kept, 0 dropped"), ("preview", "row.html")):
         text = command(f"virgo-factory data {verb}")
         assert said in call(text.replace("Qwen/Qwen2-VL-7B-Instruct", reduced["model_name_or_path"]), tmp_path).output
 
@@ -355,7 +355,7 @@ def test_train_on_your_own_long_thoughts(tmp_path, reduced, call):
     )
     (account,) = json.loads((tmp_path / "saves/my_thoughts/virgo_rows.json").read_text())["datasets"]
     assert (account["name"], account["rows_in"], account["kept"]) == ("my_thoughts", 1, 1)
-    assert "my_thoughts: 1 rows in, 1 kept, 0 dropped" in printed, "every run says which rows"
+    assert "my_thoughts: 1 row in, 1 kept, 0 dropped" in printed, "every run says which rows"
 
 
 @pytest.mark.integration

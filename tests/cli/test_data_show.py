@@ -69,7 +69,7 @@ def test_add_takes_the_columns_that_its_own_message_names(call, tmp_path):
     code, _, err = call("data", "add", "mine", "rows.jsonl")
     assert code == 1 and '"columns": {"question": "q", "thought": "chain", "solution": "final"}' in err
     code, out, _ = call("data", "add", "mine", "rows.jsonl", "--columns", "question=q, thought=chain,solution=final")
-    assert code == 0 and "1 rows, 1 kept" in out
+    assert code == 0 and "1 row, 1 kept" in out
     entry = json.loads((tmp_path / "dataset_info.json").read_text())["mine"]
     assert entry["columns"] == {"question": "q", "thought": "chain", "solution": "final"}
     for wrong, words in (("question", "expected NAME=COLUMN"), ("thoughts=q", "read by no format")):
@@ -89,7 +89,7 @@ def test_add_takes_the_columns_of_pictures_that_its_own_message_names(call, tmp_
     line = next(line for line in err.splitlines() if "--columns" in line)
     option, value = shlex.split(line.partition(": ")[2])
     code, out, _ = call("data", "add", "mine", "rows.jsonl", option, value)
-    assert code == 0 and "1 rows, 1 kept" in out
+    assert code == 0 and "1 row, 1 kept" in out
     assert json.loads((tmp_path / "dataset_info.json").read_text())["mine"]["columns"] == {"images": "left, right"}
     code, _, err = call("data", "add", "other", "rows.jsonl", "--columns", "question=q,chain")
     assert code == 1 and "expected NAME=COLUMN" in err

@@ -23,10 +23,10 @@ def score(call):
     """Score a file's columns with one worker; returns exit code, what is printed on one line, and the verdict rows."""
 
     def scored(path, *arguments, gold="gold", response="response"):
-        code, out, _ = call("score", path, "--gold", gold, "--response", response, *arguments, "--workers", 1)
+        code, out, error = call("score", path, "--gold", gold, "--response", response, *arguments, "--workers", 1)
         written = path.with_name(f"{path.stem}.verdicts.jsonl")
         lines = written.read_text().splitlines() if code == 0 else ()
-        return code, " ".join(out.split()), [json.loads(line) for line in lines]
+        return code, " ".join((out + error).split()), [json.loads(line) for line in lines]
 
     return scored
 
@@ -133,5 +133,5 @@ def test_broken_lines_and_existing_files(score, rows):
     target.write_text("kept", encoding="utf-8")
     code, out, _ = score(rows)
     assert code == 1 and "--overwrite" in out and target.read_text() == "kept"
-    assert score(rows.parent / "none.jsonl")[:2] == (1, f"error: {rows.parent / 'none.jsonl'}: no such file")
+    assert score(rows.parent / "none.jsonl")[:2] == (1, f"virgo-factory: {rows.parent / 'none.jsonl'}: no such file")
     assert "a folder; name a file in it" in score(rows.parent)[1]

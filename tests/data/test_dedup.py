@@ -233,6 +233,10 @@ def test_the_entry_of_the_card_reads_the_output(geometry, tmp_path):
         (["out", "none.jsonl"], "gives an example, so nothing was compared"),
         (["out", "a.jsonl", "--by", "words"], "--by words: it is one of row, question"),
         ([".", "a.jsonl"], "a.jsonl exists"),
+        (
+            ["out.jsonl", "a.jsonl"],
+            "out.jsonl: the output is a folder, with a file of each dataset in it. Name one, such as out.",
+        ),
     ],
 )
 def test_bad_input(geometry, tmp_path, call, arguments, message):

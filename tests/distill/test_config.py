@@ -7,6 +7,7 @@ import yaml
 
 from virgo_factory.distill.config import BLOCKS, SOURCES, DistillConfig, questions_wanted, read_config, read_folder
 from virgo_factory.distill.sources import SOURCES as READ
+from virgo_factory.evaluation.config import read_config as read_evaluation
 from virgo_factory.io.files import RECIPES
 from virgo_factory.io.recipes import ASKING, asking_verb, is_training
 
@@ -222,6 +223,11 @@ def test_what_shapes_rollouts(write):
             "".join(f"{name}: {{file_name: a.jsonl}}\n" for name in "abc"),
             "no key of a distillation's configuration in it",
         ),
+        (
+            "benchmarks: [mathvista]\nmodel_name_or_path: m\noutput_dir: o\nscorer: ours\n",
+            "an evaluation's configuration, not",
+        ),
+        ("scenes: []\nmedia_dir: m\noutput_dir: o\ndataset: d\n", "Run it with virgo-factory synthesize run "),
     ],
 )
 def test_another_kind_of_file_is_told_in_one_line(write, text, said):
@@ -230,6 +236,18 @@ def test_another_kind_of_file_is_told_in_one_line(write, text, said):
 
     assert said in str(told.value) and "\n" not in str(told.value)
     assert "recipes/distill/dsd_virgo7b.yaml" in str(told.value)
+
+
+def test_a_distillation_is_told_to_an_evaluation(write):
+    with pytest.raises(
+        ValueError, match="a distillation's configuration, not an evaluation's. Run it with virgo-factory distill run"
+    ):
+        read_evaluation(write())
+
+
+def test_what_contradicts_the_command_line_is_told_of_it(write):
+    with pytest.raises(ValueError, match="command line: k: 6 of only 5 samples"):
+        read_config(write("responses: diverse\nsamples: 5\n"), ["k=6"])
 
 
 def test_a_key_of_training_that_slipped_in_is_told_as_a_key(write):

@@ -47,6 +47,17 @@ def test_a_run_says_how_it_ended_and_what_is_next(start_replay, written, command
     )
 
 
+def test_where_all_was_refused_nothing_is_said_to_be_selected(start_replay, written, command):
+    file, config = written(2, urls=[start_replay(max_model_len=1000).url], max_tokens=500)
+    config.questions.write_text(
+        config.questions.read_text().replace('"question": "', f'"question": "{"Look. " * 1000}')
+    )
+    code, told, _ = command("distill", "run", file)
+    assert code == 1 and told.splitlines()[-2].startswith("2 questions could not be asked: ")
+    assert told.splitlines()[-1] == "No question got a response, so there is nothing to select."
+    assert "distill select" not in command("distill", "status", config.output_dir)[1]
+
+
 def test_a_dry_run_shows_the_first_prompt_and_calls_nobody(start_replay, written, command):
     server = start_replay()
     file, config = written(3, urls=[server.url])

@@ -355,11 +355,16 @@ def test_every_row_of_ones_own_that_cannot_be_asked_is_named_before_and_in_the_r
     file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     own = config.model_copy(update={"benchmarks": {}, "questions": file})
     told = "\n".join(estimated(own))
-    assert f"{file}: 4 questions" in told and told.count("put right before the run: ") == 3 and "own.jsonl:5: " in told
-    assert "own.jsonl: two questions have the id 0." in told
+    assert f"{file}: 3 questions" in told and told.count("put right before the run: ") == 3 and "own.jsonl:5: " in told
+    assert "own.jsonl:6 (id 0): line 1 has this id already. Give each an id of its own" in told
     with pytest.raises(
         UserError, match=r"own\.jsonl:4: a column is missing: gold(.|\n)*own\.jsonl:5: a column is missing"
     ):
+        evaluate(own)
+
+    file.write_text(json.dumps(rows[0] | {"images": ["gone.png"]}) + "\n" + json.dumps(rows[0]) + "\n")
+    told = r"own\.jsonl:1 \(id 0\): image missing: .*gone\.png.* start from (.|\n)*own\.jsonl:2 \(id 0\): line 1 has this id"
+    with pytest.raises(UserError, match=told):
         evaluate(own)
 
     assert not server.asked()["started"]

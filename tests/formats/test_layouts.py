@@ -200,7 +200,7 @@ REFUSED = {
     "tokenised": ({"input_ids": [1, 2], "attention_mask": [1, 1], "labels": [-100, 2]}, "the row is tokenised", "input_ids"),
     "qwq_preview_no_tags": ({"messages": roles(f"{THOUGHT}\n\n**Final Answer**\n\n\\[ \\boxed{{7}} \\]")},
                             "no tags of a known format", "formatting virgo_dqvq"),
-    "questions_only": ({"question": ASKED, "image": "a.png"}, "no response in the row", "columns found: question, image"),
+    "questions_only": ({"question": ASKED, "image": "a.png"}, "no response in the row", "columns found: question, image;"),
     "answers_only_log": ({"id": "c", "choices": [{"message": roles(SOLUTION, reasoning=THOUGHT)[1]}]}, "no question", "request"),
 }  # fmt: skip
 

@@ -262,6 +262,8 @@ BROKEN = [
     # (name, row, format, reason, in the detail)
     ("nothing", {}, None, "format not known", "columns found: none; expected one of: messages"),
     ("unknown columns", {"a": 1, "b": 2}, None, "format not known", "columns found: a, b"),
+    ("a picture's column", {"a": 1, "pic": "p.png"}, None, "format not known", "columns found: a, pic;"),
+    ("no question but a picture", {"thought": "a", "solution": "b", "pic": "p.png"}, "thought_solution", "no question", "solution, pic;"),
     ("a list", [], None, "the row is not an object", "found list"),
     ("no tags", chat("It is B."), None, "no tags of a known format", "<|begin_of_thought|>, <think>"),
     ("cut off in the thought", chat("<think>\nA is"), None, "no </think>", "line 2"),

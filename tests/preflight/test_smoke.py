@@ -300,6 +300,7 @@ def test_nothing_is_left_after_dropping(folder, base):
 
 
 def test_more_ranks_than_rows(folder, base):
+    assert "fewer than the 12 ranks. Use fewer --ranks" in _reason(_smoke(folder, 12))  # before a twin is made
     with pytest.raises(StageFailed, match="fewer than the 12 ranks"):
         _rows(_smoke(folder, 12), base)
 

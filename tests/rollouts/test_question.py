@@ -150,6 +150,31 @@ def test_broken_lines_name_the_place_and_a_missing_file_what_makes_one(content, 
         list(read_questions(path))
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("q.parquet", b"PAR1\x15\0\x15", "a Parquet file. Questions are read from JSON lines in UTF-8"),
+        ("q.csv", b"id,gold\n1,2\n", "a table of separated values. Questions"),
+        ("q.json", b'[\n{"id": "1"}]', "a JSON list. Questions"),
+        ("q.jsonl", '{"id": "1"}\n'.encode("utf-16"), "not UTF-8, but UTF-16 .* Convert it: iconv"),
+    ],
+)
+def test_another_file_is_told_in_words(name, content, told, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=told):
+        list(read_questions(tmp_path / name))
+
+
+def test_an_unknown_column_is_told_once(tmp_path):
+    path, left_out = tmp_path / "q.jsonl", []
+    path.write_text(f"{json.dumps(ROW | {'answer_text': '4'})}\n" * 3, encoding="utf-8")
+    assert (
+        not list(read_questions(path, left_out))
+        and len(left_out) == 1
+        and "q.jsonl:1: unknown column: answer_text" in left_out[0]
+    )
+
+
 def test_blank_golds_and_binary_questions():
     assert all(map(is_blank, (None, "", "  ", [], float("nan")))) and not any(map(is_blank, (0, "0", False)))
     rows = ({"kind": "boolean"}, {"options": ["a", "b"]}, {"options": ["a", "b", "c"]}, {})

@@ -10,6 +10,7 @@ from virgo_factory.synthesis.config import ROLES, read_config, read_folder
     [
         ({"scenes": []}, "scenes: name at least one"),
         ({"scenes": [{"reader": "cocoa", "file": "x"}]}, "'cocoa': not one of rows, coco"),
+        ({"scenes": [{"reader": "rows", "file": "x", "box_format": "xyxz"}]}, "'xyxz': not one of xyxy, xywh"),
         ({"scenes": [{"reader": "coco", "file": "x"}]}, "reader coco needs captions, boxes"),
         ({"scenes": [{"reader": "rows", "file": "none.jsonl"}]}, "scenes: file: no file or folder none.jsonl"),
         (

@@ -32,7 +32,9 @@ def test_a_dry_run_says_why_scenes_are_left_out(make, drawn, tmp_path):
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     scenes = [{"reader": "rows", "file": str(tmp_path / "rows.jsonl"), "box_format": "xyxy"}]
     before, _, _ = estimate(read_config(make(scenes=scenes)))
-    assert "Scenes: 1 of rows" in before and "  left out: 1 image missing" in before
+    assert "Scenes: 1 of rows" in before and "nowhere.png" in next(
+        line for line in before if "left out: 1 image missing" in line
+    )
 
 
 def test_of_a_folder_that_has_some_rates_are_measured(whole, make, tmp_path):

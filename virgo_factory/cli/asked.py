@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from virgo_factory.core.errors import UserError
+from virgo_factory.report.text import amount
 
 
 def shard_of(text: str | None) -> tuple[int, int] | None:
@@ -40,10 +41,10 @@ def not_had(outcome: Any, what: str, file: str, again: str) -> list[str]:
     """Return what an outcome lacks, as lines: `what` could not be asked (the file says why), and how it is asked again."""
     lines = []
     if outcome.dropped:
-        lines.append(f"{outcome.dropped:,} {what} could not be asked: {file} says why. {again}.")
+        lines.append(f"{amount(outcome.dropped, what)} could not be asked: {file} says why. {again}.")
 
     if outcome.gave_up:
-        lines.append(f"{outcome.gave_up:,} requests failed again and again. The next start tries them again.")
+        lines.append(f"{amount(outcome.gave_up, 'request')} failed again and again. The next start tries them again.")
 
     return lines
 

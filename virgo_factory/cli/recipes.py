@@ -6,6 +6,7 @@ import typer
 
 from virgo_factory.cli.lazy import app, end_of_help
 from virgo_factory.io.recipes import copy_recipes, headline, read_recipe, recipe_files
+from virgo_factory.report.text import amount
 
 
 recipes = app(
@@ -44,4 +45,6 @@ def copy(
         typer.echo(path)
 
     added = f"; {len(names)} entries in dataset_info.json" if names else ""
-    typer.echo(f"{len(written)} files written{added}." if written else "Nothing to do: all of it is there already.")
+    typer.echo(
+        f"{amount(len(written), 'file')} written{added}." if written else "Nothing to do: all of it is there already."
+    )

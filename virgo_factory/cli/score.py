@@ -6,8 +6,10 @@ from pathlib import Path
 
 import typer
 
+from virgo_factory.core.errors import UserError
 from virgo_factory.report.table import Table
 from virgo_factory.report.terminal import console, print_tables
+from virgo_factory.report.text import amount
 
 
 def score(
@@ -42,9 +44,8 @@ def score(
 
     from virgo_factory.answers import KINDS, grading
     from virgo_factory.data.make.writing import check_target
-    from virgo_factory.data.read.files.chunks import UnreadableFile
     from virgo_factory.rollouts.judge.llm_judge import LLMJudge, judgements
-    from virgo_factory.rollouts.judge.score_file import Columns, RowError, score_file
+    from virgo_factory.rollouts.judge.score_file import Columns, score_file
 
     screen = console()
     errors = []
@@ -69,38 +70,32 @@ def score(
         except ValueError as error:
             errors.append(str(error))
     if errors:
-        for error in errors:
-            screen.print(f"[red]error:[/] {error}", soft_wrap=True)
-        raise typer.Exit(1)
+        raise UserError("\n".join(errors))
 
     columns = Columns(gold=gold, response=response, question=question, options=options, against=against)
     bar = Progress(
         SpinnerColumn(), TextColumn("{task.completed} verdicts"), TimeElapsedColumn(), console=screen, transient=True
     )
-    try:
-        with contextlib.ExitStack() as stack:
-            judge = None
-            if judge_url and judge_model:
-                judge = LLMJudge(judge_url, judge_model)
-                judge.check()
-                judge = replace(judge, stored=stack.enter_context(judgements(target.parent)))
+    with contextlib.ExitStack() as stack:
+        judge = None
+        if judge_url and judge_model:
+            judge = LLMJudge(judge_url, judge_model)
+            judge.check()
+            judge = replace(judge, stored=stack.enter_context(judgements(target.parent)))
 
-            stack.enter_context(bar)
-            shown = bar.add_task("verdicts", total=None)
-            counts = score_file(
-                file, target, columns, config, kind=kind, workers=workers, seconds=seconds, judge=judge,
-                progress=lambda done: bar.update(shown, completed=done),
-            )  # fmt: skip
-    except (RowError, UnreadableFile, OSError) as error:
-        screen.print("error:", str(error), style="red", soft_wrap=True, markup=False)
-        raise typer.Exit(1) from error
+        stack.enter_context(bar)
+        shown = bar.add_task("verdicts", total=None)
+        counts = score_file(
+            file, target, columns, config, kind=kind, workers=workers, seconds=seconds, judge=judge,
+            progress=lambda done: bar.update(shown, completed=done),
+        )  # fmt: skip
 
     _tables(screen, counts)
     if counts.golds:
         _uncheckable(screen, counts)
     if against is not None:
         _comparison(screen, counts, against, listed)
-    screen.print(f"{counts.rows} rows in {target}", soft_wrap=True)
+    screen.print(f"{amount(counts.rows, 'row')} in {target}", soft_wrap=True)
 
 
 def _tables(screen, counts) -> None:

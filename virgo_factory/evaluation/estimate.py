@@ -3,7 +3,6 @@
 import itertools
 import statistics
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from virgo_factory.evaluation.report.tell import benchmark_rows, size_told
 from virgo_factory.evaluation.run import wanted_of
 from virgo_factory.evaluation.scorers import PAPER
 from virgo_factory.formats.row import RejectedRow
+from virgo_factory.report.text import amount
 from virgo_factory.rollouts.estimate import RESPONSE_TOKENS, prompt_tokens, short, tokenizer_of
 from virgo_factory.rollouts.pictures import store_picture
 from virgo_factory.rollouts.question import FILE as QUESTIONS
@@ -78,7 +78,7 @@ def estimated(config: EvaluationConfig) -> list[str]:
         read = f", prompts of {mean:,.0f} tokens on average" if mean else ", no question is on this machine"
         write = f"{response:,.0f} tokens a response as in {measured_in}" if response else "a response not measured yet"
         size = f", size of its files {sizes[source]}" if source in sizes else ""
-        lines.append(f"{source}: {count:,} questions, {requests:,} requests{read}, {write}{size}")
+        lines.append(f"{source}: {amount(count, 'question')}, {amount(requests, 'request')}{read}, {write}{size}")
 
     requests = sum(row[2] for row in table)
     guess = min(RESPONSE_TOKENS, config.max_tokens)
@@ -145,9 +145,7 @@ def _count(config: EvaluationConfig, source: str, left_out: list[str]) -> int:
         if not config.questions.is_file():
             return 0
 
-        ids = Counter(one.id for one in read_questions(config.questions, left_out))
-        left_out += [f"{config.questions}: two questions have the id {id}" for id, times in ids.items() if times > 1]
-        return ids.total()
+        return sum(1 for _ in read_questions(config.questions, left_out))
 
     if made.is_file() and (there := sum(question.source == source for question in read_questions(made))):
         return there

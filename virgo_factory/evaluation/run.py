@@ -27,10 +27,11 @@ from virgo_factory.formats.row import RejectedRow
 from virgo_factory.io.fingerprint import file_hash
 from virgo_factory.report.card import Card, card_files, write_card
 from virgo_factory.report.table import Table
+from virgo_factory.report.text import amount
 from virgo_factory.rollouts.judge.llm_judge import LLMJudge
 from virgo_factory.rollouts.pictures import StoredPicture, store_picture
 from virgo_factory.rollouts.question import FILE as QUESTIONS
-from virgo_factory.rollouts.question import first_of, read_questions, write_question
+from virgo_factory.rollouts.question import first_of, numbered_questions, read_questions, write_question
 from virgo_factory.rollouts.run.launch import Outcome, ask
 from virgo_factory.rollouts.run.run import Event
 from virgo_factory.rollouts.store.index import ROLLOUTS, VERDICTS
@@ -249,13 +250,23 @@ def _write(config: EvaluationConfig, target: Path) -> list[Taken]:
 
     taken = write_questions(wanted_of(config), target, store, config.benchmark_dir, config.seed, config.allow_partial)
     if config.questions is not None:
+        ids = {question.id: f"a question of {question.source}" for question in read_questions(target)}
         with target.open("a", encoding="utf-8") as lines:
             problems: list[str] = []
-            for question in read_questions(config.questions, problems):
+            for line, question in numbered_questions(config.questions, problems):
+                place = f"{config.questions}:{line} (id {question.id})"
+                if question.id in ids:
+                    problems.append(f"{place}: {ids[question.id]} has this id already. Give it an id of its own")
+                    continue
+
                 try:
                     stored = [store(image, config.questions.parent) for image in question.images]
                 except RejectedRow as error:
-                    raise UserError(f"{config.questions} (id {question.id}): {error}.") from None
+                    start = config.questions.parent
+                    problems.append(
+                        f"{place}: {error}. Mend it, or take the row out; paths of pictures start from {start}"
+                    )
+                    continue
 
                 names, hashes = (tuple(part) for part in zip(*stored, strict=True)) if stored else ((), ())
                 lines.write(write_question(replace(question, images=names, image_sha256=hashes)))
@@ -263,14 +274,7 @@ def _write(config: EvaluationConfig, target: Path) -> list[Taken]:
         if problems:
             raise UserError("\n".join(first_of(problems)))
 
-    ids: set[str] = set()
-    for question in read_questions(target):  # every row can be asked, before anybody is
-        if question.id in ids:
-            raise UserError(f"{config.questions}: two questions have the id {question.id}.")
-
-        ids.add(question.id)
-
-    if not ids:
+    if not sum(1 for _ in read_questions(target)):  # every row can be asked, before anybody is
         raise UserError(f"no question is left of {', '.join(config.benchmarks) or config.questions}.")
 
     return taken
@@ -360,10 +364,11 @@ class Status:
     @property
     def told(self) -> str:
         """Return what is outstanding, in a sentence."""
-        refused = f" {self.refused:,} questions were refused, see dropped.jsonl." if self.refused else ""
+        lacks = f" {amount(self.refused, 'question was', 'questions were')} refused, see dropped.jsonl."
+        refused = lacks if self.refused else ""
         left = self.asked - self.judged
         if left > 0:
-            return f"{self.judged:,} of {self.asked:,} responses are there and judged. Go on: {self.config.resume_command()}{refused}"
+            return f"{self.judged:,} of {amount(self.asked, 'response is', 'responses are')} there and judged. Go on: {self.config.resume_command()}{refused}"
 
         return f"All {self.asked:,} responses are judged.{refused}"
 

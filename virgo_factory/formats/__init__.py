@@ -88,7 +88,7 @@ def kind_of(format: str) -> str:
 
 def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading:
     """Return what a raw row gives under a `formatting:` name; never raises for a bad row."""
-    read = FORMATTINGS[formatting]
+    raw, read = row, FORMATTINGS[formatting]
     named = None if formatting == "long_thought" else formatting
     try:
         if not isinstance(row, Mapping):
@@ -117,7 +117,7 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
 
         found = read(row, options)
     except RejectedRow as error:
-        return Reading(named, (bare(error),))
+        return Reading(named, (_of_file(bare(error), row, raw),))
 
     if isinstance(found, Example):
         found = Reading(named, (attempt(lambda: found),))
@@ -132,10 +132,18 @@ def read_row(row: Any, formatting: str, options: Options = Options()) -> Reading
 
     only = None if "images" in options.columns else picture_id(row)
     parts = [
-        part if isinstance(part, RejectedRow) else _checked(row, part, formatting, only, second)
+        _of_file(part, row, raw) if isinstance(part, RejectedRow) else _checked(row, part, formatting, only, second)
         for part in found.parts
     ]
     return check_ranking(Reading(found.format, tuple(parts)), options.ranking)
+
+
+def _of_file(error: RejectedRow, row: Any, raw: Any) -> RejectedRow:
+    """Return an error that lists a row's columns with those that its file has, not those that it is read by."""
+    if row is raw or not error.detail:
+        return error
+
+    return RejectedRow(error.reason, error.detail.replace(columns_found(row), columns_found(raw)))
 
 
 def _checked(

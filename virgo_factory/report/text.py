@@ -37,3 +37,12 @@ def quoted(path: object) -> str:
     ("'my data/dsd'", 'data/dsd')
     """
     return shlex.quote(str(path))
+
+
+def amount(count: int, one: str, many: str = "") -> str:
+    """Return a count with what is counted; `many` is its plural where that is not `one` with an s.
+
+    >>> amount(1, "row"), amount(1200, "row"), amount(0, "reply was", "replies were")
+    ('1 row', '1,200 rows', '0 replies were')
+    """
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from virgo_factory.core.errors import UserError
 from virgo_factory.data.read.prefix import read_prefix
 from virgo_factory.formats.layouts.tags import TAG_SETS
-from virgo_factory.io.recipes import is_training
+from virgo_factory.io.recipes import ASKING, asking_verb, is_training
 from virgo_factory.io.yaml_text import loader_of, read_yaml
 from virgo_factory.report.text import quoted
 
@@ -269,6 +269,15 @@ def read_config(
             f"here a configuration such as {kind.EXAMPLE} is needed."
         )
 
+    names = {*values, *(override.partition("=")[0] for override in overrides)}
+    verb = asking_verb(names)
+    is_anothers = verb != "distill" or len(names - kind.model_fields.keys()) > 1  # whose keys others have, too
+    if verb and ASKING[verb] != kind.KIND and is_anothers:
+        raise UserError(
+            f"{path}: {ASKING[verb]}'s configuration, not {kind.KIND}'s. Run it with virgo-factory {verb} run {quoted(path)}; "
+            f"here a configuration such as {kind.EXAMPLE} is needed."
+        )
+
     if len(values) > 2 and not kind.model_fields.keys() & values.keys():
         raise UserError(f"{path}: no key of {kind.KIND}'s configuration in it. One to begin with: {kind.EXAMPLE}.")
 
@@ -301,7 +310,10 @@ def read_config(
                 errors.append((lines.get(item["loc"][0], 0), told(item)))
 
     together = config or _partly(kind, values, errors)
-    errors += [(max(lines.get(key, 0) for key in keys), message) for keys, message in together.contradictions()]
+    for keys, message in together.contradictions():
+        places = {lines.get(key, 0) for key in keys}
+        errors.append((COMMAND_LINE if COMMAND_LINE in places else max(places), message))
+
     if files:
         wrong = {message.partition(":")[0].split()[0] for _, message in errors}
         looked_at = (values.keys() if files is True else values.keys() & files) - wrong
@@ -429,7 +441,9 @@ def told(item: Mapping[str, Any]) -> str:
         return f"{key}{where}: no such key"
 
     if item["type"] == "literal_error":
-        allowed = item["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
+        allowed = (
+            item["ctx"]["expected"].replace("'", "").replace(" or ", ", ").removeprefix(", ")
+        )  # "" is not to enter
         near = difflib.get_close_matches(str(item["input"]), allowed.split(", "), n=1)
         return f"{key}: {given}not one of {allowed}." + (f" Did you mean {near[0]}?" if near else "")
 

@@ -23,6 +23,8 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.core.example import IMAGE
 from virgo_factory.core.reasons import Reason
 from virgo_factory.core.thought import MARKERS
+from virgo_factory.data.read.files.chunks import CSV_SUFFIXES, suffix_of
+from virgo_factory.data.read.files.opened import check_encoding
 from virgo_factory.formats.families.questions import PASS_RATES
 from virgo_factory.formats.row import CONTROL_TOKENS, RejectedRow
 
@@ -30,6 +32,8 @@ from virgo_factory.formats.row import CONTROL_TOKENS, RejectedRow
 FILE = "questions.jsonl"
 IMAGES = "images"  # folder of the pictures beside the file
 ALWAYS = ("id", "gold")  # columns without which a row is no question; the others have a default
+
+UNKNOWN = "unknown column"
 
 FORGED = re.compile("|".join(map(re.escape, (IMAGE, *CONTROL_TOKENS, *MARKERS))))
 """What a text from outside may not hold: it would be read as something else than text."""
@@ -77,23 +81,40 @@ class VisualQuestion:
 
 
 def read_questions(path: str | Path, left_out: list[str] | None = None) -> Iterator[VisualQuestion]:
-    """Yield the questions of a questions.jsonl.
+    """Yield the questions of a questions.jsonl, see `numbered_questions`."""
+    return (question for _, question in numbered_questions(path, left_out))
+
+
+def numbered_questions(path: str | Path, left_out: list[str] | None = None) -> Iterator[tuple[int, VisualQuestion]]:
+    """Yield (line, question) of a questions.jsonl.
 
     ValueError, with file and line: not JSON, an unknown or missing column, another type, no gold answer. With `left_out` rows
-    that are wrong are noted there, and passed over.
+    that are wrong are noted there, and passed over, those with the id of an earlier one as well; an unknown column, which all rows may
+    have, for the first of them.
     """
+    unknown: set[str] = set()
+    first: dict[str, int] = {}
     for line, row in read_lines(Path(path)):
         problem, question = "", None
         try:
             question = question_of(row)
         except RejectedRow as error:
             problem = f"{path}:{line}: {error}"
+            if error.reason == UNKNOWN and left_out is not None:
+                if error.detail in unknown:
+                    continue
+
+                unknown.add(error.detail)
         else:
             if is_blank(question.gold):
                 problem = f"{path}:{line} (id {question.id}): no gold answer, so nothing can be checked against it"
+            elif left_out is not None and (before := first.setdefault(question.id, line)) != line:
+                problem = (
+                    f"{path}:{line} (id {question.id}): line {before} has this id already. Give each an id of its own"
+                )
 
         if not problem:
-            yield question
+            yield line, question
         elif left_out is None:
             raise UserError(f"{problem}.")
         else:
@@ -122,7 +143,10 @@ def read_lines(path: Path) -> Iterator[tuple[int, Any]]:
 
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
-            line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+            if number == 1:
+                _check_kind(path, line)
+                line = line.removeprefix(b"\xef\xbb\xbf")
+
             if not line.strip():
                 continue
 
@@ -130,6 +154,29 @@ def read_lines(path: Path) -> Iterator[tuple[int, Any]]:
                 yield number, json.loads(line.decode())
             except (ValueError, RecursionError) as error:
                 raise UserError(f"{path}:{number}: not JSON in UTF-8 ({error}). One object a line.") from None
+
+
+def _check_kind(path: Path, first: bytes) -> None:
+    """Raise ValueError where a file's first line, or else its name, shows that it is none of JSON lines."""
+    check_encoding(path)
+    found = next((kind for start, kind in _KINDS.items() if first.startswith(start)), "")
+    if not found and not first.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and suffix_of(path) in CSV_SUFFIXES:
+        found = "a table of separated values"
+
+    if found:
+        raise UserError(
+            f"{path}: {found}. Questions are read from JSON lines in UTF-8, one object a line, such as "
+            '{"id": "1", "question": "..", "images": ["a.png"], "gold": ".."}. Write the rows so.'
+        )
+
+
+_KINDS = {
+    b"PAR1": "a Parquet file",
+    b"ARROW1": "an Arrow file",
+    b"\x1f\x8b": "a file packed by gzip",
+    b"[": "a JSON list",
+}
+"""How a file begins -> what it is instead of JSON lines."""
 
 
 def question_of(row: Any) -> VisualQuestion:
@@ -144,7 +191,7 @@ def question_of(row: Any) -> VisualQuestion:
 
     row = {name: value for name, value in row.items() if name not in PASS_RATES}
     if unknown := [str(name)[:60] for name in row if name not in _COLUMNS]:
-        raise RejectedRow("unknown column", f"{', '.join(unknown[:5])}; there are {', '.join(_COLUMNS)}")
+        raise RejectedRow(UNKNOWN, f"{', '.join(unknown[:5])}; there are {', '.join(_COLUMNS)}")
 
     if missing := [name for name in ALWAYS if name not in row]:
         raise RejectedRow("a column is missing", f"{', '.join(missing)}; needed are {', '.join(ALWAYS)}")

@@ -157,7 +157,7 @@ def test_bounds_judge_each_response_by_itself(load, base, tmp_path, kind, words,
     if kept:
         assert load([row], entry, **changes, **keys)[1]["own"]["kept"] == 1
     else:
-        with pytest.raises(ValueError, match="1 rows in, 0 kept, 1 dropped .1 response"):
+        with pytest.raises(ValueError, match="1 row in, 0 kept, 1 dropped .1 response"):
             load([row], entry, **changes, **keys)
 
     sources, settings = find_sources("own", tmp_path, tokenizer=str(base), **keys)

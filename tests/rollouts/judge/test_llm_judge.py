@@ -101,6 +101,13 @@ def test_a_reply_that_cannot_be_read_is_asked_for_again(server, tmp_path):
         assert _judge(server, tries=1, stored=stored).judge("2", "2").verdict == "correct"
 
 
+def test_where_nobody_was_asked_no_file_stays(tmp_path):
+    with judgements(tmp_path) as stored:
+        assert stored.get("a b") is None
+
+    assert not (tmp_path / "judgements.jsonl").exists()
+
+
 def test_a_judge_may_see_every_response_and_be_asked_anything(server):
     server.replies, server.seen = ["WRONG", "the answer is 7"], []
     judge = _judge(server, every=True)

@@ -259,7 +259,7 @@ NEVER = [
     (status(404, '{"error": {"message": "The model `replay` does not exist."}}'), WrongServer, "does not exist"),
     (status(405, "{}"), WrongServer, "HTTP 405"),
     (status(400, '{"error": {"message": "max_tokens=100 cannot be greater than max_model_len=64."}}'), WrongServer, "_len=64"),
-    (status(200, '{"choices": []}'), WrongServer, "does not stream"),
+    (status(200, '{"choices": []}'), WrongServer, "does not stream its responses. Name the URL"),
     (CLOSED + b"data: [1]\n\n", WrongServer, "not those of a chat: [1]"),
     (CLOSED + b'data: {"choices": [{}]}\n\n', WrongServer, 'not those of a chat: {"choices": [{}]}'),
     (CLOSED + event("Three", "stop") + DONE, WrongServer, "no token counts"),

@@ -71,6 +71,11 @@ def test_coco_files_in_the_wrong_place_are_told(bench):
         bench.read(SceneSource("coco", captions=cut, boxes=instances))
 
 
+def test_a_folder_where_a_file_of_rows_is_read(bench):
+    with pytest.raises(ValueError, match="a folder. Name the file of rows in it"):
+        bench.read(SceneSource("rows", file=bench.folder))
+
+
 def test_lists_of_one_object_are_read_in_pieces(tmp_path):
     """Of any length, over the pieces that the file is read in, whatever stands around them."""
     file = tmp_path / "lists.json"

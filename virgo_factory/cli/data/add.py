@@ -10,6 +10,7 @@ import typer
 from virgo_factory.cli.data.terminal import progress
 from virgo_factory.core.errors import UserError
 from virgo_factory.io.files import check_folder
+from virgo_factory.report.text import amount
 
 
 def add(
@@ -84,7 +85,7 @@ def add(
         typer.echo(f"Not checked: {unchecked}")
     else:
         dropped = sum(found.dropped.values())
-        typer.echo(f"{found.format}: {found.rows:,} rows, {found.kept:,} kept, {dropped:,} dropped")
+        typer.echo(f"{found.format}: {amount(found.rows, 'row')}, {found.kept:,} kept, {dropped:,} dropped")
         for reason, count in found.dropped.items():
             typer.echo(f"  {count:,} {reason}: {found.first[reason]}")
 

@@ -10,7 +10,7 @@ import typer
 from virgo_factory.cli.data.terminal import RECIPE_OVERRIDES, progress, read_overrides
 from virgo_factory.io.files import check_file
 from virgo_factory.report.terminal import counted
-from virgo_factory.report.text import one_line
+from virgo_factory.report.text import amount, one_line
 
 
 if TYPE_CHECKING:
@@ -109,10 +109,10 @@ def _print(console: "Console", report: "Report", settings: "Settings", show: int
 
     console.print("What will be trained on", style="bold")
     for account in report.accounts:
-        examples = f", {account.extra:,} more examples in them" if account.extra else ""
+        examples = f", {amount(account.extra, 'more example', 'more examples')} in them" if account.extra else ""
         named = f"{account.name} ({account.format})" if account.format else account.name
         console.print(
-            f"  {named}: {account.rows_in:,} rows in{examples}, {account.kept:,} kept, {account.dropped:,} dropped",
+            f"  {named}: {amount(account.rows_in, 'row')} in{examples}, {account.kept:,} kept, {account.dropped:,} dropped",
             markup=False,
         )
         reasons, notes = (Counter(counts).most_common() for counts in (account.reasons, account.notes))

@@ -9,6 +9,7 @@ from virgo_factory.cli.data.terminal import command_line, progress, training
 from virgo_factory.core.errors import UserError
 from virgo_factory.report.card import card_files, entry_line
 from virgo_factory.report.terminal import counted
+from virgo_factory.report.text import amount
 
 
 def dedup(
@@ -72,11 +73,11 @@ def _show(card: dict, out: Path, as_json: bool) -> None:
         print(json.dumps(card, ensure_ascii=False))
         return
 
-    lines = [f"{card['rows_in']:,} rows read, {card['kept']:,} stay; left out:"]
+    lines = [f"{amount(card['rows_in'], 'row')} read, {card['kept']:,} stay; left out:"]
     left_out = [(f"of {one['of']}, stands in {one['stands_in']}", one["rows"]) for one in card["for_whom"]]
     left_out += card["unread"].items()
     lines += counted(left_out) if left_out else ["  none"]
-    lines += [f"{out / one['file']}: {one['kept']:,} of {one['rows_in']:,} rows" for one in card["outputs"]]
+    lines += [f"{out / one['file']}: {one['kept']:,} of {amount(one['rows_in'], 'row')}" for one in card["outputs"]]
     lines += notes_of(card)
     lines.append(f"Who was left out for whom: {out / ACCOUNT}; card: {card_files(out / ACCOUNT)[0]}")
     lines.append(f"To train on them, add to {out / 'dataset_info.json'}:")

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from virgo_factory.cli.data.terminal import busy, command_line
-from virgo_factory.report.text import quoted
+from virgo_factory.report.text import amount, quoted
 
 
 def materialize(
@@ -57,7 +57,9 @@ def materialize(
 
     share = report.kept / report.rows_in
     by_text = report.kept - report.by_name
-    typer.echo(f"{report.rows_in:,} rows, {report.kept:,} matched ({share:.1%}), {report.images:,} different images")
+    typer.echo(
+        f"{amount(report.rows_in, 'row')}, {report.kept:,} matched ({share:.1%}), {report.images:,} different images"
+    )
     typer.echo(
         f"  {report.by_name:,} by question, answer and the image's name, {by_text:,} by question and answer alone"
     )

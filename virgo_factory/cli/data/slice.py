@@ -9,6 +9,7 @@ from virgo_factory.cli.data.terminal import HOLDOUT, busy, command_line, progres
 from virgo_factory.core.errors import UserError
 from virgo_factory.report.card import card_files, entry_line
 from virgo_factory.report.terminal import counted
+from virgo_factory.report.text import amount
 
 
 def slice(
@@ -127,7 +128,7 @@ def _by_pass_rate(
         return
 
     print(
-        f"{out}: {card['rows_in']:,} rows read, {card['kept']:,} written, {card['rows_in'] - card['kept']:,} left out:"
+        f"{out}: {amount(card['rows_in'], 'row')} read, {card['kept']:,} written, {card['rows_in'] - card['kept']:,} left out:"
     )
     print("\n".join([*counted(card["dropped"].items()), *card["notes"], f"Card: {card_files(out)[0]}"]))
     print(f"To train on it, add to {out.parent / 'dataset_info.json'}:\n  {entry_line(card['entry'])}")

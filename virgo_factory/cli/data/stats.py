@@ -11,7 +11,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.io.files import check_folder
 from virgo_factory.report.table import Table
 from virgo_factory.report.terminal import console, counted, print_tables
-from virgo_factory.report.text import one_line
+from virgo_factory.report.text import amount, one_line
 
 
 def stats(
@@ -119,7 +119,9 @@ def _show(found, name: str, settings) -> None:
     screen = console(160, soft_wrap=True, markup=False)
     several = f" ({found.examples_in:,} examples)" if found.examples_in != found.rows_in else ""
     left = f"{found.examples_in - found.all.rows:,} left out{':' if found.dropped else ''}"
-    screen.print(f"{one_line(name)}: {found.rows_in:,} rows, {found.all.rows:,} usable{several}, {left}", style="bold")
+    screen.print(
+        f"{one_line(name)}: {amount(found.rows_in, 'row')}, {found.all.rows:,} usable{several}, {left}", style="bold"
+    )
     for line in counted(found.dropped.items()):
         screen.print(line)
 

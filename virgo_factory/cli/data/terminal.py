@@ -15,6 +15,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.io.files import check_file
 from virgo_factory.report.card import card_files, entry_line
 from virgo_factory.report.terminal import counted
+from virgo_factory.report.text import amount
 
 
 OVERRIDES = typer.Argument(None, metavar="[KEY=VALUE]...", help="As for llamafactory-cli train.")
@@ -117,7 +118,7 @@ def show_cards(cards: Sequence[Any], paths: Sequence[Path], as_json: bool) -> No
     lines = []
     for path, card in zip(paths, cards, strict=True):
         left = f"{card.examples_in - card.kept:,} left out" + (":" if card.dropped else "")
-        lines.append(f"{path}: {card.rows_in:,} rows read, {card.kept:,} written, {left}")
+        lines.append(f"{path}: {amount(card.rows_in, 'row')} read, {card.kept:,} written, {left}")
         lines += counted(card.dropped.items())
         for name, counts in card.by.items():
             if len(counts) > 1:

@@ -9,6 +9,7 @@ import typer
 from virgo_factory.cli.data.terminal import busy
 from virgo_factory.report.card import card_files
 from virgo_factory.report.terminal import console, print_tables
+from virgo_factory.report.text import amount
 
 
 def questions(
@@ -48,7 +49,9 @@ def questions(
         screen.print(note)
 
     path = settings.output_dir / FILE
-    screen.print(f"{path}: {card.kept:,} questions on {card.output['images']:,} pictures; card: {card_files(path)[0]}")
+    screen.print(
+        f"{path}: {amount(card.kept, 'question')} on {amount(card.output['images'], 'picture')}; card: {card_files(path)[0]}"
+    )
 
 
 EXAMPLE = """virgo-factory distill questions my.yaml source_dir=originals \\

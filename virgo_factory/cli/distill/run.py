@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from virgo_factory.cli.asked import end, left, not_had, shard_of, stoppable
-from virgo_factory.report.text import quoted
+from virgo_factory.report.text import amount, quoted
 
 
 if TYPE_CHECKING:
@@ -61,18 +61,22 @@ def go(config: "DistillConfig", shard: tuple[int, int] | None) -> None:
 def _told(config: "DistillConfig", shard: tuple[int, int] | None, outcome: "Outcome") -> list[str]:
     folder, rest = config.output_dir, outcome.left
     is_done = not rest.samples and not rest.greedy
-    lines = [f"{outcome.finished:,} rollouts were made in this start."] if outcome.finished or not is_done else []
+    made = f"{amount(outcome.finished, 'rollout was', 'rollouts were')} made in this start."
+    lines = [made] if outcome.finished or not is_done else []
     file = f"{folder}/dropped{f'-{shard[0]}of{shard[1]}' if shard else ''}.jsonl"
-    lines += not_had(outcome, "questions", file, "Remove it, and they are tried again")
+    lines += not_had(outcome, "question", file, "Remove it, and they are tried again")
+    if is_done and outcome.dropped and not rest.samples_done:
+        return [*lines, "No question got a response, so there is nothing to select."]
+
     if is_done:
         whole = f"All is asked. Next: virgo-factory distill select {quoted(folder)}"
         part = "All of shard {}/{} is asked. When all shards are: virgo-factory distill merge DIR... --out DIR"
         return [*lines, part.format(*shard) if shard else whole]
 
-    what = [f"{rest.greedy:,} questions for the base model"] if rest.greedy else []
+    what = [f"{amount(rest.greedy, 'question')} for the base model"] if rest.greedy else []
     if rest.samples:
         most = "at most " if rest.greedy or config.stop_when_decided else ""
-        what.append(f"{most}{rest.samples:,} rollouts of {rest.questions:,} question{'s' * (rest.questions != 1)}")
+        what.append(f"{most}{amount(rest.samples, 'rollout')} of {amount(rest.questions, 'question')}")
 
     return [*lines, left(outcome, ", ".join(what)), f"Go on: {config.resume_command(shard)}"]
 

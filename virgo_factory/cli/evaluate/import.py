@@ -6,7 +6,7 @@ import typer
 
 from virgo_factory.report.table import Table
 from virgo_factory.report.terminal import console, counted, print_tables
-from virgo_factory.report.text import quoted
+from virgo_factory.report.text import amount, quoted
 
 
 def import_log(
@@ -27,7 +27,7 @@ def import_log(
 
     found = read_log(log, harness, benchmark, out, benchmark_dir, model)
     screen = console(soft_wrap=True, markup=False)
-    screen.print(f"{found.lines:,} lines, joined {found.joined}")
+    screen.print(f"{amount(found.lines, 'line')}, joined {found.joined}")
     counts = [("with a verdict of ours", found.responses), ("failed requests, counted as given up", found.failed)]
     left_out = {
         "another gold": found.other_gold,

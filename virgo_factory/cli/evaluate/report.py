@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from virgo_factory.report.terminal import console, print_tables
+from virgo_factory.report.text import amount
 
 
 def report(
@@ -30,7 +31,7 @@ def report(
     for name in ("report.html", "report.md", "scores.csv", "paper_tables.csv"):
         screen.print(str(found.folder / name))
 
-    screen.print(f"{found.responses:,} responses to look at on the page.")
+    screen.print(f"{amount(found.responses, 'response')} to look at on the page.")
 
 
 EXAMPLE = """virgo-factory evaluate report evals/virgo7b_dt evals/virgo7b_dsd \\

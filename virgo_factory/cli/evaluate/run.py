@@ -7,6 +7,7 @@ import typer
 
 from virgo_factory.cli.asked import end, left, not_had, shard_of, stoppable
 from virgo_factory.report.terminal import console, print_tables
+from virgo_factory.report.text import amount
 
 
 if TYPE_CHECKING:
@@ -55,11 +56,12 @@ def go(config: "EvaluationConfig", shard: tuple[int, int] | None = None) -> None
 
     outcome = found.outcome
     file = f"dropped.jsonl in {config.output_dir}"
-    for line in not_had(outcome, "questions", file, "Remove it, and they are tried again"):
+    for line in not_had(outcome, "question", file, "Remove it, and they are tried again"):
         shown.print(line)
 
     if outcome.left.samples:
-        shown.print(left(outcome, f"{outcome.left.samples:,} responses to {outcome.left.questions:,} questions"))
+        lacks = f"{amount(outcome.left.samples, 'response')} to {amount(outcome.left.questions, 'question')}"
+        shown.print(left(outcome, lacks))
         shown.print(again)
     elif found.rows is None:
         shown.print("All of this shard is asked. scores.csv is written by whoever ends last.")

@@ -6,6 +6,7 @@ import typer
 
 from virgo_factory.core.errors import UserError
 from virgo_factory.report.terminal import console as console_of
+from virgo_factory.report.text import amount
 
 
 def merge(
@@ -29,7 +30,7 @@ def merge(
     config, counts, outcome = merge_folders(parts, out, lambda *made: console.print(told_of(*made)), keys)
     for name, count in counts.items():
         if count:
-            console.print(f"{name}.jsonl: {count:,} replies")
+            console.print(f"{name}.jsonl: {amount(count, 'reply', 'replies')}")
 
     if lack := lacking_shards(parts):
         console.print(
@@ -37,7 +38,9 @@ def merge(
             f"{config.resume_command()}"
         )
     elif outcome.waits:
-        console.print(f"{outcome.waits}.jsonl lacks {outcome.left:,} replies. Go on: {config.resume_command()}")
+        console.print(
+            f"{outcome.waits}.jsonl lacks {amount(outcome.left, 'reply', 'replies')}. Go on: {config.resume_command()}"
+        )
     else:
         for line in told(config, outcome):
             console.print(line)

@@ -7,7 +7,7 @@ import typer
 
 from virgo_factory.cli.asked import end, left, not_had, shard_of, stoppable
 from virgo_factory.report.terminal import console as console_of
-from virgo_factory.report.text import quoted
+from virgo_factory.report.text import amount, quoted
 
 
 if TYPE_CHECKING:
@@ -80,13 +80,15 @@ def told(config: "SynthesisConfig", outcome: "Outcome") -> list[str]:
     from virgo_factory.synthesis.tell.status import not_asked
 
     folder, all_ = config.output_dir, "All else" if outcome.dropped else "All"
-    lines = [f"{outcome.finished:,} replies were had in this start."] if outcome.finished else []
-    lines += not_had(outcome, "requests", f"{folder}/dropped.jsonl", "The next start tries them again")
+    made = f"{amount(outcome.finished, 'reply was', 'replies were')} had in this start."
+    lines = [made] if outcome.finished else []
+    lines += not_had(outcome, "request", f"{folder}/dropped.jsonl", "The next start tries them again")
     if outcome.dropped and (lacks := not_asked(folder)):
         lines.append(f"{lacks}. Once that is put right: {config.resume_command()}")
 
     if outcome.waits:
-        lines.append(left(outcome, f"{outcome.left:,} replies of {outcome.waits}.jsonl, then the stages behind it"))
+        lacks = f"{amount(outcome.left, 'reply', 'replies')} of {outcome.waits}.jsonl"
+        lines.append(left(outcome, f"{lacks}, then the stages behind it"))
         lines.append(f"Go on: {config.resume_command()}")
     elif config.shard:
         lines.append(

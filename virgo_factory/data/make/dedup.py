@@ -28,7 +28,7 @@ from virgo_factory.data.check.text_embedding import alike_vectors, load_embeddin
 from virgo_factory.data.make.holdout import picture_digest
 from virgo_factory.data.make.kept_rows import check_whole, kept_entry, suffix_for, write_kept
 from virgo_factory.data.make.pipeline import Inputs, check_targets
-from virgo_factory.data.make.writing import partial_of, published
+from virgo_factory.data.make.writing import SUFFIXES, partial_of, published
 from virgo_factory.data.read.files.chunks import Chunk
 from virgo_factory.data.read.look import difference_hash
 from virgo_factory.data.read.reader import read_chunk, why_unreadable
@@ -138,6 +138,11 @@ def dedup(
     sequences, COSINE by the vectors of the model2vec model in the folder `embedding`. Raises UserError where an output
     is in the way, two of them have one name, or nothing can be compared.
     """
+    if folder.suffix in SUFFIXES:
+        raise UserError(
+            f"{folder}: the output is a folder, with a file of each dataset in it. Name one, such as {folder.with_suffix('')}."
+        )
+
     targets = [folder / f"{source.name}{suffix_for(source)}" for source in sources]
     if twice := [str(path) for path, count in Counter(targets).items() if count > 1]:
         raise UserError(

@@ -75,8 +75,9 @@ class DatasetAccount:
             kept += f" ({', '.join(f'{rows} for {use}' for use, rows in self.kept_for.items())})"
 
         why = ", ".join(f"{rows} {reason}" for reason, rows in self.reasons.items())
-        told = f"{self.name}: {self.rows_in} rows in{more}, {kept}, {self.dropped} dropped" + (
-            f" ({why})" if why else ""
+        told = (
+            f"{self.name}: {self.rows_in} row{'s' * (self.rows_in != 1)} in{more}, {kept}, {self.dropped} dropped"
+            + (f" ({why})" if why else "")
         )
         noted = ", ".join(f"{rows} {note}" for note, rows in self.notes.items())
         return f"{told}; of the kept {noted}" if noted else told

@@ -11,6 +11,7 @@ from virgo_factory.distill.config import DistillConfig, questions_wanted
 from virgo_factory.distill.first_responses import told_before
 from virgo_factory.distill.questions.given import Given, is_own, problem_of, read_given
 from virgo_factory.formats.row import RejectedRow
+from virgo_factory.report.text import amount
 from virgo_factory.rollouts.estimate import RESPONSE_TOKENS, prompt_tokens, short, tokenizer_of
 from virgo_factory.rollouts.pictures import store_picture
 from virgo_factory.rollouts.question import FILE, VisualQuestion, read_questions
@@ -93,7 +94,7 @@ def _requests(config: DistillConfig, questions: int, read: float, is_counted: bo
     else:
         yield f"Requests: {requests:,} {asked} a question"
 
-    how = f"as measured on {measured:,} rollouts" if measured else "guessed, nothing is measured yet"
+    how = f"as measured on {amount(measured, 'rollout')}" if measured else "guessed, nothing is measured yet"
     means_told = f"{mean:,.0f} tokens a response" + (f" and {base_mean:,.0f} a greedy one" if base else "")
     yield f"Tokens written: about {short(written)} ({means_told}, {how}), at most {short(most)}"
     if read:  # the server computes a prompt once for all samples of a question (prefix caching)

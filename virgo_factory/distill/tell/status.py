@@ -18,7 +18,7 @@ from virgo_factory.distill.config import DistillConfig, read_folder
 from virgo_factory.io.index import Index
 from virgo_factory.report.table import Table
 from virgo_factory.report.terminal import counted
-from virgo_factory.report.text import quoted
+from virgo_factory.report.text import amount, quoted
 from virgo_factory.rollouts.run.progress import duration
 from virgo_factory.rollouts.store.index import OUTCOMES, ROLLOUTS, count_cases, open_index, records
 from virgo_factory.rollouts.store.jsonl import Shard, shards_of
@@ -276,7 +276,7 @@ def headline(status: Status) -> str:
     """Return whose distillation it is."""
     config = status.config
     base = f", base model {config.base_model_name_or_path}" if config.base_model_name_or_path else ""
-    asked = f"{status.all.questions:,} questions, {config.samples} rollouts each by {config.model_name_or_path}{base}"
+    asked = f"{amount(status.all.questions, 'question')}, {config.samples} rollouts each by {config.model_name_or_path}{base}"
     return f"{config.output_dir}: {asked}"
 
 
@@ -297,14 +297,16 @@ def lines_of(status: Status) -> list[str]:
         lines.append(f"Accepted: correct, complete and well formed; {malformed:,} correct ones are malformed")
 
     if waiting := group.outcomes.get(UNJUDGED):
-        lines.append(f"{waiting:,} rollouts are not judged yet; the run does it, and so does select")
+        lines.append(
+            f"{amount(waiting, 'rollout is', 'rollouts are')} not judged yet; the run does it, and so does select"
+        )
 
     for count, words in ((status.stray, "of no question of this folder"), (status.twice, "there twice")):
         if count:
-            lines.append(f"{count:,} rollouts are {words}; they are counted nowhere")
+            lines.append(f"{amount(count, 'rollout is', 'rollouts are')} {words}; not counted")
 
     if status.dropped:
-        lines.append(f"{sum(status.dropped.values()):,} questions cannot be asked:")
+        lines.append(f"{amount(sum(status.dropped.values()), 'question')} cannot be asked:")
         lines += counted(list(status.dropped.items())[:MOST_REASONS], width=7)
         if len(status.dropped) > MOST_REASONS:
             lines.append(f"  and {len(status.dropped) - MOST_REASONS:,} more reasons (--json has them)")
@@ -319,7 +321,7 @@ def _next(status: Status) -> Iterator[str]:
     left = [f"{status.base_left:,} of the base model"] if status.base_left else []
     if status.left:
         most = " at most" if status.base_left or status.config.stop_when_decided else ""
-        left.append(f"{status.left:,} rollouts{most}")
+        left.append(f"{amount(status.left, 'rollout')}{most}")
 
     if status.running:
         speed = f"{status.tokens_per_second:,.0f} tokens/s" if status.tokens_per_second else ""
@@ -337,6 +339,8 @@ def _next(status: Status) -> Iterator[str]:
         part = f" --shard {_shards(status)}" if len(status.shards) == 1 else ""
         each = f" --shard I/N, for each of {_shards(status)}" if len(status.shards) > 1 else ""
         yield f"Go on: virgo-factory distill resume {quoted(folder)}{part}{each}"
+    elif status.all.levels[DROPPED] and not status.all.rollouts:
+        yield f"No question got a response. Remove dropped.jsonl to try them again: virgo-factory distill resume {quoted(folder)}"
     elif status.elsewhere:
         yield f"All of shard {_shards(status)} is asked. When all shards are: virgo-factory distill merge"
     else:

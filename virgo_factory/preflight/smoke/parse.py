@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,15 +15,17 @@ from virgo_factory.data.read.source import (
     find_sources,
     load_recipe,
     packaged_entries,
+    raw_rows,
     read_info,
 )
 from virgo_factory.data.read.templates import family_problem
-from virgo_factory.formats import options_of
+from virgo_factory.formats import options_of, read_row
 from virgo_factory.preflight.keys import unknown_keys, wrong_stock_values
 from virgo_factory.preflight.plan.models import find_family
 from virgo_factory.preflight.precision import precision_problem
 from virgo_factory.preflight.smoke.trial import Found, Smoke, StageFailed
 from virgo_factory.preflight.zero import read_zero
+from virgo_factory.report.text import amount
 
 
 def parse(smoke: Smoke) -> Found:
@@ -45,6 +48,10 @@ def parse(smoke: Smoke) -> Found:
 
     with _told_in(problems):
         _find_rows(smoke)
+        if (rows := _count(smoke)) < smoke.ranks:
+            problems.append(
+                f"{amount(rows, 'row')}, fewer than the {smoke.ranks} ranks. Use fewer --ranks, or more rows."
+            )
 
     with _told_in(problems):
         family = find_family(keys["model_name_or_path"], smoke.model) if keys.get("model_name_or_path") else ""
@@ -66,6 +73,15 @@ def _told_in(problems: list[str]) -> Iterator[None]:
         yield
     except ValueError as error:
         problems.append(str(error))
+
+
+def _count(smoke: Smoke) -> int:
+    """Return how many rows, or parts of rows, the ranks have; further ones are not read."""
+    rows = ((source, row) for source in smoke.sources for row in raw_rows(source))
+    return sum(
+        len(read_row(row.raw, source.formatting, source.options).parts) if source.is_ours else 1
+        for source, row in itertools.islice(rows, smoke.ranks)
+    )
 
 
 def differences(keys: Mapping[str, Any]) -> list[str]:

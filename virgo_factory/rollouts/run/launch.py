@@ -17,6 +17,7 @@ from virgo_factory.core.errors import UserError
 from virgo_factory.io.atomic import new_file, replace_file
 from virgo_factory.io.files import check_folder, made_folder
 from virgo_factory.io.index import NAME as INDEX
+from virgo_factory.report.text import amount
 from virgo_factory.rollouts.config import AskConfig, read_folder
 from virgo_factory.rollouts.estimate import tokenizer_of
 from virgo_factory.rollouts.judge.verdicts import Judge, drop_old
@@ -89,7 +90,7 @@ def ask(
         try:
             return (asking or Asking)(config, shard, store, on_event, patience).ask()
         except (WrongServer, Refused, Unavailable, ServerError, ValueError, OSError) as error:
-            existing = f"\n{store.count:,} rollouts are in {folder}. Go on: {config.resume_command(shard)}"
+            existing = f"\n{amount(store.count, 'rollout is', 'rollouts are')} in {folder}. Go on: {config.resume_command(shard)}"
             raise UserError(f"{error}{existing if store.count else ''}") from error
 
 
@@ -173,9 +174,13 @@ class Asking:
         drop_old(self.folder, self.shard)
         self.store.sync()
         _remove_strays(self.folder, self.shard, self.store)
-        told = "judging {:,} rollouts that have no verdict yet".format
+
+        def told(count: int) -> None:
+            which = amount(count, "rollout that has", "rollouts that have")
+            self.on_event(Event("judging", message=f"judging {which} no verdict yet"))
+
         with self._judge(lambda verdict: None) as judge:
-            judge.catch_up(lambda count: self.on_event(Event("judging", message=told(count))))
+            judge.catch_up(told)
 
         self.store.sync()
         return self.todo_of(self.config, self.store)

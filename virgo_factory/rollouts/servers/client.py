@@ -270,7 +270,10 @@ class Endpoint:
             model=self.model, **empty, stream=True, extra_body=body
         ) as answer:
             if "text/event-stream" not in answer.headers.get("content-type", ""):
-                raise WrongServer(f"{self.url}: does not stream its responses.")
+                raise WrongServer(
+                    f"{self.url}: does not stream its responses. Name the URL of the server itself, or let what stands before it pass on "
+                    "text/event-stream as it comes."
+                )
 
             async for chunk in answer.iter_bytes():
                 piece = stream.feed(chunk)

@@ -100,6 +100,9 @@ class Records(Store):
             self._index.sync()
             self._index.release()
 
+        if not self._path.stat().st_size:  # nothing was asked
+            self._path.unlink()
+
         super().close()
 
     def _place(self, key: str) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from virgo_factory.report.text import amount
 from virgo_factory.rollouts.store.jsonl import is_in_shard
 from virgo_factory.synthesis.config import ROLES, SynthesisConfig
 from virgo_factory.synthesis.questions import composition, votes, writing
@@ -295,7 +296,7 @@ def _counted(rows: Iterator[dict[str, Any] | Dropped], account: Account) -> Iter
         yield row
 
     account.content["sets"] = dict(counts)
-    account.notes += [f"{name}: {count:,} rows." for name, count in sorted(counts.items())]
+    account.notes += [f"{name}: {amount(count, 'row')}." for name, count in sorted(counts.items())]
 
 
 def _prompts(folder: Folder, account: Account) -> Iterator[str | Dropped]:

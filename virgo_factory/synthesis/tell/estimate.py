@@ -45,13 +45,16 @@ def estimate(config: SynthesisConfig) -> tuple[list[str], Table, list[str]]:
         ValueError: the files of the scenes are broken.
     """
     problems = [message for _, message in config.missing_files()]
-    first, scenes, left_out = None, 0, Counter[str]()
+    first, scenes, left_out, example = None, 0, Counter[str](), dict[str, str]()
     are_here = not any(message.startswith(("scenes:", "media_dir:")) for message in problems)
     if are_here:
         found = (one for one in read_scenes(config.scenes, config.media_dir, config.max_objects, config.min_score))
         for one in itertools.takewhile(lambda _: config.max_scenes is None or scenes < config.max_scenes, found):
             scenes += isinstance(one, Scene)
-            left_out.update([one.reason] if isinstance(one, Dropped) else [])
+            if isinstance(one, Dropped):
+                left_out[one.reason] += 1
+                example.setdefault(one.reason, one.detail or one.of)
+
             first = first or (one if isinstance(one, Scene) else None)
 
     if not are_here:
@@ -64,7 +67,7 @@ def estimate(config: SynthesisConfig) -> tuple[list[str], Table, list[str]]:
     before = [
         f"Scenes: {scenes:,} of {names}" if are_here else f"No scene is on this machine. Of {scenes:,} it would be:"
     ]
-    before += [f"  left out: {count:,} {reason}" for reason, count in left_out.most_common()]
+    before += [f"  left out: {count:,} {reason}: {example[reason]}" for reason, count in left_out.most_common()]
     if first:
         ask = writer_ask(first)
         text = "\n\n".join(filter(None, (ask.system, ask.text)))

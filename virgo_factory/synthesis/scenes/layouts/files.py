@@ -22,6 +22,9 @@ def rows_of(path: Path) -> Iterator[tuple[str, dict[str, Any]] | Dropped]:
     Raises:
         ValueError: not a file of rows, or a list that breaks off.
     """
+    if path.is_dir():
+        raise UserError(f"{path}: a folder. Name the file of rows in it: JSON, JSONL, CSV, Parquet or Arrow.")
+
     number = 0
     for chunk in cut_file(path):
         for row in read_chunk(chunk):
