@@ -394,6 +394,8 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
         else:
             values = (chosen(run, question) for run in committed(part)) if part is told[-1] else ()
             value = next(filter(None, values), "")
+            if any(same_option(option, value) and _stands_in(option, part) for option in options):
+                continue  # it was named, and taken back
             if value and (numbers or not has_prose(part) and is_value(value) and read_number(value) is None):
                 return Answer(value, "number", where)
     if (begun := text.partition("\n")[0]) in options:
@@ -524,6 +526,12 @@ def options_named(text: str, options: tuple[str, ...]) -> list[int]:
                 break
     matched = {index for _, index, _ in places}
     return [index for _, index, inside in sorted(places) if not matched.intersection(inside)]
+
+
+def _stands_in(option: str, text: str) -> bool:
+    """Whether an option's text stands in a text at all."""
+    pattern, written = _pattern(option) or (None, False)
+    return pattern is not None and pattern.search(_searched(text, written)) is not None
 
 
 def _searched(text: str, written: bool) -> str:
