@@ -155,26 +155,23 @@ def _one_by_one(text: str, options: tuple[str, ...], asks_wrong: bool) -> str | 
     """The letter that a discussion of every option in order calls right (wrong, where that is asked); "" where none, None without one."""
     starts, place, text = [], 0, text[-6_000:]
     for letter, option in zip(LETTERS, options, strict=False):
-        lettered, written = P.ITEM_LETTER.replace("LETTER", letter), re.escape(option) + P.ITEM_TEXT
-        named = rf"{P.ITEM_LINE}(?:{lettered}|{written})|{P.ITEM_BEHIND}{lettered}"
-        if not (found := re.compile(named, re.MULTILINE).search(text, place)):
+        item = P.ITEM.replace("LETTER", letter).replace("TEXT", re.escape(option))
+        if not (found := re.compile(item, re.MULTILINE).search(text, place)):
             return None
         starts.append(found)
         place = found.end()
     ends = [found.start() for found in starts[1:]] + [text.find("\n", place) if "\n" in text[place:] else len(text)]
-    calls = [_called(text[start.end() : end], option, start["sign"]) for start, end, option in zip(starts, ends, options, strict=True)]  # fmt: skip
+    calls = [_called((start["sign"] or "") + text[start.end() : end].replace(option, "", 1)) for start, end, option in zip(starts, ends, options, strict=True)]  # fmt: skip
     if None in calls or calls.count(not asks_wrong) > 1 or asks_wrong and True not in calls:
         return None
     return LETTERS[calls.index(not asks_wrong)] if (not asks_wrong) in calls else ""
 
 
-def _called(said: str, option: str, sign: str | None) -> bool | None:
+def _called(said: str) -> bool | None:
     """Whether what is said of an option calls it right or wrong; None where it does neither, or both."""
-    said = (sign or "") + said.replace(option, "", 1)
-    firm = P.CALLED_FIRST.match(said) or P.CALLED_LAST.search(said)
-    if firm:
-        return firm["no"] is None
-    right, wrong = P.CALLED_RIGHT.search(re.sub(P.CALLED_NOT, "", said)), re.search(P.CALLED_NOT, said)
+    if firm := P.CALLED.search(said):
+        return not P.CALLED_NOT.search(firm[0])
+    right, wrong = P.CALLED_RIGHT.search(P.CALLED_NOT.sub("", said)), P.CALLED_NOT.search(said)
     return None if (right is None) is (wrong is None) else right is not None
 
 
@@ -267,9 +264,9 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     claim = claimed(text, count, asks_wrong)
     if claim and (corrected := _corrected(text, options, count, where)):
         return corrected
-    if options and not (claim and claim[1] == STATED):
-        if (called := _one_by_one(text, options, asks_wrong)) is not None:
-            return Answer(called, "phrase" if called else "none", where)
+    called = _one_by_one(text, options, asks_wrong) if options and (not claim or claim[1] < STATED) else None
+    if called is not None:
+        return Answer(called, "phrase" if called else "none", where)
     if claim and claim[1] >= TICKED:
         return Answer(claim[0], "phrase", where)
     names = [BOOLEANS.get(words(option)) for option in options] if len(options) == 2 else []
