@@ -31,12 +31,12 @@ _AFTER = 140
 
 # --- letters in a text -----------------------------------------------------------------------------------------------
 
-_EDGE = r"(?![A-Za-z0-9_^=+{]|/(?![A-J](?![A-Za-z])))(?!['’][a-z])(?!\([a-z]|\\(?![)\]}]))(?!-\w)(?!\s*[=<>×÷+]\s*\S|\s-\s?\d)"
+_EDGE = r"(?![A-Za-zÀ-ɏ0-9_^=+{]|/(?![A-J](?![A-Za-z])))(?!['’][a-z])(?!\([a-z]|\\(?![)\]}]))(?!-\w)(?!\s*[=<>×÷+]\s*\S|\s-\s?\d)"
 _ONE = (
     rf"(?:[(\[{{]\s*(?P<b>[A-Za-z])\s*[)\]}}]|(?P<l>[A-Z]{{1,6}}|[a-z](?=\s*(?:[.,;)*`。，、\n]|and\b|or\b|because\b|since\b|is (?:correct"
     rf"|right)\b|$)))){_EDGE}"
 )
-_MENTION = re.compile(rf"(?<![A-Za-z0-9_\\^=+/-])(?<![A-Za-z]['’]){_ONE}")
+_MENTION = re.compile(rf"(?<![A-Za-zÀ-ɏ0-9_\\^=+/°-])(?<!° )(?<![A-Za-z]['’]){_ONE}")
 _AHEAD = re.compile(rf"{P.OPEN}(?:(?i:{P.ADVERB}),?{P.OPEN})*{P.NOUN}{P.OPEN}{_ONE}")
 _JOINED = (
     r"(?:[)\]\s*$}]*(?:,\s*(?:and|or)?|\band\b|\bor\b|&|/|[、，和或及与])\s*(?:both\s*|(?:option|choice)s?\s*)?[(\[*$]*"
@@ -46,7 +46,9 @@ _JOINED = (
 _JOINED_UPPER, _JOINED_LOWER = re.compile(_JOINED % "[A-J]"), re.compile(_JOINED % "[a-j]")
 _LAST_NOUN = re.compile(P.NOUN + r"\s*$")
 _CHOSEN = re.compile(r"(?!answer|choice|option|ans\b|final)[a-z]", re.IGNORECASE)
-_ARTICLE = re.compile(r"A (?!is\b|was\b|it is\b|because|and\b|or\b|since|as\b|in\b)[a-z]|I(?!\W*(?:$|[.):\n]|is\b))")
+_ARTICLE = re.compile(
+    r"A (?!(?:is|was|because|and|or|since|as|in|the|would|seems|looks|holds|describes|fits|matches|remains|does)\b|it is\b)[a-z]|I(?!\W*(?:$|[.):\n]|is\b))"
+)
 _KIND_LETTER = re.compile(rf"\b(?i:{P.KINDS})\s+\(?([A-Z])(?![A-Za-z])")
 _LISTED = re.compile(r"[*_)\]]*\s*(?:选项|项|是|[,、]?\s*(?:and|or|和|或)?\s*[A-J](?![A-Za-z]))")
 _NEXT = {True: re.compile(r"[(\[][A-J][)\]]"), False: re.compile(r"(?<![A-Za-z(\[])[A-J]\s*[.:：、]\s")}
@@ -134,9 +136,43 @@ def claimed(text: str, count: int, asks_wrong: bool = False) -> tuple[str, int] 
         before = phrases.clause(text, match.start())
         denied = not match[0].startswith("but") and re.search(P.NOT, re.split("[,，]", before + match[0].strip())[-1])
         denied = denied or (match[0].strip() == "be" and phrases.supposed(before))
-        if found and not denied and not phrases.retracted(before) and P.CLOSED.match(text, found[1]):
+        if found and not denied and not _taken_back(before) and P.CLOSED.match(text, found[1]):
             return found[0], CONCLUDED
-    return None
+    fits = {
+        (match["b"] or match["l"]).upper()
+        for match, after in _mentions(text, 0, count)
+        if P.FITS_OF.match(after) or P.CLOSED.match(after) and P.FAVORS.search(phrases.clause(text, match.start()))
+    }
+    return (fits.pop(), CONCLUDED) if len(fits) == 1 and not asks_wrong else None
+
+
+def _taken_back(before: str) -> bool:
+    """Whether what stands in front of a letter, or of what announces it, takes it back or doubts it."""
+    return phrases.retracted(before) or P.DOUBTED.search(before) is not None
+
+
+def _one_by_one(text: str, options: tuple[str, ...], asks_wrong: bool) -> str | None:
+    """The letter that a discussion of every option in order calls right (wrong, where that is asked); "" where none, None without one."""
+    starts, place, text = [], 0, text[-6_000:]
+    for letter, option in zip(LETTERS, options, strict=False):
+        item = P.ITEM.replace("LETTER", letter).replace("TEXT", re.escape(option))
+        if not (found := re.compile(item, re.MULTILINE).search(text, place)):
+            return None
+        starts.append(found)
+        place = found.end()
+    ends = [found.start() for found in starts[1:]] + [text.find("\n", place) if "\n" in text[place:] else len(text)]
+    calls = [_called((start["sign"] or "") + text[start.end() : end].replace(option, "", 1)) for start, end, option in zip(starts, ends, options, strict=True)]  # fmt: skip
+    if None in calls or calls.count(not asks_wrong) > 1 or asks_wrong and True not in calls:
+        return None
+    return LETTERS[calls.index(not asks_wrong)] if (not asks_wrong) in calls else ""
+
+
+def _called(said: str) -> bool | None:
+    """Whether what is said of an option calls it right or wrong; None where it does neither, or both."""
+    if firm := P.CALLED.search(said):
+        return not P.CALLED_NOT.search(firm[0])
+    right, wrong = P.CALLED_RIGHT.search(P.CALLED_NOT.sub("", said)), P.CALLED_NOT.search(said)
+    return None if (right is None) is (wrong is None) else right is not None
 
 
 def _stated(text: str, start: int, count: int) -> str | None:
@@ -148,6 +184,8 @@ def _stated(text: str, start: int, count: int) -> str | None:
             other = _AHEAD.match(text, match.end())
             if other and (letter := (other["b"] or other["l"]).upper()) > LETTERS[count - 1]:
                 return letter  # that is no option's
+        if P.DOUBTED.search(phrases.clause(text, match.start())):
+            continue
         if found and (not _CHOSEN.match(match[0]) or P.PAUSED.match(text, found[1])):
             turned = P.TURNED.match(text, found[1])
             announced, place = turned["l"] if turned else found[0], match.end()
@@ -195,7 +233,7 @@ def _mentions(text: str, start: int, count: int) -> Iterator[tuple[re.Match[str]
 def _negated(text: str, place: int) -> bool:
     """Whether what stands in front of a letter takes it back: "rather than option (", "if it were "."""
     before = phrases.clause(text, place).rstrip(" *_\"'`“‘「《$({[【")
-    return phrases.retracted(_LAST_NOUN.sub("", before) + " ")
+    return _taken_back(_LAST_NOUN.sub("", before) + " ")
 
 
 def choose(text: str, options: tuple[str, ...], where: str, question: Question) -> Answer:
@@ -213,14 +251,22 @@ def choose(text: str, options: tuple[str, ...], where: str, question: Question) 
     if (said := labelled(text, question.text)) and len(named := options_named(said, options)) == 1:
         return Answer(options[named[0]], "option", where)
     spelled = options if _NAMES_LETTERS.search("\n".join(options)) else ()
-    said = phrases.IS_ANSWER.sub("", P.LEAD.sub("", unwrap(said_answer(text) or whole), count=1)) if spelled else ""
+    said = (
+        phrases.IS_ANSWER.sub("", P.LEAD.sub("", unwrap(said_answer(text) or whole), count=1)).strip(' ."“”')
+        if spelled
+        else ""
+    )
     if exact := next((option for option in spelled if len(option) > 1 and same_option(option, said)), ""):
         return Answer(exact, "option", where)
     if _UNDECIDED.search(text[-200:]):
         return Answer("", "none", where)
-    claim = claimed(text, count, P.ASKS_WRONG.search(question.text.partition("\nA")[0]) is not None)
+    asks_wrong = P.ASKS_WRONG.search(question.text.partition("\nA")[0]) is not None
+    claim = claimed(text, count, asks_wrong)
     if claim and (corrected := _corrected(text, options, count, where)):
         return corrected
+    called = _one_by_one(text, options, asks_wrong) if options and (not claim or claim[1] < STATED) else None
+    if called is not None:
+        return Answer(called, "phrase" if called else "none", where)
     if claim and claim[1] >= TICKED:
         return Answer(claim[0], "phrase", where)
     names = [BOOLEANS.get(words(option)) for option in options] if len(options) == 2 else []
@@ -345,6 +391,8 @@ def _by_text(text: str, options: tuple[str, ...], where: str, question: Question
         else:
             values = (chosen(run, question) for run in committed(part)) if part is told[-1] else ()
             value = next(filter(None, values), "")
+            if any(same_option(option, value) and _stands_in(option, part) for option in options):
+                continue  # it was named, and taken back
             if value and (numbers or not has_prose(part) and is_value(value) and read_number(value) is None):
                 return Answer(value, "number", where)
     if (begun := text.partition("\n")[0]) in options:
@@ -381,7 +429,7 @@ def _exchanged(question: str, statement: str) -> bool:
 def _asserted(told: str, matched: list[int], options: tuple[str, ...]) -> int | None:
     """Of the options a statement names, the last it says something *is*; else the only one."""
     said, plain = (
-        r"(?: (?:is|are|was|were|be|shows|called|named) {} (?!or )|(?<!能)[是为]{}(?![和或]))",
+        r"(?: (?:is|are|was|were|be|shows|called|named) {} (?!or )| (?:only|leaving|leaves) {} (?:remains |is left |fits |matches |$)|(?<!能)[是为]{}(?![和或]))",
         f" {words(told[-4_000:])} ",
     )
     places = {index: [m.end() for m in re.finditer(said.replace("{}", re.escape(words(options[index]))), plain)] for index in matched}  # fmt: skip
@@ -477,10 +525,18 @@ def options_named(text: str, options: tuple[str, ...]) -> list[int]:
     return [index for _, index, inside in sorted(places) if not matched.intersection(inside)]
 
 
+def _stands_in(option: str, text: str) -> bool:
+    """Whether an option's text stands in a text at all."""
+    pattern, written = _pattern(option) or (None, False)
+    return pattern is not None and pattern.search(_searched(text, written)) is not None
+
+
 def _searched(text: str, written: bool) -> str:
     """A text as the pattern of an option looks at it."""
     text = re.sub("n['’]t\\b", " not", text)
-    return tidy(text.replace("**", "")).casefold().replace("$", "") if written else f" {words(text)} "
+    if not written:
+        return f" {words(text)} "
+    return tidy(re.sub(r'(?<!\d)["“]([^"“”]*)["”]', r"\1", text.replace("**", ""))).casefold().replace("$", "")
 
 
 _ONLY = re.compile(r"\b(?:only|statements?)\b\s*|\s+(?:is|are) (?:true|correct)\W*$", re.IGNORECASE)

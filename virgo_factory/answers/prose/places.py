@@ -76,8 +76,8 @@ def _places(
     ordinal = rf"{_FREE}(?P<nth>{'|'.join(_ORDINALS)}|(?<!to )(?<!to-)(?<!but )(?<!second )last{'|middle' if first and len(options) == 3 else ''})"
     ways = [
         rf"\b(?:the )?{ordinal} (?:(?:of (?:the|these) (?:\w+ )?)?{noun}s?\b(?!['’]?s?[- ](?:of|in) the (?:first|second|third|sequence|row))|one(?=\W*$|\.\s))",
-        rf"\b{noun} (?:no\.? ?|number |#){'?' if first in _ORDINALS else ''}(?P<no>\d)(?!\d)|\b{noun} (?P<word>{'|'.join(_CARDINALS)})(?= ?[.,;:)!]|$| (?:is|has|shows|and|or)\b)",
-        rf"第(?P<第>[一二三四五六七八九\d])(?:张|幅|个|项)?{noun}",
+        rf"\b{noun} (?:no\.? ?|number |#){'?' if first in _ORDINALS or not re.search('[0-9]', ''.join(options)) else ''}(?P<no>\d)(?!\d)|\b{noun} (?P<word>{'|'.join(_CARDINALS)})(?= ?[.,;:)!]|$| (?:is|has|shows|and|or)\b)",
+        rf"第(?P<第>[一二三四五六七八九\d])(?:(?:张|幅|个|项)?{noun}|项(?=正确|符合|最)|(?:张|幅|个|项)(?=\W*$))",
     ]
     if first.isdigit():
         ways.append(r"(?P<ring>[①-⑨])(?![①-⑨])")
