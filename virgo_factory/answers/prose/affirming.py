@@ -62,6 +62,8 @@ def _restated_in_chinese(question: str, text: str) -> bool | None:
         for length in range(max(min(len(asked), 6), shortest), shortest - 1, -1):
             tail, before = asked[-length:], asked[:-length]
             head, found, behind = told.rpartition(tail)
+            if found and re.search("旁边|另一|别的|其他", head) and not re.search("旁边|另一|别的|其他", asked):
+                break  # of another one
             if found and re.search("(?:没有?|(?<!只)不(?!仅|但|错)|未|非|无)[^的]{0,6}$", head):
                 return False
             named = not before or not head or before[-1] in head or re.search("^\\W*(?:[他她它这那]们?)", head)
