@@ -58,7 +58,7 @@ _LOOKS = tuple(
          r"(?=\S)(?!(?:to|for|is|in|as|key|choice|that|directly|by|from|with|and|of)\b)", "the answer is "),
         (r"(?<=\bis)\s?(?:\.\.\.|…)\s*", " "),
         (r"^[ \t]*(?:in (?:short|summary|conclusion|the end)|to (?:sum up|conclude|summarize)|综上(?:所述)?)[,:]\s*", "So, "),
-        (r"^[ \t#*_]*(?:\[(?:final )?answer\]:?|【answer】:?|(?:final |the )?answer[*_ \t]*\n|(?:final )?result[*_]*:|Ответ:|정답:|答えは)[*_ \t\n]*(?=\S)", "Answer: "),
+        (r"^[ \t#*_]*(?:\[(?:final )?answer\]:?|【answer】:?|(?:final |the )?answer[*_ \t]*\n|(?:final )?result[*_]*:|Ответ:|정답:|答えは)(?:[*_]{1,3}(?=\s))?[ \t\n]*(?=\S)", "Answer: "),
         (r"\A\s*A:\s(?=[^\w\n]{0,4}(?:(?:option|choice) )?[(\[]?(?-i:[A-J])(?:[)\].:]|\W*\Z)|[^\n]{1,60}\([A-J]\)\W*\Z)", "Answer: "),
         (r"\bfinal (?:result|value)(?=\s*(?:is|=|:|was)\s)", "final answer"),
         (r"\s?[(\[](?:final answer|exact|approximately|(?:see|as|from|shown|given|read) [^()\[\]\n]{1,60}|[如见]图[^()\n]{0,9})[)\]](?=[.。\s*]*$)", ""),
