@@ -49,8 +49,21 @@ def placed(text: str, options: tuple[str, ...], question: str = "") -> str:
     ('It is left photo.', 'option B.')
     """
     pattern, written, pictures = _places(options, question[-600:])
+    if not pictures and not (pattern and _may_be_placed(text.lower())):
+        return text
     named = pattern is not None and pattern.search(text) and not _ORDERED.search(question)
     return pattern.sub(written, text) if named else text
+
+
+def _may_be_placed(plain: str) -> bool:
+    """Whether "the second option" or its like may stand in a text; a cheap look."""
+    nouns = [noun for noun in ("option", "choice") if noun in plain]
+    said = any(f"{nth} {noun}" in plain for noun in nouns for nth in (*_ORDINALS, "last"))
+    return (
+        said
+        or "第" in plain
+        or any(re.search(rf"{noun} (?:no|number|#|\d|{'|'.join(_CARDINALS)})", plain) for noun in nouns)
+    )
 
 
 @lru_cache(maxsize=64)
