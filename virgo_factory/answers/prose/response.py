@@ -41,35 +41,36 @@ _KEYED = LazyPattern(
 )
 """A field of a JSON object, or of one that Python wrote."""
 _LOOKS = tuple(
-    (signs.split(" "), re.compile(pattern, re.IGNORECASE | re.MULTILINE), by)
+    (signs.split("|"), re.compile(pattern, re.IGNORECASE | re.MULTILINE), by)
     for signs, pattern, by in (
-        ("``` --- === *** ___", r"^[ \t]*(?:```[\w+-]*|-{3,}|={3,}|\*{3,}|_{3,})[ \t]*$", ""),
+        ("```|---|===|***|___", r"^[ \t]*(?:```[\w+-]*|-{3,}|={3,}|\*{3,}|_{3,})[ \t]*$", ""),
         ("<br", r"<br ?/?>", "\n"),
-        ("b> strong>", r"</?(?:b|strong)>", "**"),
+        ("b>|strong>", r"</?(?:b|strong)>", "**"),
         ("<", r"</?(?:i|em|u|p|div|span|font|mark|center|h\d)(?: [^<>\n]{0,80})?>", ""),
         ("<su", r"<su([pb])>([^<>\n]{1,20})</su\1>", lambda found: f"{'^_'[found[1] in 'bB']}{{{found[2]}}}"),
-        ("* __", r"(?<![\w*\\^)\]}])(\*{3}|\*|_{2,3})(?=[^\s*_)\],.;:])([^*\n]{0,80}?[^\s*_(\[])\1(?![\w*])",
+        ("*|__", r"(?<![\w*\\^)\]}])(\*{3}|\*|_{2,3})(?=[^\s*_)\],.;:])([^*\n]{0,80}?[^\s*_(\[])\1(?![\w*])",
          lambda found: found[2] if len(found[2].split()) > 3 else f"**{found[2]}**"),
         ("==", r"==(?=\S)([^=\n]{1,80}?)(?<=\S)==", r"**\1**"),
         ("\\text", r"\\text(?:bf|rm)?\{\s*((?:final )?answer\s*:?)\s*\}", r"\1"),
-        ("> → ⇒", r"^[ \t]*(?:>|→|⇒|[=-]>)[ \t]+(?=\S)(?![(\[]?(?-i:[A-Z])\b)", ""),
-        ("answer", r"\b(answer[*_]*:[*_]*)\s*\n+[ \t]*(?:[-•]|\*|1[.)])[ \t]+(?=[^\n]+\s*\Z)", r"\1 "),
-        ("answer", r"\b(?:gives?(?: us)?|giving|get|obtain|reach|yields?|arrive at|have) (?:the|an|our) (?:final |correct )?answer(?: of)? "
+        (">|→|⇒", r"^[ \t]*(?:>|→|⇒|[=-]>)[ \t]+(?=\S)(?![(\[]?(?-i:[A-Z])\b)", ""),
+        ("answer:\n|answer:**\n|answer**:\n|answer: \n|answer:** \n", r"\b(answer[*_]*:[*_]*)\s*\n+[ \t]*(?:[-•]|\*|1[.)])[ \t]+(?=[^\n]+\s*\Z)", r"\1 "),
+        ("gives the|gives us the|giving the|get the|obtain the|reach the|yields the|arrive at the|have the|an answer|our answer", r"\b(?:gives?(?: us)?|giving|get|obtain|reach|yields?|arrive at|have) (?:the|an|our) (?:final |correct )?answer(?: of)? "
          r"(?=\S)(?!(?:to|for|is|in|as|key|choice|that|directly|by|from|with|and|of)\b)", "the answer is "),
-        ("... …", r"(?<=\bis)\s?(?:\.\.\.|…)\s*", " "),
-        ("in to 综上", r"^[ \t]*(?:in (?:short|summary|conclusion|the end)|to (?:sum up|conclude|summarize)|综上(?:所述)?)[,:]\s*", "So, "),
-        ("answer result ответ 정답 答えは", r"^[ \t#*_]*(?:\[(?:final )?answer\]:?|【answer】:?|(?:final |the )?answer[*_ \t]*\n|(?:final )?result[*_]*:|Ответ:|정답:|答えは)(?:[*_]{1,3}(?=\s))?[ \t\n]*(?=\S)", "Answer: "),
+        ("...|…", r"(?<=\bis)\s?(?:\.\.\.|…)\s*", " "),
+        ("short|summary|conclusion|conclude|综上", r"^[ \t]*(?:in (?:short|summary|conclusion|the end)|to (?:sum up|conclude|summarize)|综上(?:所述)?)[,:]\s*", "So, "),
+        ("answer|result|ответ|정답|答えは", r"^[ \t#*_]*(?:\[(?:final )?answer\]:?|【answer】:?|(?:final |the )?answer[*_ \t]*\n|(?:final )?result[*_]*:|Ответ:|정답:|答えは)(?:[*_]{1,3}(?=\s))?[ \t\n]*(?=\S)", "Answer: "),
         ("a:", r"\A\s*A:\s(?=[^\w\n]{0,4}(?:(?:option|choice) )?[(\[]?(?-i:[A-J])(?:[)\].:]|\W*\Z)|[^\n]{1,60}\([A-J]\)\W*\Z)", "Answer: "),
         ("final", r"\bfinal (?:result|value)(?=\s*(?:is|=|:|was)\s)", "final answer"),
     )
 )  # fmt: skip
 """What one of must stand in a text, how an answer is laid out, and what is read instead: emphasis in bold, what stands under a heading behind its name."""
+_DONE = re.compile(r"(?:\s*(?:[■∎□✅✔✓\U0001f300-\U0001faff]|\bQ\.?E\.?D\b\.?|(?<=\.) \[\d\]))+\s*\Z", re.IGNORECASE)
+"""A sign that a proof is done, or of joy."""
 _REMARKS = tuple(
     (re.compile(pattern, re.IGNORECASE | re.MULTILINE), by)
     for pattern, by in (
         (r"\s?[(\[](?:final answer|exact|approximately|(?:see|as|from|shown|given|read) [^()\[\]\n]{1,60}|[如见]图[^()\n]{0,9})[)\]](?=[.。\s*]*$)", ""),
         (r"(?:[,;:]\s?| [-–—] | )(?:as (?:(?:can be )?(?:shown|seen|read|given)|the \w+ shows)|according to the|based on the|from the (?:table|chart|graph|figure|image|picture)|(?<=[;:—–-] )(?:see |the (?:figure|image|picture|chart|graph|table) shows)|[如见]图(?!\d))[^.,。\n]{0,40}(?=[.。\s*]*\Z)", ""),
-        (r"(?:\s*(?:[■∎□✅✔✓\U0001f300-\U0001faff]|\bQ\.?E\.?D\b\.?|(?<=\.) \[\d\]))+\s*\Z", ""),
     )
 )  # fmt: skip
 """What stands behind an answer at the end of a response, and is none of it."""
@@ -155,9 +156,10 @@ def plain(text: str) -> str:
         if any(sign in low for sign in signs):
             end = pattern.sub(by, end)
     end, last = end[:-200], end[-200:]
-    for pattern, by in _REMARKS:
+    ended = last.rstrip(" .。*\n")[-1:]
+    for pattern, by in _REMARKS if ended.isalpha() or ended in (")", "]") else ():
         last = pattern.sub(by, last)
-    return head + end + last
+    return head + end + last[:-20] + _DONE.sub("", last[-20:])
 
 
 def answer_tag(text: str) -> str | None:
